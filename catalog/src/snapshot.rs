@@ -1,0 +1,51 @@
+//! The immutable set of tables a statement sees.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use causeway_providers::{Error, RemoteTable};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+
+/// All published tables of one environment at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct CatalogSnapshot {
+    /// Grows by one with every change; never reused.
+    pub version: u64,
+    /// Schemas by published name.
+    pub schemas: BTreeMap<String, SnapshotSchema>,
+}
+
+/// One published schema.
+#[derive(Debug, Clone)]
+pub struct SnapshotSchema {
+    /// The datasource it belongs to.
+    pub datasource: String,
+    /// Its remote name.
+    pub remote_schema: String,
+    /// Tables by published name.
+    pub tables: BTreeMap<String, Arc<ForeignTable>>,
+    /// Why its tables cannot be read now: any look-up of a table in it fails with this.
+    pub unavailable: Option<Arc<Error>>,
+}
+
+/// A remote table as published.
+#[derive(Debug, Clone)]
+pub struct ForeignTable {
+    /// The published schema.
+    pub schema: String,
+    /// The published name.
+    pub name: String,
+    /// The datasource.
+    pub datasource: String,
+    /// Whether it was pinned.
+    pub pinned: bool,
+    /// What the source said about it.
+    pub remote: RemoteTable,
+    /// The published columns, in order: names after the column map, Arrow types, presentation metadata.
+    pub columns: SchemaRef,
+    /// For each published column its index in `remote.columns`.
+    pub remote_columns: Vec<usize>,
+    /// How to read it.
+    pub provider: Arc<dyn TableProvider>,
+}

@@ -1,0 +1,91 @@
+//! The error of this crate: what of the statement or of its execution failed, with the SQLSTATE class it belongs to.
+
+use std::fmt;
+
+use datafusion::error::DataFusionError;
+
+/// A result with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong with a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The text does not parse (42601).
+    Syntax,
+    /// A table is not known (42P01).
+    UndefinedTable,
+    /// A column is not known (42703).
+    UndefinedColumn,
+    /// A name fits more than one column (42702).
+    AmbiguousColumn,
+    /// A function or operator is not known for these types (42883).
+    UndefinedFunction,
+    /// A schema is not known (3F000).
+    UndefinedSchema,
+    /// Types do not fit (42804).
+    TypeMismatch,
+    /// A text is not a value of the type (22P02).
+    InvalidText,
+    /// A number is out of its type's range (22003).
+    OutOfRange,
+    /// A division by zero (22012).
+    DivisionByZero,
+    /// Valid SQL that we do not run (0A000).
+    Unsupported,
+    /// Memory or spill space ran out (53200).
+    OutOfMemory,
+    /// A datasource failed: the providers' error is the source and knows more.
+    Datasource,
+    /// A statement that is wrong in another way (42000).
+    Invalid,
+    /// A fault of our own (XX000).
+    Internal,
+}
+
+/// A failure to plan or to run a statement.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<DataFusionError>>,
+}
+
+impl Error {
+    /// An error with a text for the client.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), source: None }
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The text for the client.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The datasource's own error, when one failed.
+    pub fn datasource_error(&self) -> Option<&causeway_providers::Error> {
+        self.source.as_deref().and_then(causeway_providers::Error::find)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|s| s as _)
+    }
+}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        Self { kind: ErrorKind::Internal, message: error.to_string(), source: Some(Box::new(error)) }
+    }
+}

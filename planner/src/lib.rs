@@ -1,0 +1,15 @@
+//! How a statement runs.
+//!
+//! The only place that configures DataFusion: the session template, the federation of sub-plans, deadlines, the plan report.
+//! It receives the tables a statement may see as a value ([`StatementContext::catalog`]) and knows nothing of where they came from.
+
+mod engine;
+mod error;
+mod query;
+
+pub use engine::{Engine, EngineLimits, PushDown, StatementContext};
+pub use error::{Error, ErrorKind, Result};
+pub use query::Query;
+
+/// A parsed statement.
+pub use datafusion::sql::parser::Statement;

@@ -1,0 +1,45 @@
+//! What a source computes exactly as we would. The planner asks here before it ships anything.
+
+/// Facts a connector states about its source. `false` keeps the work here, which is always right.
+///
+/// What may be done with a particular column or expression is decided by the column's `Comparison` and by `SqlRemote::translate`;
+/// these flags say whether the plan node itself may be shipped at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// `WHERE` with translated predicates.
+    pub filter: bool,
+    /// `LIMIT` and `OFFSET`.
+    pub limit: bool,
+    /// `ORDER BY` with explicit NULL placement.
+    pub sort: bool,
+    /// `GROUP BY` with `count`, `sum`, `min`, `max`, `avg` cast to our result types, and `DISTINCT`.
+    pub aggregate: bool,
+    /// Inner and cross joins.
+    pub inner_join: bool,
+    /// Left and right outer joins.
+    pub outer_join: bool,
+    /// Full outer joins.
+    pub full_join: bool,
+    /// Semi and anti joins as `EXISTS` and `NOT EXISTS`.
+    pub semi_join: bool,
+    /// Dropping a stream ends the statement at the source within two seconds.
+    pub cancel: bool,
+    /// The source takes a time limit of its own.
+    pub statement_timeout: bool,
+}
+
+impl Capabilities {
+    /// A source that can only be read from end to end.
+    pub const SCAN_ONLY: Self = Self {
+        filter: false,
+        limit: false,
+        sort: false,
+        aggregate: false,
+        inner_join: false,
+        outer_join: false,
+        full_join: false,
+        semi_join: false,
+        cancel: false,
+        statement_timeout: false,
+    };
+}

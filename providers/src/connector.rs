@@ -1,0 +1,26 @@
+//! The seam a new kind of source plugs into.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+use crate::manifest::Manifest;
+use crate::options::Options;
+use crate::remote::Remote;
+
+/// Code for one kind of source.
+#[async_trait]
+pub trait Connector: fmt::Debug + Send + Sync {
+    /// What it is and what it takes.
+    fn manifest(&self) -> &'static Manifest;
+
+    /// Opens a datasource: connects, checks credentials and reads what later calls rely on.
+    ///
+    /// The future ends within `options.pool.connect_timeout`, a small margin aside.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Unauthorized`, `NotFound`, `Timeout` or `Invalid`, naming the datasource.
+    async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>>;
+}

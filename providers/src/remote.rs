@@ -1,0 +1,248 @@
+//! The live side of a datasource: what it has, whether it answers, and its tables as DataFusion sees them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::TableProvider;
+
+use crate::capabilities::Capabilities;
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::sql::SqlRemote;
+
+/// Names a remote: the name of its datasource, unique within its environment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RemoteId(Arc<str>);
+
+impl RemoteId {
+    /// The id of the datasource `name`.
+    pub fn new(name: &str) -> Self {
+        Self(Arc::from(name))
+    }
+
+    /// The datasource's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RemoteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An opened datasource.
+///
+/// All methods may be called at once from many tasks. Dropping the future or the stream of a call ends the work at the
+/// source too: a connector sends its source a cancel and gives the connection back only once it has settled.
+/// After [`close`](Self::close) every call fails with `Unreachable`.
+#[async_trait]
+pub trait Remote: fmt::Debug + Send + Sync {
+    /// Which datasource this is.
+    fn id(&self) -> &RemoteId;
+
+    /// What the source does as we would, and may therefore be asked to do.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Asks the source for its version over a connection of the pool.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Unauthorized` or `Timeout`, naming the datasource.
+    async fn ping(&self, deadline: Deadline) -> Result<ServerVersion>;
+
+    /// Lists tables and columns in bulk: a constant number of remote queries, whatever the number of tables.
+    ///
+    /// A table or column that cannot be mapped is in [`Introspection::omitted`] with the reason; it never fails the call.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection>;
+
+    /// A table of this remote for the planner. Does no IO.
+    ///
+    /// # Errors
+    /// `NotFound` when the remote does not know such a table and must (files), `Unsupported` when it cannot be read.
+    fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>>;
+
+    /// This remote as one that takes SQL text, when it does.
+    fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>>;
+
+    /// Closes all connections. Running streams fail.
+    async fn close(&self);
+}
+
+/// What the source says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerVersion {
+    /// The product, such as `PostgreSQL` or `MariaDB`.
+    pub product: String,
+    /// Its version as it prints it.
+    pub version: String,
+}
+
+/// Which part of a source to introspect.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scope {
+    /// Remote schemas to look at; empty is all that are not the source's own.
+    pub schemas: Vec<String>,
+}
+
+/// What a source has, as one look saw it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Introspection {
+    /// The schema whose tables appear under the datasource's own name (`public`, the configured database, `main`).
+    pub default_schema: String,
+    /// The tables and views, sorted by schema and name.
+    pub tables: Vec<RemoteTable>,
+    /// What was left out.
+    pub omitted: Vec<Omission>,
+}
+
+/// A table or column that is not published, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Omission {
+    /// `schema.table` or `schema.table.column`.
+    pub subject: String,
+    /// Why, in words for the user.
+    pub reason: String,
+}
+
+/// A table or view of a remote. Names are the remote's own, verbatim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteTable {
+    /// The remote schema (the database on MySQL, `main` on SQLite, empty for files).
+    pub schema: String,
+    /// The remote name.
+    pub name: String,
+    /// What it is over there.
+    pub kind: TableKind,
+    /// Its columns in the remote's order.
+    pub columns: Vec<RemoteColumn>,
+    /// Remote names of the primary key's columns in key order; empty without one.
+    pub primary_key: Vec<String>,
+    /// Other keys the source enforces to be unique.
+    pub unique_keys: Vec<Vec<String>>,
+    /// The remote's comment.
+    pub comment: Option<String>,
+    /// How many rows the source believes it has.
+    pub row_estimate: Option<u64>,
+}
+
+impl RemoteTable {
+    /// The Arrow schema of all its columns, in order, with the metadata of [`RemoteColumn::field`].
+    pub fn arrow_schema(&self) -> SchemaRef {
+        Arc::new(Schema::new(self.columns.iter().map(RemoteColumn::field).collect::<Vec<_>>()))
+    }
+}
+
+/// What a remote relation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TableKind {
+    /// An ordinary table, or a file or folder of files.
+    Table,
+    /// A partitioned parent.
+    PartitionedTable,
+    /// A view.
+    View,
+    /// A materialized view.
+    MaterializedView,
+    /// A foreign table over there.
+    ForeignTable,
+}
+
+/// A column of a remote table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteColumn {
+    /// The remote name, verbatim.
+    pub name: String,
+    /// The type as the source prints it, such as `character varying(20)`.
+    pub remote_type: String,
+    /// The Arrow type its values arrive in.
+    pub data_type: DataType,
+    /// How clients see it where the Arrow type alone does not say.
+    pub presentation: Presentation,
+    /// Whether it may be NULL.
+    pub nullable: bool,
+    /// The remote's comment.
+    pub comment: Option<String>,
+    /// The collation's name as the source prints it, for text.
+    pub collation: Option<String>,
+    /// Which comparisons the source makes exactly as we do.
+    pub comparison: Comparison,
+}
+
+/// The metadata key of a field that holds its [`Presentation`].
+pub const PRESENTATION_KEY: &str = "causeway.presentation";
+
+impl RemoteColumn {
+    /// The Arrow field under the remote's name.
+    pub fn field(&self) -> Field {
+        let field = Field::new(&self.name, self.data_type.clone(), self.nullable);
+        match self.presentation.as_str() {
+            Some(word) => field.with_metadata([(PRESENTATION_KEY.to_owned(), word.to_owned())].into()),
+            None => field,
+        }
+    }
+}
+
+/// How a value is shown to clients where its Arrow type alone does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Presentation {
+    /// As the Arrow type suggests.
+    #[default]
+    Plain,
+    /// Text that is `uuid` (36 characters, lower case).
+    Uuid,
+    /// Text that is `json`.
+    Json,
+    /// Text that is `jsonb`.
+    Jsonb,
+    /// Text that is `character(n)`, trailing blanks removed.
+    Bpchar,
+    /// A decimal from an unconstrained `numeric`: shown without padding zeros.
+    UnconstrainedNumeric,
+}
+
+impl Presentation {
+    /// The word kept in field metadata; `None` for [`Presentation::Plain`].
+    pub fn as_str(self) -> Option<&'static str> {
+        match self {
+            Presentation::Plain => None,
+            Presentation::Uuid => Some("uuid"),
+            Presentation::Json => Some("json"),
+            Presentation::Jsonb => Some("jsonb"),
+            Presentation::Bpchar => Some("bpchar"),
+            Presentation::UnconstrainedNumeric => Some("numeric"),
+        }
+    }
+
+    /// Reads a field's metadata; anything unknown is [`Presentation::Plain`].
+    pub fn of(field: &Field) -> Self {
+        match field.metadata().get(PRESENTATION_KEY).map(String::as_str) {
+            Some("uuid") => Presentation::Uuid,
+            Some("json") => Presentation::Json,
+            Some("jsonb") => Presentation::Jsonb,
+            Some("bpchar") => Presentation::Bpchar,
+            Some("numeric") => Presentation::UnconstrainedNumeric,
+            _ => Presentation::Plain,
+        }
+    }
+}
+
+/// Which comparisons on a column the source makes exactly as we would on the values we read from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Comparison {
+    /// `=`, `<>`, `<`, ordering, grouping and joining agree (integers, decimals, dates, text in a byte order collation).
+    Total,
+    /// `=`, `<>`, grouping and joining agree; order does not (text in a deterministic locale).
+    Equality,
+    /// As [`Comparison::Total`] but for NaN and signed zero: range and equality with an ordinary, non-zero literal agree.
+    Float,
+    /// The source's `=` holds for every pair ours holds for, and more (case-insensitive or padded collations).
+    SupersetEquality,
+    /// Nothing may be compared over there.
+    None,
+}

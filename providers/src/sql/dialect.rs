@@ -1,0 +1,81 @@
+//! How a source writes SQL. A dialect prints only what its source computes exactly as we do.
+
+use std::fmt::Debug;
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::scalar::ScalarValue;
+
+use crate::remote::RemoteColumn;
+
+/// The written form of one source's SQL.
+///
+/// Every method that may answer `None` does so unless the result is exact: printable is not equivalent.
+pub trait Dialect: Debug + Send + Sync {
+    /// An identifier in quotes, whatever it holds.
+    fn quote(&self, identifier: &str) -> String;
+
+    /// A table in `FROM`, schema included.
+    fn table(&self, schema: &str, name: &str) -> String;
+
+    /// A literal that compares and computes as ours does.
+    fn literal(&self, value: &ScalarValue) -> Option<String>;
+
+    /// The type to cast an output to so that its values arrive as `data_type`.
+    fn type_name(&self, data_type: &DataType) -> Option<String>;
+
+    /// `CAST(sql AS ...)` where the source converts without loss from `from` to `to`, and as we do.
+    fn widening_cast(&self, sql: &str, from: &DataType, to: &DataType) -> Option<String>;
+
+    /// A column as it must stand in the select list so that its values arrive as the column's Arrow type.
+    fn output(&self, column: &RemoteColumn, sql: &str) -> String;
+
+    /// One `ORDER BY` term (or several) with explicit NULL placement.
+    fn order_by(&self, sql: &str, ascending: bool, nulls: NullOrder) -> String;
+
+    /// `a IS NOT DISTINCT FROM b`.
+    fn null_safe_equal(&self, left: &str, right: &str) -> String;
+
+    /// How `LIKE` with a literal pattern may be shipped.
+    fn like(&self) -> LikeSupport;
+
+    /// Whether `+ - *` on integers and decimals, `CASE` and `coalesce` give our results or an error.
+    fn computes(&self) -> bool;
+
+    /// A scalar function by its DataFusion name, arguments already printed. The result has type `result`.
+    fn function(&self, name: &str, arguments: &[Argument<'_>], result: &DataType) -> Option<String>;
+
+    /// An aggregate by its DataFusion name, without `DISTINCT` or `FILTER`, cast to `result`. No argument is `count(*)`.
+    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, result: &DataType) -> Option<String>;
+
+    /// `LIMIT` and `OFFSET`, or empty.
+    fn limit(&self, limit: Option<u64>, offset: u64) -> String;
+}
+
+/// An argument of a function: its text and its type here.
+#[derive(Debug, Clone)]
+pub struct Argument<'a> {
+    /// The printed expression.
+    pub sql: String,
+    /// Its Arrow type.
+    pub data_type: DataType,
+    /// The literal it is, when it is one.
+    pub literal: Option<&'a ScalarValue>,
+}
+
+/// Where NULLs stand in an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NullOrder {
+    /// Before all values.
+    First,
+    /// After all values.
+    Last,
+}
+
+/// How a source's `LIKE` relates to ours, which is case-sensitive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LikeSupport {
+    /// The same, given an explicit `ESCAPE`.
+    Exact,
+    /// It is not shipped.
+    Local,
+}

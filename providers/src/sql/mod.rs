@@ -1,0 +1,55 @@
+//! What every source that takes SQL text shares: dialects, the translation of expressions, the select statement, the scan.
+
+mod dialect;
+mod dialects;
+mod scan;
+mod select;
+mod table;
+mod translate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::execution::SendableRecordBatchStream;
+
+use crate::error::Result;
+use crate::remote::Remote;
+
+pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
+pub use dialects::{MySqlDialect, PostgresDialect, SqliteDialect};
+pub use scan::RemoteScan;
+pub use select::{Select, SelectItem};
+pub use table::SqlTable;
+pub use translate::{ColumnScope, ScopedColumn, TableScope, Translation, translate};
+
+/// A remote that takes SQL text.
+pub trait SqlRemote: Remote {
+    /// How the source writes SQL, and what it computes as we do.
+    fn dialect(&self) -> &dyn Dialect;
+
+    /// Runs `sql` and streams its rows as batches of exactly `schema`.
+    ///
+    /// Returns at once; connecting happens when the stream is first polled. The statement's columns correspond to `schema` by
+    /// position and come in the form [`Dialect::output`] and [`Dialect::type_name`] promise for each Arrow type.
+    /// The first batch leaves as soon as the first rows arrive and the source pauses, not when a batch is full.
+    /// Dropping the stream cancels the statement at the source. A connection that ends before the source said the result is
+    /// complete is an error, never an end.
+    ///
+    /// # Errors
+    /// In the stream: `Timeout` naming the datasource and the limit, `Unreachable`, `NotFound`, `Failed`, all naming the datasource.
+    fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream>;
+}
+
+/// A statement in the dialect of its remote.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RemoteSql(pub String);
+
+/// What one scan may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScanLimits {
+    /// Time from the first poll to the last row, connecting included. `None` is without limit.
+    pub query_timeout: Option<Duration>,
+    /// At most so many rows in a batch.
+    pub batch_rows: usize,
+}

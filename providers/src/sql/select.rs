@@ -1,0 +1,74 @@
+//! A select statement in parts, rendered once at the end.
+
+use super::dialect::Dialect;
+
+/// One `SELECT`. All fragments are in the dialect it is rendered with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Select {
+    /// The output columns; none renders as `SELECT 1`, for counting rows.
+    pub items: Vec<SelectItem>,
+    /// What stands after `FROM`.
+    pub from: String,
+    /// Conjuncts of `WHERE`.
+    pub filter: Vec<String>,
+    /// Keys of `GROUP BY`.
+    pub group_by: Vec<String>,
+    /// Conjuncts of `HAVING`.
+    pub having: Vec<String>,
+    /// Terms of `ORDER BY`, with direction.
+    pub order_by: Vec<String>,
+    /// At most so many rows.
+    pub limit: Option<u64>,
+    /// Rows to leave out first.
+    pub offset: u64,
+    /// `SELECT DISTINCT`.
+    pub distinct: bool,
+}
+
+/// An output column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelectItem {
+    /// The expression.
+    pub sql: String,
+    /// Its name, already quoted; `None` leaves it as it is.
+    pub alias: Option<String>,
+}
+
+impl Select {
+    /// The statement's text.
+    pub fn render(&self, dialect: &dyn Dialect) -> String {
+        let mut text = String::from(if self.distinct { "SELECT DISTINCT " } else { "SELECT " });
+        if self.items.is_empty() {
+            text.push('1');
+        }
+        for (at, item) in self.items.iter().enumerate() {
+            if at > 0 {
+                text.push_str(", ");
+            }
+            text.push_str(&item.sql);
+            if let Some(alias) = &item.alias {
+                text.push_str(" AS ");
+                text.push_str(alias);
+            }
+        }
+        text.push_str(" FROM ");
+        text.push_str(&self.from);
+        clause(&mut text, " WHERE ", &self.filter, " AND ");
+        clause(&mut text, " GROUP BY ", &self.group_by, ", ");
+        clause(&mut text, " HAVING ", &self.having, " AND ");
+        clause(&mut text, " ORDER BY ", &self.order_by, ", ");
+        let limit = dialect.limit(self.limit, self.offset);
+        if !limit.is_empty() {
+            text.push(' ');
+            text.push_str(&limit);
+        }
+        text
+    }
+}
+
+fn clause(text: &mut String, keyword: &str, parts: &[String], separator: &str) {
+    if !parts.is_empty() {
+        text.push_str(keyword);
+        text.push_str(&parts.join(separator));
+    }
+}

@@ -1,0 +1,139 @@
+//! A remote table as DataFusion sees it: translated filters, projection and limit become one select statement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Constraint, Constraints};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::select::{Select, SelectItem};
+use super::translate::{TableScope, Translation, translate};
+use super::{RemoteScan, RemoteSql, ScanLimits, SqlRemote};
+use crate::remote::{RemoteTable, TableKind};
+
+/// Rows in a batch when the session does not say.
+const BATCH_ROWS: usize = 8192;
+
+/// A table of a remote that takes SQL.
+#[derive(Debug, Clone)]
+pub struct SqlTable {
+    remote: Arc<dyn SqlRemote>,
+    table: Arc<RemoteTable>,
+    schema: SchemaRef,
+    constraints: Constraints,
+    query_timeout: Option<Duration>,
+}
+
+impl SqlTable {
+    /// A table of `remote`; one statement on it may take `query_timeout`.
+    pub fn new(remote: Arc<dyn SqlRemote>, table: RemoteTable, query_timeout: Option<Duration>) -> Self {
+        let schema = table.arrow_schema();
+        let key: Vec<usize> = table.primary_key.iter().filter_map(|name| schema.index_of(name).ok()).collect();
+        let constraints = if key.is_empty() || key.len() != table.primary_key.len() {
+            Constraints::default()
+        } else {
+            Constraints::new_unverified(vec![Constraint::PrimaryKey(key)])
+        };
+        Self { remote, table: Arc::new(table), schema, constraints, query_timeout }
+    }
+
+    /// The remote it is read from.
+    pub fn remote(&self) -> &Arc<dyn SqlRemote> {
+        &self.remote
+    }
+
+    /// What the remote said about it.
+    pub fn table(&self) -> &Arc<RemoteTable> {
+        &self.table
+    }
+
+    /// What one scan of it may take.
+    pub fn limits(&self) -> ScanLimits {
+        ScanLimits { query_timeout: self.query_timeout, batch_rows: BATCH_ROWS }
+    }
+
+    /// The select statement that reads `projection` of the rows `filters` leave.
+    pub fn select(&self, projection: Option<&Vec<usize>>, filters: &[Expr], limit: Option<usize>) -> Select {
+        let dialect = self.remote.dialect();
+        let scope = TableScope::new(&self.table, dialect, None);
+        let all: Vec<usize> = (0..self.table.columns.len()).collect();
+        let items = projection
+            .unwrap_or(&all)
+            .iter()
+            .map(|&index| {
+                let column = &self.table.columns[index];
+                let quoted = dialect.quote(&column.name);
+                let sql = dialect.output(column, &quoted);
+                let alias = (sql != quoted).then_some(quoted);
+                SelectItem { sql, alias }
+            })
+            .collect();
+        // A filter that arrives here was answered Exact or Superset below; a limit only arrives when all were Exact.
+        let filter = filters
+            .iter()
+            .filter_map(|filter| match translate(dialect, filter, &scope) {
+                Translation::Exact(sql) | Translation::Superset(sql) => Some(sql),
+                Translation::Local(_) => None,
+            })
+            .collect();
+        Select {
+            items,
+            from: dialect.table(&self.table.schema, &self.table.name),
+            filter,
+            limit: limit.filter(|_| self.remote.capabilities().limit).map(|limit| limit as u64),
+            ..Select::default()
+        }
+    }
+}
+
+#[async_trait]
+impl TableProvider for SqlTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn constraints(&self) -> Option<&Constraints> {
+        Some(&self.constraints)
+    }
+
+    fn table_type(&self) -> TableType {
+        match self.table.kind {
+            TableKind::View | TableKind::MaterializedView => TableType::View,
+            TableKind::Table | TableKind::PartitionedTable | TableKind::ForeignTable => TableType::Base,
+        }
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        let dialect = self.remote.dialect();
+        let scope = TableScope::new(&self.table, dialect, None);
+        let filterable = self.remote.capabilities().filter;
+        Ok(filters
+            .iter()
+            .map(|filter| match translate(dialect, filter, &scope) {
+                Translation::Exact(_) if filterable => TableProviderFilterPushDown::Exact,
+                Translation::Superset(_) if filterable => TableProviderFilterPushDown::Inexact,
+                Translation::Exact(_) | Translation::Superset(_) | Translation::Local(_) => TableProviderFilterPushDown::Unsupported,
+            })
+            .collect())
+    }
+
+    async fn scan(
+        &self,
+        _state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let schema = match projection {
+            Some(columns) => Arc::new(self.schema.project(columns)?),
+            None => Arc::clone(&self.schema),
+        };
+        let sql = RemoteSql(self.select(projection, filters, limit).render(self.remote.dialect()));
+        Ok(Arc::new(RemoteScan::new(Arc::clone(&self.remote), sql, schema, self.limits())))
+    }
+}

@@ -1,0 +1,70 @@
+//! Decides for each expression whether a source may compute it, and writes it if so: one walk, so the two never disagree.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::Column;
+use datafusion::logical_expr::Expr;
+
+use super::dialect::Dialect;
+use crate::remote::{Comparison, RemoteColumn, RemoteTable};
+
+/// Whether an expression may run at the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Translation {
+    /// The source gives our answer.
+    Exact(String),
+    /// A predicate that keeps every row ours keeps, and perhaps more: ship it and check again here.
+    Superset(String),
+    /// It stays here, for this reason.
+    Local(String),
+}
+
+/// A column as an expression can mention it.
+#[derive(Debug, Clone)]
+pub struct ScopedColumn<'a> {
+    /// How to write it.
+    pub sql: String,
+    /// Its Arrow type.
+    pub data_type: &'a DataType,
+    /// Which comparisons agree.
+    pub comparison: Comparison,
+    /// The remote column behind it, when it is one and not a computed value.
+    pub column: Option<&'a RemoteColumn>,
+}
+
+/// What columns an expression can see.
+pub trait ColumnScope {
+    /// The column of that name, `None` when it is not the remote's.
+    fn resolve(&self, column: &Column) -> Option<ScopedColumn<'_>>;
+}
+
+/// The columns of one table, unqualified or behind an alias.
+#[derive(Debug)]
+pub struct TableScope<'a> {
+    table: &'a RemoteTable,
+    dialect: &'a dyn Dialect,
+    alias: Option<&'a str>,
+}
+
+impl<'a> TableScope<'a> {
+    /// The columns of `table`; `alias` is already quoted.
+    pub fn new(table: &'a RemoteTable, dialect: &'a dyn Dialect, alias: Option<&'a str>) -> Self {
+        Self { table, dialect, alias }
+    }
+}
+
+impl ColumnScope for TableScope<'_> {
+    fn resolve(&self, column: &Column) -> Option<ScopedColumn<'_>> {
+        let found = self.table.columns.iter().find(|c| c.name == column.name)?;
+        let quoted = self.dialect.quote(&found.name);
+        let sql = match self.alias {
+            Some(alias) => format!("{alias}.{quoted}"),
+            None => quoted,
+        };
+        Some(ScopedColumn { sql, data_type: &found.data_type, comparison: found.comparison, column: Some(found) })
+    }
+}
+
+/// Translates `expr` for `dialect`, with the columns of `scope`.
+pub fn translate(_dialect: &dyn Dialect, _expr: &Expr, _scope: &dyn ColumnScope) -> Translation {
+    Translation::Local("not yet".to_owned())
+}
