@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::process::finish_within;
 
-/// The `causeway` program, built from the present sources.
+/// The `causeway` program, built from the present sources. `CAUSEWAY_BIN` names a ready-made one instead.
 ///
-/// Cargo builds no binary of one package for the tests of another, so the first call asks cargo for it, with the very selection
-/// that `cargo test --workspace` resolves features for: nothing but the binary itself is left to build. `CAUSEWAY_BIN` names a
-/// ready-made one instead.
+/// Cargo builds no binary of one package for the tests of another, so the first call asks cargo for it. A test asks with the very
+/// selection that `cargo test --workspace` resolves features for, so that nothing but the binary itself is left to build; any other
+/// program asks for the gateway alone.
 ///
 /// # Panics
 /// When it does not build.
@@ -25,17 +25,19 @@ pub fn causeway() -> &'static Path {
 
 fn build() -> PathBuf {
     let running = std::env::current_exe().expect("a running program knows its path");
-    // A test runs from `<target>/<profile>/deps`, an ordinary binary from `<target>/<profile>`.
-    let profile = running
-        .ancestors()
-        .skip(1)
-        .find(|folder| folder.file_name().is_some_and(|name| name != "deps"))
-        .expect("cargo places programs two folders below its target folder");
+    let folder = running.parent().expect("a program is in a folder");
+    // A test runs from `<target>/<profile>/deps`, any other program from `<target>/<profile>`.
+    let is_test = folder.ends_with("deps");
+    let profile = if is_test { folder.parent() } else { Some(folder) }.expect("`deps` is in a profile's folder");
     let target = profile.parent().expect("a profile's folder is in the target folder");
     let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-    cargo.args(["build", "--quiet", "--workspace", "--bin", "causeway", "--test", "causeway"]);
+    if is_test {
+        cargo.args(["build", "--quiet", "--workspace", "--bin", "causeway", "--test", "causeway"]);
+    } else {
+        cargo.args(["build", "--quiet", "--package", "causeway-gateway", "--bin", "causeway"]);
+    }
     cargo.arg("--target-dir").arg(target).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
-    if profile.file_name().is_some_and(|name| name == "release") {
+    if profile.ends_with("release") {
         cargo.arg("--release");
     }
     // What cargo tells the tests about their own package would otherwise look like a changed environment to build scripts.

@@ -3,7 +3,7 @@
 //! It parses message headers only, so that what is measured with it is the server.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// Which of the two query protocols to use.
@@ -39,6 +39,29 @@ pub struct DiscardingClient {
     end: usize,
     process: i32,
     secret: i32,
+}
+
+/// The right to cancel what one connection runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Canceller {
+    server: SocketAddr,
+    process: i32,
+    secret: i32,
+}
+
+impl Canceller {
+    /// Sends a `CancelRequest` over a connection of its own, as the protocol wants.
+    ///
+    /// # Errors
+    /// When the server cannot be reached.
+    pub fn cancel(&self) -> io::Result<()> {
+        let mut stream = TcpStream::connect(self.server)?;
+        let words = [16, 80_877_102, self.process, self.secret];
+        stream.write_all(&words.map(i32::to_be_bytes).concat())?;
+        // The server closes the connection when it has dealt with the request.
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).map(|_| ())
+    }
 }
 
 impl DiscardingClient {
@@ -138,17 +161,13 @@ impl DiscardingClient {
         }
     }
 
-    /// Asks, over a connection of its own, to cancel what this connection runs.
+    /// What cancels the statement this connection runs, usable from another thread.
     ///
-    /// # Errors
-    /// When the server cannot be reached.
-    pub fn cancel(&self) -> io::Result<()> {
-        let mut stream = TcpStream::connect(self.stream.peer_addr()?)?;
-        let words = [16, 80_877_102, self.process, self.secret];
-        stream.write_all(&words.map(i32::to_be_bytes).concat())?;
-        // The server closes the connection when it has dealt with the request.
-        let mut rest = Vec::new();
-        stream.read_to_end(&mut rest).map(|_| ())
+    /// # Panics
+    /// When the connection is gone.
+    pub fn canceller(&self) -> Canceller {
+        let server = self.stream.peer_addr().expect("a connected socket has a peer");
+        Canceller { server, process: self.process, secret: self.secret }
     }
 
     fn send(&mut self, kind: Option<u8>, body: &[u8]) -> io::Result<()> {

@@ -73,8 +73,7 @@ impl FourSources {
         std::fs::create_dir(&lake).expect("a folder can be made in an own one");
         write_items(&lake.join("lineitems.parquet"));
 
-        let reference = postgres.database(&format!("{name}_reference"));
-        reference.script(&tables.script(Engine::Reference, &["customers", "cities", "orders", "payments", "notes", "lineitems"]));
+        let reference = Self::reference(name)?;
         let gateway = Gateway::start([
             crm.datasource("crm"),
             shop.datasource("shop"),
@@ -82,6 +81,16 @@ impl FourSources {
             Datasource::files("lake", &lake),
         ]);
         Some(Self { gateway, reference, _files: files })
+    }
+
+    /// The reference alone. `None` when PostgreSQL is not installed: the test is skipped.
+    ///
+    /// # Panics
+    /// When it does not load.
+    pub fn reference(name: &str) -> Option<PostgresDatabase> {
+        let reference = PostgresServer::shared()?.database(&format!("{name}_reference"));
+        reference.script(&Tables::new().script(Engine::Reference, &["customers", "cities", "orders", "payments", "notes", "lineitems"]));
+        Some(reference)
     }
 }
 
@@ -176,8 +185,12 @@ impl Tables {
 
 /// A number from 0 up to `below`, always the same one for the same `row` and `salt`.
 fn pick(row: i64, salt: i64, below: i64) -> i64 {
-    let mixed = row.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(salt.wrapping_mul(1_442_695_040_888_963_407));
-    (mixed.wrapping_mul(2_862_933_555_777_941_757) >> 33).rem_euclid(below)
+    let seed = u64::from_ne_bytes((row * 1_000 + salt).to_ne_bytes());
+    // The finisher of SplitMix64.
+    let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    i64::try_from((mixed ^ (mixed >> 31)) >> 1).expect("63 bits are not negative") % below
 }
 
 fn choose<'a>(row: i64, salt: i64, from: &[&'a str]) -> &'a str {
@@ -191,7 +204,7 @@ fn text(value: &str) -> String {
 
 /// NULL for one row in `every`.
 fn nullable(row: i64, salt: i64, every: i64, value: String) -> String {
-    if pick(row, salt + 1_000, every) == 0 { "NULL".to_owned() } else { value }
+    if pick(row, salt + 500, every) == 0 { "NULL".to_owned() } else { value }
 }
 
 fn cents(value: i64) -> String {
@@ -350,8 +363,7 @@ mod tests {
         shop.script(&tables.script(Engine::MariaDb, &["orders", "payments"]));
         assert_eq!(shop.rows("SELECT COUNT(*), COUNT(DISTINCT CAST(status AS BINARY)) FROM orders"), ["500\t6"]);
         assert_eq!(shop.rows("SELECT COUNT(*) > COUNT(IF(BINARY status = 'open', 1, NULL)) FROM orders WHERE status = 'open'"), ["1"]);
-        let reference = postgres.database("sample_reference");
-        reference.script(&tables.script(Engine::Reference, &["customers", "cities", "orders", "payments", "notes", "lineitems"]));
+        let reference = FourSources::reference("sample").expect("PostgreSQL was there a moment ago");
         assert_eq!(reference.psql().rows("SELECT count(*), count(DISTINCT sku) > 100 FROM lake.lineitems"), ["1500|t"]);
     }
 }

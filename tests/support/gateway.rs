@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
 use crate::binary::causeway;
-use crate::discard::DiscardingClient;
+use crate::discard::{DiscardingClient, Protocol};
 use crate::port::free_port;
 use crate::process::Supervised;
 use crate::psql::Psql;
@@ -156,16 +156,17 @@ impl Gateway {
     }
 
     fn wait_until_settled(&mut self) {
-        eventually("the gateway listens", Duration::from_secs(30), || {
+        let (mut client, _) = eventually("the gateway listens", Duration::from_secs(30), || {
             if let Some(status) = self.process.ended() {
                 panic!("the gateway ended with {status}");
             }
             DiscardingClient::connect(self.port, "default", "tester").ok()
         });
-        let psql = self.psql();
         eventually("the datasources have settled", Duration::from_secs(30), || {
-            let starting = psql.rows("SELECT count(*) FROM causeway.datasources WHERE state = 'starting'");
-            (starting == ["0"]).then_some(())
+            let starting = client.run("SELECT name FROM causeway.datasources WHERE state = 'starting'", Protocol::Simple);
+            let starting = starting.expect("the gateway stays");
+            assert_eq!(starting.error, None, "causeway.datasources can be read");
+            (starting.rows == 0).then_some(())
         });
     }
 

@@ -20,7 +20,7 @@ mod sqlite;
 mod wait;
 
 pub use binary::causeway;
-pub use discard::{DiscardingClient, Protocol, Received};
+pub use discard::{Canceller, DiscardingClient, Protocol, Received};
 pub use four_sources::FourSources;
 pub use gateway::{Datasource, Gateway, Memory};
 pub use mariadb::{MariaDbDatabase, MariaDbServer};

@@ -1,8 +1,8 @@
 //! Running `psql`, as a user would.
 
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::process::finish_within;
 
@@ -73,6 +73,19 @@ impl Psql {
         std::fs::write(file.path(), sql).expect("a temporary file can be written");
         let path = file.path().to_string_lossy().into_owned();
         self.run(&["-q", "-v", "ON_ERROR_STOP=1", "-f", &path], &[]).expect_success();
+    }
+
+    /// Runs one statement, discards what it prints, and says how long `psql` took.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn discard(&self, sql: &str) -> Duration {
+        let mut command = Command::new(&self.program);
+        command.args(["-X", "-q", "-c", sql]).envs(self.environment.iter().cloned());
+        let start = Instant::now();
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().expect("psql can be started");
+        assert!(status.success(), "psql failed: {status}");
+        start.elapsed()
     }
 
     fn run(&self, options: &[&str], commands: &[&str]) -> PsqlOutput {
