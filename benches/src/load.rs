@@ -63,7 +63,10 @@ async fn copy(database: &PostgresDatabase, create: &str, table: &str, rows: impl
     }
     sink.send(Bytes::from(text)).await.expect("the server goes on taking rows");
     let count = sink.finish().await.expect("the rows fit their table");
-    client.batch_execute(&format!("VACUUM (FREEZE, ANALYZE) {table}; CHECKPOINT")).await.expect("an own table can be vacuumed");
+    // Neither may be part of a transaction, which statements sent together are.
+    for statement in [format!("VACUUM (FREEZE, ANALYZE) {table}"), "CHECKPOINT".to_owned()] {
+        client.batch_execute(&statement).await.expect("an own table can be vacuumed");
+    }
     count
 }
 
@@ -75,7 +78,7 @@ mod tests {
     async fn the_tables_load() {
         let Some(server) = tokio::task::block_in_place(PostgresServer::dedicated) else { return };
         let (database, rows) = lineitem(&server, 0.001).await;
-        assert_eq!(database.psql().rows("SELECT count(*), min(l_shipdate) FROM lineitem"), [format!("{rows}|1992-01-04")]);
+        assert_eq!(database.psql().rows("SELECT count(*), count(DISTINCT l_orderkey) FROM lineitem"), [format!("{rows}|1500")]);
         let (database, keys) = orders(&server, 0.001).await;
         assert_eq!(
             database.psql().rows("SELECT count(*), max(o_orderkey) FROM orders"),
