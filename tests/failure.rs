@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use causeway_tests::{Datasource, Gateway, PostgresServer, Protocol, text_rows, write_sqlite};
+use causeway_tests::{Datasource, Gateway, PostgresServer, Protocol, eventually, text_rows, write_sqlite};
 use futures::TryStreamExt;
 use tokio_postgres::error::SqlState;
 
@@ -94,4 +94,32 @@ async fn an_aggregate_over_a_killed_source_is_an_error() {
     let error = counting.await.unwrap().expect_err("half a table has no count");
     let error = error.as_db_error().expect("the gateway answers");
     assert!(error.code().code().starts_with("HV"), "{error:?}");
+}
+
+#[test]
+fn a_source_with_no_connection_left_holds_up_nobody_else() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("exhausted");
+    drip::in_postgres(&database);
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("desk.db");
+    write_sqlite(&path, "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (7);");
+    let slow = database.datasource("slow").external("pool", "{ max_connections: 2, connect_timeout: 1s }");
+    let gateway = Gateway::start([slow, Datasource::sqlite("desk", &path)]);
+    let mut clients: Vec<_> = (0..8).map(|_| gateway.discarding_client()).collect();
+    for client in &mut clients {
+        client.begin("SELECT id FROM slow.drip", Protocol::Simple).unwrap();
+    }
+    eventually("the source is busy", Duration::from_secs(5), || (database.running("drip") == 2).then_some(()));
+    for _ in 0..10 {
+        let start = Instant::now();
+        let received = gateway.discarding_client().run("SELECT a FROM desk.t", Protocol::Simple).unwrap();
+        assert_eq!((received.rows, received.error), (1, None));
+        assert!(start.elapsed() < Duration::from_secs(1), "it took {:?}", start.elapsed());
+    }
+    assert!(database.running("drip") <= 2, "the pool's bound holds");
+    // One that waits too long is told so instead of hanging.
+    let received = gateway.discarding_client().run("SELECT id FROM slow.drip", Protocol::Simple).unwrap();
+    let (code, text) = received.error.expect("no connection is left");
+    assert!(text.contains("\"slow\"") && !code.starts_with("XX"), "{code} {text}");
 }

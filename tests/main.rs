@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in tests a panic is the report")]
 
 mod architecture;
+mod cli;
 mod config;
 mod cross_source;
 mod demo;

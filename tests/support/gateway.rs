@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
@@ -201,7 +201,7 @@ impl Gateway {
     /// When `psql` is not installed.
     pub fn psql(&self) -> Psql {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let program = std::env::split_paths(&path).map(|folder| folder.join("psql")).find(|program| program.exists());
+        let program = std::env::split_paths(&path).map(|folder| folder.join("psql")).find(|program| program.is_file());
         Psql::new(program.expect("psql is installed"), self.port, "default", "tester", None)
     }
 
@@ -213,6 +213,13 @@ impl Gateway {
         let psql = self.psql();
         let sql = format!("SELECT state FROM causeway.datasources WHERE name = '{datasource}'");
         eventually(&format!("{datasource} is {state}"), limit, || (psql.rows(&sql) == [state]).then_some(()));
+    }
+
+    /// Asks it to end, as a service manager does, and waits until it has; gives its exit code and how long that took.
+    pub fn shut_down(&mut self) -> (Option<i32>, Duration) {
+        let start = Instant::now();
+        let status = self.process.stop();
+        (status.code(), start.elapsed())
     }
 
     /// What it has logged so far.

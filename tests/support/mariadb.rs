@@ -146,7 +146,7 @@ fn socket(folder: &Path) -> PathBuf {
 fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")]);
-    folders.map(|folder| folder.join(name)).find(|program| program.exists())
+    folders.map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
 /// Root runs it as the user its package made; anybody else as themselves.

@@ -186,7 +186,7 @@ impl PostgresDatabase {
 
 /// The folder of the newest installed server's programs.
 fn programs() -> Option<PathBuf> {
-    let complete = |folder: &Path| ["postgres", "initdb", "psql"].iter().all(|name| folder.join(name).exists());
+    let complete = |folder: &Path| ["postgres", "initdb", "psql"].iter().all(|name| folder.join(name).is_file());
     let packaged = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path());
     let mut packaged: Vec<_> = packaged.filter(|path| complete(&path.join("bin"))).collect();
     packaged.sort_by_key(|path| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok()));
