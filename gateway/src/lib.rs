@@ -1,1 +1,3 @@
-//! placeholder
+//! The gateway: its endpoints, wired to what exists and to how it runs.
+
+mod pg;

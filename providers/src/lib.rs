@@ -26,11 +26,11 @@ pub use connector::Connector;
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result};
 pub use manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
-pub use memory::MemoryConnector;
+pub use memory::{MemoryConnector, MemoryTable};
 pub use options::{OptionFault, Options, PoolLimits};
 pub use registry::ConnectorRegistry;
 pub use remote::{
-    Comparison, Introspection, Omission, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope,
-    ServerVersion, TableKind,
+    Comparison, Introspection, Omission, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion,
+    TableKind,
 };
 pub use sql::SqlRemote;
