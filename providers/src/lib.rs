@@ -30,7 +30,7 @@ pub use memory::MemoryConnector;
 pub use options::{OptionFault, Options, PoolLimits};
 pub use registry::ConnectorRegistry;
 pub use remote::{
-    Comparison, Introspection, Omission, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope,
-    ServerVersion, TableKind,
+    Comparison, Introspection, Omission, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion,
+    TableKind,
 };
 pub use sql::SqlRemote;
