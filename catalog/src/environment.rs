@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Omission, Result};
+use causeway_providers::{Capabilities, ConnectorRegistry, Error, ErrorKind, Omission, Result};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -77,6 +77,8 @@ pub struct DatasourceStatus {
     pub omitted: Vec<Omission>,
     /// Where pinned tables and the source disagree, as the last look saw it, a sentence each.
     pub mismatches: Vec<String>,
+    /// What it may be asked to compute, once it was opened.
+    pub capabilities: Option<Capabilities>,
 }
 
 impl Environment {
@@ -139,6 +141,7 @@ impl Environment {
                     stale_since: live.stale_since,
                     omitted: live.omitted.clone(),
                     mismatches: live.mismatches.clone(),
+                    capabilities: live.capabilities,
                 }
             })
             .collect()

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use causeway_providers::{Connector, ConnectorRegistry, Deadline, Error, ErrorKind, Omission, Remote, Result, Scope};
+use causeway_providers::{Capabilities, Connector, ConnectorRegistry, Deadline, Error, ErrorKind, Omission, Remote, Result, Scope};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,7 @@ use crate::datasource::{Datasource, OnMismatch};
 use crate::environment::DatasourceState;
 use crate::publication::Publication;
 use crate::published::Published;
+use crate::snapshot::restate;
 
 /// How often and how long things are tried. Tests make them short.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +69,8 @@ pub(crate) struct Live {
     pub(crate) stale_since: Option<SystemTime>,
     pub(crate) omitted: Vec<Omission>,
     pub(crate) mismatches: Vec<String>,
+    /// What it may be asked to do, once it was opened.
+    pub(crate) capabilities: Option<Capabilities>,
     /// Whether its tables were published at least once.
     introspected: bool,
 }
@@ -80,6 +83,7 @@ impl Default for Live {
             stale_since: None,
             omitted: Vec::new(),
             mismatches: Vec::new(),
+            capabilities: None,
             introspected: false,
         }
     }
@@ -211,6 +215,7 @@ impl Lifecycle {
         self.live.send_modify(|live| {
             live.omitted = omitted;
             live.mismatches = mismatches;
+            live.capabilities = Some(*remote.capabilities());
             live.introspected = true;
         });
         Ok(tables)
@@ -350,21 +355,6 @@ fn unavailable(error: &Error) -> Error {
         Some(datasource) => told.at(datasource),
         None => told,
     }
-}
-
-/// The same error once more, for a second reader. The cause stays with the first.
-fn restate(error: &Error) -> Error {
-    let mut told = Error::new(error.kind(), error.message());
-    if let Some(datasource) = error.datasource() {
-        told = told.at(datasource);
-    }
-    if let Some(hint) = error.hint_text() {
-        told = told.hint(hint);
-    }
-    if let Some(code) = error.remote_sqlstate() {
-        told = told.remote_code(code);
-    }
-    told
 }
 
 async fn close(remote: &Arc<dyn Remote>, limit: Duration) {

@@ -1,1 +1,8 @@
-//! placeholder
+//! The door: configuration, the command line, the Postgres endpoint, and what wires them to the planner and the catalog.
+
+mod cli;
+pub mod config;
+mod system;
+mod telemetry;
+
+pub use cli::run;
