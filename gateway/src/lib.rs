@@ -2,6 +2,7 @@
 
 mod cli;
 pub mod config;
+mod pg;
 mod system;
 mod telemetry;
 

@@ -1,14 +1,27 @@
 //! The engine: parses and plans statements with one DataFusion session template for the whole process.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::CatalogProviderList;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
+use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 
-use crate::error::Result;
-use crate::query::Query;
-use crate::{Error, ErrorKind, Statement};
+use crate::column_names::column_names;
+use crate::error::{Error, ErrorKind, Result};
+use crate::explain::Explain;
+use crate::names::Names;
+use crate::output::result_schema;
+use crate::parameters::{declared_fields, infer};
+use crate::parse::parse;
+use crate::query::{Planned, Query};
+use crate::scan_only::scans_only;
+use crate::{Statement, session};
 
 /// The bounds of one process.
 #[derive(Debug, Clone)]
@@ -20,9 +33,8 @@ pub struct EngineLimits {
 }
 
 /// Parses and plans. Cheap to share, built once.
-#[derive(Debug)]
 pub struct Engine {
-    limits: EngineLimits,
+    template: SessionState,
 }
 
 /// Whether sub-plans and filters may run at the sources. Off reads whole tables and computes everything here.
@@ -58,15 +70,15 @@ impl Engine {
     /// # Errors
     /// When the spill folder cannot be made.
     pub fn new(limits: EngineLimits) -> Result<Self> {
-        Ok(Self { limits })
+        Ok(Self { template: session::template(&limits)? })
     }
 
     /// Splits a text into statements. An empty text is an empty list.
     ///
     /// # Errors
     /// [`ErrorKind::Syntax`].
-    pub fn parse(&self, _sql: &str) -> Result<Vec<Statement>> {
-        Err(Error::new(ErrorKind::Unsupported, format!("no planner yet: {:?}", self.limits)))
+    pub fn parse(&self, sql: &str) -> Result<Vec<Statement>> {
+        parse(sql)
     }
 
     /// Resolves names and types. Nothing is read and nothing optimised yet.
@@ -76,12 +88,85 @@ impl Engine {
     ///
     /// # Errors
     /// Unknown names, types that do not fit, datasources that are down.
-    pub async fn plan(
-        &self,
-        _statement: &Statement,
-        _parameter_types: &[Option<datafusion::arrow::datatypes::DataType>],
-        _context: &StatementContext,
-    ) -> Result<Query> {
-        Err(Error::new(ErrorKind::Unsupported, "no planner yet"))
+    pub async fn plan(&self, statement: &Statement, parameter_types: &[Option<DataType>], context: &StatementContext) -> Result<Query> {
+        let (statement, explain) = match statement {
+            Statement::Explain(explain) => (explain.statement.as_ref(), Some(Explain::new(&explain.options)?)),
+            other => (other, None),
+        };
+        let query = query_of(statement)?;
+        let state = session::for_statement(&self.template, context)?;
+        let names = Names::resolve(statement, &state, context).await?;
+        let planner = SqlToRel::new_with_options(&names, parser_options(&state));
+        let mut scope = PlannerContext::new().with_prepare_param_data_types(declared_fields(parameter_types));
+        let plan = planner.sql_statement_to_plan_with_context(query.clone(), &mut scope)?;
+        reads_only(&plan)?;
+        let plan = match context.push_down {
+            PushDown::On => plan,
+            PushDown::Off => scans_only(plan)?,
+        };
+        let (plan, types) = infer(plan, parameter_types)?;
+        let analyzed = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?;
+        let schema = result_schema(analyzed.schema().as_arrow(), column_names(query, analyzed.schema().as_arrow()));
+        let planned = Planned { plan, state, push_down: context.push_down, explain };
+        Ok(Query::new(planned, schema, types))
+    }
+}
+
+/// The statement, if it is a query.
+fn query_of(statement: &Statement) -> Result<&SqlStatement> {
+    let (what, hint) = match statement {
+        Statement::Statement(inner) => match inner.as_ref() {
+            SqlStatement::Query(_) => return Ok(inner),
+            SqlStatement::Insert(_) | SqlStatement::Update(_) | SqlStatement::Delete(_) | SqlStatement::Merge(_) => {
+                ("writes are not supported on this datasource", "Write at the source itself; here its tables are read.")
+            }
+            SqlStatement::Copy { .. } => ("COPY is not supported in this form", "Select the rows instead."),
+            other => {
+                let words = other.to_string();
+                let verb: String = words.split_whitespace().next().unwrap_or("this").to_uppercase();
+                return Err(Error::new(ErrorKind::Unsupported, format!("{verb} statements are not supported"))
+                    .hint("Queries (SELECT, WITH, VALUES) and EXPLAIN are planned here."));
+            }
+        },
+        Statement::CreateExternalTable(_) => {
+            ("CREATE EXTERNAL TABLE is not supported", "Declare a datasource of the files connector instead.")
+        }
+        Statement::CopyTo(_) => ("COPY to a file is not supported", "Select the rows instead."),
+        Statement::Reset(_) => ("RESET is not a query", "The session answers it."),
+        Statement::Explain(_) => ("EXPLAIN of EXPLAIN is not supported", "Explain the query itself."),
+    };
+    Err(Error::new(ErrorKind::Unsupported, what).hint(hint))
+}
+
+/// Refuses what hides in the form of a query: `SELECT INTO`, `WITH x AS (...) INSERT`.
+fn reads_only(plan: &LogicalPlan) -> Result<()> {
+    let mut writes = false;
+    plan.apply_with_subqueries(|node| {
+        writes |= matches!(node, LogicalPlan::Dml(_) | LogicalPlan::Ddl(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_));
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if writes {
+        return Err(Error::new(ErrorKind::Unsupported, "writes are not supported on this datasource")
+            .hint("Write at the source itself; here its tables are read."));
+    }
+    Ok(())
+}
+
+fn parser_options(state: &SessionState) -> ParserOptions {
+    let options = &state.config_options().sql_parser;
+    ParserOptions {
+        parse_float_as_decimal: options.parse_float_as_decimal,
+        enable_ident_normalization: options.enable_ident_normalization,
+        support_varchar_with_length: options.support_varchar_with_length,
+        enable_options_value_normalization: options.enable_options_value_normalization,
+        collect_spans: options.collect_spans,
+        map_string_types_to_utf8view: options.map_string_types_to_utf8view,
+        default_null_ordering: options.default_null_ordering.as_str().into(),
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("memory_pool", self.template.runtime_env().memory_pool.as_ref()).finish_non_exhaustive()
     }
 }

@@ -3,9 +3,21 @@
 //! The only place that configures DataFusion: the session template, the federation of sub-plans, deadlines, the plan report.
 //! It receives the tables a statement may see as a value ([`StatementContext::catalog`]) and knows nothing of where they came from.
 
+mod column_names;
 mod engine;
 mod error;
+mod explain;
+mod federation;
+mod names;
+mod output;
+mod parameters;
+mod parse;
 mod query;
+mod report;
+mod scan_only;
+mod session;
+#[cfg(test)]
+mod tests;
 
 pub use engine::{Engine, EngineLimits, PushDown, StatementContext};
 pub use error::{Error, ErrorKind, Result};

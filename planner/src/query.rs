@@ -1,20 +1,62 @@
 //! A planned query: what it returns, what parameters it takes, and its execution.
 
+use std::fmt;
+use std::sync::Arc;
+
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::scalar::ScalarValue;
 
+use crate::engine::PushDown;
 use crate::error::Result;
-use crate::{Error, ErrorKind};
+use crate::explain::{self, Explain};
+use crate::federation::federate;
+use crate::report::PlanReport;
+use crate::{output, parameters};
 
 /// A query with its names and types resolved, to be run any number of times.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Query {
+    planned: Arc<Planned>,
     schema: SchemaRef,
-    parameter_types: Vec<DataType>,
+    parameter_types: Arc<[DataType]>,
+}
+
+/// What planning left behind for execution.
+pub(crate) struct Planned {
+    /// The plan with typed placeholders, not optimised.
+    pub(crate) plan: LogicalPlan,
+    /// The session it was planned in.
+    pub(crate) state: SessionState,
+    /// Whether the sources may compute.
+    pub(crate) push_down: PushDown,
+    /// Set when the plan is to be shown.
+    pub(crate) explain: Option<Explain>,
+}
+
+/// A plan that is ready to run, and how it came about.
+pub(crate) struct Prepared {
+    /// The plan after optimisation and federation.
+    pub(crate) logical: LogicalPlan,
+    /// What runs.
+    pub(crate) physical: Arc<dyn ExecutionPlan>,
+    /// What stayed here and why.
+    pub(crate) report: PlanReport,
+    /// The session of this one execution.
+    pub(crate) state: SessionState,
 }
 
 impl Query {
+    pub(crate) fn new(planned: Planned, schema: SchemaRef, parameter_types: Vec<DataType>) -> Self {
+        let schema = match &planned.explain {
+            Some(_) => explain::schema(),
+            None => schema,
+        };
+        Self { planned: Arc::new(planned), schema, parameter_types: parameter_types.into() }
+    }
+
     /// The columns of its result. Field metadata holds `causeway_providers::Presentation`.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -31,7 +73,38 @@ impl Query {
     ///
     /// # Errors
     /// What planning could not see yet; later failures come through the stream and convert `Into<Error>`.
-    pub async fn execute(&self, _parameters: Vec<ScalarValue>) -> Result<SendableRecordBatchStream> {
-        Err(Error::new(ErrorKind::Unsupported, "no planner yet"))
+    pub async fn execute(&self, parameters: Vec<ScalarValue>) -> Result<SendableRecordBatchStream> {
+        let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
+        let prepared = self.planned.prepare(plan).await?;
+        if let Some(explain) = &self.planned.explain {
+            return explain.run(prepared).await;
+        }
+        let rows = execute_stream(prepared.physical, prepared.state.task_ctx())?;
+        Ok(output::conform(rows, Arc::clone(&self.schema)))
+    }
+}
+
+impl Planned {
+    async fn prepare(&self, plan: LogicalPlan) -> Result<Prepared> {
+        let mut state = self.state.clone();
+        state.mark_start_execution();
+        let optimized = state.optimize(&plan)?;
+        let mut report = PlanReport::default();
+        let logical = match self.push_down {
+            PushDown::On => federate(optimized, &mut report)?,
+            PushDown::Off => {
+                report.off();
+                optimized
+            }
+        };
+        let planner = Arc::clone(state.query_planner());
+        let physical = planner.create_physical_plan(&logical, &state).await?;
+        Ok(Prepared { logical, physical, report, state })
+    }
+}
+
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query").field("schema", &self.schema).field("parameter_types", &self.parameter_types).finish_non_exhaustive()
     }
 }

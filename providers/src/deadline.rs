@@ -40,10 +40,7 @@ impl Deadline {
     pub async fn bound<T>(&self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
         match tokio::time::timeout_at(self.instant(), work).await {
             Ok(done) => done,
-            Err(_) => Err(Error::new(
-                ErrorKind::Timeout,
-                format!("{what} took longer than {}", humantime::format_duration(self.limit)),
-            )),
+            Err(_) => Err(Error::new(ErrorKind::Timeout, format!("{what} took longer than {}", humantime::format_duration(self.limit)))),
         }
     }
 }

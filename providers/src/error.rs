@@ -53,14 +53,7 @@ struct Inner {
 impl Error {
     /// An error of `kind` with a text for the reader: lower case, no full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            datasource: None,
-            message: message.into(),
-            hint: None,
-            remote_code: None,
-            source: None,
-        }))
+        Self(Box::new(Inner { kind, datasource: None, message: message.into(), hint: None, remote_code: None, source: None }))
     }
 
     /// Names the datasource; the first name given stays.

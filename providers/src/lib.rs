@@ -31,8 +31,8 @@ pub use memory::MemoryConnector;
 pub use options::{OptionFault, Options, PoolLimits};
 pub use registry::ConnectorRegistry;
 pub use remote::{
-    Comparison, Introspection, Omission, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope,
-    ServerVersion, TableKind,
+    Comparison, Introspection, Omission, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion,
+    TableKind,
 };
 pub use sample::write_sqlite_sample;
 pub use sql::SqlRemote;

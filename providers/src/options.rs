@@ -39,11 +39,7 @@ pub struct PoolLimits {
 
 impl Default for PoolLimits {
     fn default() -> Self {
-        Self {
-            max_connections: 5,
-            connect_timeout: Duration::from_secs(5),
-            idle_timeout: Duration::from_secs(300),
-        }
+        Self { max_connections: 5, connect_timeout: Duration::from_secs(5), idle_timeout: Duration::from_secs(300) }
     }
 }
 

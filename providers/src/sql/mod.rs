@@ -21,7 +21,7 @@ pub use dialects::{MySqlDialect, PostgresDialect, SqliteDialect};
 pub use scan::RemoteScan;
 pub use select::{Select, SelectItem};
 pub use table::SqlTable;
-pub use translate::{ColumnScope, ScopedColumn, TableScope, Translation, translate};
+pub use translate::{ColumnScope, ScopedColumn, TableScope, Translation, Value, translate, translate_value};
 
 /// A remote that takes SQL text.
 pub trait SqlRemote: Remote {

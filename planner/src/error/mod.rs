@@ -1,8 +1,14 @@
 //! The error of this crate: what of the statement or of its execution failed, with the SQLSTATE class it belongs to.
 
+mod classify;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use datafusion::error::DataFusionError;
+
+pub(crate) use classify::sql_type_names;
 
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -47,13 +53,21 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    hint: Option<String>,
     source: Option<Box<DataFusionError>>,
 }
 
 impl Error {
     /// An error with a text for the client.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), hint: None, source: None }
+    }
+
+    /// Says what the reader can do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
     }
 
     /// What went wrong.
@@ -64,6 +78,11 @@ impl Error {
     /// The text for the client.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// What the reader can do about it. A datasource's own hint is found at [`Self::datasource_error`].
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// The datasource's own error, when one failed.
@@ -86,6 +105,13 @@ impl std::error::Error for Error {
 
 impl From<DataFusionError> for Error {
     fn from(error: DataFusionError) -> Self {
-        Self { kind: ErrorKind::Internal, message: error.to_string(), source: Some(Box::new(error)) }
+        let classified = classify::classify(&error);
+        Self { source: Some(Box::new(error)), ..classified }
+    }
+}
+
+impl From<Error> for DataFusionError {
+    fn from(error: Error) -> Self {
+        DataFusionError::External(Box::new(error))
     }
 }

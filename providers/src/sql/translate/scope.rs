@@ -1,22 +1,10 @@
-//! Decides for each expression whether a source may compute it, and writes it if so: one walk, so the two never disagree.
+//! What columns an expression can see, and how each is written and compared at the source.
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Column;
-use datafusion::logical_expr::Expr;
 
-use super::dialect::Dialect;
 use crate::remote::{Comparison, RemoteColumn, RemoteTable};
-
-/// Whether an expression may run at the source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Translation {
-    /// The source gives our answer.
-    Exact(String),
-    /// A predicate that keeps every row ours keeps, and perhaps more: ship it and check again here.
-    Superset(String),
-    /// It stays here, for this reason.
-    Local(String),
-}
+use crate::sql::dialect::Dialect;
 
 /// A column as an expression can mention it.
 #[derive(Debug, Clone)]
@@ -62,9 +50,4 @@ impl ColumnScope for TableScope<'_> {
         };
         Some(ScopedColumn { sql, data_type: &found.data_type, comparison: found.comparison, column: Some(found) })
     }
-}
-
-/// Translates `expr` for `dialect`, with the columns of `scope`.
-pub fn translate(_dialect: &dyn Dialect, _expr: &Expr, _scope: &dyn ColumnScope) -> Translation {
-    Translation::Local("not yet".to_owned())
 }

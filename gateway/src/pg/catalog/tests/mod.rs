@@ -1,0 +1,1 @@
+//! Tests over a database with tables of every kind.

@@ -1,0 +1,3 @@
+//! The PostgreSQL endpoint.
+
+pub(crate) mod catalog;

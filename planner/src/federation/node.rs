@@ -1,0 +1,121 @@
+//! The plan node that stands for a statement of a remote, and its physical form.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::DFSchemaRef;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::context::QueryPlanner;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+
+use causeway_providers::sql::{RemoteScan, RemoteSql, ScanLimits, SqlRemote};
+
+/// One statement at a remote. It has no inputs: all it reads is over there.
+#[derive(Debug, Clone)]
+pub(crate) struct RemoteQuery {
+    remote: Arc<dyn SqlRemote>,
+    sql: RemoteSql,
+    limits: ScanLimits,
+    schema: DFSchemaRef,
+}
+
+impl RemoteQuery {
+    /// The plan that reads `sql`, whose columns are those of `schema` by position.
+    pub(crate) fn plan(remote: Arc<dyn SqlRemote>, sql: RemoteSql, limits: ScanLimits, schema: DFSchemaRef) -> LogicalPlan {
+        LogicalPlan::Extension(Extension { node: Arc::new(Self { remote, sql, limits, schema }) })
+    }
+
+    /// Two are the same when they ask the same of the same remote.
+    fn identity(&self) -> (&str, &RemoteSql) {
+        (self.remote.id().as_str(), &self.sql)
+    }
+}
+
+impl PartialEq for RemoteQuery {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity() && self.schema == other.schema
+    }
+}
+
+impl Eq for RemoteQuery {}
+
+impl PartialOrd for RemoteQuery {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.identity().cmp(&other.identity()))
+    }
+}
+
+impl Hash for RemoteQuery {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+impl UserDefinedLogicalNodeCore for RemoteQuery {
+    fn name(&self) -> &str {
+        "RemoteQuery"
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        Vec::new()
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        Vec::new()
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteQuery: datasource={}, sql={}", self.remote.id(), self.sql.0)
+    }
+
+    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {
+        if exprs.is_empty() && inputs.is_empty() {
+            Ok(self.clone())
+        } else {
+            Err(DataFusionError::Internal("a remote query has no inputs".to_owned()))
+        }
+    }
+}
+
+/// Plans as DataFusion does, and remote queries as remote scans.
+#[derive(Debug)]
+pub(crate) struct RemoteQueryPlanner;
+
+#[async_trait]
+impl QueryPlanner for RemoteQueryPlanner {
+    async fn create_physical_plan(&self, logical_plan: &LogicalPlan, session: &dyn Session) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(RemoteQueryExtension)]);
+        planner.create_physical_plan(logical_plan, session).await
+    }
+}
+
+struct RemoteQueryExtension;
+
+#[async_trait]
+impl ExtensionPlanner for RemoteQueryExtension {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        _physical_inputs: &[Arc<dyn ExecutionPlan>],
+        _session: &dyn Session,
+        _planning_ctx: &PhysicalPlanningContext,
+    ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(query) = node.as_any().downcast_ref::<RemoteQuery>() else { return Ok(None) };
+        let schema = Arc::clone(query.schema.inner());
+        let scan = RemoteScan::new(Arc::clone(&query.remote), query.sql.clone(), schema, query.limits);
+        Ok(Some(Arc::new(scan)))
+    }
+}

@@ -1,0 +1,251 @@
+//! The walk over the plan: which nodes go into one statement, where it ends, and why.
+
+use std::sync::Arc;
+
+use datafusion::common::DFSchemaRef;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Filter, LogicalPlan, Sort, Subquery};
+
+use causeway_providers::RemoteId;
+
+use super::Reason;
+use super::absorb::{self, Absorbed};
+use super::aggregate::{aggregate, distinct};
+use super::join::{join, same_remote};
+use super::node::RemoteQuery;
+use super::open::{Aliases, OpenSelect};
+use crate::report::PlanReport;
+
+/// Sends to the remotes what they may compute of `plan`. What stays is noted in `report`.
+pub(crate) fn federate(plan: LogicalPlan, report: &mut PlanReport) -> DataFusionResult<LogicalPlan> {
+    let mut federation = Federation { aliases: Aliases::default(), report, sorts: Sorts::Ship };
+    federation.root(plan)
+}
+
+/// Whether whoever reads a node's rows relies on their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Kept,
+    Free,
+}
+
+/// Where the sorts run whose order must be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sorts {
+    /// At the source: the statement is all there is of the plan.
+    Ship,
+    /// Here: something above the statement reads its rows, and DataFusion does not know they have an order.
+    Keep,
+}
+
+struct Federation<'a> {
+    aliases: Aliases,
+    report: &'a mut PlanReport,
+    sorts: Sorts,
+}
+
+/// A visited sub-plan.
+enum Visited {
+    /// A statement may stand for all of it.
+    Remote { open: Box<OpenSelect>, plan: LogicalPlan },
+    /// Part of it at least runs here.
+    Local(LogicalPlan),
+}
+
+impl Federation<'_> {
+    /// A plan whose rows, in their order, are the result of a statement or of a subquery.
+    fn root(&mut self, plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
+        match self.visit(plan, Order::Kept)? {
+            Visited::Remote { open, plan } if open.gains => Ok(remote_query(&open, plan.schema())),
+            Visited::Remote { plan, .. } | Visited::Local(plan) => Ok(plan),
+        }
+    }
+
+    fn visit(&mut self, plan: LogicalPlan, order: Order) -> DataFusionResult<Visited> {
+        if let LogicalPlan::TableScan(scan) = &plan
+            && let Some(open) = absorb::scan(scan, &mut self.aliases)
+        {
+            return Ok(Visited::Remote { open: Box::new(open), plan });
+        }
+        let below = order_below(&plan, order);
+        let inputs: Vec<LogicalPlan> = plan.inputs().into_iter().cloned().collect();
+        let mut visited = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            visited.push(self.visit(input, below)?);
+        }
+        if let LogicalPlan::Sort(sort) = &plan
+            && self.sorts == Sorts::Keep
+            && order == Order::Kept
+        {
+            return self.sort_here(sort, visited);
+        }
+        match self.absorb(&plan, &visited) {
+            Some(Ok(Absorbed::Whole(open))) => Ok(Visited::Remote { open: Box::new(open), plan }),
+            Some(Ok(Absorbed::Partly { open, above, reasons })) => {
+                for reason in reasons {
+                    self.report.keep(open.remote.id(), work(&plan), reason);
+                }
+                match conjunction(above) {
+                    Some(predicate) if open.gains => {
+                        let input = self.finish_open(open, plan.clone(), below)?;
+                        let Some(input) = input else { return self.stay(plan, visited, below) };
+                        let filter = LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(input))?);
+                        Ok(Visited::Local(self.subqueries(filter)?))
+                    }
+                    _ => self.stay(plan, visited, below),
+                }
+            }
+            Some(Err((remote, reason))) => {
+                self.report.keep(&remote, work(&plan), reason);
+                self.stay(plan, visited, below)
+            }
+            None => self.stay(plan, visited, below),
+        }
+    }
+
+    /// The statement that stands for a node but for conditions checked above it. `None` when its order would be lost.
+    fn finish_open(&mut self, open: OpenSelect, plan: LogicalPlan, order: Order) -> DataFusionResult<Option<LogicalPlan>> {
+        if order == Order::Kept && open.is_ordered() {
+            return Ok(None);
+        }
+        Ok(Some(remote_query(&open, plan.schema())))
+    }
+
+    /// Tries to take `plan` into the statement of its inputs. `None` when its inputs are not of one remote.
+    fn absorb(&mut self, plan: &LogicalPlan, visited: &[Visited]) -> Option<Result<Absorbed, (RemoteId, Reason)>> {
+        let opens: Option<Vec<&OpenSelect>> = visited
+            .iter()
+            .map(|input| match input {
+                Visited::Remote { open, .. } => Some(open.as_ref()),
+                Visited::Local(_) => None,
+            })
+            .collect();
+        let opens = opens?;
+        let first = *opens.first()?;
+        if let Some(other) = opens.iter().find(|open| !same_remote(open.remote.as_ref(), first.remote.as_ref())) {
+            let reason = format!("its inputs come from {} and {}", first.remote.id(), other.remote.id());
+            return Some(Err((first.remote.id().clone(), reason)));
+        }
+        let aliases = &mut self.aliases;
+        let absorbed = match plan {
+            LogicalPlan::Filter(node) => absorb::filter(node, first, aliases),
+            LogicalPlan::Projection(node) => absorb::projection(node, first).map(Absorbed::Whole),
+            LogicalPlan::SubqueryAlias(_) => Ok(Absorbed::Whole(first.clone())),
+            LogicalPlan::Sort(node) => absorb::sort(node, first, aliases).map(Absorbed::Whole),
+            LogicalPlan::Limit(node) => absorb::limit(node, first).map(Absorbed::Whole),
+            LogicalPlan::Aggregate(node) => aggregate(node, first, aliases).map(Absorbed::Whole),
+            LogicalPlan::Distinct(node) => distinct(node, first, aliases).map(Absorbed::Whole),
+            LogicalPlan::Join(node) => match opens.as_slice() {
+                [left, right] => join(node, left, right, aliases),
+                _ => return None,
+            },
+            LogicalPlan::Union(node) => {
+                let branches: Vec<OpenSelect> = opens.iter().copied().cloned().collect();
+                absorb::union(&node.schema, &branches, aliases).map(Absorbed::Whole)
+            }
+            LogicalPlan::Window(_) => Err("window functions are computed here".to_owned()),
+            _ => return None,
+        };
+        Some(absorbed.map_err(|reason| (first.remote.id().clone(), reason)))
+    }
+
+    /// The node runs here, over whatever its inputs became.
+    fn stay(&mut self, plan: LogicalPlan, visited: Vec<Visited>, below: Order) -> DataFusionResult<Visited> {
+        let mut inputs = Vec::with_capacity(visited.len());
+        for input in visited {
+            inputs.push(self.finish(input, below)?);
+        }
+        let mut inputs = inputs.into_iter();
+        let plan = plan.map_children(|_| {
+            let input = inputs.next().ok_or_else(|| DataFusionError::Internal("a node has more inputs than it showed".to_owned()))?;
+            Ok(Transformed::yes(input))
+        })?;
+        Ok(Visited::Local(self.subqueries(plan.data)?))
+    }
+
+    /// Ends a sub-plan below a node that runs here.
+    fn finish(&mut self, visited: Visited, order: Order) -> DataFusionResult<LogicalPlan> {
+        let (open, plan) = match visited {
+            Visited::Remote { open, plan } if open.gains => (open, plan),
+            Visited::Remote { plan, .. } | Visited::Local(plan) => return Ok(plan),
+        };
+        if order == Order::Free || !open.is_ordered() {
+            return Ok(remote_query(&open, plan.schema()));
+        }
+        let before = std::mem::replace(&mut self.sorts, Sorts::Keep);
+        let again = self.visit(plan, order);
+        self.sorts = before;
+        match again? {
+            Visited::Remote { open, plan } if open.gains => Ok(remote_query(&open, plan.schema())),
+            Visited::Remote { plan, .. } | Visited::Local(plan) => Ok(plan),
+        }
+    }
+
+    /// A sort whose order someone here relies on. A source still picks the first rows, if it sorts as we do.
+    fn sort_here(&mut self, sort: &Sort, visited: Vec<Visited>) -> DataFusionResult<Visited> {
+        let Some(input) = visited.into_iter().next() else {
+            return Err(DataFusionError::Internal("a sort without an input".to_owned()));
+        };
+        let top = match &input {
+            Visited::Remote { open, .. } if sort.fetch.is_some() => absorb::sort(sort, open, &mut self.aliases).ok(),
+            Visited::Remote { .. } | Visited::Local(_) => None,
+        };
+        let input = match top {
+            Some(open) => remote_query(&open, sort.input.schema()),
+            None => self.finish(input, Order::Free)?,
+        };
+        let sort = LogicalPlan::Sort(Sort { input: Arc::new(input), ..sort.clone() });
+        Ok(Visited::Local(self.subqueries(sort)?))
+    }
+
+    /// Federates the plans inside the node's expressions.
+    fn subqueries(&mut self, plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
+        let plan = plan.map_subqueries(|subquery| match subquery {
+            LogicalPlan::Subquery(subquery) => {
+                let inner = self.root(subquery.subquery.as_ref().clone())?;
+                Ok(Transformed::yes(LogicalPlan::Subquery(Subquery { subquery: Arc::new(inner), ..subquery })))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(plan.data)
+    }
+}
+
+fn remote_query(open: &OpenSelect, schema: &DFSchemaRef) -> LogicalPlan {
+    let (sql, limits) = open.finish();
+    RemoteQuery::plan(Arc::clone(&open.remote), sql, limits, Arc::clone(schema))
+}
+
+/// What a node makes of the order of its inputs' rows.
+fn order_below(plan: &LogicalPlan, order: Order) -> Order {
+    match plan {
+        LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => order,
+        LogicalPlan::Sort(_)
+        | LogicalPlan::Join(_)
+        | LogicalPlan::Aggregate(_)
+        | LogicalPlan::Distinct(_)
+        | LogicalPlan::Union(_)
+        | LogicalPlan::Window(_)
+        | LogicalPlan::RecursiveQuery(_) => Order::Free,
+        // A limit takes the first rows, whoever reads them.
+        _ => Order::Kept,
+    }
+}
+
+/// A node in the words of the report.
+fn work(plan: &LogicalPlan) -> &'static str {
+    match plan {
+        LogicalPlan::Filter(_) => "Filter",
+        LogicalPlan::Projection(_) => "Projection",
+        LogicalPlan::Sort(_) => "Sort",
+        LogicalPlan::Limit(_) => "Limit",
+        LogicalPlan::Aggregate(_) => "Aggregate",
+        LogicalPlan::Distinct(_) => "Distinct",
+        LogicalPlan::Join(_) => "Join",
+        LogicalPlan::Union(_) => "Union",
+        LogicalPlan::Window(_) => "Window",
+        _ => "Plan",
+    }
+}

@@ -1,0 +1,57 @@
+//! The result as promised: the columns `Query::schema` told, whatever the plan that computes them does to names and types.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use futures::StreamExt;
+
+/// The schema clients are told: names as given, every column nullable.
+///
+/// Clients never learn what is nullable, and an optimised plan may tell less about it than the statement did.
+pub(crate) fn result_schema(schema: &Schema, names: Option<Vec<String>>) -> SchemaRef {
+    let fields = schema.fields().iter().enumerate().map(|(at, field)| {
+        let field = field.as_ref().clone().with_nullable(true);
+        match names.as_ref().and_then(|names| names.get(at)) {
+            Some(name) => field.with_name(name),
+            None => field,
+        }
+    });
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// `rows` under `schema`.
+pub(crate) fn conform(rows: SendableRecordBatchStream, schema: SchemaRef) -> SendableRecordBatchStream {
+    if rows.schema() == schema {
+        return rows;
+    }
+    let promised = Arc::clone(&schema);
+    let rows = rows.map(move |batch| batch.and_then(|batch| relabel(&batch, &promised)));
+    Box::pin(RecordBatchStreamAdapter::new(schema, rows))
+}
+
+fn relabel(batch: &RecordBatch, schema: &SchemaRef) -> DataFusionResult<RecordBatch> {
+    if batch.num_columns() != schema.fields().len() {
+        return Err(DataFusionError::Internal(format!(
+            "a result of {} columns where {} were promised",
+            batch.num_columns(),
+            schema.fields().len()
+        )));
+    }
+    let columns = batch
+        .columns()
+        .iter()
+        .zip(schema.fields())
+        .map(
+            |(column, field)| {
+                if column.data_type() == field.data_type() { Ok(Arc::clone(column)) } else { cast(column, field.data_type()) }
+            },
+        )
+        .collect::<Result<Vec<ArrayRef>, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
+}

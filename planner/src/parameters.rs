@@ -1,0 +1,153 @@
+//! The parameters `$1`, `$2`, ...: their types, and their values.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, ParamValues};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::expr::{Cast, Placeholder};
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::scalar::ScalarValue;
+
+use crate::error::{Error, ErrorKind, Result, sql_type_names};
+
+/// More parameters than the protocol can number.
+const PARAMETER_LIMIT: usize = 65535;
+
+/// The fields of the declared types, as the SQL planner wants them.
+pub(crate) fn declared_fields(types: &[Option<DataType>]) -> Vec<Option<FieldRef>> {
+    types.iter().enumerate().map(|(at, data_type)| data_type.clone().map(|data_type| field(at + 1, data_type))).collect()
+}
+
+fn field(number: usize, data_type: DataType) -> FieldRef {
+    Arc::new(Field::new(format!("${number}"), data_type, true))
+}
+
+/// Gives every placeholder in `plan` a type: the declared one, else what it is compared with or cast to, else text.
+///
+/// The types come back in order. One parameter has one type in all its places: that of the first place that tells.
+pub(crate) fn infer(plan: LogicalPlan, declared: &[Option<DataType>]) -> Result<(LogicalPlan, Vec<DataType>)> {
+    let plan = plan
+        .transform_up_with_subqueries(|node| {
+            let schema = visible(&node);
+            node.map_expressions(|expr| {
+                let (expr, any) = expr.infer_placeholder_types(&schema)?;
+                if any { expr.transform_up(from_cast) } else { Ok(Transformed::no(expr)) }
+            })
+        })?
+        .data;
+    let mut found: BTreeMap<usize, Option<DataType>> = BTreeMap::new();
+    let mut unknown: Option<String> = None;
+    plan.apply_with_subqueries(|node| {
+        let in_limit = matches!(node, LogicalPlan::Limit(_));
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::Placeholder(placeholder) = expr {
+                    match number(&placeholder.id) {
+                        Some(number) => {
+                            let told = placeholder.field.as_ref().map(|f| f.data_type().clone());
+                            let told = told.or_else(|| in_limit.then_some(DataType::Int64));
+                            let known = found.entry(number).or_default();
+                            if known.is_none() {
+                                *known = told;
+                            }
+                        }
+                        None => unknown = Some(placeholder.id.clone()),
+                    }
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    if let Some(id) = unknown {
+        return Err(Error::new(ErrorKind::Syntax, format!("there is no parameter {id}")).hint("Parameters are written $1, $2, ..."));
+    }
+    let count = found.keys().next_back().copied().unwrap_or(0).max(declared.len());
+    let types: Vec<DataType> = (1..=count)
+        .map(|number| {
+            let told = declared.get(number - 1).cloned().flatten().or_else(|| found.get(&number).cloned().flatten());
+            match told {
+                None | Some(DataType::Null) => DataType::Utf8,
+                Some(data_type) => data_type,
+            }
+        })
+        .collect();
+    if found.is_empty() {
+        return Ok((plan, types));
+    }
+    let typed = plan.transform_up_with_subqueries(|node| {
+        let node = node.map_expressions(|expr| {
+            expr.transform_up(|expr| match expr {
+                Expr::Placeholder(placeholder) => {
+                    let number = number(&placeholder.id).unwrap_or(1);
+                    let field = Some(field(number, types[number - 1].clone()));
+                    Ok(Transformed::yes(Expr::Placeholder(Placeholder { field, ..placeholder })))
+                }
+                other => Ok(Transformed::no(other)),
+            })
+        })?;
+        node.map_data(LogicalPlan::recompute_schema)
+    })?;
+    Ok((typed.data, types))
+}
+
+/// The columns an expression of `node` can see.
+fn visible(node: &LogicalPlan) -> DFSchema {
+    let inputs = node.inputs();
+    if inputs.is_empty() { node.schema().as_ref().clone() } else { merge_schema(&inputs) }
+}
+
+/// `$1::date` makes the parameter a date.
+fn from_cast(expr: Expr) -> DataFusionResult<Transformed<Expr>> {
+    match expr {
+        Expr::Cast(Cast { expr: inner, field }) => match *inner {
+            Expr::Placeholder(Placeholder { id, field: None }) => {
+                let told = Some(Arc::new(Field::new(&id, field.data_type().clone(), true)));
+                let inner = Box::new(Expr::Placeholder(Placeholder { id, field: told }));
+                Ok(Transformed::yes(Expr::Cast(Cast { expr: inner, field })))
+            }
+            other => Ok(Transformed::no(Expr::Cast(Cast { expr: Box::new(other), field }))),
+        },
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// The number of `$7`.
+fn number(id: &str) -> Option<usize> {
+    id.strip_prefix('$')?.parse().ok().filter(|number| (1..=PARAMETER_LIMIT).contains(number))
+}
+
+/// Puts `values` in the places of the placeholders.
+pub(crate) fn bind(plan: LogicalPlan, types: &[DataType], values: Vec<ScalarValue>) -> Result<LogicalPlan> {
+    if values.len() != types.len() {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            format!("{} parameters were given, but the statement takes {}", values.len(), types.len()),
+        ));
+    }
+    if types.is_empty() {
+        return Ok(plan);
+    }
+    let values = values
+        .into_iter()
+        .zip(types)
+        .enumerate()
+        .map(|(at, (value, data_type))| convert(value, data_type, at + 1))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(plan.replace_params_with_values(&ParamValues::from(values))?)
+}
+
+fn convert(value: ScalarValue, data_type: &DataType, number: usize) -> Result<ScalarValue> {
+    let given = value.data_type();
+    // A decimal keeps its own scale: rounded to its column's it would equal what it does not.
+    if given == *data_type || (given.is_decimal() && data_type.is_decimal() && !value.is_null()) {
+        return Ok(value);
+    }
+    value.cast_to(data_type).map_err(|_| {
+        let name = sql_type_names(&data_type.to_string());
+        Error::new(ErrorKind::InvalidText, format!("the value of parameter ${number} is not a valid {name}"))
+    })
+}

@@ -1,0 +1,100 @@
+//! The DataFusion session: one template for the process, cloned and narrowed for each statement.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::config::Dialect;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::prelude::SessionConfig;
+
+use crate::engine::{EngineLimits, StatementContext};
+use crate::error::{Error, ErrorKind, Result};
+use crate::federation::RemoteQueryPlanner;
+
+/// Rows in a batch between operators.
+const BATCH_ROWS: usize = 8192;
+
+/// How long a listing of files may be believed: new files are seen after this.
+const LISTING_TTL: Duration = Duration::from_secs(10);
+
+/// How many of the largest consumers of memory are remembered for the log.
+const TRACKED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).expect("five is not zero");
+
+/// Builds the process-wide template.
+pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
+    let runtime = runtime(limits)?;
+    Ok(SessionStateBuilder::new()
+        .with_config(config())
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_query_planner(Arc::new(RemoteQueryPlanner))
+        .build())
+}
+
+fn runtime(limits: &EngineLimits) -> Result<Arc<RuntimeEnv>> {
+    std::fs::create_dir_all(&limits.spill).map_err(|cause| {
+        Error::new(ErrorKind::Invalid, format!("the spill folder {} cannot be made: {}", limits.spill.display(), cause.kind()))
+            .hint("Name a folder that can be written in limits.spill.")
+    })?;
+    let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory), TRACKED_CONSUMERS);
+    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![limits.spill.clone()]));
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(pool))
+        .with_disk_manager_builder(disk)
+        .with_object_list_cache_ttl(Some(LISTING_TTL))
+        .build()?;
+    Ok(Arc::new(runtime))
+}
+
+fn config() -> SessionConfig {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut config = SessionConfig::new()
+        .with_batch_size(BATCH_ROWS)
+        .with_target_partitions(cores)
+        .with_information_schema(false)
+        .with_create_default_catalog_and_schema(false)
+        .with_collect_statistics(true);
+    let options = config.options_mut();
+    options.sql_parser.dialect = Dialect::PostgreSQL;
+    // `1.5` is numeric in PostgreSQL; as a float it would drag numeric columns into rounding, and off the source.
+    options.sql_parser.parse_float_as_decimal = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    options.execution.time_zone = Some("+00:00".to_owned());
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    options.execution.parquet.schema_force_view_types = false;
+    config
+}
+
+/// The template as one statement sees it.
+///
+/// A clone copies a few maps of pointers; nothing is registered again but the functions the session brings and those few of the
+/// built-in ones whose result depends on the time zone.
+pub(crate) fn for_statement(template: &SessionState, context: &StatementContext) -> Result<SessionState> {
+    let mut state = template.clone();
+    state.register_catalog_list(Arc::clone(&context.catalog));
+    let options = state.config_mut().options_mut();
+    options.catalog.default_catalog.clone_from(&context.environment);
+    if let Some(first) = context.search_path.first() {
+        options.catalog.default_schema.clone_from(first);
+    }
+    if options.execution.time_zone.as_deref() != Some(context.time_zone.as_str()) {
+        options.execution.time_zone = Some(context.time_zone.clone());
+        let config = Arc::clone(state.config_options());
+        let zoned: Vec<ScalarUDF> =
+            state.scalar_functions().values().filter_map(|function| function.inner().with_updated_config(&config)).collect();
+        for function in zoned {
+            state.register_udf(Arc::new(function))?;
+        }
+    }
+    for function in &context.functions {
+        state.register_udf(Arc::clone(function))?;
+    }
+    Ok(state)
+}

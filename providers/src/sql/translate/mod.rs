@@ -1,0 +1,46 @@
+//! Decides for each expression whether a source may compute it, and writes it if so: one walk, so the two never disagree.
+//!
+//! The walk is an allow-list. An expression it does not know stays here, with a reason that `EXPLAIN` shows. Names of functions
+//! and spellings of literals belong to the [`Dialect`]; which comparisons agree belongs to the column ([`Comparison`]).
+//!
+//! [`Comparison`]: crate::remote::Comparison
+
+mod predicate;
+mod scope;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use datafusion::logical_expr::Expr;
+
+use super::dialect::Dialect;
+
+pub use scope::{ColumnScope, ScopedColumn, TableScope};
+pub use value::{Value, translate_value};
+
+use predicate::{Predicate, predicate};
+
+/// Whether a predicate may run at the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Translation {
+    /// The source gives our answer.
+    Exact(String),
+    /// The source keeps every row ours keeps, and perhaps more: ship it and check again here.
+    Superset(String),
+    /// It stays here, for this reason.
+    Local(String),
+}
+
+/// Translates the predicate `expr` for `dialect`, with the columns of `scope`.
+///
+/// What computes a value rather than filters rows goes through [`translate_value`], which knows no superset.
+pub fn translate(dialect: &dyn Dialect, expr: &Expr, scope: &dyn ColumnScope) -> Translation {
+    match predicate(dialect, expr, scope) {
+        Ok(Predicate { sql, exact: true }) => Translation::Exact(sql),
+        Ok(Predicate { sql, exact: false }) => Translation::Superset(sql),
+        Err(reason) => Translation::Local(reason),
+    }
+}
+
+/// Why an expression stays here.
+type Reason = String;

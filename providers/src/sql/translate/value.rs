@@ -1,0 +1,238 @@
+//! Expressions that compute a value: always exact or not shipped.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::logical_expr::binary::BinaryTypeCoercer;
+use datafusion::logical_expr::expr::{BinaryExpr, Case, ScalarFunction};
+use datafusion::logical_expr::{Expr, Operator, ReturnFieldArgs};
+use datafusion::scalar::ScalarValue;
+
+use super::predicate::predicate;
+use super::{ColumnScope, Reason};
+use crate::remote::{Comparison, Presentation, RemoteColumn};
+use crate::sql::dialect::{Argument, Dialect};
+
+/// A translated expression that computes a value.
+#[derive(Debug, Clone)]
+pub struct Value<'a> {
+    /// How it is written; safe to embed anywhere.
+    pub sql: String,
+    /// Its Arrow type here.
+    pub data_type: DataType,
+    /// Which comparisons on it agree.
+    pub comparison: Comparison,
+    /// The remote column it is, when it is one untouched.
+    pub column: Option<&'a RemoteColumn>,
+    /// The literal it is, when it is one.
+    pub literal: Option<&'a ScalarValue>,
+}
+
+impl Value<'_> {
+    pub(super) fn is_text(&self) -> bool {
+        is_text(&self.data_type)
+    }
+
+    pub(super) fn is_bpchar(&self) -> bool {
+        self.column.is_some_and(|c| c.presentation == Presentation::Bpchar)
+    }
+
+    /// The collation's name, for reasons and for telling whether two columns may meet.
+    pub(super) fn collation(&self) -> Option<&str> {
+        self.column.and_then(|c| c.collation.as_deref())
+    }
+}
+
+pub(super) fn is_text(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// The comparison of a computed value: only its type speaks for it, and text has lost its collation.
+fn computed(data_type: &DataType) -> Comparison {
+    match data_type {
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => Comparison::Float,
+        DataType::Boolean
+        | DataType::Int8
+        | DataType::Int16
+        | DataType::Int32
+        | DataType::Int64
+        | DataType::Decimal128(..)
+        | DataType::Decimal256(..)
+        | DataType::Date32
+        | DataType::Timestamp(..) => Comparison::Total,
+        _ => Comparison::None,
+    }
+}
+
+/// Translates an expression whose value is wanted: an output column, a grouping key, an aggregate's argument, a join key.
+///
+/// # Errors
+/// The reason it stays here.
+pub fn translate_value<'a>(dialect: &dyn Dialect, expr: &'a Expr, scope: &'a dyn ColumnScope) -> Result<Value<'a>, String> {
+    match expr {
+        Expr::Alias(alias) => translate_value(dialect, &alias.expr, scope),
+        Expr::Column(column) => {
+            let found = scope.resolve(column).ok_or_else(|| format!("column {column} is not a column of this source"))?;
+            Ok(Value {
+                sql: found.sql,
+                data_type: found.data_type.clone(),
+                comparison: found.comparison,
+                column: found.column,
+                literal: None,
+            })
+        }
+        Expr::Literal(value, _) => literal(dialect, value),
+        Expr::Cast(cast) => {
+            let inner = translate_value(dialect, &cast.expr, scope)?;
+            let target = cast.field.data_type();
+            if inner.data_type == *target || (inner.is_text() && is_text(target)) {
+                return Ok(Value { data_type: target.clone(), ..inner });
+            }
+            let sql = dialect
+                .widening_cast(&inner.sql, &inner.data_type, target)
+                .ok_or_else(|| format!("cast from {} to {target} is not known to be the same at the source", inner.data_type))?;
+            // A cast keeps no more of what agrees than its input and its new type both allow.
+            let comparison = if inner.comparison == Comparison::Total { computed(target) } else { Comparison::None };
+            Ok(Value { sql, data_type: target.clone(), comparison, column: None, literal: None })
+        }
+        Expr::BinaryExpr(binary) if matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply) => {
+            arithmetic(dialect, binary, scope)
+        }
+        Expr::Negative(inner) if dialect.computes() => {
+            let inner = translate_value(dialect, inner, scope)?;
+            if !is_exact_number(&inner.data_type) {
+                return Err(format!("negation of {} is kept local", inner.data_type));
+            }
+            Ok(Value { sql: format!("(- {})", inner.sql), column: None, literal: None, comparison: computed(&inner.data_type), ..inner })
+        }
+        Expr::Case(case) if dialect.computes() => case_when(dialect, case, scope),
+        Expr::ScalarFunction(function) => call(dialect, function, scope),
+        Expr::BinaryExpr(_)
+        | Expr::Like(_)
+        | Expr::Not(_)
+        | Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsUnknown(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_)
+        | Expr::IsNotUnknown(_)
+        | Expr::Between(_)
+        | Expr::InList(_) => {
+            let inner = predicate(dialect, expr, scope)?;
+            if !inner.exact {
+                return Err(format!("{expr} is only narrowed, not decided, by the source"));
+            }
+            Ok(Value { sql: inner.sql, data_type: DataType::Boolean, comparison: Comparison::Total, column: None, literal: None })
+        }
+        other => Err(format!("{} is not on the allow-list", describe(other))),
+    }
+}
+
+fn literal<'a>(dialect: &dyn Dialect, value: &'a ScalarValue) -> Result<Value<'a>, Reason> {
+    let data_type = value.data_type();
+    let sql = dialect.literal(value).ok_or_else(|| format!("a literal of type {data_type} has no exact form at the source"))?;
+    Ok(Value { sql, data_type, comparison: Comparison::Total, column: None, literal: Some(value) })
+}
+
+/// Numbers whose `+ - *` is exact or an error, never rounded.
+fn is_exact_number(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Int16 | DataType::Int32 | DataType::Int64 | DataType::Decimal128(..) | DataType::Decimal256(..))
+}
+
+fn arithmetic<'a>(dialect: &dyn Dialect, binary: &'a BinaryExpr, scope: &'a dyn ColumnScope) -> Result<Value<'a>, Reason> {
+    if !dialect.computes() {
+        return Err(format!("operator {} may overflow or round otherwise at the source", binary.op));
+    }
+    let left = translate_value(dialect, &binary.left, scope)?;
+    let right = translate_value(dialect, &binary.right, scope)?;
+    if !is_exact_number(&left.data_type) || !is_exact_number(&right.data_type) {
+        return Err(format!("{} {} {} is kept local", left.data_type, binary.op, right.data_type));
+    }
+    let data_type = BinaryTypeCoercer::new(&left.data_type, &binary.op, &right.data_type)
+        .get_result_type()
+        .map_err(|_| format!("{} {} {} has no result type", left.data_type, binary.op, right.data_type))?;
+    Ok(Value {
+        sql: format!("({} {} {})", left.sql, binary.op, right.sql),
+        comparison: computed(&data_type),
+        data_type,
+        column: None,
+        literal: None,
+    })
+}
+
+fn case_when<'a>(dialect: &dyn Dialect, case: &'a Case, scope: &'a dyn ColumnScope) -> Result<Value<'a>, Reason> {
+    if case.expr.is_some() {
+        return Err("CASE with an operand is kept local".to_owned());
+    }
+    let mut sql = String::from("CASE");
+    let mut data_type: Option<DataType> = None;
+    let mut value = |expr: &'a Expr| -> Result<String, Reason> {
+        let branch = translate_value(dialect, expr, scope)?;
+        if branch.literal.is_none_or(|l| !l.is_null()) {
+            match &data_type {
+                Some(known) if *known != branch.data_type => {
+                    return Err(format!("CASE mixes {known} and {}", branch.data_type));
+                }
+                _ => data_type = Some(branch.data_type.clone()),
+            }
+        }
+        Ok(match branch.column {
+            Some(column) => dialect.output(column, &branch.sql),
+            None => branch.sql,
+        })
+    };
+    for (when, then) in &case.when_then_expr {
+        let condition = predicate(dialect, when, scope)?;
+        if !condition.exact {
+            return Err(format!("{when} is only narrowed, not decided, by the source"));
+        }
+        sql.push_str(&format!(" WHEN {} THEN {}", condition.sql, value(then)?));
+    }
+    if let Some(otherwise) = &case.else_expr {
+        sql.push_str(&format!(" ELSE {}", value(otherwise)?));
+    }
+    sql.push_str(" END");
+    let data_type = data_type.ok_or("CASE of NULLs only is kept local")?;
+    Ok(Value { sql: format!("({sql})"), comparison: computed(&data_type), data_type, column: None, literal: None })
+}
+
+fn call<'a>(dialect: &dyn Dialect, function: &'a ScalarFunction, scope: &'a dyn ColumnScope) -> Result<Value<'a>, Reason> {
+    let name = function.func.name();
+    let unknown = || format!("function {name} is not on the source's allow-list");
+    let values = function.args.iter().map(|a| translate_value(dialect, a, scope)).collect::<Result<Vec<_>, _>>().map_err(|reason| {
+        // Naming the function helps more than its argument when the function itself could not go either.
+        if dialect.function(name, &[], &DataType::Null).is_none() { format!("{}: {reason}", unknown()) } else { reason }
+    })?;
+    if values.iter().any(|v| v.comparison == Comparison::None || v.is_bpchar()) {
+        return Err(format!("an argument of {name} is not the same value at the source"));
+    }
+    let fields: Vec<FieldRef> = values.iter().map(|v| Arc::new(Field::new("argument", v.data_type.clone(), true))).collect();
+    let literals: Vec<Option<&ScalarValue>> = values.iter().map(|v| v.literal).collect();
+    let result = function
+        .func
+        .return_field_from_args(ReturnFieldArgs { arg_fields: &fields, scalar_arguments: &literals })
+        .map_err(|_| format!("function {name} has no result type"))?
+        .data_type()
+        .clone();
+    let arguments: Vec<Argument<'_>> =
+        values.iter().map(|v| Argument { sql: v.sql.clone(), data_type: v.data_type.clone(), literal: v.literal }).collect();
+    let sql = dialect.function(name, &arguments, &result).ok_or_else(unknown)?;
+    Ok(Value { sql, comparison: computed(&result), data_type: result, column: None, literal: None })
+}
+
+/// What kind of expression it is, for a reason. Values in it are not shown.
+pub(super) fn describe(expr: &Expr) -> String {
+    match expr {
+        Expr::BinaryExpr(binary) => format!("operator {}", binary.op),
+        Expr::SimilarTo(_) => "SIMILAR TO".to_owned(),
+        Expr::TryCast(_) => "a cast that gives NULL on failure".to_owned(),
+        Expr::ScalarFunction(function) => format!("function {}", function.func.name()),
+        Expr::AggregateFunction(function) => format!("aggregate {}", function.func.name()),
+        Expr::WindowFunction(function) => format!("window function {}", function.fun.name()),
+        Expr::Exists(_) | Expr::InSubquery(_) | Expr::ScalarSubquery(_) | Expr::SetComparison(_) => "a subquery".to_owned(),
+        Expr::Placeholder(_) => "a parameter".to_owned(),
+        other => format!("expression {}", other.variant_name()),
+    }
+}
