@@ -1,0 +1,10 @@
+//! The connector against a real, private MariaDB.
+
+mod collations;
+mod connections;
+mod introspection;
+mod lifetime;
+mod literals;
+mod pushdown;
+mod server;
+mod types;
