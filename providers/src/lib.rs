@@ -27,7 +27,7 @@ pub use connector::Connector;
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result};
 pub use manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
-pub use memory::MemoryConnector;
+pub use memory::{MemoryConnector, MemoryTable};
 pub use options::{OptionFault, Options, PoolLimits};
 pub use registry::ConnectorRegistry;
 pub use remote::{
