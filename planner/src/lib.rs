@@ -14,6 +14,7 @@ mod parameters;
 mod parse;
 mod query;
 mod report;
+mod rewrite;
 mod scan_only;
 mod session;
 #[cfg(test)]
@@ -22,6 +23,7 @@ mod tests;
 pub use engine::{Engine, EngineLimits, PushDown, StatementContext};
 pub use error::{Error, ErrorKind, Result};
 pub use query::Query;
+pub use rewrite::ALWAYS_EMPTY;
 
 /// A parsed statement.
 pub use datafusion::sql::parser::Statement;

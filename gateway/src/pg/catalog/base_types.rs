@@ -161,8 +161,8 @@ pub(super) struct ColumnShape {
 /// The PostgreSQL type of values of an Arrow field.
 pub(super) fn shape_of_field(field: &Field) -> ColumnShape {
     let plain = |type_oid| ColumnShape { type_oid, modifier: -1 };
-    if let Some(oid) = field.metadata().get(super::columns::PG_TYPE_KEY).and_then(|oid| oid.parse().ok()) {
-        return plain(oid);
+    if let Some(base) = field.metadata().get(super::columns::PG_TYPE_KEY).and_then(|name| base_type(name)) {
+        return plain(base.oid);
     }
     match Presentation::of(field) {
         Presentation::Uuid => return plain(2950),
@@ -181,7 +181,7 @@ pub(super) fn shape_of_field(field: &Field) -> ColumnShape {
         DataType::Int8 | DataType::Int16 | DataType::UInt8 => plain(21),
         DataType::Int32 | DataType::UInt16 => plain(INT4),
         DataType::Int64 | DataType::UInt32 => plain(20),
-        DataType::UInt64 => numeric(20, 0),
+        DataType::UInt64 => plain(NUMERIC),
         DataType::Float16 | DataType::Float32 => plain(700),
         DataType::Float64 => plain(701),
         DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => numeric(*p, *s),

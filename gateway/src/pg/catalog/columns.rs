@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::{DataType, Field, IntervalUnit, SchemaRef, Tim
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
 
-/// The key of field metadata that holds the oid of the PostgreSQL type a system column has, in decimal.
+/// The key of field metadata that holds the name of the PostgreSQL type a system column has, such as `oid`.
 ///
 /// Arrow has one text type where PostgreSQL has `name`, `text`, `"char"` and `pg_node_tree`; clients that bind by type look at it.
 pub(crate) const PG_TYPE_KEY: &str = "causeway.pg_type";

@@ -8,7 +8,7 @@ use causeway_providers::{RemoteColumn, TableKind};
 use datafusion::arrow::datatypes::SchemaRef;
 
 use super::base_types::{self, ColumnShape, shape_of_column, shape_of_field};
-use super::oids::{FIRST_USER_OID, ObjectKind, OidRegistry};
+use super::oids::{ObjectKind, OidRegistry};
 use super::relations::{SystemKind, SystemRelation, SystemSchema, system_relations};
 
 /// The oid of the role that owns everything.
@@ -492,11 +492,6 @@ fn number_databases(database: &Database, oids: &OidRegistry) -> Vec<(u32, String
 /// The oid of a role.
 pub(super) fn role_oid(name: &str, oids: &OidRegistry) -> u32 {
     if name == OWNER_NAME { OWNER } else { oids.oid(ObjectKind::Role, "", name) }
-}
-
-/// Whether an oid is of an object of users.
-pub(super) fn is_user_oid(oid: u32) -> bool {
-    oid >= FIRST_USER_OID
 }
 
 /// Quotes an identifier where SQL needs it.

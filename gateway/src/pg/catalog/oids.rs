@@ -53,7 +53,7 @@ impl OidRegistry {
             Entry::Vacant(entry) => {
                 let mut oid = within_range(hash(kind, schema, name));
                 while !taken.insert(oid) {
-                    oid = within_range(u64::from(oid) + 1);
+                    oid = if oid + 1 == OID_LIMIT { FIRST_USER_OID } else { oid + 1 };
                 }
                 *entry.insert(oid)
             }

@@ -23,6 +23,7 @@ pub(super) struct SystemRelation {
 #[derive(Debug)]
 pub(super) struct SystemColumn {
     pub(super) name: &'static str,
+    pub(super) type_name: &'static str,
     pub(super) type_oid: u32,
     pub(super) column_type: ColumnType,
     pub(super) not_null: bool,
@@ -125,7 +126,7 @@ fn parse_relation(line: &'static str) -> SystemRelation {
         .map(|column| {
             // Every field may be NULL in Arrow's eyes: outer joins make them so, and plans then need no change of schema.
             Field::new(column.name, column.column_type.data_type(), true)
-                .with_metadata([(PG_TYPE_KEY.to_owned(), column.type_oid.to_string())].into())
+                .with_metadata([(PG_TYPE_KEY.to_owned(), column.type_name.to_owned())].into())
         })
         .collect();
     SystemRelation { schema, name, kind, oid, columns, arrow: Arc::new(Schema::new(fields)) }
@@ -138,7 +139,7 @@ fn parse_column(word: &'static str) -> SystemColumn {
         None => (type_name, false),
     };
     let type_oid = base_type(type_name).map_or(super::base_types::TEXT, |t| t.oid);
-    SystemColumn { name, type_oid, column_type: ColumnType::of(type_name), not_null }
+    SystemColumn { name, type_name, type_oid, column_type: ColumnType::of(type_name), not_null }
 }
 
 use super::base_types::base_type;
@@ -175,11 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn columns_carry_the_oid_of_their_type() {
+    fn columns_carry_the_name_of_their_type() {
         let class = system_relation(SystemSchema::PgCatalog, "pg_class").unwrap();
         let type_of = |name: &str| class.arrow.field_with_name(name).unwrap().metadata()[PG_TYPE_KEY].clone();
-        assert_eq!(type_of("oid"), "26");
-        assert_eq!(type_of("relname"), "19");
-        assert_eq!(type_of("relkind"), "18");
+        assert_eq!(type_of("oid"), "oid");
+        assert_eq!(type_of("relname"), "name");
+        assert_eq!(type_of("relkind"), "char");
     }
 }

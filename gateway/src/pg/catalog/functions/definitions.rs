@@ -7,11 +7,20 @@ use crate::pg::catalog::PgCatalog;
 use crate::pg::catalog::definitions::{constraint_definition, index_definition, view_definition};
 use crate::pg::catalog::model::{Found, quote_identifier, split_name};
 
-/// Appends these functions.
-pub(super) fn add(catalog: &Arc<PgCatalog>, functions: &mut Vec<RowFunction>) {
+/// Appends those of these functions that are the same for every catalog.
+pub(super) fn add_constant(functions: &mut Vec<RowFunction>) {
     // Expressions are kept as their texts.
     let expression = RowFunction::new("pg_get_expr", 2..=3, "text", |row| Ok(row.text(0).into()));
     functions.push(expression.called_with_nulls());
+    add_absent(functions);
+    functions.push(RowFunction::new("pg_relation_is_publishable", 1..=1, "bool", |_| Ok(false.into())));
+    functions.push(RowFunction::new("pg_relation_is_updatable", 2..=2, "int4", |_| Ok(0_i64.into())));
+    functions.push(RowFunction::new("pg_column_is_updatable", 3..=3, "bool", |_| Ok(false.into())));
+    functions.push(RowFunction::new("row_security_active", 1..=1, "bool", |_| Ok(false.into())));
+}
+
+/// Appends those that describe what is in `catalog`.
+pub(super) fn add(catalog: &Arc<PgCatalog>, functions: &mut Vec<RowFunction>) {
     let this = Arc::clone(catalog);
     functions.push(RowFunction::new("pg_get_constraintdef", 1..=2, "text", move |row| {
         let found = row.oid(0).and_then(|oid| this.model().constraint(oid));
@@ -41,11 +50,6 @@ pub(super) fn add(catalog: &Arc<PgCatalog>, functions: &mut Vec<RowFunction>) {
         }
     }));
     add_comments(catalog, functions);
-    add_absent(functions);
-    functions.push(RowFunction::new("pg_relation_is_publishable", 1..=1, "bool", |_| Ok(false.into())));
-    functions.push(RowFunction::new("pg_relation_is_updatable", 2..=2, "int4", |_| Ok(0_i64.into())));
-    functions.push(RowFunction::new("pg_column_is_updatable", 3..=3, "bool", |_| Ok(false.into())));
-    functions.push(RowFunction::new("row_security_active", 1..=1, "bool", |_| Ok(false.into())));
 }
 
 fn add_comments(catalog: &Arc<PgCatalog>, functions: &mut Vec<RowFunction>) {

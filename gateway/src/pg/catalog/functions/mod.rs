@@ -12,7 +12,7 @@ mod texts;
 
 use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StringArray};
 use datafusion::arrow::compute::cast;
@@ -25,21 +25,32 @@ use datafusion::logical_expr::{
 use datafusion::scalar::ScalarValue;
 
 use super::PgCatalog;
-use super::base_types;
 use super::columns::{ColumnBuilder, ColumnType, PG_TYPE_KEY, Value};
 use super::session::Session;
 
-/// All functions for a statement of `session`.
+/// All functions for a statement of `session`. Those that do not know the session are made once.
 pub(super) fn functions(catalog: &Arc<PgCatalog>, session: &Arc<Session>) -> Vec<Arc<ScalarUDF>> {
+    static CONSTANT: LazyLock<Vec<Arc<ScalarUDF>>> = LazyLock::new(|| {
+        let mut functions = Vec::new();
+        privileges::add(&mut functions);
+        texts::add(&mut functions);
+        names::add_constant(&mut functions);
+        definitions::add_constant(&mut functions);
+        let mut all = finished(functions);
+        arrays::add(&mut all);
+        all
+    });
     let mut functions = Vec::new();
     session_facts::add(session, &mut functions);
     names::add(catalog, session, &mut functions);
     definitions::add(catalog, &mut functions);
-    privileges::add(&mut functions);
-    texts::add(&mut functions);
-    let mut all: Vec<Arc<ScalarUDF>> = functions.into_iter().map(|f| Arc::new(ScalarUDF::new_from_impl(f))).collect();
-    arrays::add(&mut all);
+    let mut all = finished(functions);
+    all.extend_from_slice(&CONSTANT);
     all
+}
+
+fn finished(functions: Vec<RowFunction>) -> Vec<Arc<ScalarUDF>> {
+    functions.into_iter().map(|f| Arc::new(ScalarUDF::new_from_impl(f))).collect()
 }
 
 /// What a function gives for one row.
@@ -212,7 +223,7 @@ pub(super) struct RowFunction {
     name: &'static str,
     signature: Signature,
     returns: ColumnType,
-    type_oid: u32,
+    type_name: &'static str,
     on_null: OnNull,
     body: Body,
 }
@@ -222,7 +233,7 @@ impl RowFunction {
     pub(super) fn new(
         name: &'static str,
         arity: RangeInclusive<usize>,
-        returns: &str,
+        returns: &'static str,
         body: impl Fn(&Row<'_>) -> Result<Outcome> + Send + Sync + 'static,
     ) -> Self {
         let alternatives = arity.map(|n| if n == 0 { TypeSignature::Nullary } else { TypeSignature::Any(n) }).collect();
@@ -230,7 +241,7 @@ impl RowFunction {
             name,
             signature: Signature::one_of(alternatives, Volatility::Stable),
             returns: ColumnType::of(returns),
-            type_oid: base_types::base_type(returns).map_or(base_types::TEXT, |t| t.oid),
+            type_name: returns,
             on_null: OnNull::Null,
             body: Arc::new(body),
         }
@@ -291,7 +302,7 @@ impl ScalarUDFImpl for RowFunction {
 
     fn return_field_from_args(&self, _args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let field = Field::new(self.name, self.returns.data_type(), true);
-        Ok(Arc::new(field.with_metadata([(PG_TYPE_KEY.to_owned(), self.type_oid.to_string())].into())))
+        Ok(Arc::new(field.with_metadata([(PG_TYPE_KEY.to_owned(), self.type_name.to_owned())].into())))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

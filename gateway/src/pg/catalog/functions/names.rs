@@ -11,12 +11,22 @@ use crate::pg::catalog::base_types::{base_type, format_type, type_by_oid, type_b
 use crate::pg::catalog::model::{Found, Model, OWNER, OWNER_NAME, quote_identifier, role_oid, split_name};
 use crate::pg::catalog::session::Session;
 
-/// Appends these functions.
+/// Appends those of these functions that know the session.
 pub(super) fn add(catalog: &Arc<PgCatalog>, session: &Arc<Session>, functions: &mut Vec<RowFunction>) {
-    add_visibility(catalog, session, functions);
+    let (this, asking) = (Arc::clone(catalog), Arc::clone(session));
+    functions.push(RowFunction::new("pg_table_is_visible", 1..=1, "bool", move |row| {
+        let model = this.model();
+        let Some(found) = row.oid(0).and_then(|oid| model.by_oid(oid)) else { return Ok(Outcome::Null) };
+        Ok(is_listed(model, &asking, found).into())
+    }));
     add_relations(catalog, session, functions);
-    add_types(functions);
     add_schemas_and_roles(catalog, session, functions);
+}
+
+/// Appends those that are the same for every session.
+pub(super) fn add_constant(functions: &mut Vec<RowFunction>) {
+    add_visibility(functions);
+    add_types(functions);
     // For kinds of objects of which nobody here has any, an oid is its own name.
     functions.push(RowFunction::new("causeway_reg", 1..=1, "oid", |row| match row.oid(0) {
         Some(oid) => Ok(oid.into()),
@@ -28,13 +38,8 @@ pub(super) fn add(catalog: &Arc<PgCatalog>, session: &Arc<Session>, functions: &
     }));
 }
 
-fn add_visibility(catalog: &Arc<PgCatalog>, session: &Arc<Session>, functions: &mut Vec<RowFunction>) {
-    let (this, asking) = (Arc::clone(catalog), Arc::clone(session));
-    functions.push(RowFunction::new("pg_table_is_visible", 1..=1, "bool", move |row| {
-        let model = this.model();
-        let Some(found) = row.oid(0).and_then(|oid| model.by_oid(oid)) else { return Ok(Outcome::Null) };
-        Ok(is_listed(model, &asking, found).into())
-    }));
+/// Whether lists of visible objects show one of a kind that is only ever in `pg_catalog`.
+fn add_visibility(functions: &mut Vec<RowFunction>) {
     let always = [
         "pg_type_is_visible",
         "pg_function_is_visible",

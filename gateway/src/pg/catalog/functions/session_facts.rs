@@ -12,7 +12,7 @@ const ENCODINGS: [(i64, &str); 4] = [(0, "SQL_ASCII"), (6, "UTF8"), (8, "LATIN1"
 
 /// Appends these functions.
 pub(super) fn add(session: &Arc<Session>, functions: &mut Vec<RowFunction>) {
-    let constant = |name, returns: &str, value: fn(&Session) -> Outcome| {
+    let constant = |name, returns: &'static str, value: fn(&Session) -> Outcome| {
         let session = Arc::clone(session);
         RowFunction::new(name, 0..=0, returns, move |_| Ok(value(&session)))
     };

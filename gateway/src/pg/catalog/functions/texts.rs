@@ -14,6 +14,7 @@ pub(super) fn add(functions: &mut Vec<RowFunction>) {
         Ok(row.text(0).map_or_else(|| "NULL".to_owned(), |t| quote_literal(&t)).into())
     });
     functions.push(nullable.called_with_nulls());
+    functions.push(RowFunction::new("like_escape", 2..=2, "text", like_escape));
     functions.push(RowFunction::new("format", 1..=1, "text", format).variadic().called_with_nulls());
     functions.push(RowFunction::new("pg_size_pretty", 1..=1, "text", |row| Ok(row.int(0).map(size_pretty).into())));
     // A foreign option, `name=value`, as a pair that SQL can read.
@@ -34,6 +35,29 @@ pub(super) fn add(functions: &mut Vec<RowFunction>) {
 fn quote_literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if text.contains('\\') { format!(" E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+}
+
+/// A pattern of LIKE with its escape character in place of the backslash.
+fn like_escape(row: &Row<'_>) -> Result<Outcome> {
+    let (pattern, escape) = (row.text(0).unwrap_or_default(), row.text(1).unwrap_or_default());
+    let mut letters = escape.chars();
+    let escape = match (letters.next(), letters.next()) {
+        (escape, None) => escape,
+        (_, Some(_)) => return Err(plan_datafusion_err!("invalid escape string")),
+    };
+    let mut text = String::with_capacity(pattern.len() + 2);
+    let mut rest = pattern.chars();
+    while let Some(letter) = rest.next() {
+        if Some(letter) == escape {
+            text.push('\\');
+            text.extend(rest.next());
+        } else if letter == '\\' {
+            text.push_str("\\\\");
+        } else {
+            text.push(letter);
+        }
+    }
+    Ok(text.into())
 }
 
 /// `format`: `%s`, `%I`, `%L` and `%%`, with `%n$` positions.

@@ -1,0 +1,1 @@
+//! Rewrites by example.
