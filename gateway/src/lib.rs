@@ -3,7 +3,10 @@
 mod cli;
 pub mod config;
 mod pg;
+mod shutdown;
 mod system;
 mod telemetry;
 
 pub use cli::run;
+pub use pg::{Backend, EndpointLimits, EnvironmentBackend, PgEndpoint, SessionIdentity, SettingRow, SettingsView, VisibleCatalog};
+pub use shutdown::Shutdown;
