@@ -18,6 +18,7 @@ mod pool;
 mod postgres;
 mod registry;
 mod remote;
+mod sample;
 pub mod sql;
 mod sqlite;
 
@@ -33,4 +34,5 @@ pub use remote::{
     Comparison, Introspection, Omission, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion,
     TableKind,
 };
+pub use sample::write_sqlite_sample;
 pub use sql::SqlRemote;
