@@ -1,13 +1,14 @@
 //! Connections: how they are made, put into a known state, limited in time, and ended when their statement is abandoned.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Opts, OptsBuilder, Row, SslOpts};
+use mysql_async::{Conn, OptsBuilder, Row, SslOpts};
 use rustls::crypto::CryptoProvider;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -73,9 +74,11 @@ impl Flavor {
 
 /// A server as the datasource reaches it.
 pub(super) struct Server {
+    host: String,
+    port: u16,
     place: String,
-    encrypted: Option<Opts>,
-    clear: Option<Opts>,
+    encrypted: Option<OptsBuilder>,
+    clear: Option<OptsBuilder>,
     /// A server that did not offer TLS once is not asked again where clear text will do.
     offers_no_tls: AtomicBool,
     connect_timeout: Duration,
@@ -108,12 +111,14 @@ impl Server {
         let mode = options.required("sslmode")?;
         let encrypted = (mode != DISABLE).then(|| {
             ring_by_default();
-            base.clone().ssl_opts(tls(mode, options.path("sslrootcert"))).into()
+            base.clone().ssl_opts(tls(mode, options.path("sslrootcert")))
         });
         Ok(Arc::new(Self {
+            host: host.to_owned(),
+            port,
             place: format!("{host}:{port}, database \"{database}\", user \"{user}\""),
             encrypted,
-            clear: (mode == DISABLE || mode == PREFER).then(|| base.into()),
+            clear: (mode == DISABLE || mode == PREFER).then_some(base),
             offers_no_tls: AtomicBool::new(false),
             connect_timeout: options.pool.connect_timeout,
             endings: TaskTracker::new(),
@@ -142,7 +147,7 @@ impl Server {
     }
 
     async fn dial_and_normalise(self: &Arc<Self>) -> Result<Session> {
-        let mut connection = self.dial().await?;
+        let (mut connection, address) = self.dial_any().await?;
         let version = async {
             connection.query_drop(NORMALISE).await?;
             connection.query_drop("SET SESSION TRANSACTION READ ONLY").await?;
@@ -152,27 +157,52 @@ impl Server {
         .await
         .map_err(|cause| failure::of_connect(cause, &self.place))?;
         let flavor = Flavor::of(&version);
-        Ok(Session { connection: Some(connection), server: Arc::clone(self), flavor, version, limit: None, served: false, at_work: false })
+        Ok(Session {
+            connection: Some(connection),
+            address,
+            server: Arc::clone(self),
+            flavor,
+            version,
+            limit: None,
+            served: false,
+            at_work: false,
+        })
     }
 
-    async fn dial(&self) -> Result<Conn> {
+    /// Connects to the first of the host's addresses that answers, and says which, so that a kill goes to the same server: a name may
+    /// stand for several.
+    async fn dial_any(&self) -> Result<(Conn, IpAddr)> {
+        let unresolved = |cause: std::io::Error| failure::of_connect(cause.into(), &self.place);
+        let mut last = None;
+        for address in tokio::net::lookup_host((self.host.as_str(), self.port)).await.map_err(unresolved)? {
+            match self.dial(address.ip()).await {
+                Ok(connection) => return Ok((connection, address.ip())),
+                Err(error) if error.kind() == ErrorKind::Unreachable => last = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| unresolved(std::io::Error::other("the name has no address"))))
+    }
+
+    async fn dial(&self, address: IpAddr) -> Result<Conn> {
+        let connect = |options: &OptsBuilder| Conn::new(options.clone().resolved_ips(Some(vec![address])));
         if let Some(encrypted) = self.encrypted.as_ref().filter(|_| self.clear.is_none() || !self.offers_no_tls.load(Ordering::Relaxed)) {
-            match (Conn::new(encrypted.clone()).await, &self.clear) {
+            match (connect(encrypted).await, &self.clear) {
                 (Ok(connection), _) => return Ok(connection),
                 (Err(cause), Some(_)) if failure::no_encryption(&cause) => self.offers_no_tls.store(true, Ordering::Relaxed),
                 (Err(cause), _) => return Err(failure::of_connect(cause, &self.place)),
             }
         }
-        let clear = self.clear.clone().ok_or_else(|| Error::new(ErrorKind::Internal, "no way to connect is configured"))?;
-        Conn::new(clear).await.map_err(|cause| failure::of_connect(cause, &self.place))
+        let clear = self.clear.as_ref().ok_or_else(|| Error::new(ErrorKind::Internal, "no way to connect is configured"))?;
+        connect(clear).await.map_err(|cause| failure::of_connect(cause, &self.place))
     }
 
     /// Ends connection `id` and its statement, over another connection, as nobody listens on its own any more.
-    async fn kill(&self, id: u32) {
+    async fn kill(&self, id: u32, address: IpAddr) {
         for pause in KILL_ATTEMPTS {
             tokio::time::sleep(pause).await;
             let ended = tokio::time::timeout(self.connect_timeout, async {
-                let mut connection = self.dial().await.ok()?;
+                let mut connection = self.dial(address).await.ok()?;
                 let outcome = connection.query_drop(format!("KILL {id}")).await;
                 let _ = connection.disconnect().await;
                 match outcome {
@@ -214,6 +244,7 @@ fn tls(mode: &str, root: Option<PathBuf>) -> SslOpts {
 /// Dropped while a statement is at work, it ends that statement at the server.
 pub(super) struct Session {
     connection: Option<Conn>,
+    address: IpAddr,
     server: Arc<Server>,
     flavor: Flavor,
     version: String,
@@ -284,7 +315,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         let Ok(runtime) = Handle::try_current() else { return };
-        let (id, at_work, server) = (connection.id(), self.at_work, Arc::clone(&self.server));
+        let (id, address, at_work, server) = (connection.id(), self.address, self.at_work, Arc::clone(&self.server));
         let endings = self.server.endings.clone();
         endings.spawn_on(
             async move {
@@ -293,7 +324,7 @@ impl Drop for Session {
                     let _ = tokio::time::timeout(GOOD_BYE, connection.disconnect()).await;
                 };
                 if at_work {
-                    tokio::join!(good_bye, server.kill(id));
+                    tokio::join!(good_bye, server.kill(id, address));
                 } else {
                     good_bye.await;
                 }

@@ -1,5 +1,6 @@
 //! The connector against a real, private MariaDB.
 
+mod answers;
 mod collations;
 mod connections;
 mod introspection;

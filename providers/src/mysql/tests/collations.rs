@@ -81,6 +81,8 @@ async fn comparisons_are_as_declared() {
     let mut admin = server.database("collations").await;
     let remote = server.remote("collations").await;
     let dialect = MySqlDialect::maria_db();
+    // Where it sorts, MariaDB does not tell apart texts that differ only in how many NULs they end in. No text of PostgreSQL has one.
+    let ends_in_nul = TEXTS.iter().position(|text| text.ends_with('\0')).unwrap();
     for (at, (character_set, collation, declared)) in COLLATIONS.iter().enumerate() {
         admin
             .query_drop(format!(
@@ -130,14 +132,18 @@ async fn comparisons_are_as_declared() {
 
         if *declared == Comparison::Total {
             let order = dialect.order_by("v", true, NullOrder::Last);
-            let found = cells(&remote, &format!("SELECT v FROM t{at} ORDER BY {order}"), &[DataType::Utf8]).await.unwrap();
-            let mut sorted: Vec<_> = held.iter().map(|(_, text)| vec![(*text).to_owned()]).collect();
+            let mut sorted: Vec<_> = held.iter().filter(|(id, _)| *id != ends_in_nul).map(|(_, text)| vec![(*text).to_owned()]).collect();
             sorted.sort();
-            assert_eq!(found, sorted, "{collation}: ORDER BY");
+            for index in ["USE", "IGNORE"] {
+                let sql = format!("SELECT v FROM t{at} {index} INDEX (v) WHERE id <> {ends_in_nul} ORDER BY {order}");
+                assert_eq!(cells(&remote, &sql, &[DataType::Utf8]).await.unwrap(), sorted, "{collation}: {sql}");
+            }
         }
         if matches!(declared, Comparison::Total | Comparison::Equality) {
-            let found = cells(&remote, &format!("SELECT COUNT(*) FROM t{at} GROUP BY v"), &[DataType::Int64]).await.unwrap();
-            assert_eq!(found.len(), held.len(), "{collation}: GROUP BY");
+            for way in ["SQL_SMALL_RESULT", "SQL_BIG_RESULT"] {
+                let sql = format!("SELECT {way} COUNT(*) FROM t{at} IGNORE INDEX (v) WHERE id <> {ends_in_nul} GROUP BY v");
+                assert_eq!(cells(&remote, &sql, &[DataType::Int64]).await.unwrap().len(), held.len() - 1, "{collation}: {sql}");
+            }
         }
         // Joined with itself: at least every text with itself, and nothing else where that is declared.
         let joined = cells(&remote, &format!("SELECT COUNT(*) FROM t{at} x JOIN t{at} y ON x.v = y.v"), &[DataType::Int64]).await.unwrap();

@@ -91,7 +91,8 @@ async fn sessions_are_in_a_known_state_whatever_the_server_is_set_to() {
     tokio::time::sleep(Duration::from_millis(2500)).await;
     assert_eq!(remote.ping(Deadline::after(Duration::from_secs(5))).await.unwrap().product, "MariaDB");
     // Even a user who may write does not.
-    admin.query_drop("GRANT ALL ON state.* TO reader").await.unwrap();
+    server.admin().await.query_drop("GRANT ALL ON state.* TO reader").await.unwrap();
+    let remote = server.remote("state").await;
     let error = cells(&remote, "INSERT INTO t (c) VALUES ('x')", &[DataType::Int64]).await.unwrap_err();
     assert_eq!(ours(&error).remote_sqlstate(), Some("25006"), "{error}");
 }

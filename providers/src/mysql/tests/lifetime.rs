@@ -210,7 +210,7 @@ async fn a_server_that_dies_mid_result_is_an_error() {
     // And then it is unreachable, which is said at once.
     let error = cells(&remote, "SELECT 1", &[DataType::Int64]).await.unwrap_err();
     assert_eq!(ours(&error).kind(), ErrorKind::Unreachable);
-    assert!(ours(&error).message().contains("refused"), "{error}");
+    assert!(ours(&error).message().contains("cannot connect to 127.0.0.1"), "{error}");
 }
 
 #[tokio::test]
@@ -270,7 +270,7 @@ async fn an_error_between_rows_is_an_error() {
     let Some(server) = TestServer::shared() else { return };
     server.database("between").await;
     let remote = server.remote("between").await;
-    let sql = "SELECT seq, REPEAT('x', 20000), 9223372036854775000 + seq FROM seq_1_to_2000";
+    let sql = "SELECT seq, REPEAT('x', 20000), 9223372036854775000 + CAST(seq AS SIGNED) FROM seq_1_to_2000";
     let mut stream = execute(&remote, sql, &[DataType::Int64, DataType::Utf8, DataType::Int64]);
     let mut rows = 0;
     let error = loop {

@@ -58,6 +58,7 @@ impl TestServer {
         let folder = std::env::temp_dir().join(format!("causeway-mysql-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let installed = Command::new("mariadb-install-db")
+            .env("TMPDIR", &folder)
             .args(["--no-defaults", "--user=root", "--auth-root-authentication-method=normal", "--skip-test-db"])
             .arg(format!("--datadir={}", folder.join("data").display()))
             .output()
@@ -73,6 +74,7 @@ impl TestServer {
             .arg(&folder)
             .args([DAEMON, "--no-defaults", "--user=root", "--bind-address=127.0.0.1", "--innodb-buffer-pool-size=64M"])
             .args(["--innodb-flush-log-at-trx-commit=0", "--max-connections=200"])
+            .arg(format!("--tmpdir={}", folder.display()))
             .arg(format!("--datadir={}", folder.join("data").display()))
             .arg(format!("--socket={}", folder.join("socket").display()))
             .arg(format!("--port={port}"))
@@ -198,8 +200,13 @@ impl Drop for TestServer {
     }
 }
 
+/// What the datasource's own database has; tests that share a server see each other's.
 pub(super) async fn look(remote: &MySqlRemote) -> Introspection {
-    remote.introspect(&Scope::default(), Deadline::after(Duration::from_secs(30))).await.unwrap()
+    let mut seen = remote.introspect(&Scope::default(), Deadline::after(Duration::from_secs(30))).await.unwrap();
+    seen.tables.retain(|table| table.schema == seen.default_schema);
+    let prefix = format!("{}.", seen.default_schema);
+    seen.omitted.retain(|omission| omission.subject.starts_with(&prefix));
+    seen
 }
 
 pub(super) async fn table(remote: &MySqlRemote, name: &str) -> RemoteTable {
@@ -211,7 +218,7 @@ pub(super) async fn context(remote: &Arc<MySqlRemote>) -> SessionContext {
     let context = SessionContext::new();
     for table in look(remote).await.tables {
         let provider = Arc::clone(remote).table(&table).unwrap();
-        context.register_table(datafusion::sql::TableReference::bare(table.name), provider).unwrap();
+        context.register_table(datafusion::common::TableReference::bare(table.name), provider).unwrap();
     }
     context
 }
