@@ -93,8 +93,9 @@ impl Environment {
         let datasources: BTreeMap<String, Arc<Datasource>> =
             datasources.into_iter().map(|datasource| (datasource.name.clone(), Arc::new(datasource))).collect();
         let published = Arc::new(Published::new(datasources.keys().map(|name| {
-            let reason =
-                Error::new(ErrorKind::Unreachable, "has not been opened yet").at(name).hint("it is being opened; try again in a moment");
+            let reason = Error::new(ErrorKind::Unreachable, "the datasource has not been opened yet")
+                .at(name)
+                .hint("it is being opened; try again in a moment");
             (name.clone(), Arc::new(reason))
         })));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -173,7 +174,7 @@ impl Environment {
                 format!("there are: {known}")
             }));
         };
-        let stopped = || Error::new(ErrorKind::Unreachable, "was stopped").at(datasource);
+        let stopped = || Error::new(ErrorKind::Unreachable, "the datasource was stopped").at(datasource);
         let (request, answer) = oneshot::channel();
         entry.refreshes.send(request).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?

@@ -124,7 +124,7 @@ impl Lifecycle {
         if let Some(remote) = remote {
             close(&remote, self.timing.close).await;
         }
-        self.published.make_unavailable(&self.datasource.name, &Arc::new(self.error(ErrorKind::Unreachable, "was stopped")));
+        self.published.make_unavailable(&self.datasource.name, &Arc::new(self.error(ErrorKind::Unreachable, "the datasource was stopped")));
         self.live.send_modify(|live| live.state = DatasourceState::Stopped);
     }
 
@@ -266,7 +266,7 @@ impl Lifecycle {
             tokio::select! {
                 request = self.refreshes.recv() => {
                     // The sender lives as long as the environment, whose end also stops this task.
-                    let Some(request) = request else { return self.error(ErrorKind::Cancelled, "was stopped") };
+                    let Some(request) = request else { return self.error(ErrorKind::Cancelled, "the datasource was stopped") };
                     let refreshed = self.publish(remote, Look::Refresh).await;
                     if let Ok(tables) = refreshed {
                         tracing::info!(datasource = self.datasource.name, tables, "refreshed");
@@ -341,16 +341,12 @@ impl Lifecycle {
 }
 
 /// The error a statement gets that names a table of a datasource which failed with `error`.
+///
+/// Whatever the reason is, such as a file that is not there or a password that is not taken, to the statement it is that the
+/// datasource cannot be reached: kinds such as `NotFound` would speak of the table.
 fn unavailable(error: &Error) -> Error {
-    let kind = match error.kind() {
-        ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Cancelled => ErrorKind::Unreachable,
-        kind => kind,
-    };
-    let told = Error::new(kind, format!("is not available: {}", error.message()));
-    let told = match error.hint_text() {
-        Some(hint) => told.hint(hint),
-        None => told.hint("it is tried again by itself; see causeway.datasources"),
-    };
+    let told = Error::new(ErrorKind::Unreachable, format!("the datasource is not available: {}", error.message()))
+        .hint(error.hint_text().unwrap_or("it is tried again by itself; see causeway.datasources"));
     match error.datasource() {
         Some(datasource) => told.at(datasource),
         None => told,

@@ -3,6 +3,7 @@
 mod cli;
 pub mod config;
 mod pg;
+mod server;
 mod shutdown;
 mod system;
 mod telemetry;

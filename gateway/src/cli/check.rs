@@ -86,7 +86,7 @@ pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
 }
 
 /// Waits for the datasources to be opened, and says how far they are.
-pub(super) async fn settle(environment: &Environment, limit: Duration, terminal: &Terminal) {
+async fn settle(environment: &Environment, limit: Duration, terminal: &Terminal) {
     let telling = async {
         let mut told = String::new();
         loop {

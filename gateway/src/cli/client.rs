@@ -20,7 +20,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 /// A connection to a gateway.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     received: BytesMut,
     context: DecodeContext,
@@ -28,23 +28,25 @@ pub(super) struct Client {
 
 /// What one statement returned.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) columns: Vec<Column>,
-    pub(super) rows: Vec<Vec<Option<String>>>,
+pub(crate) struct Answer {
+    pub(crate) columns: Vec<Column>,
+    pub(crate) rows: Vec<Vec<Option<String>>>,
     /// What was done, such as `SELECT 3`.
-    pub(super) tag: String,
+    pub(crate) tag: String,
+    /// What the gateway had to say besides.
+    pub(crate) notices: Vec<String>,
 }
 
 /// A column of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Column {
-    pub(super) name: String,
-    pub(super) type_id: u32,
+pub(crate) struct Column {
+    pub(crate) name: String,
+    pub(crate) type_id: u32,
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum ClientError {
+pub(crate) enum ClientError {
     /// The gateway cannot be reached or the connection was lost.
     Connection { address: String, error: io::Error },
     /// The gateway refused.
@@ -55,11 +57,11 @@ pub(super) enum ClientError {
 
 /// An error the gateway sent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) code: String,
-    pub(super) message: String,
-    pub(super) detail: Option<String>,
-    pub(super) hint: Option<String>,
+pub(crate) struct Refusal {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) detail: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 impl fmt::Display for ClientError {
@@ -77,7 +79,7 @@ impl fmt::Display for ClientError {
 
 impl ClientError {
     /// What the user can do.
-    pub(super) fn hint(&self) -> Option<&str> {
+    pub(crate) fn hint(&self) -> Option<&str> {
         match self {
             ClientError::Connection { .. } => Some("start a gateway with `causeway serve` or `causeway demo`, or name it with --url"),
             ClientError::Refused(refusal) => refusal.hint.as_deref(),
@@ -94,7 +96,7 @@ impl From<PgWireError> for ClientError {
 
 impl Client {
     /// Connects to `address` (host and port) and logs in.
-    pub(super) async fn connect(address: &str, user: &str, database: &str) -> Result<Self, ClientError> {
+    pub(crate) async fn connect(address: &str, user: &str, database: &str) -> Result<Self, ClientError> {
         let connecting = async {
             match tokio::time::timeout(CONNECT, TcpStream::connect(address)).await {
                 Ok(connected) => connected,
@@ -126,7 +128,7 @@ impl Client {
     }
 
     /// Runs `sql`, which may hold several statements, and gives an answer for each.
-    pub(super) async fn query(&mut self, sql: &str) -> Result<Vec<Answer>, ClientError> {
+    pub(crate) async fn query(&mut self, sql: &str) -> Result<Vec<Answer>, ClientError> {
         self.send(&Query::new(sql.to_owned())).await?;
         let mut answers = Vec::new();
         let mut answer = Answer::default();
@@ -139,6 +141,9 @@ impl Client {
                     answer.tag = complete.tag;
                     answers.push(std::mem::take(&mut answer));
                 }
+                PgWireBackendMessage::NoticeResponse(notice) => {
+                    answer.notices.extend(notice.fields.into_iter().filter(|(field, _)| *field == b'M').map(|(_, text)| text));
+                }
                 PgWireBackendMessage::ErrorResponse(error) => failed = Some(refusal(error)),
                 PgWireBackendMessage::ReadyForQuery(_) => match failed {
                     Some(refusal) => return Err(ClientError::Refused(refusal)),
@@ -150,7 +155,7 @@ impl Client {
     }
 
     /// Says good-bye.
-    pub(super) async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         // Whoever leaves need not know whether it was heard.
         let _ = self.send(&Terminate::new()).await;
     }

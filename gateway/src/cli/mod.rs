@@ -1,9 +1,11 @@
 //! The command line: what can be asked, and the exit codes.
 
 mod check;
-mod client;
+pub(crate) mod client;
+mod demo;
 mod query;
 mod sample;
+mod serve;
 mod signal;
 mod table;
 mod terminal;
@@ -44,6 +46,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Sample SQLite, Parquet and CSV sources, a query across them through the gateway's own port, then serves them.
+    Demo(demo::Arguments),
+    /// Serves the datasources of a configuration until it is told to stop.
+    Serve(serve::Arguments),
     /// Checks a configuration, connects, compares pinned tables. Exit code 0, 1 (mismatch) or 2 (configuration or connection).
     Check(check::Arguments),
     /// Runs one statement on a running gateway.
@@ -71,7 +77,8 @@ pub fn run() -> ExitCode {
     let terminal = Terminal::new();
     // People see the demo and the answers of a command; a server is seen by its log.
     let filter = cli.log.as_deref().unwrap_or(match cli.command {
-        Command::Check(_) | Command::Query(_) => "error",
+        Command::Serve(_) => "info",
+        Command::Demo(_) | Command::Check(_) | Command::Query(_) => "error",
     });
     if let Err(fault) = telemetry::init(filter, cli.log_format) {
         terminal.error(&fault, None);
@@ -87,6 +94,8 @@ pub fn run() -> ExitCode {
     };
     let code = runtime.block_on(async {
         match cli.command {
+            Command::Demo(arguments) => demo::run(arguments, &terminal).await,
+            Command::Serve(arguments) => serve::run(arguments, &terminal).await,
             Command::Check(arguments) => check::run(arguments, &terminal).await,
             Command::Query(arguments) => query::run(arguments, &terminal).await,
         }

@@ -56,6 +56,7 @@ pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
     match answers(&target, database, &arguments.sql).await {
         Ok(answers) => {
             for answer in answers {
+                answer.notices.iter().for_each(|notice| terminal.notice(notice));
                 if arguments.json { terminal.line(as_json(&answer)) } else { show(&answer, terminal) }
             }
             OK
@@ -165,6 +166,7 @@ mod tests {
                 vec![None, text("NaN"), text("f"), None, None, text("")],
             ],
             tag: "SELECT 2".to_owned(),
+            notices: Vec::new(),
         };
         assert_eq!(
             as_json(&answer),

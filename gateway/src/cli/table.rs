@@ -53,6 +53,7 @@ mod tests {
             columns: vec![column("name", 25), column("count", 20)],
             rows: vec![vec![Some("a\x1b[2J".to_owned()), Some("7".to_owned())], vec![None, Some("1234567".to_owned())]],
             tag: "SELECT 2".to_owned(),
+            notices: Vec::new(),
         };
         let expected = "\
 ╭───────┬─────────╮

@@ -47,6 +47,11 @@ impl Terminal {
         }
     }
 
+    /// Something the gateway said besides its answer.
+    pub(super) fn notice(&self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "notice: {text}");
+    }
+
     /// A heading, where the terminal can show one.
     pub(super) fn bold(&self, text: &str) -> String {
         if self.styled { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }

@@ -36,7 +36,7 @@ use crate::sql::{Dialect, RemoteSql, ScanLimits, SqlRemote, SqlTable, SqliteDial
 
 /// The connector.
 #[derive(Debug, Default)]
-pub struct SqliteConnector;
+pub(crate) struct SqliteConnector;
 
 #[async_trait]
 impl Connector for SqliteConnector {

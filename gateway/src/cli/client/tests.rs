@@ -1,7 +1,7 @@
 //! The client against scripted servers.
 
 use pgwire::messages::data::FieldDescription;
-use pgwire::messages::response::{CommandComplete, ReadyForQuery, TransactionStatus};
+use pgwire::messages::response::{CommandComplete, NoticeResponse, ReadyForQuery, TransactionStatus};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -52,12 +52,15 @@ async fn rows_and_nulls_come_with_their_columns() {
     RowDescription::new(vec![field("n", 20), field("t", 25)]).encode(&mut answer).unwrap();
     let data: &[u8] = b"\0\0\0\x0242\xff\xff\xff\xff";
     DataRow::new(BytesMut::from(data), 2).encode(&mut answer).unwrap();
+    NoticeResponse::new(vec![(b'M', "by the way".to_owned())]).encode(&mut answer).unwrap();
     CommandComplete::new("SELECT 1".to_owned()).encode(&mut answer).unwrap();
     ready(&mut answer);
     let mut client = Client::connect(&server(welcome(), answer).await, "ana", "default").await.unwrap();
     let answers = client.query("SELECT 42 AS n, NULL AS t").await.unwrap();
     let columns = [("n", 20), ("t", 25)].map(|(name, type_id)| Column { name: name.to_owned(), type_id });
-    let expected = Answer { columns: columns.into(), rows: vec![vec![Some("42".to_owned()), None]], tag: "SELECT 1".to_owned() };
+    let rows = vec![vec![Some("42".to_owned()), None]];
+    let notices = vec!["by the way".to_owned()];
+    let expected = Answer { columns: columns.into(), rows, tag: "SELECT 1".to_owned(), notices };
     assert_eq!(answers, [expected]);
 }
 
