@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Int32Array, RecordBatch};
+use datafusion::arrow::array::{Decimal128Array, Int32Array, RecordBatch};
 use futures::{StreamExt, pin_mut};
 use tokio_postgres::types::Type;
 
@@ -24,6 +24,23 @@ async fn parameters_are_typed_by_the_plan_or_the_client() {
     assert!(row.get::<_, bool>(0));
     let rows = client.query("select n from numbers where n = any($1) order by n", &[&vec![3_i64, 5]]).await.unwrap();
     assert_eq!(rows.len(), 2);
+}
+
+#[tokio::test]
+async fn a_numeric_parameter_is_never_rounded() {
+    let gateway = Gateway::start().await;
+    let prices = Decimal128Array::from(vec![100, 101]).with_precision_and_scale(10, 2).unwrap();
+    gateway.environment.publish_rows("prices", RecordBatch::try_from_iter([("price", Arc::new(prices) as _)]).unwrap());
+    let mut raw = gateway.raw().await;
+    for (value, rows) in [("1.00", "SELECT 1"), ("1.005", "SELECT 0"), ("1.0050000", "SELECT 0"), ("1e0", "SELECT 1")] {
+        let mut bind = text(&["", ""]);
+        bind.extend([0, 0, 0, 1]);
+        bind.extend((value.len() as u32).to_be_bytes());
+        bind.extend(value.as_bytes());
+        bind.extend([0, 0]);
+        raw.bytes(&[parse("", "select price from prices where price = $1"), frame(b'B', &bind), execute("", 0), sync()].concat()).await;
+        assert_eq!(tags(&raw.until_ready().await), [rows], "{value}");
+    }
 }
 
 #[tokio::test]

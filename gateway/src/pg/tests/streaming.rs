@@ -141,3 +141,17 @@ async fn shutdown_drains_and_then_terminates() {
     gateway.until_idle().await;
     within("the endpoint to end", gateway.served).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_panic_ends_the_statement_and_not_the_session() {
+    let gateway = Gateway::start().await;
+    let client = gateway.connect().await;
+    for is_simple in [true, false] {
+        let error = within("an error", run(&client, "select * from panics", is_simple)).await.expect_err("a panic");
+        let error = error.as_db_error().expect("an error of the server");
+        assert_eq!(error.code().code(), "XX000");
+        assert!(error.message().starts_with("internal error ") && !error.message().contains("secret"), "{}", error.message());
+        gateway.until_idle().await;
+        client.batch_execute("select 1").await.expect("the session goes on");
+    }
+}

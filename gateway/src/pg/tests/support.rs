@@ -252,6 +252,7 @@ impl TestEnvironment {
             ("stuck", Behaviour::Stuck),
             ("broken", Behaviour::Broken),
             ("unreachable", Behaviour::Unreachable),
+            ("panics", Behaviour::Panics),
         ] {
             environment.publish(name, environment.streaming(behaviour));
         }
@@ -296,6 +297,8 @@ enum Behaviour {
     Broken,
     /// An error before the first row.
     Unreachable,
+    /// One row, then a fault of ours.
+    Panics,
 }
 
 struct Source {
@@ -366,8 +369,9 @@ impl Stream for Rows {
                 Ok(self.batch(1, ""))
             }
             (Behaviour::Endless, _) => Ok(self.batch(100, &"x".repeat(1024))),
-            (Behaviour::Stuck | Behaviour::Broken, 0) => Ok(self.batch(1, "")),
+            (Behaviour::Stuck | Behaviour::Broken | Behaviour::Panics, 0) => Ok(self.batch(1, "")),
             (Behaviour::Stuck, _) => return Poll::Pending,
+            (Behaviour::Panics, _) => panic!("a secret invariant does not hold"),
             (Behaviour::Broken, 1) => Err(self.fail(providers::ErrorKind::Failed, "division by zero")),
             (Behaviour::Unreachable, 0) => {
                 Err(providers::Error::new(providers::ErrorKind::Unreachable, "connection refused").at("crm").into())
