@@ -84,11 +84,6 @@ impl Input {
         if self.buffer.len() < length { Ok(None) } else { Ok(Some(self.buffer.split_to(length))) }
     }
 
-    /// Whether bytes wait that were not asked for.
-    pub(crate) fn has_bytes(&self) -> bool {
-        !self.buffer.is_empty()
-    }
-
     /// Waits for more bytes; `false` is the end of the stream. Dropping the future loses nothing.
     pub(crate) async fn fill(&mut self) -> io::Result<bool> {
         if self.buffer.is_empty() && self.buffer.capacity() > KEEP {

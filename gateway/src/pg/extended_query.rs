@@ -13,13 +13,13 @@ use super::command::{Command, parse_all};
 use super::decode;
 use super::encode::{Format, Style};
 use super::frontend::{Bind, Target};
-use super::pg_type::{parameter_oid, parameter_type};
+use super::pg_type::{WIDE_NUMERIC, parameter_oid, parameter_type};
 use super::portal::{Destination, Plan, Portal, PortalState, Prepared, Running, row_description};
 use super::session::Session;
 use super::simple_query::{command_columns, query_tag, single};
 use super::sqlstate::{
-    DUPLICATE_CURSOR, DUPLICATE_STATEMENT, Halt, NOT_IN_STATE, PROTOCOL_VIOLATION, PgError, UNDEFINED_CURSOR, UNDEFINED_STATEMENT,
-    UNSUPPORTED,
+    DUPLICATE_CURSOR, DUPLICATE_STATEMENT, Halt, NOT_IN_STATE, OUT_OF_RANGE, PROTOCOL_VIOLATION, PgError, UNDEFINED_CURSOR,
+    UNDEFINED_STATEMENT, UNSUPPORTED,
 };
 
 impl Session {
@@ -117,7 +117,7 @@ impl Session {
         &mut self,
         prepared: Arc<Prepared>,
         result_formats: &[i16],
-        read: impl FnOnce(&Prepared, &[DataType]) -> Result<Vec<ScalarValue>, PgError>,
+        read: impl Fn(&Prepared, &[DataType]) -> Result<Vec<ScalarValue>, PgError>,
     ) -> Result<Portal, Halt> {
         let columns = prepared.columns.as_ref().map_or(0, |columns| columns.fields().len());
         let formats = Format::of_columns(result_formats, columns)?;
@@ -125,14 +125,29 @@ impl Session {
             return Ok(Portal { prepared, formats, state: PortalState::Ready(None) });
         };
         let plan = self.plan(statement, &prepared.declared, prepared.take_plan()).await?;
-        if prepared.columns.as_ref().is_some_and(|described| !has_same_types(described, plan.query.schema())) {
+        if !prepared.describes(plan.query.schema()) {
             return Err(PgError::new(UNSUPPORTED, "cached plan must not change result type")
                 .hint("The tables changed since the statement was prepared: prepare it again.")
                 .into());
         }
-        let parameters = read(&prepared, plan.query.parameter_types())?;
-        let query = plan.query.clone();
-        self.keep(&prepared, plan);
+        let (query, parameters) = match read(&prepared, plan.query.parameter_types()) {
+            Ok(parameters) => {
+                let query = plan.query.clone();
+                self.keep(&prepared, plan);
+                (query, parameters)
+            }
+            // PostgreSQL's numeric parameters hold any digits. A plan that took one for its column's decimal is made anew for these.
+            Err(error) if error.code == OUT_OF_RANGE => {
+                let Some(widened) = widened(&prepared.declared, plan.query.parameter_types()) else { return Err(error.into()) };
+                let wide = self.plan(statement, &widened, None).await?;
+                if !prepared.describes(wide.query.schema()) {
+                    return Err(error.into());
+                }
+                let parameters = read(&prepared, wide.query.parameter_types())?;
+                (wide.query, parameters)
+            }
+            Err(error) => return Err(error.into()),
+        };
         Ok(Portal { prepared, formats, state: PortalState::Ready(Some((query, parameters))) })
     }
 
@@ -294,9 +309,17 @@ fn told_types(declared: &[u32], planned: &[DataType]) -> Vec<u32> {
         .collect()
 }
 
-fn has_same_types(described: &datafusion::arrow::datatypes::Schema, planned: &datafusion::arrow::datatypes::Schema) -> bool {
-    described.fields().len() == planned.fields().len()
-        && described.fields().iter().zip(planned.fields()).all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type())
+/// The declared types with every undeclared decimal as a numeric of any digits; `None` when there is none.
+fn widened(declared: &[Option<DataType>], planned: &[DataType]) -> Option<Vec<Option<DataType>>> {
+    let is_narrow = |position: usize, data_type: &DataType| {
+        declared.get(position).is_none_or(Option::is_none) && data_type.is_decimal() && *data_type != WIDE_NUMERIC
+    };
+    let types: Vec<_> = planned
+        .iter()
+        .enumerate()
+        .map(|(position, data_type)| Some(if is_narrow(position, data_type) { WIDE_NUMERIC } else { data_type.clone() }))
+        .collect();
+    planned.iter().enumerate().any(|(position, data_type)| is_narrow(position, data_type)).then_some(types)
 }
 
 pub(super) fn unknown_statement(name: &str) -> PgError {

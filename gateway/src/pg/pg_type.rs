@@ -13,11 +13,13 @@ pub(crate) const CHAR: u32 = 18;
 pub(crate) const NAME: u32 = 19;
 pub(crate) const INT8: u32 = 20;
 pub(crate) const INT2: u32 = 21;
+const INT2VECTOR: u32 = 22;
 pub(crate) const INT4: u32 = 23;
 pub(crate) const REGPROC: u32 = 24;
 pub(crate) const TEXT: u32 = 25;
 pub(crate) const OID: u32 = 26;
 pub(crate) const XID: u32 = 28;
+const OIDVECTOR: u32 = 30;
 pub(crate) const JSON: u32 = 114;
 pub(crate) const FLOAT4: u32 = 700;
 pub(crate) const FLOAT8: u32 = 701;
@@ -186,6 +188,11 @@ const NAMED: &[(&str, u32, u32)] = &[
 ];
 
 fn oid_of_name(name: &str) -> Option<u32> {
+    match name {
+        "int2vector" => return Some(INT2VECTOR),
+        "oidvector" => return Some(OIDVECTOR),
+        _ => {}
+    }
     match name.strip_prefix('_') {
         Some(element) => NAMED.iter().find(|(known, ..)| *known == element).map(|(_, _, array)| *array),
         None => NAMED.iter().find(|(known, ..)| *known == name).map(|(_, oid, _)| *oid),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use causeway_planner::Query;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::scalar::ScalarValue;
@@ -17,6 +17,7 @@ use super::command::Command;
 use super::connection::Output;
 use super::encode::{EncodedBatch, Format, RowEncoder, Style};
 use super::pg_type::PgType;
+use super::session::survive;
 use super::settings::Settings;
 use super::sqlstate::{Halt, PgError};
 
@@ -51,6 +52,14 @@ impl Plan {
 }
 
 impl Prepared {
+    /// Whether the client was told of these columns.
+    pub(crate) fn describes(&self, planned: &Schema) -> bool {
+        self.columns.as_ref().is_some_and(|described| {
+            described.fields().len() == planned.fields().len()
+                && described.fields().iter().zip(planned.fields()).all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type())
+        })
+    }
+
     pub(crate) fn take_plan(&self) -> Option<Plan> {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -150,7 +159,7 @@ impl Running {
                 biased;
                 halt = &mut interrupted => return Err(halt),
                 // Back-pressure: nothing more is asked of the source while rows of the last batch wait for the client.
-                batch = self.stream.next(), if self.batch.is_none() => match batch {
+                batch = survive(self.stream.next()), if self.batch.is_none() => match batch? {
                     Some(batch) => {
                         self.batch = Some((batch.map_err(PgError::from)?, 0));
                         // A source that is always ready must not keep cancel and timeout from being seen.

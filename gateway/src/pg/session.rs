@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 
 use causeway_planner::{Engine, Statement, StatementContext};
 use chrono::{DateTime, Utc};
 use datafusion::arrow::datatypes::DataType;
+use futures::FutureExt;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::ReadyForQuery;
 use pgwire::messages::startup::ParameterStatus;
@@ -293,7 +295,7 @@ impl Session {
         tokio::select! {
             biased;
             halt = interrupted(&mut self.input, &statement, &self.shutdown) => Err(halt),
-            done = work => Ok(done?),
+            done = survive(work) => Ok(done??),
         }
     }
 
@@ -336,6 +338,16 @@ impl Session {
         let query = self.guarded(async { engine.plan(statement, declared, &context).await.map_err(PgError::from) }).await?;
         Ok(Plan { query, version: visible.version, settings: self.settings.clone() })
     }
+}
+
+/// Turns a panic of a statement into its error: a fault of ours in one plan must not take the client's session with it.
+///
+/// What the work borrowed is dropped with it, so nothing half-changed is seen afterwards.
+pub(super) async fn survive<T>(work: impl Future<Output = T>) -> Result<T, PgError> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        PgError::internal(format!("a statement panicked: {}", text.unwrap_or("without a text")))
+    })
 }
 
 /// Waits for anything that ends a statement from outside.

@@ -74,6 +74,8 @@ struct ListColumn {
     elements: Elements,
     format: Format,
     element_oid: u32,
+    /// `int2vector` and `oidvector`, which have blanks between their elements and count from zero.
+    is_vector: bool,
     scratch: Vec<u8>,
 }
 
@@ -111,10 +113,12 @@ impl ListColumn {
             | DataType::LargeListView(element) => element.as_ref().clone(),
             _ => Field::new("element", values.data_type().clone(), true),
         };
-        if let Some(name) = field.metadata().get(TYPE_KEY) {
+        let type_name = field.metadata().get(TYPE_KEY);
+        let vector_element = type_name.and_then(|name| name.strip_suffix("vector"));
+        if let Some(name) = type_name {
             // An array type is named after its element's; further dimensions have the same name.
             let is_nested = crate::pg::pg_type::list_element(element.data_type()).is_some();
-            let name = if is_nested { name.as_str() } else { name.trim_start_matches('_') };
+            let name = if is_nested { name.as_str() } else { vector_element.unwrap_or(name.trim_start_matches('_')) };
             element = element.with_metadata([(TYPE_KEY.to_owned(), name.to_owned())].into());
         }
         let presentation = element_presentation(&element, presentation);
@@ -134,14 +138,16 @@ impl ListColumn {
             let oid = PgType::of(&presented)?.oid;
             (Elements::Values(writer(&values, &presented, presentation, format, style)?), oid)
         };
-        Ok(Self { spans, elements, format, element_oid, scratch: Vec::new() })
+        Ok(Self { spans, elements, format, element_oid, is_vector: vector_element.is_some(), scratch: Vec::new() })
     }
 
     fn write_text(&mut self, row: usize, out: &mut BytesMut) -> Result<(), PgError> {
-        out.put_u8(b'{');
+        if !self.is_vector {
+            out.put_u8(b'{');
+        }
         for (position, element) in self.spans.of(row).enumerate() {
             if position > 0 {
-                out.put_u8(b',');
+                out.put_u8(if self.is_vector { b' ' } else { b',' });
             }
             match &mut self.elements {
                 Elements::Values(values) if !values.is_null(element) => {
@@ -153,7 +159,9 @@ impl ListColumn {
                 Elements::Values(_) | Elements::Lists(_) => out.put_slice(b"NULL"),
             }
         }
-        out.put_u8(b'}');
+        if !self.is_vector {
+            out.put_u8(b'}');
+        }
         Ok(())
     }
 
@@ -174,7 +182,7 @@ impl ListColumn {
         }
         for length in &dimensions {
             out.put_i32(i32::try_from(*length).map_err(|_| PgError::new("54000", "an array has too many elements"))?);
-            out.put_i32(1);
+            out.put_i32(i32::from(!self.is_vector));
         }
         if self.write_elements(row, &dimensions, out)? {
             out[flag..flag + 4].copy_from_slice(&1_i32.to_be_bytes());
