@@ -10,6 +10,7 @@ mod error;
 mod explain;
 mod federation;
 mod names;
+mod numeric_coercion;
 mod output;
 mod parameters;
 mod parse;

@@ -23,6 +23,10 @@ impl Dialect for SqlAsciiDialect {
         PostgresDialect.literal(value)
     }
 
+    fn literal_of(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        PostgresDialect.literal_of(column, value)
+    }
+
     fn type_name(&self, data_type: &DataType) -> Option<String> {
         PostgresDialect.type_name(data_type)
     }

@@ -119,6 +119,11 @@ impl Dialect for MySqlDialect {
         }
     }
 
+    /// Columns that do not compare as they read are compared here.
+    fn literal_of(&self, _column: &RemoteColumn, _value: &ScalarValue) -> Option<String> {
+        None
+    }
+
     fn type_name(&self, data_type: &DataType) -> Option<String> {
         match data_type {
             DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Some("SIGNED".to_owned()),

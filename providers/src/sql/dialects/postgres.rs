@@ -61,6 +61,14 @@ impl Dialect for PostgresDialect {
         })
     }
 
+    /// A `uuid` reads as its canonical text, and only such a text can be equal to one.
+    fn literal_of(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        match value {
+            ScalarValue::Utf8(Some(text)) if column.remote_type == "uuid" && is_canonical_uuid(text) => Some(format!("'{text}'::uuid")),
+            _ => None,
+        }
+    }
+
     fn type_name(&self, data_type: &DataType) -> Option<String> {
         Some(
             match data_type {
@@ -107,6 +115,10 @@ impl Dialect for PostgresDialect {
     fn output(&self, column: &RemoteColumn, sql: &str) -> String {
         if arrives_as_it_is(&column.remote_type, &column.data_type) {
             return sql.to_owned();
+        }
+        if column.remote_type == "inet" {
+            // A cast to text adds the prefix length of a single host, which PostgreSQL does not show; concat prints as it does.
+            return format!("nullif(concat({sql}), '')");
         }
         match self.type_name(&column.data_type) {
             Some(name) => format!("CAST({sql} AS {name})"),
@@ -264,4 +276,13 @@ fn arrives_as_it_is(remote_type: &str, data_type: &DataType) -> bool {
         DataType::List(element) => remote_type.strip_suffix("[]").is_some_and(|item| arrives_as_it_is(item, element.data_type())),
         _ => false,
     }
+}
+
+/// 8-4-4-4-12 hexadecimal digits, in lower case as PostgreSQL prints them.
+fn is_canonical_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
 }

@@ -47,6 +47,11 @@ impl Dialect for SqliteDialect {
         }
     }
 
+    /// Columns that do not compare as they read are compared here.
+    fn literal_of(&self, _column: &RemoteColumn, _value: &ScalarValue) -> Option<String> {
+        None
+    }
+
     fn type_name(&self, _data_type: &DataType) -> Option<String> {
         // A cast of SQLite turns any value into any type without an error: 'abc' becomes 0.
         None
