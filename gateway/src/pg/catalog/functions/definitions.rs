@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Outcome, RowFunction};
 use crate::pg::catalog::PgCatalog;
 use crate::pg::catalog::definitions::{constraint_definition, index_definition, view_definition};
-use crate::pg::catalog::model::{Found, quote_identifier, split_name};
+use crate::pg::catalog::identifiers::{quote_identifier, split_name};
+use crate::pg::catalog::model::Found;
 
 /// Appends those of these functions that are the same for every catalog.
 pub(super) fn add_constant(functions: &mut Vec<RowFunction>) {
@@ -105,5 +106,14 @@ fn add_absent(functions: &mut Vec<RowFunction>) {
         "pg_tablespace_size",
         "pg_sequence_last_value",
     ];
+    let counters = [
+        "pg_stat_get_numscans",
+        "pg_stat_get_tuples_returned",
+        "pg_stat_get_tuples_fetched",
+        "pg_stat_get_live_tuples",
+        "pg_stat_get_dead_tuples",
+        "pg_stat_get_mod_since_analyze",
+    ];
+    functions.extend(counters.map(|name| RowFunction::new(name, 1..=1, "int8", |_| Ok(0_i64.into()))));
     functions.extend(numbers.map(|name| RowFunction::new(name, 1..=2, "int8", |_| Ok(Outcome::Null)).called_with_nulls()));
 }

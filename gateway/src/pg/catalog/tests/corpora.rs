@@ -24,3 +24,13 @@ async fn psql_is_answered() {
 async fn sqlalchemy_is_answered() {
     all_are_answered(include_str!("sqlalchemy.sql"), 30).await;
 }
+
+#[tokio::test]
+async fn psql_completion_is_answered() {
+    all_are_answered(include_str!("completion.sql"), 30).await;
+}
+
+#[tokio::test]
+async fn jdbc_is_answered() {
+    all_are_answered(include_str!("jdbc.sql"), 20).await;
+}
