@@ -1,8 +1,15 @@
-//! The names of result columns that have none of their own, as PostgreSQL makes them up: `count`, `int4`, `case`, `?column?`.
+//! The names of columns that have none of their own, as PostgreSQL makes them up: `count`, `int4`, `case`, `?column?`.
+//!
+//! DataFusion names a column by its whole expression, and refuses a select in which two are named alike.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 
 use datafusion::arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TimezoneInfo, TrimWhereField,
+    AccessExpr, DataType, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TimezoneInfo, TrimWhereField, VisitMut,
+    VisitorMut,
 };
 
 /// What PostgreSQL calls a column it has no name for.
@@ -36,6 +43,75 @@ pub(crate) fn column_names(query: &Statement, schema: &Schema) -> Option<Vec<Str
     Some(names)
 }
 
+/// Gives the unnamed items of every select in `query` PostgreSQL's names, and those named alike names of their own.
+///
+/// What clients see comes from [`column_names`] of the statement as it was.
+pub(crate) fn name_columns(mut query: Statement) -> Statement {
+    let ControlFlow::Continue(()) = VisitMut::visit(&mut query, &mut Namer { depth: 0 });
+    query
+}
+
+struct Namer {
+    /// Queries around the current one.
+    depth: usize,
+}
+
+impl VisitorMut for Namer {
+    type Break = Infallible;
+
+    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<Self::Break> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<Self::Break> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Self::Break> {
+        // Below the top a name may be referred to: there only what could not stand at all is renamed.
+        let outermost = self.depth <= 1;
+        let wild = select.projection.iter().any(|item| named(item).is_none());
+        // HAVING reads names of columns where PostgreSQL would not, so no name is added that it could mistake.
+        let having = select.having.is_some();
+        let mut taken = HashSet::new();
+        for (at, item) in select.projection.iter_mut().enumerate() {
+            let SelectItem::UnnamedExpr(expr) = item else {
+                if let SelectItem::ExprWithAlias { alias, .. } = item {
+                    taken.insert(folded(alias));
+                }
+                continue;
+            };
+            let figured = figured(expr).map_or_else(|| UNNAMED.to_owned(), |figured| figured.name);
+            let unique = format!("{figured}:{}", at + 1);
+            let name = match plain_name(expr) {
+                // DataFusion names it well enough, unless that is taken: `a.id` and `b.id` differ, `id` and `id::text` do not.
+                Some(plain) => {
+                    let fresh = taken.insert(plain);
+                    if fresh && !(wild && outermost) { continue } else { unique }
+                }
+                None if having => unique,
+                None if taken.insert(figured.clone()) => figured,
+                None => unique,
+            };
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// What DataFusion calls a column reference, casts aside; `None` for other expressions.
+fn plain_name(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Identifier(name) => Some(folded(name)),
+        Expr::CompoundIdentifier(parts) => Some(parts.iter().map(folded).collect::<Vec<_>>().join(".")),
+        Expr::Nested(inner) => plain_name(inner),
+        Expr::Cast { expr, .. } => plain_name(expr),
+        _ => None,
+    }
+}
+
 /// The select whose names a set operation takes.
 fn leftmost(query: &Query) -> Option<&Select> {
     let mut body = query.body.as_ref();
@@ -52,7 +128,7 @@ fn leftmost(query: &Query) -> Option<&Select> {
 }
 
 /// The name of an item; `None` for those that stand for several columns.
-pub(crate) fn named(item: &SelectItem) -> Option<String> {
+fn named(item: &SelectItem) -> Option<String> {
     match item {
         SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),
         SelectItem::UnnamedExpr(expr) => Some(figured(expr).map_or_else(|| UNNAMED.to_owned(), |figured| figured.name)),

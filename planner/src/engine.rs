@@ -10,9 +10,10 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{SetExpr, Statement as SqlStatement};
 
-use crate::column_names::column_names;
+use crate::balance::balance;
+use crate::column_names::{column_names, name_columns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::Explain;
 use crate::names::Names;
@@ -22,6 +23,7 @@ use crate::parse::parse;
 use crate::query::{Planned, Query};
 use crate::rewrite::rewrite;
 use crate::scan_only::scans_only;
+use crate::stack::{Roomy, roomy};
 use crate::{Statement, session};
 
 /// The bounds of one process.
@@ -79,7 +81,7 @@ impl Engine {
     /// # Errors
     /// [`ErrorKind::Syntax`].
     pub fn parse(&self, sql: &str) -> Result<Vec<Statement>> {
-        parse(sql)
+        roomy(|| parse(sql))
     }
 
     /// Resolves names and types. Nothing is read and nothing optimised yet.
@@ -90,18 +92,21 @@ impl Engine {
     /// # Errors
     /// Unknown names, types that do not fit, datasources that are down.
     pub async fn plan(&self, statement: &Statement, parameter_types: &[Option<DataType>], context: &StatementContext) -> Result<Query> {
+        Roomy::new(self.plan_here(statement, parameter_types, context)).await
+    }
+
+    async fn plan_here(&self, statement: &Statement, parameter_types: &[Option<DataType>], context: &StatementContext) -> Result<Query> {
         let (statement, explain) = match statement {
             Statement::Explain(explain) => (explain.statement.as_ref(), Some(Explain::new(&explain.options)?)),
             other => (other, None),
         };
         let query = query_of(statement)?;
         let state = session::for_statement(&self.template, context)?;
-        let mut rewritten = statement.clone();
-        rewrite(&mut rewritten);
-        let names = Names::resolve(&rewritten, &state, context).await?;
+        let planned = rewrite(name_columns(balance(query.clone())));
+        let names = Names::resolve(&Statement::Statement(Box::new(planned.clone())), &state, context).await?;
         let planner = SqlToRel::new_with_options(&names, parser_options(&state));
         let mut scope = PlannerContext::new().with_prepare_param_data_types(declared_fields(parameter_types));
-        let plan = planner.sql_statement_to_plan_with_context(query_of(&rewritten)?.clone(), &mut scope)?;
+        let plan = planner.sql_statement_to_plan_with_context(planned, &mut scope)?;
         reads_only(&plan)?;
         let plan = match context.push_down {
             PushDown::On => plan,
@@ -115,14 +120,18 @@ impl Engine {
     }
 }
 
+/// What is said to writes, and what to do instead.
+const WRITES: (&str, &str) = ("writes are not supported on this datasource", "Write at the source itself; here its tables are read.");
+
 /// The statement, if it is a query.
 fn query_of(statement: &Statement) -> Result<&SqlStatement> {
     let (what, hint) = match statement {
         Statement::Statement(inner) => match inner.as_ref() {
-            SqlStatement::Query(_) => return Ok(inner),
-            SqlStatement::Insert(_) | SqlStatement::Update(_) | SqlStatement::Delete(_) | SqlStatement::Merge(_) => {
-                ("writes are not supported on this datasource", "Write at the source itself; here its tables are read.")
-            }
+            SqlStatement::Query(query) => match query.body.as_ref() {
+                SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => WRITES,
+                _ => return Ok(inner),
+            },
+            SqlStatement::Insert(_) | SqlStatement::Update(_) | SqlStatement::Delete(_) | SqlStatement::Merge(_) => WRITES,
             SqlStatement::Copy { .. } => ("COPY is not supported in this form", "Select the rows instead."),
             other => {
                 let words = other.to_string();
@@ -149,8 +158,7 @@ fn reads_only(plan: &LogicalPlan) -> Result<()> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     if writes {
-        return Err(Error::new(ErrorKind::Unsupported, "writes are not supported on this datasource")
-            .hint("Write at the source itself; here its tables are read."));
+        return Err(Error::new(ErrorKind::Unsupported, WRITES.0).hint(WRITES.1));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! The only place that configures DataFusion: the session template, the federation of sub-plans, deadlines, the plan report.
 //! It receives the tables a statement may see as a value ([`StatementContext::catalog`]) and knows nothing of where they came from.
 
+mod balance;
 mod column_names;
 mod engine;
 mod error;
@@ -17,6 +18,7 @@ mod report;
 mod rewrite;
 mod scan_only;
 mod session;
+mod stack;
 #[cfg(test)]
 mod tests;
 

@@ -4,18 +4,38 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
-use datafusion::sql::sqlparser::tokenizer::Token;
+use datafusion::sql::sqlparser::parser::ParserError;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// How deeply subqueries and parentheses may nest: the parser recurses on the stack.
-const NESTING_LIMIT: usize = 64;
+const NESTING_LIMIT: usize = 50;
+
+/// How heavy a chain without a comma may get: each link nests the tree of the statement by one, and most of the trees that become
+/// of it are walked by recursion until the last value is computed.
+const CHAIN_LIMIT: usize = 5000;
+
+/// A link of `AND` or `OR`, which is balanced before it is planned.
+const LOGICAL: usize = 1;
+
+/// A link of another operator, or of a set operation.
+const OPERATOR: usize = 10;
+
+/// A join, whose streams nest.
+const JOIN: usize = 50;
 
 /// Splits `sql` into statements.
 ///
 /// Everything but `EXPLAIN` goes to the SQL parser itself, so that `COPY`, `RESET` and `CREATE` keep PostgreSQL's grammar.
 pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
-    let mut parser = DFParserBuilder::new(sql).with_dialect(&PostgreSqlDialect {}).with_recursion_limit(NESTING_LIMIT).build()?;
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
+        .tokenize_with_location()
+        .map_err(|error| DataFusionError::from(ParserError::from(error)))?;
+    if longest_chain(&tokens) > CHAIN_LIMIT {
+        return Err(too_deep());
+    }
+    let mut parser = DFParserBuilder::new(tokens).with_dialect(&PostgreSqlDialect {}).with_recursion_limit(NESTING_LIMIT).build()?;
     let mut statements = Vec::new();
     loop {
         let mut separated = statements.is_empty();
@@ -38,6 +58,62 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
         };
         statements.push(statement);
     }
+}
+
+/// The error for a statement that nests deeper than is safe to walk.
+pub(crate) fn too_deep() -> Error {
+    Error::new(ErrorKind::Unsupported, "the statement is nested too deeply")
+        .hint("Use fewer nested parentheses and subqueries, and IN (...) or VALUES instead of long chains of operators.")
+}
+
+/// The heaviest chain of a statement, over all open parentheses.
+fn longest_chain(tokens: &[TokenWithSpan]) -> usize {
+    // The weight of operators since the last comma, and of joins and set operations, within the current parentheses; and of
+    // both around them.
+    let (mut operators, mut sets, mut around) = (0usize, 0usize, 0usize);
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    let mut longest = 0;
+    for token in tokens {
+        match &token.token {
+            Token::LParen | Token::LBracket => {
+                open.push((operators, sets));
+                around += operators + sets;
+                (operators, sets) = (0, 0);
+            }
+            Token::RParen | Token::RBracket => {
+                (operators, sets) = open.pop().unwrap_or_default();
+                around = around.saturating_sub(operators + sets);
+            }
+            Token::Comma => operators = 0,
+            Token::SemiColon => {
+                (operators, sets, around) = (0, 0, 0);
+                open.clear();
+            }
+            Token::Word(word) => match word.keyword {
+                Keyword::AND | Keyword::OR => operators += LOGICAL,
+                Keyword::NOT | Keyword::CASE | Keyword::COLLATE => operators += OPERATOR,
+                Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT => (operators, sets) = (0, sets + OPERATOR),
+                Keyword::JOIN => (operators, sets) = (0, sets + JOIN),
+                Keyword::SELECT | Keyword::FROM | Keyword::WHERE | Keyword::GROUP | Keyword::HAVING | Keyword::ORDER => operators = 0,
+                _ => {}
+            },
+            Token::Whitespace(_)
+            | Token::EOF
+            | Token::Number(..)
+            | Token::SingleQuotedString(_)
+            | Token::Placeholder(_)
+            | Token::Period
+            | Token::Eq
+            | Token::Neq
+            | Token::Lt
+            | Token::LtEq
+            | Token::Gt
+            | Token::GtEq => {}
+            _ => operators += OPERATOR,
+        }
+        longest = longest.max(around + operators + sets);
+    }
+    longest
 }
 
 /// An error of the parser, told as PostgreSQL tells it.

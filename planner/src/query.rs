@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::explain::{self, Explain};
 use crate::federation::federate;
 use crate::report::PlanReport;
+use crate::stack::Roomy;
 use crate::{output, parameters};
 
 /// A query with its names and types resolved, to be run any number of times.
@@ -74,6 +75,10 @@ impl Query {
     /// # Errors
     /// What planning could not see yet; later failures come through the stream and convert `Into<Error>`.
     pub async fn execute(&self, parameters: Vec<ScalarValue>) -> Result<SendableRecordBatchStream> {
+        Roomy::new(self.execute_here(parameters)).await
+    }
+
+    async fn execute_here(&self, parameters: Vec<ScalarValue>) -> Result<SendableRecordBatchStream> {
         let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
         let prepared = self.planned.prepare(plan).await?;
         if let Some(explain) = &self.planned.explain {

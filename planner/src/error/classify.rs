@@ -6,7 +6,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::{Error, ErrorKind};
-use crate::parse::syntax_error;
+use crate::parse::{syntax_error, too_deep};
 
 /// The kind, text and hint of `error`.
 pub(super) fn classify(error: &DataFusionError) -> Error {
@@ -55,8 +55,7 @@ fn restate(ours: &Error) -> Error {
 fn parser(error: &ParserError) -> Error {
     match error {
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => syntax_error(text),
-        ParserError::RecursionLimitExceeded => Error::new(ErrorKind::Unsupported, "the statement is nested too deeply")
-            .hint("Split it with common table expressions (WITH), or use fewer nested parentheses and subqueries."),
+        ParserError::RecursionLimitExceeded => too_deep(),
     }
 }
 
@@ -309,9 +308,9 @@ pub(crate) fn sql_type_names(text: &str) -> String {
         rest = &rest[start..];
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
-        let (parameters, beyond) = match (after.starts_with('('), closing(after)) {
-            (true, Some(close)) => after.split_at(close + 1),
-            _ => ("", after),
+        let (parameters, beyond) = match closing(after) {
+            Some(close) => after.split_at(close + 1),
+            None => ("", after),
         };
         let (name, swallowed) = match word {
             "Boolean" => ("boolean", false),
@@ -343,8 +342,11 @@ pub(crate) fn sql_type_names(text: &str) -> String {
     written
 }
 
-/// Where the parenthesis that `text` begins with closes.
+/// Where the parenthesis that `text` begins with closes, if it begins with one.
 fn closing(text: &str) -> Option<usize> {
+    if !text.starts_with('(') {
+        return None;
+    }
     let mut depth = 0usize;
     for (at, letter) in text.char_indices() {
         match letter {

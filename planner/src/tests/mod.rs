@@ -1,1 +1,9 @@
-//! Tests of the crate as its users see it.
+//! Tests of the crate as the gateway uses it: statements in, rows, plans and errors out.
+
+pub(crate) mod support;
+
+mod answers;
+mod errors;
+mod explain;
+mod names;
+mod parameters;

@@ -1,0 +1,126 @@
+//! The same answer with push-down on, and off.
+
+use super::support::world;
+
+/// Statements over every kind of node, with NULLs, duplicates and unmatched rows on all sides.
+const STATEMENTS: &[&str] = &[
+    "SELECT id, name FROM customers WHERE id > 2",
+    "SELECT count(*) FROM customers",
+    "SELECT count(*), count(name), sum(balance), min(balance), max(joined), avg(balance) FROM customers",
+    "SELECT city, count(*) AS n, sum(balance) FROM customers GROUP BY city",
+    "SELECT city, count(*) FROM customers GROUP BY city HAVING count(*) > 1",
+    "SELECT c.name, o.total FROM customers c JOIN orders o ON o.customer_id = c.id",
+    "SELECT c.name, o.total FROM customers c LEFT JOIN orders o ON o.customer_id = c.id AND o.status = 'paid'",
+    "SELECT c.name, o.total FROM customers c LEFT JOIN (SELECT * FROM orders WHERE status = 'paid') o ON o.customer_id = c.id",
+    "SELECT c.name, o.x FROM customers c LEFT JOIN (SELECT customer_id, coalesce(total, 0) AS x FROM orders) o ON o.customer_id = c.id",
+    "SELECT c.name, o.total FROM customers c RIGHT JOIN orders o ON o.customer_id = c.id AND c.city = 'Rome'",
+    "SELECT c.id, o.id FROM customers c FULL JOIN orders o ON o.customer_id = c.id",
+    "SELECT c.id, o.id FROM (SELECT * FROM customers WHERE id < 4) c FULL JOIN (SELECT * FROM orders WHERE status = 'open') o ON o.customer_id = c.id",
+    "SELECT name FROM customers WHERE id IN (SELECT customer_id FROM orders)",
+    "SELECT name FROM customers WHERE id NOT IN (SELECT customer_id FROM orders)",
+    "SELECT name FROM customers c WHERE NOT EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = c.id)",
+    "SELECT name FROM customers c WHERE EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = c.id AND o.total > 3.00)",
+    "SELECT id FROM orders ORDER BY total DESC LIMIT 2",
+    "SELECT id FROM orders ORDER BY total LIMIT 3 OFFSET 1",
+    "SELECT abs(id) FROM (SELECT id FROM orders ORDER BY id DESC LIMIT 3) t ORDER BY 1",
+    "SELECT DISTINCT city FROM customers",
+    "SELECT count(DISTINCT city) FROM customers",
+    "SELECT count(DISTINCT customer_id), count(*) FROM orders",
+    "SELECT id FROM customers UNION ALL SELECT id FROM orders",
+    "SELECT city, count(*) FROM (SELECT city FROM customers UNION ALL SELECT status FROM orders) u GROUP BY city",
+    "SELECT city FROM customers UNION SELECT status FROM orders",
+    "SELECT city FROM customers EXCEPT SELECT city FROM customers WHERE id = 1",
+    "SELECT customer_id FROM orders INTERSECT SELECT id FROM customers",
+    "SELECT a.id, b.id FROM customers a JOIN customers b ON a.city = b.city AND a.id < b.id",
+    "WITH t AS (SELECT customer_id AS c, sum(total) AS s FROM orders GROUP BY customer_id) SELECT x.c, y.s FROM t x JOIN t y ON x.c = y.c",
+    "SELECT o.id, i.sku FROM orders o JOIN shop.items i ON i.order_id = o.id",
+    "SELECT c.city, sum(i.qty) FROM customers c JOIN orders o ON o.customer_id = c.id JOIN shop.items i ON i.order_id = o.id GROUP BY c.city",
+    "SELECT note, count(*) FROM orders GROUP BY note",
+    "SELECT id FROM orders WHERE note = 'x'",
+    "SELECT count(*) FROM orders WHERE note = 'x'",
+    "SELECT name FROM customers ORDER BY name NULLS FIRST, id",
+    "SELECT id, total FROM orders WHERE total = (SELECT max(total) FROM orders WHERE status = 'paid')",
+    "SELECT id FROM orders o WHERE total > (SELECT avg(total) FROM orders i WHERE i.status = o.status)",
+    "SELECT weight, count(*) FROM shop.items GROUP BY weight",
+    "SELECT sku, rank() OVER (ORDER BY sum(qty) DESC) FROM shop.items GROUP BY sku",
+    "SELECT id + 1, total * 2 FROM orders WHERE id + 1 > 11",
+    "SELECT id + 1 AS k, count(*) FROM orders GROUP BY id + 1",
+    "SELECT 1 AS one, city FROM customers GROUP BY city ORDER BY one, city",
+    "SELECT \"Mixed Case\", \"select\" FROM \"Odd Table\" WHERE \"select\" = 'it''s'",
+    "SELECT c.id, d.\"q\"\"uote\" FROM customers c CROSS JOIN \"Odd Table\" d",
+    "SELECT * FROM customers c JOIN orders o USING (id)",
+    "SELECT c.key, count(*) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY c.key",
+    "SELECT upper(name) FROM customers ORDER BY id",
+    "SELECT upper(city), n FROM (SELECT city, count(*) AS n FROM customers GROUP BY city ORDER BY n DESC, city LIMIT 2) t",
+    "SELECT city FROM (SELECT city, id FROM customers ORDER BY id LIMIT 4) t WHERE city = 'Rome'",
+    "SELECT count(*) FROM (SELECT id FROM customers LIMIT 3) t",
+    "SELECT p.id, o.id FROM plain.customers p JOIN plain.orders o ON o.customer_id = p.id WHERE p.id > 1",
+    "SELECT sum(balance) FILTER (WHERE id > 1), count(*) FROM customers",
+    "SELECT city, status, count(*) FROM customers c JOIN orders o ON c.id = o.customer_id GROUP BY ROLLUP (city, status)",
+    "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 3) SELECT r.n, c.name FROM r JOIN customers c ON c.id = r.n",
+    "SELECT c.id, (SELECT max(total) FROM orders o WHERE o.customer_id = c.id) FROM customers c",
+    "SELECT CASE WHEN total > 5.00 THEN 'big' ELSE 'small' END AS size, count(*) FROM orders GROUP BY 1",
+    "SELECT o.id FROM orders o LEFT JOIN customers c ON c.id = o.customer_id WHERE c.id IS NULL",
+    "SELECT c.id FROM customers c JOIN (SELECT customer_id FROM orders ORDER BY total DESC LIMIT 2) o ON o.customer_id = c.id",
+    "SELECT max(n) FROM (SELECT customer_id, count(*) AS n FROM orders GROUP BY customer_id) t",
+    "SELECT id FROM customers WHERE city LIKE 'R%' AND name <> 'Ada'",
+    "SELECT DISTINCT ON (city) city, id FROM customers ORDER BY city, id",
+    "SELECT a.id FROM customers a, orders b WHERE a.id = b.customer_id AND (b.status = 'paid' OR a.city = 'Rome')",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn push_down_changes_no_answer() {
+    let on = world();
+    let off = world().without_push_down();
+    for sql in STATEMENTS {
+        let mut pushed = on.rows(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let mut local = off.rows(sql).await.unwrap_or_else(|error| panic!("{sql} (off): {error}"));
+        let ordered = sql.contains("ORDER BY") && !sql.contains("OVER");
+        if !ordered {
+            pushed.sort();
+            local.sort();
+        }
+        assert_eq!(pushed, local, "{sql}\n{:#?}", on.explain(sql).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn push_down_off_reads_whole_tables() {
+    let off = world().without_push_down();
+    let asked = off.remote_sql("SELECT id FROM customers WHERE id > 2 ORDER BY id LIMIT 1").await;
+    assert_eq!(asked, ["crm: SELECT \"id\" FROM \"public\".\"customers\""]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_stream_ends_its_remotes() {
+    let world = world();
+    let query = world.plan("SELECT c.id, i.sku FROM customers c CROSS JOIN shop.items i").await.unwrap();
+    let mut stream = query.execute(Vec::new()).await.unwrap();
+    use futures::StreamExt;
+    assert!(stream.next().await.unwrap().is_ok());
+    drop(stream);
+    for _ in 0..200 {
+        if world.crm.running.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the remote statement outlived its reader");
+}
+
+#[tokio::test]
+async fn presentation_survives_projections() {
+    let world = world();
+    for sql in [
+        "SELECT key FROM customers",
+        "SELECT key AS k FROM customers WHERE id = 1",
+        "SELECT c.key FROM customers c JOIN orders o ON o.customer_id = c.id",
+        "SELECT key, count(*) FROM customers GROUP BY key",
+        "SELECT c.key FROM customers c JOIN orders o ON o.customer_id = c.id JOIN shop.items i ON i.order_id = o.id",
+    ] {
+        let query = world.plan(sql).await.unwrap();
+        let field = query.schema().field(0);
+        assert_eq!(causeway_providers::Presentation::of(field), causeway_providers::Presentation::Uuid, "{sql}");
+        assert!(!query.rows(Vec::new()).await.unwrap().is_empty());
+    }
+}

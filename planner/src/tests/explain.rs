@@ -1,0 +1,38 @@
+//! `EXPLAIN` as users read it.
+
+use super::support::world;
+
+#[tokio::test]
+async fn a_federated_join_across_sources_reads_well() {
+    let lines = world()
+        .explain("SELECT c.name, sum(i.qty) FROM customers c JOIN orders o ON o.customer_id = c.id JOIN shop.items i ON i.order_id = o.id WHERE c.name > 'B' GROUP BY c.name")
+        .await;
+    let page = lines.join("\n");
+    assert!(page.contains("->  RemoteScan on crm [1]"), "{page}");
+    assert!(page.contains("\nRemote statements\n  [1] crm: SELECT"), "{page}");
+    assert!(page.contains("\nComputed here\n"), "{page}");
+    assert!(page.contains("Filter on crm: collation en_US.utf8 is not C: range kept local"), "{page}");
+}
+
+#[tokio::test]
+async fn analyze_measures_and_verbose_shows_the_logical_plan() {
+    let world = world();
+    let page = world.explain("ANALYZE VERBOSE SELECT city, count(*) FROM customers GROUP BY city").await.join("\n");
+    assert!(page.contains("RemoteScan on crm [1]  (rows=4"), "{page}");
+    assert!(page.contains("\nLogical plan\n  RemoteQuery: datasource=crm"), "{page}");
+    assert!(page.contains("\nExecution time: "), "{page}");
+    let plain = world.explain("SELECT city, count(*) FROM customers GROUP BY city").await.join("\n");
+    assert!(!plain.contains("rows=") && !plain.contains("Logical plan"), "{plain}");
+}
+
+#[tokio::test]
+async fn options_in_parentheses_work() {
+    let page = world().explain("(ANALYZE, VERBOSE false) SELECT 1").await.join("\n");
+    assert!(page.contains("Execution time"), "{page}");
+}
+
+#[tokio::test]
+async fn push_down_off_is_said() {
+    let page = world().without_push_down().explain("SELECT count(*) FROM customers").await.join("\n");
+    assert!(page.contains("push-down is off"), "{page}");
+}
