@@ -68,7 +68,7 @@ fn add_settings(session: &Arc<Session>, functions: &mut Vec<RowFunction>) {
         let Some(name) = row.text(0) else { return Err(failure(ErrorKind::Invalid, "SET requires parameter name")) };
         let scope = if row.bool(2) == Some(true) { SettingScope::Transaction } else { SettingScope::Session };
         let value = row.text(1).unwrap_or_default();
-        this.state.set(&name, &value, scope).map(Outcome::from).map_err(|text| failure(ErrorKind::Invalid, format!("{text}")))
+        this.state.set(&name, &value, scope).map(Outcome::from).map_err(|text| failure(ErrorKind::Invalid, text))
     });
     functions.push(set_config.called_with_nulls().volatile());
     let this = Arc::clone(session);
