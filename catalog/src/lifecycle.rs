@@ -288,6 +288,8 @@ impl Lifecycle {
                             unanswered = 0;
                             next_ping = Instant::now() + jittered(self.timing.watch);
                         }
+                        // All connections are at work, each under a deadline of its own: the source is there.
+                        Err(error) if error.kind() == ErrorKind::LimitExceeded => next_ping = Instant::now() + jittered(self.timing.doubt),
                         Err(error) => {
                             unanswered += 1;
                             tracing::debug!(datasource = self.datasource.name, %error, unanswered, "ping failed");

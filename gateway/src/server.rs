@@ -25,9 +25,9 @@ use backend::{EnvironmentAtPort, Environments};
 /// The environment of connections that name none.
 const DEFAULT_ENVIRONMENT: &str = "default";
 /// How long running statements have to end by themselves once the gateway stops.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(5);
 /// How long they have once they were told to.
-const TERMINATE: Duration = Duration::from_secs(5);
+const TERMINATE: Duration = Duration::from_secs(3);
 
 /// A gateway with its port bound and its datasources being opened.
 pub(crate) struct Server {

@@ -71,6 +71,18 @@ impl<C> Pool<C> {
         Ok(Pooled { connection: Some(connection), pool: Arc::clone(self), _permit: permit })
     }
 
+    /// Whether a place is free. When none is, the source is at work for us and need not be asked whether it is there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LimitExceeded`] when every place is taken.
+    pub(crate) fn has_room(&self) -> Result<()> {
+        if self.permits.available_permits() > 0 || self.permits.is_closed() {
+            return Ok(());
+        }
+        let text = format!("all {} pooled connections are in use", self.limits.max_connections);
+        Err(Error::new(ErrorKind::LimitExceeded, text).at(self.id.as_str()))
+    }
+
     /// Refuses new users and closes what is idle.
     pub(crate) fn close(&self) {
         self.permits.close();

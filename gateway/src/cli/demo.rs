@@ -130,10 +130,13 @@ async fn demonstrate(arguments: &Arguments, terminal: &Terminal) -> Result<(), F
         outcome = show(server.address(), terminal) => outcome,
         () = signals.stop() => return stopped(server, &signals, Ok(())).await,
     };
-    if outcome.is_ok() && !arguments.exit {
+    if outcome.is_ok() {
         invite(server.address(), terminal);
-        signals.stop().await;
-        terminal.line("");
+        if !arguments.exit {
+            terminal.line(format!("\n  {}", terminal.dim("Ctrl-C stops it.")));
+            signals.stop().await;
+            terminal.line("");
+        }
     }
     stopped(server, &signals, outcome).await
 }
@@ -206,7 +209,6 @@ fn invite(address: SocketAddr, terminal: &Terminal) {
     for example in MORE {
         terminal.line(format!("    {example}"));
     }
-    terminal.line(format!("\n  {}", terminal.dim("Ctrl-C stops it.")));
 }
 
 fn indented(text: &str) -> String {

@@ -17,25 +17,29 @@ const MOST_LINES: usize = 9;
 
 /// Regions, who looks after them, and the revenue hoped for.
 const REGIONS: [(&str, &str, u32); 5] = [
-    ("Alps", "Mara Steiner", 1_050_000),
-    ("Baltic", "Jonas Kask", 1_400_000),
-    ("Danube", "Ilona Varga", 1_150_000),
-    ("Iberia", "Rui Antunes", 1_250_000),
-    ("North Sea", "Fenna de Boer", 1_300_000),
+    ("Alps", "Mara Steiner", 800_000),
+    ("Baltic", "Jonas Kask", 850_000),
+    ("Danube", "Ilona Varga", 1_050_000),
+    ("Iberia", "Rui Antunes", 1_150_000),
+    ("North Sea", "Fenna de Boer", 720_000),
 ];
 const FIRST_NAMES: [&str; 12] = ["Ada", "Ben", "Clara", "Dario", "Eva", "Finn", "Greta", "Hugo", "Ines", "Jan", "Kaja", "Leo"];
 const LAST_NAMES: [&str; 10] = ["Novak", "Lindqvist", "Moreau", "Rossi", "O'Brien", "Weber", "Santos", "Kowalski", "Jansen", "Horvat"];
 const STATUSES: [&str; 5] = ["shipped", "shipped", "shipped", "open", "returned"];
+/// Products and their prices in hundredths.
 const PRODUCTS: [(&str, i128); 8] = [
-    ("kettle", 34_90),
-    ("lantern", 24_50),
-    ("tent", 189_00),
-    ("rucksack", 119_95),
-    ("compass", 17_80),
-    ("stove", 64_00),
-    ("rope", 42_25),
-    ("hammock", 58_40),
+    ("kettle", 3490),
+    ("lantern", 2450),
+    ("tent", 18900),
+    ("rucksack", 11995),
+    ("compass", 1780),
+    ("stove", 6400),
+    ("rope", 4225),
+    ("hammock", 5840),
 ];
+
+/// Writes one file.
+type Writer = fn(&Path) -> Result<(), String>;
 
 /// Where the demo's data is.
 #[derive(Debug, Clone)]
@@ -70,7 +74,7 @@ impl Sample {
     pub(super) fn write(&self) -> Result<Written, String> {
         let failed = |path: &Path, error: &dyn std::fmt::Display| format!("{} cannot be written: {error}", path.display());
         fs::create_dir_all(&self.lake).map_err(|error| failed(&self.lake, &error))?;
-        let files: [(PathBuf, fn(&Path) -> Result<(), String>); 3] = [
+        let files: [(PathBuf, Writer); 3] = [
             (self.shop.clone(), write_shop),
             (self.lake.join("lineitems.parquet"), write_lineitems),
             (self.lake.join("regions.csv"), write_regions),

@@ -197,7 +197,7 @@ impl From<&providers::Error> for PgError {
             Some(remote) if is_sqlstate(remote) && (remote.starts_with("22") || remote.starts_with("23")) => remote,
             _ => code,
         };
-        let mut shown = PgError::new(code, error.message());
+        let mut shown = PgError::new(code, error.to_string());
         shown.detail = error.datasource().map(|datasource| format!("datasource: {datasource}"));
         shown.hint = error.hint_text().map(str::to_owned).or_else(|| default_hint(error.kind()).map(str::to_owned));
         shown

@@ -6,11 +6,11 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, FunctionArguments, GroupByExpr, Query, Select, SelectItem, SetExpr, TableFactor, Value, Visit, Visitor,
+    BinaryOperator, DataType, Expr, FunctionArguments, GroupByExpr, Query, Select, SelectItem, SetExpr, TableFactor, Value, Visit, Visitor,
 };
 
 use super::scope::{required, system_relation};
-use super::syntax::{cast, null, parts, text_of};
+use super::syntax::{cast, conjuncts, folded, null, parts, text_of};
 
 /// Relations of `pg_catalog` that never have a row.
 pub const ALWAYS_EMPTY: [&str; 25] = [
@@ -61,10 +61,28 @@ const AGGREGATES: [&str; 14] = [
 
 /// Whether a select has no rows, whatever else it says.
 pub(super) fn has_no_rows(select: &Select) -> bool {
-    required(select).any(|factor| match factor {
-        TableFactor::Table { name, args: None, .. } => system_relation(name).is_some_and(|n| ALWAYS_EMPTY.contains(&n.as_str())),
+    let reads = |wanted: &dyn Fn(&str) -> bool| {
+        required(select).any(|factor| match factor {
+            TableFactor::Table { name, args: None, .. } => system_relation(name).is_some_and(|n| wanted(&n)),
+            _ => false,
+        })
+    };
+    let empty = reads(&|name| ALWAYS_EMPTY.contains(&name)) || (reads(&|name| name == "pg_constraint") && wants_foreign_keys(select));
+    empty && !aggregates(select)
+}
+
+/// Whether only rows with `contype = 'f'` are wanted: no source tells us its foreign keys.
+fn wants_foreign_keys(select: &Select) -> bool {
+    let is_type = |expr: &Expr| match expr {
+        Expr::Identifier(name) => folded(name) == "contype",
+        Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|name| folded(name) == "contype"),
         _ => false,
-    }) && !aggregates(select)
+    };
+    let conditions = select.selection.clone().map(conjuncts).unwrap_or_default();
+    conditions.iter().any(|condition| match condition {
+        Expr::BinaryOp { left, op: BinaryOperator::Eq, right } => is_type(left) && text_of(right) == Some("f"),
+        _ => false,
+    })
 }
 
 /// Whether a query has no rows.

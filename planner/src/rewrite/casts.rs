@@ -137,9 +137,10 @@ pub(super) fn show_name(expr: &mut Expr) {
     match expr {
         Expr::Nested(inner) => show_name(inner),
         Expr::Function(function) => {
-            let [name] = parts(&function.name).try_into().unwrap_or_else(|_| [String::new()]);
-            if IDENTIFIERS.iter().any(|(_, identifier)| *identifier == name) {
-                function.name = ObjectName::from(vec![super::syntax::exact(format!("{name}_name"))]);
+            if let [name] = parts(&function.name).as_slice()
+                && IDENTIFIERS.iter().any(|(_, identifier)| identifier == name)
+            {
+                *expr = call(&format!("{name}_name"), vec![expr.clone()]);
             }
         }
         _ => {}

@@ -1,8 +1,10 @@
 //! Functions in FROM.
 
-use datafusion::sql::sqlparser::ast::{FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableFactor};
+use datafusion::sql::sqlparser::ast::{
+    DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableAlias, TableAliasColumnDef, TableFactor,
+};
 
-use super::syntax::{call, exact, system_name};
+use super::syntax::{call, cast, exact, system_name};
 
 /// Functions that give the rows of a system relation.
 const RELATIONS: [(&str, &str); 9] = [
@@ -18,21 +20,30 @@ const RELATIONS: [(&str, &str); 9] = [
 ];
 
 /// Functions of one value that some clients call in FROM.
-const VALUES: [&str; 10] = [
+const VALUES: [&str; 12] = [
     "current_database",
     "current_schema",
     "current_schemas",
     "current_setting",
     "current_user",
+    "parse_ident",
     "pg_backend_pid",
     "pg_is_in_recovery",
     "session_user",
     "set_config",
+    "string_to_array",
     "version",
 ];
 
+/// Functions whose 32 bit numbers are bounds of series, which must be 64 bit here.
+const BOUNDS: [&str; 4] = ["array_length", "array_lower", "array_upper", "cardinality"];
+
 /// Rewrites one relation.
 pub(super) fn rewrite(factor: &mut TableFactor) {
+    if let TableFactor::UNNEST { .. } = factor {
+        name_element(factor);
+        return;
+    }
     let (name, arguments, alias) = match factor {
         TableFactor::Table { name, args: Some(args), alias, with_ordinality: false, .. } => (name, &args.args, alias),
         TableFactor::Function { name, args, alias, with_ordinality: false, .. } => (name, &*args, alias),
@@ -57,11 +68,47 @@ pub(super) fn rewrite(factor: &mut TableFactor) {
         let alias = alias.take();
         *factor =
             TableFactor::UNNEST { alias, array_exprs: expressions, with_offset: false, with_offset_alias: None, with_ordinality: false };
+        name_element(factor);
     } else if VALUES.contains(&function.as_str()) {
-        let alias = alias.take().or_else(|| Some(alias_of(&function)));
-        *factor = super::selects::value_relation(call(&function, expressions), &function, alias);
-    } else if name.0.len() > 1 {
-        *name = ObjectName::from(vec![exact(function)]);
+        let alias = alias.take().unwrap_or_else(|| alias_of(&function));
+        let column = alias.columns.first().map_or(&alias.name, |c| &c.name).value.clone();
+        *factor = super::selects::value_relation(call(&function, expressions), &column, Some(alias));
+    } else {
+        if name.0.len() > 1 {
+            *name = ObjectName::from(vec![Ident::new(function.clone())]);
+        }
+        if function == "generate_series" {
+            widen_bounds(factor);
+            name_element(factor);
+        }
+    }
+}
+
+fn widen_bounds(factor: &mut TableFactor) {
+    let arguments = match factor {
+        TableFactor::Table { args: Some(args), .. } => &mut args.args,
+        TableFactor::Function { args, .. } => args,
+        _ => return,
+    };
+    for argument in arguments {
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument
+            && let Expr::Function(bound) = &*expr
+            && system_name(&bound.name).is_some_and(|name| BOUNDS.contains(&name.as_str()))
+        {
+            *expr = cast(expr.clone(), DataType::BigInt(None));
+        }
+    }
+}
+
+/// The column of a function that gives single values is named as the relation is: `FROM generate_series(1, 3) AS i`.
+fn name_element(factor: &mut TableFactor) {
+    let alias = match factor {
+        TableFactor::UNNEST { alias: Some(alias), array_exprs, with_ordinality: false, .. } if array_exprs.len() == 1 => alias,
+        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Function { alias: Some(alias), .. } => alias,
+        _ => return,
+    };
+    if alias.columns.is_empty() {
+        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
     }
 }
 

@@ -77,6 +77,7 @@ impl VisitorMut for Rewriter {
             let inner = std::mem::replace(inner.as_mut(), syntax::empty_query());
             *query = inner;
         }
+        subqueries::arrays_in_order(query);
         ControlFlow::Continue(())
     }
 

@@ -1,6 +1,6 @@
 //! Operators, collations and functions that are written differently.
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Function, FunctionArguments, Ident, ObjectName};
+use datafusion::sql::sqlparser::ast::{AccessExpr, BinaryOperator, Expr, Function, FunctionArguments, ObjectName};
 
 use super::casts;
 use super::syntax::{arguments_mut, call, exact, folded, number, parts, text, text_of};
@@ -47,6 +47,17 @@ pub(super) fn rewrite(expr: &mut Expr) {
                 if text_of(&escape) != Some("\\") {
                     **pattern = call("like_escape", vec![pattern.as_ref().clone(), escape]);
                 }
+            }
+        }
+        Expr::CompoundFieldAccess { root, access_chain } if !matches!(root.as_ref(), Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => {
+            // `(value).field`; the planner below knows the function only. Without parentheses the first parts name a column.
+            while let Some(AccessExpr::Dot(Expr::Identifier(field))) = access_chain.first() {
+                let value = std::mem::replace(root.as_mut(), super::syntax::null());
+                **root = call("get_field", vec![value, text(folded(field))]);
+                access_chain.remove(0);
+            }
+            if access_chain.is_empty() {
+                *expr = std::mem::replace(root.as_mut(), super::syntax::null());
             }
         }
         Expr::Identifier(name) if name.quote_style.is_none() => {
@@ -109,11 +120,6 @@ fn unqualify(function: &mut Function) {
         && (schema == "pg_catalog" || (schema == "information_schema" && name.starts_with("_pg_")))
     {
         function.name = ObjectName::from(vec![exact(name.clone())]);
-    }
-    if let [name] = parts(&function.name).as_slice()
-        && name == "array_to_string"
-    {
-        function.name = ObjectName::from(vec![Ident::new("array_to_string")]);
     }
 }
 

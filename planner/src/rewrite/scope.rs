@@ -61,8 +61,10 @@ pub(super) fn reads_system_only(node: &impl Visit) -> bool {
     impl Visitor for Reader {
         type Break = ();
 
-        fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
-            self.system_only &= system_relation(name).is_some();
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            if let TableFactor::Table { name, args: None, .. } = factor {
+                self.system_only &= system_relation(name).is_some();
+            }
             ControlFlow::Continue(())
         }
     }

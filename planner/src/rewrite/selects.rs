@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
-use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
-use super::syntax::{exact, folded};
+use super::syntax::{exact, folded, parts};
 use crate::column_names::named;
 
 /// Gives rewritten items the names they had as they were `written`.
@@ -26,6 +26,7 @@ pub(super) fn keep_names(select: &mut Select, written: &[SelectItem]) {
 
 /// Makes equal names differ: `SELECT NULL, NULL`. The result's columns get their own names back when the query is described.
 pub(super) fn separate_names(select: &mut Select) {
+    separate_from_wildcards(select);
     let mut taken: HashSet<String> = HashSet::new();
     for item in &mut select.projection {
         let (expr, name) = match &*item {
@@ -44,6 +45,34 @@ pub(super) fn separate_names(select: &mut Select) {
         if let Some(free) = (1..).map(|n| format!("{base}_{n}")).find(|candidate| !taken.contains(candidate)) {
             taken.insert(free.clone());
             *item = SelectItem::ExprWithAlias { expr, alias: exact(free) };
+        }
+    }
+}
+
+/// `SELECT c.oid, c.*`: the column that is written out gets a name of its own.
+fn separate_from_wildcards(select: &mut Select) {
+    let mut everything = false;
+    let mut relations: Vec<String> = Vec::new();
+    for item in &select.projection {
+        match item {
+            SelectItem::Wildcard(_) => everything = true,
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => relations.extend(parts(name).pop()),
+            _ => {}
+        }
+    }
+    for (at, item) in select.projection.iter_mut().enumerate() {
+        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        let (qualifier, column) = match &*expr {
+            Expr::Identifier(column) => (None, column),
+            Expr::CompoundIdentifier(parts) => match parts.as_slice() {
+                [.., qualifier, column] => (Some(folded(qualifier)), column),
+                _ => continue,
+            },
+            _ => continue,
+        };
+        if everything || qualifier.is_some_and(|q| relations.contains(&q)) {
+            let alias = exact(format!("{}_{}", folded(column), at + 1));
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }
     }
 }

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, DataType, Expr, Function, FunctionArgumentClause, FunctionArguments, LimitClause, OrderBy, OrderByExpr, OrderByKind,
-    Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, Value, Visit, Visitor, visit_expressions_mut,
+    Query, Select, SelectItem, SetExpr, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator, Value, Visit, Visitor,
+    visit_expressions_mut,
 };
 
 use super::absent::{aggregates, query_has_no_rows};
@@ -284,6 +285,27 @@ fn substitute(expr: &mut Expr, equal: &[(Expr, Expr)]) {
         }
         ControlFlow::Continue(())
     });
+}
+
+/// `IN (SELECT ...)` in ORDER BY, over system relations, as a comparison with an array: the planner joins for it elsewhere only.
+pub(super) fn arrays_in_order(query: &mut Query) {
+    let Some(OrderBy { kind: OrderByKind::Expressions(order), .. }) = &mut query.order_by else { return };
+    for by in order {
+        let _never_broken: ControlFlow<()> = visit_expressions_mut(&mut by.expr, |part| {
+            if let Expr::InSubquery { expr, subquery, negated } = part
+                && reads_system_only(subquery.as_ref())
+            {
+                let any = Expr::AnyOp {
+                    left: expr.clone(),
+                    compare_op: BinaryOperator::Eq,
+                    right: Box::new(array_of(subquery.as_ref().clone())),
+                    is_some: false,
+                };
+                *part = if *negated { Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(any))) } } else { any };
+            }
+            ControlFlow::Continue(())
+        });
+    }
 }
 
 /// `EXISTS` in a select list, over system relations, as a comparison of a count: the planner joins for it in conditions only.

@@ -120,14 +120,18 @@ pub(super) fn store_failure(error: &object_store::Error, what: &str) -> Error {
         object_store::Error::NotFound { .. } => Some(404),
         object_store::Error::Unauthenticated { .. } | object_store::Error::PermissionDenied { .. } => Some(403),
         object_store::Error::Precondition { .. } | object_store::Error::NotModified { .. } => Some(412),
-        _ => status(&text),
+        _ => match in_file_system(error) {
+            Some(io::ErrorKind::NotFound) => Some(404),
+            Some(io::ErrorKind::PermissionDenied) => Some(403),
+            _ => status(&text),
+        },
     };
     let failed = match status {
         Some(404) => {
             Error::new(ErrorKind::NotFound, format!("{what} does not exist")).hint("check the option `path`, or refresh the catalog")
         }
         Some(401 | 403) => Error::new(ErrorKind::Unauthorized, format!("the store refuses to let us read {what}"))
-            .hint("check `access_key_id` and `secret_access_key`, and what they may read"),
+            .hint("check what the access key, or the gateway's user, may read"),
         Some(412) => Error::new(ErrorKind::Conflict, format!("{what} changed while it was read")).hint("run the statement again"),
         Some(500..) => Error::new(ErrorKind::Unreachable, format!("the store of {what} is out of order")).hint("try again later"),
         None if is_transport(error) => {
@@ -140,6 +144,11 @@ pub(super) fn store_failure(error: &object_store::Error, what: &str) -> Error {
 
 fn status(text: &str) -> Option<u16> {
     text.split_once("non-2xx status code: ")?.1.get(..3)?.parse().ok()
+}
+
+/// The kind of the file system's own error.
+fn in_file_system(error: &object_store::Error) -> Option<io::ErrorKind> {
+    chain(error).find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)
 }
 
 fn is_transport(error: &object_store::Error) -> bool {
@@ -214,4 +223,44 @@ fn is_about_values(cause: &(dyn StdError + 'static)) -> bool {
                 | ArrowError::IoError(..)
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generic(source: impl Into<Box<dyn StdError + Send + Sync>>) -> object_store::Error {
+        object_store::Error::Generic { store: "test", source: source.into() }
+    }
+
+    #[test]
+    fn errors_of_stores_have_kinds() {
+        let answered = |status: &str| generic(format!("Server returned non-2xx status code: {status}: <xml/>"));
+        let cases = [
+            (answered("404 Not Found"), ErrorKind::NotFound),
+            (answered("403 Forbidden"), ErrorKind::Unauthorized),
+            (answered("401 Unauthorized"), ErrorKind::Unauthorized),
+            (answered("503 Slow Down"), ErrorKind::Unreachable),
+            (answered("400 Bad Request"), ErrorKind::Failed),
+            (generic(io::Error::from(io::ErrorKind::PermissionDenied)), ErrorKind::Unauthorized),
+            (generic(io::Error::from(io::ErrorKind::ConnectionReset)), ErrorKind::Unreachable),
+            (generic("odd"), ErrorKind::Failed),
+        ];
+        for (error, kind) in cases {
+            let seen = store_failure(&error, "s3://b/x");
+            assert_eq!(seen.kind(), kind, "{error}");
+            assert!(seen.message().contains("s3://b/x") && !seen.message().contains("xml"), "{seen}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_about_files_passes() {
+        let id = RemoteId::new("lake");
+        let spent = DataFusionError::ResourcesExhausted("memory".to_owned());
+        assert!(matches!(read_failure(spent, "t", &id), DataFusionError::ResourcesExhausted(_)));
+        let torn = read_failure(ArrowError::ParseError("value 'hush'".to_owned()).into(), "t.csv", &id);
+        let torn = Error::find(&torn).unwrap();
+        assert_eq!((torn.kind(), torn.datasource()), (ErrorKind::Invalid, Some("lake")));
+        assert!(!format!("{torn:?}").contains("hush"));
+    }
 }

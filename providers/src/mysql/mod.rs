@@ -141,6 +141,7 @@ impl Remote for MySqlRemote {
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {
+        self.pool.has_room()?;
         let ping = async {
             let mut session = self.proven_session(deadline).await?;
             let version = session.server_version();

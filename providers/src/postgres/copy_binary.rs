@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-use self::column::{Column, ValueFault};
+use self::column::{Column, Room, ValueFault};
 use crate::error::{Error, ErrorKind, Result};
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
@@ -59,7 +59,7 @@ impl CopyDecoder {
     /// [`ErrorKind::Internal`] when a field has a type that no value can be decoded to.
     pub(super) fn new(schema: SchemaRef, batch_rows: usize) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| {
-            Column::new(field.data_type(), 0).ok_or_else(|| {
+            Column::new(field.data_type(), Room::default()).ok_or_else(|| {
                 let text = format!("column \"{}\" is wanted as {}, which is not read from PostgreSQL", field.name(), field.data_type());
                 Error::new(ErrorKind::Internal, text)
             })
@@ -130,6 +130,7 @@ impl CopyDecoder {
         self.bytes = 0;
         let mut arrays = Vec::with_capacity(self.columns.len());
         for (column, field) in self.columns.iter_mut().zip(self.schema.fields()) {
+            let room = column.room(rows);
             let array = column.finish().map_err(|cause| {
                 Error::new(ErrorKind::Invalid, format!("column \"{}\" holds text that is not UTF-8", field.name()))
                     .hint("the database's encoding is probably SQL_ASCII: mend the text at the source or leave the column out")
@@ -140,7 +141,7 @@ impl CopyDecoder {
                 return Err(Error::new(ErrorKind::Invalid, text).hint("refresh the catalog of the datasource"));
             }
             // The next batch is probably as long as this one.
-            *column = Column::new(field.data_type(), rows).expect("the type was accepted when the decoder was made");
+            *column = Column::new(field.data_type(), room).expect("the type was accepted when the decoder was made");
             arrays.push(array);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));

@@ -42,6 +42,7 @@ const TABLES: &str = concat!(
     relations!(),
 );
 
+/// Two collations never have one name here, even if one of them is the database's: text columns may meet only under one.
 const COLUMNS: &str = concat!(
     "WITH RECURSIVE step AS ( \
          SELECT t.oid AS domain, t.typbasetype AS base, t.typtypmod AS modifier FROM pg_catalog.pg_type t WHERE t.typtype = 'd' \
@@ -62,13 +63,16 @@ const COLUMNS: &str = concat!(
             COALESCE(domain.base, a.atttypid), COALESCE(domain.modifier, a.atttypmod), \
             pg_catalog.col_description(c.oid, a.attnum), \
             COALESCE(pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'), false), \
-            CASE WHEN co.collprovider = 'd' THEN db.name ELSE co.collname::pg_catalog.text END, \
+            CASE WHEN co.collprovider = 'd' THEN db.name \
+                 WHEN cn.nspname = 'pg_catalog' AND co.collname::pg_catalog.text <> db.name THEN co.collname::pg_catalog.text \
+                 ELSE cn.nspname || '.' || co.collname END, \
             CASE WHEN co.collprovider = 'd' THEN db.provider ELSE co.collprovider::pg_catalog.text END, \
             CASE WHEN co.collprovider = 'd' THEN db.locale ELSE COALESCE(co.collcollate::pg_catalog.text, '') END, \
             COALESCE(co.collisdeterministic, true), db.encoding \
      FROM pg_catalog.pg_attribute a \
      LEFT JOIN domain ON domain.domain = a.atttypid \
      LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation \
+     LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace \
      CROSS JOIN db, ",
     relations!(),
     " AND a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY c.oid, a.attnum",

@@ -70,7 +70,9 @@ fn scalar(base: &Type, modifier: i32, collation: Option<Collation<'_>>) -> Mappi
         Type::BOOL => total(DataType::Boolean),
         Type::INT2 => total(DataType::Int16),
         Type::INT4 => total(DataType::Int32),
-        Type::INT8 | Type::OID => total(DataType::Int64),
+        Type::INT8 => total(DataType::Int64),
+        // Compared with a bigint over there, the bigint becomes an oid, and fails when it is none.
+        Type::OID => Mapping { data_type: DataType::Int64, presentation: Presentation::Plain, comparison: Comparison::None },
         Type::FLOAT4 => float(DataType::Float32),
         Type::FLOAT8 => float(DataType::Float64),
         Type::NUMERIC => numeric(modifier),

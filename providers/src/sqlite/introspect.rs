@@ -13,7 +13,7 @@ use crate::remote::{Introspection, Omission, RemoteColumn, RemoteTable, TableKin
 pub(super) const SCHEMA: &str = "main";
 
 /// What SQLite keeps for itself (`sqlite_...`) and the shadow tables behind virtual ones are not published.
-const RELATIONS: &str = "SELECT name, type, wr FROM pragma_table_list \
+const RELATIONS: &str = "SELECT name, type, wr OR strict FROM pragma_table_list \
     WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
 
 const COLUMNS: &str = "SELECT l.name, x.name, x.type, x.\"notnull\", x.pk, x.hidden \
@@ -35,7 +35,8 @@ const ROW_ESTIMATES: &str = "SELECT tbl, max(CAST(stat AS INTEGER)) FROM main.sq
 struct Relation {
     name: String,
     kind: Kind,
-    without_rowid: bool,
+    /// Whether a primary key holds no NULL even when it is not declared so: the case in `WITHOUT ROWID` and `STRICT` tables.
+    sound_keys: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub(super) fn introspect(connection: &Connection) -> Result<Introspection> {
             "virtual" => Kind::Virtual,
             _ => Kind::Table,
         };
-        Ok(Relation { name: row.get(0)?, kind, without_rowid: row.get(2)? })
+        Ok(Relation { name: row.get(0)?, kind, sound_keys: row.get(2)? })
     })?;
     let mut omitted = Vec::new();
     let mut columns = columns(connection, &relations, &mut omitted)?;
@@ -168,13 +169,11 @@ fn table(
     key.sort_by_key(|info| info.key_position);
     // The alias of the rowid is the one primary key without an index of its own.
     let is_rowid = relation.kind == Kind::Table
-        && !relation.without_rowid
         && matches!(key.as_slice(), [only] if only.declared.eq_ignore_ascii_case("INTEGER"))
         && !indexes.iter().any(|index| index.is_primary_key);
     // Elsewhere SQLite lets a primary key be NULL, and any number of times.
-    let may_be_null = |info: &ColumnInfo| {
-        relation.kind != Kind::Table || !(info.not_null || info.key_position > 0 && (is_rowid || relation.without_rowid))
-    };
+    let may_be_null =
+        |info: &ColumnInfo| relation.kind != Kind::Table || !(info.not_null || info.key_position > 0 && (is_rowid || relation.sound_keys));
     let key_names: Vec<String> = key.iter().map(|info| info.name.clone()).collect();
     let key_is_sound = relation.kind == Kind::Table && !key.is_empty() && !key.iter().any(|info| may_be_null(info));
     let primary_key = if key_is_sound { key_names.clone() } else { Vec::new() };

@@ -85,6 +85,11 @@ struct SqliteRemote {
 }
 
 impl SqliteRemote {
+    /// Ends a little before the deadline, so that a lock is called a lock and not a lack of time.
+    fn patience_within(&self, deadline: Deadline) -> Duration {
+        self.patience.min(deadline.remaining() * 3 / 4)
+    }
+
     async fn acquire(&self, deadline: Option<Deadline>) -> Result<Pooled<Database>> {
         let connect = || {
             let path = self.path.clone();
@@ -133,7 +138,7 @@ impl Remote for SqliteRemote {
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {
-        let patience = self.patience;
+        let patience = self.patience_within(deadline);
         self.with_database("opening the database", deadline, move |database, stopped| database.version(patience, stopped)).await
     }
 
@@ -141,7 +146,7 @@ impl Remote for SqliteRemote {
         if !scope.schemas.is_empty() && !scope.schemas.iter().any(|schema| schema == introspect::SCHEMA) {
             return Ok(Introspection { default_schema: introspect::SCHEMA.to_owned(), ..Introspection::default() });
         }
-        let patience = self.patience;
+        let patience = self.patience_within(deadline);
         self.with_database("introspection", deadline, move |database, stopped| {
             connect::patiently(patience, stopped, || introspect::introspect(database.connection()))
         })

@@ -207,7 +207,7 @@ async fn introspection_sees_what_may_be_read() {
          CREATE UNIQUE INDEX partial ON keys (d) WHERE d > 'x'; CREATE UNIQUE INDEX computed ON keys (lower(d)); \
          CREATE UNIQUE INDEX pair ON keys (d, b); \
          CREATE TABLE loose (a TEXT PRIMARY KEY); CREATE TABLE compact (a TEXT, b TEXT, PRIMARY KEY (b, a)) WITHOUT ROWID; \
-         CREATE TABLE strict_one (a ANY, b INT NOT NULL) STRICT; CREATE TABLE counted (a INTEGER PRIMARY KEY AUTOINCREMENT); \
+         CREATE TABLE strict_one (a ANY, b TEXT PRIMARY KEY) STRICT; CREATE TABLE counted (a INTEGER PRIMARY KEY AUTOINCREMENT); \
          CREATE VIEW seen AS SELECT b, c, b + 1 AS next, date('now') AS today FROM keys; \
          CREATE VIEW broken AS SELECT * FROM gone; \
          CREATE VIRTUAL TABLE words USING fts5(body); \
@@ -236,6 +236,8 @@ async fn introspection_sees_what_may_be_read() {
     let loose = table("loose");
     assert!(loose.primary_key.is_empty() && column(loose, "a").nullable, "SQLite lets this key be NULL");
     assert_eq!(loose.unique_keys, [vec!["a".to_owned()]]);
+    let strict = table("strict_one");
+    assert!(strict.primary_key == ["b"] && !column(strict, "b").nullable && strict.unique_keys.is_empty());
     let compact = table("compact");
     assert_eq!((compact.primary_key.as_slice(), compact.row_estimate), (["b".to_owned(), "a".to_owned()].as_slice(), Some(2)));
     assert!(compact.unique_keys.is_empty());
@@ -408,6 +410,15 @@ async fn a_lock_is_waited_for_and_then_an_error() {
         writer.execute_batch("COMMIT").unwrap();
     });
     assert_eq!(rows.unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(), 2, "it waited for the commit");
+}
+
+#[tokio::test]
+async fn a_locked_file_is_called_so_at_open() {
+    let source = Source::of("CREATE TABLE t (i INTEGER)").await;
+    let writer = source.writer();
+    writer.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let error = open(&source.path(), |options| options.pool.connect_timeout = Duration::from_millis(800)).await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Unreachable, "the database is locked by another program"));
 }
 
 #[tokio::test]

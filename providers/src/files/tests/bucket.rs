@@ -94,7 +94,7 @@ async fn a_wrong_key_is_unauthorized_and_never_shown() {
     assert!(!format!("{error:?}").contains("hush"), "{error:?}");
 }
 
-/// And is open to all when none is.
+/// When none is named the bucket is open to everybody: its policy allows `s3:*` to all.
 #[tokio::test]
 async fn without_a_key_a_public_bucket_is_read() {
     let Some(service) = Service::from_environment().filter(|_| std::env::var("CAUSEWAY_TEST_S3_KEY").is_err()) else { return };

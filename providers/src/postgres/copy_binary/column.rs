@@ -80,6 +80,13 @@ impl ValueFault {
     }
 }
 
+/// What to make room for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Room {
+    rows: usize,
+    bytes: usize,
+}
+
 /// The values of one column so far.
 #[derive(Debug)]
 pub(super) enum Column {
@@ -121,7 +128,8 @@ pub(super) struct ListColumn {
 
 impl Column {
     /// An empty column of `data_type`; `None` when no binary form decodes to it.
-    pub(super) fn new(data_type: &DataType, room: usize) -> Option<Self> {
+    pub(super) fn new(data_type: &DataType, room: Room) -> Option<Self> {
+        let Room { rows: room, bytes } = room;
         let room = room.max(FIRST_ROOM);
         Some(match data_type {
             DataType::Boolean => Column::Boolean(BooleanBuilder::with_capacity(room)),
@@ -148,14 +156,21 @@ impl Column {
             DataType::Time64(TimeUnit::Microsecond) => Column::Time(PrimitiveBuilder::with_capacity(room)),
             DataType::Interval(IntervalUnit::MonthDayNano) => Column::Interval(IntervalMonthDayNanoBuilder::with_capacity(room)),
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
-                Column::Bytes(BytesColumn::new(data_type, room))
+                Column::Bytes(BytesColumn {
+                    data_type: data_type.clone(),
+                    offsets: first_offset(room),
+                    values: Vec::with_capacity(bytes),
+                    validity: NullBufferBuilder::new(room),
+                })
             }
             DataType::List(element) => Column::List(ListColumn {
                 element: Arc::clone(element),
                 offsets: first_offset(room),
                 validity: NullBufferBuilder::new(room),
                 // A list of lists has no binary form: PostgreSQL's arrays nest as dimensions.
-                items: Box::new(Column::new(element.data_type(), room).filter(|items| !matches!(items, Column::List(_)))?),
+                items: Box::new(
+                    Column::new(element.data_type(), Room { rows: room, bytes }).filter(|items| !matches!(items, Column::List(_)))?,
+                ),
                 length: 0,
             }),
             _ => return None,
@@ -192,7 +207,16 @@ impl Column {
         Ok(())
     }
 
-    /// Takes the values as an array.
+    /// What a column for as many values again needs.
+    pub(super) fn room(&self, rows: usize) -> Room {
+        let bytes = match self {
+            Column::Bytes(column) => column.values.len(),
+            _ => 0,
+        };
+        Room { rows, bytes }
+    }
+
+    /// Takes the values as an array. The column is of no use afterwards.
     ///
     /// # Errors
     /// Text that is not UTF-8.
@@ -218,10 +242,6 @@ impl Column {
 }
 
 impl BytesColumn {
-    fn new(data_type: &DataType, room: usize) -> Self {
-        Self { data_type: data_type.clone(), offsets: first_offset(room), values: Vec::new(), validity: NullBufferBuilder::new(room) }
-    }
-
     #[inline]
     fn append(&mut self, value: Option<&[u8]>) -> Result<(), ValueFault> {
         match value {
@@ -236,11 +256,8 @@ impl BytesColumn {
     }
 
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let rows = self.offsets.len();
-        let offsets = std::mem::replace(&mut self.offsets, first_offset(rows));
-        let room = self.values.len();
-        let values = Buffer::from_vec(std::mem::replace(&mut self.values, Vec::with_capacity(room)));
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
+        let values = Buffer::from_vec(std::mem::take(&mut self.values));
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::take(&mut self.offsets)));
         let validity = self.validity.finish();
         let array: ArrayRef = match self.data_type {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Arc::new(StringArray::try_new(offsets, values, validity)?),
@@ -299,9 +316,7 @@ impl ListColumn {
     }
 
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
-        let rows = self.offsets.len();
-        let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(&mut self.offsets, first_offset(rows))));
-        self.length = 0;
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(std::mem::take(&mut self.offsets)));
         let items = self.items.finish()?;
         Ok(Arc::new(ListArray::try_new(Arc::clone(&self.element), offsets, items, self.validity.finish())?))
     }

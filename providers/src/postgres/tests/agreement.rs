@@ -16,8 +16,9 @@ use crate::sql::{Argument, Dialect, PostgresDialect};
 
 const TABLE: &str = r"
     CREATE TABLE t (id integer, i2 smallint, i4 integer, i8 bigint, f4 real, f8 double precision, d1 numeric(12, 3), d2 numeric(40, 5),
-                    s text, c char(6), u uuid, b boolean, day date, at timestamp);
-    INSERT INTO t VALUES
+                    s text, c char(6), u uuid, b boolean, day date, at timestamp,
+                    n name DEFAULT 'relname', o oid DEFAULT 4294967295, clock time DEFAULT '23:59:59.999999', raw bytea DEFAULT '\x00ff');
+    INSERT INTO t (id, i2, i4, i8, f4, f8, d1, d2, s, c, u, b, day, at) VALUES
         (1, 1, 2, 3, 0.5, -0.25, 1.125, 2.5, 'abc', 'ab', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', true, '2024-02-29', '2024-02-29 13:14:15.5'),
         (2, -32767, -2147483647, -9223372036854775807, -1e30, 1e300, -999999999.999, -1, 'ünï🐘x', 'ünï', NULL, false, '0001-01-01', '0001-01-01 00:00:00'),
         (3, 0, 0, 0, 0, 'NaN', 0, 0, '', '', NULL, NULL, '0001-12-31 BC', '0044-03-15 12:00:00 BC'),
@@ -239,6 +240,10 @@ async fn comparisons_of_columns_with_literals_agree() {
         ("d1", ScalarValue::Decimal128(Some(1), 12, 3)),
         ("day", ScalarValue::Date32(Some(i32::MAX))),
         ("b", ScalarValue::Boolean(Some(true))),
+        ("n", text("relname")),
+        ("n", text(&"relname".repeat(20))),
+        ("clock", ScalarValue::Time64Microsecond(Some(86_399_999_999))),
+        ("raw", ScalarValue::Binary(Some(vec![0, 255]))),
     ];
     for (name, value) in cases {
         let written = PostgresDialect.literal(&value).unwrap();

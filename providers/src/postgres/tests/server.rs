@@ -1,18 +1,22 @@
 //! A PostgreSQL of our own in a folder of its own, stopped and removed when the last test lets go of it.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use tokio_postgres::{Client, NoTls};
 
 use super::options;
 use crate::options::Options;
+
+/// How often a server is started before that is a failure.
+const ATTEMPTS: u32 = 5;
 
 pub(super) const PASSWORD: &str = "correct horse";
 
@@ -58,46 +62,55 @@ impl Server {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("causeway-postgres-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = Self { folder, programs, port };
+        let mut server = Self { folder, programs, port: 0 };
         fs::write(server.folder.join("password"), PASSWORD).unwrap();
         server.hand_over();
-        let data = server.data();
+        let (data, password) = (server.path("data"), server.path("password"));
         server.must(
             "initdb",
-            &[
-                "-D",
-                &data,
-                "-U",
-                "postgres",
-                "-E",
-                "UTF8",
-                "--locale=C.UTF-8",
-                "--no-sync",
-                "--auth-local=trust",
-                "--auth-host=scram-sha-256",
-                "--pwfile",
-                &server.path("password"),
-            ],
+            &format!(
+                "-D {data} -U postgres -E UTF8 --locale=C.UTF-8 --no-sync --auth-local=trust --auth-host=scram-sha-256 --pwfile {password}"
+            ),
         );
-        let configuration = format!(
-            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nfsync = off\nmax_connections = 60\n\
-             log_statement = all\nlog_line_prefix = '%a|%d|'\n{settings}\n",
-            server.folder.display()
-        );
-        fs::write(server.folder.join("data/postgresql.auto.conf"), configuration).unwrap();
-        server.hand_over();
-        server.up();
-        Some(server)
+        // A port that is free now may be taken by the time the server asks for it.
+        for _ in 0..ATTEMPTS {
+            server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            server.configure(settings);
+            if server.try_up() {
+                return Some(server);
+            }
+        }
+        panic!("the server does not start: {}", fs::read_to_string(server.path("log")).unwrap_or_default());
     }
 
+    fn configure(&self, settings: &str) {
+        let (port, folder) = (self.port, self.folder.display());
+        let configuration = format!(
+            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{folder}'\nfsync = off\nmax_connections = 60\n\
+             log_statement = all\nlog_line_prefix = '%a|%d|'\n{settings}\n",
+        );
+        fs::write(self.path("data/postgresql.auto.conf"), configuration).unwrap();
+        self.hand_over();
+    }
+
+    fn try_up(&self) -> bool {
+        self.run("pg_ctl", &format!("-D {} -w -t 120 -l {} start", self.path("data"), self.path("log"))).0
+    }
+
+    /// Starts it again.
     pub(super) fn up(&self) {
-        self.must("pg_ctl", &["-D", &self.data(), "-w", "-t", "120", "-l", &self.path("log"), "start"]);
+        for _ in 0..ATTEMPTS {
+            if self.try_up() {
+                return;
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        panic!("the server does not start again");
     }
 
     /// `immediate` is as if the machine had died.
     pub(super) fn down(&self, mode: &str) {
-        self.must("pg_ctl", &["-D", &self.data(), "-w", "-m", mode, "stop"]);
+        self.must("pg_ctl", &format!("-D {} -w -m {mode} stop", self.path("data")));
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -119,15 +132,12 @@ impl Server {
         }
     }
 
-    fn data(&self) -> String {
-        self.path("data")
-    }
-
     pub(super) fn path(&self, name: &str) -> String {
         self.folder.join(name).to_str().unwrap().to_owned()
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) -> Output {
+    /// Runs one of the server's programs; whether it succeeded, and what it said.
+    fn run(&self, program: &str, arguments: &str) -> (bool, String) {
         let program = self.programs.join(program);
         // The server refuses to run as root.
         let mut command = if is_root() {
@@ -138,21 +148,22 @@ impl Server {
             Command::new(program)
         };
         // The server inherits what it is started with, so its output must not be a pipe that we wait for.
-        let output = fs::File::create(self.folder.join("output")).unwrap();
-        let status = command.args(arguments).current_dir(&self.folder).stdout(output.try_clone().unwrap()).stderr(output).status().unwrap();
-        Output { status, stdout: fs::read(self.folder.join("output")).unwrap(), stderr: Vec::new() }
+        let output = File::create(self.path("output")).unwrap();
+        command.args(arguments.split(' ')).current_dir(&self.folder).stdout(output.try_clone().unwrap()).stderr(output);
+        let status = command.status().unwrap();
+        (status.success(), fs::read_to_string(self.path("output")).unwrap())
     }
 
-    fn must(&self, program: &str, arguments: &[&str]) {
-        let output = self.run(program, arguments);
-        assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+    fn must(&self, program: &str, arguments: &str) {
+        let (done, said) = self.run(program, arguments);
+        assert!(done, "{program} {arguments}: {said}");
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // It may be down already.
-        let _ = self.run("pg_ctl", &["-D", &self.data(), "-w", "-m", "immediate", "stop"]);
+        let _ = self.run("pg_ctl", &format!("-D {} -w -m immediate stop", self.path("data")));
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

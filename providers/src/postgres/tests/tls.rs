@@ -13,6 +13,9 @@ use super::server::{Database, Server};
 use super::{LIMITS, PATIENCE, PostgresRemote, assert_fails, column, schema, start};
 use crate::error::ErrorKind;
 
+/// Options that differ from the usual ones.
+type Given<'a> = &'a [(&'a str, &'a str)];
+
 /// A certificate authority, and a certificate for `localhost` that it signed.
 fn certificates(folder: &Path) -> bool {
     let run =
@@ -46,7 +49,7 @@ async fn sslmodes_mean_what_libpq_means() {
     let Some(database) = Database::on(Arc::new(server), "", "").await else { return };
 
     let encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
-    let cases: [(&[(&str, &str)], bool); 4] = [
+    let cases: [(Given<'_>, bool); 4] = [
         (&[("sslmode", "disable")], false),
         (&[("sslmode", "prefer")], true),
         (&[("sslmode", "require")], true),
@@ -57,7 +60,7 @@ async fn sslmodes_mean_what_libpq_means() {
         assert_eq!(column(&remote, encrypted, DataType::Boolean).await.unwrap().as_boolean().value(0), expected, "{options:?}");
     }
 
-    let refused: [(&[(&str, &str)], ErrorKind, &str); 5] = [
+    let refused: [(Given<'_>, ErrorKind, &str); 5] = [
         (&[("sslmode", "verify-full"), ("sslrootcert", &authority)], ErrorKind::Unreachable, "TLS failed"),
         (&[("sslmode", "verify-full"), ("sslrootcert", &other), ("host", "localhost")], ErrorKind::Unreachable, "TLS failed"),
         (&[("sslmode", "verify-full"), ("host", "localhost")], ErrorKind::Invalid, "needs sslrootcert"),

@@ -35,7 +35,6 @@ fn text(remote: &'static str, values: &'static [&'static str], presentation: Pre
     Case { remote, values, data_type: DataType::Utf8, presentation, shown }
 }
 
-#[expect(clippy::too_many_lines, reason = "one line or two for each type")]
 fn cases() -> Vec<Case> {
     use Presentation::{Bpchar, Json, Jsonb, Plain, UnconstrainedNumeric, Uuid};
     let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()));

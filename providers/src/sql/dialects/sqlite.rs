@@ -26,7 +26,7 @@ impl Dialect for SqliteDialect {
             return Some("NULL".to_owned());
         }
         match value {
-            ScalarValue::Boolean(Some(value)) => Some(i64::from(*value)).map(integer),
+            ScalarValue::Boolean(Some(value)) => Some(integer(i64::from(*value))),
             ScalarValue::Int8(Some(value)) => Some(integer((*value).into())),
             ScalarValue::Int16(Some(value)) => Some(integer((*value).into())),
             ScalarValue::Int32(Some(value)) => Some(integer((*value).into())),

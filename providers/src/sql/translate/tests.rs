@@ -30,6 +30,10 @@ impl Dialect for Plain {
         }
     }
 
+    fn literal_of(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        (column.name == "json" && value.to_string() == "own").then(|| "OWN".to_owned())
+    }
+
     fn type_name(&self, data_type: &DataType) -> Option<String> {
         Some(data_type.to_string())
     }
@@ -38,8 +42,8 @@ impl Dialect for Plain {
         matches!((from, to), (DataType::Int32, DataType::Int64)).then(|| format!("CAST({sql} AS bigint)"))
     }
 
-    fn output(&self, _column: &RemoteColumn, sql: &str) -> String {
-        sql.to_owned()
+    fn output(&self, column: &RemoteColumn, sql: &str) -> String {
+        if column.name == "json" { format!("{sql}::text") } else { sql.to_owned() }
     }
 
     fn order_by(&self, sql: &str, _ascending: bool, _nulls: NullOrder) -> String {
@@ -143,7 +147,12 @@ fn comparisons_that_agree_are_exact() {
     exact(&col("locale").eq(lit("it's")), "(t0.locale = 'it''s')");
     exact(&col("locale").not_eq(lit("x")), "(t0.locale <> 'x')");
     exact(&col("money").is_null(), "(t0.money IS NULL)");
-    exact(&col("json").is_not_null(), "(t0.json IS NOT NULL)");
+    exact(&col("json").is_not_null(), "(t0.json::text IS NOT NULL)");
+    exact(&col("json").eq(lit("own")), "(t0.json = OWN)");
+    exact(&lit("own").not_eq(col("json")), "(t0.json <> OWN)");
+    exact(&in_list(col("json"), vec![lit("own")], true), "(t0.json NOT IN (OWN))");
+    local(&col("json").lt(lit("own")), "column json compares otherwise");
+    local(&in_list(col("json"), vec![lit("own"), lit("x")], false), "column json compares otherwise");
     exact(&col("flag"), "t0.flag");
     exact(&col("int").between(lit(1_i32), lit(3_i32)), "(t0.int BETWEEN 1 AND 3)");
     exact(&col("int").not_between(lit(1_i32), lit(3_i32)), "(t0.int NOT BETWEEN 1 AND 3)");

@@ -14,11 +14,12 @@ use std::hash::{Hash, Hasher};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, LazyLock};
 
+use causeway_planner::{Error, ErrorKind};
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StringArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Int64Type};
 use datafusion::common::internal_err;
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
@@ -51,6 +52,11 @@ pub(super) fn functions(catalog: &Arc<PgCatalog>, session: &Arc<Session>) -> Vec
 
 fn finished(functions: Vec<RowFunction>) -> Vec<Arc<ScalarUDF>> {
     functions.into_iter().map(|f| Arc::new(ScalarUDF::new_from_impl(f))).collect()
+}
+
+/// A failure with a text for the client.
+fn failure(kind: ErrorKind, text: impl Into<String>) -> DataFusionError {
+    Error::new(kind, text).into()
 }
 
 /// What a function gives for one row.

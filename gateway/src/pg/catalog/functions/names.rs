@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use datafusion::common::plan_datafusion_err;
+use causeway_planner::ErrorKind;
 use datafusion::error::Result;
 
-use super::{Outcome, Row, RowFunction};
+use super::{Outcome, Row, RowFunction, failure};
 use crate::pg::catalog::PgCatalog;
 use crate::pg::catalog::base_types::{base_type, format_type, type_by_oid, type_by_sql_name};
 use crate::pg::catalog::model::{Found, Model, OWNER, OWNER_NAME, quote_identifier, role_oid, split_name};
@@ -31,7 +31,7 @@ pub(super) fn add_constant(functions: &mut Vec<RowFunction>) {
     functions.push(RowFunction::new("causeway_reg", 1..=1, "oid", |row| match row.oid(0) {
         Some(oid) => Ok(oid.into()),
         None if row.text(0).as_deref() == Some("-") => Ok(0_u32.into()),
-        None => Err(plan_datafusion_err!("object \"{}\" does not exist", row.text(0).unwrap_or_default())),
+        None => Err(failure(ErrorKind::Invalid, format!("object \"{}\" does not exist", row.text(0).unwrap_or_default()))),
     }));
     functions.push(RowFunction::new("causeway_reg_name", 1..=1, "text", |row| {
         Ok(row.oid(0).map(|oid| if oid == 0 { "-".to_owned() } else { oid.to_string() }).into())
@@ -90,7 +90,7 @@ fn relation_oid(catalog: &PgCatalog, session: &Session, text: &str) -> Result<Op
         return Ok(Some(0));
     }
     let model = catalog.model();
-    let parts = split_name(text).ok_or_else(|| plan_datafusion_err!("invalid name syntax"))?;
+    let parts = split_name(text).ok_or_else(|| failure(ErrorKind::Invalid, "invalid name syntax"))?;
     let found = match parts.as_slice() {
         [name] => model.resolve(session.path(), name),
         [schema, name] => model.by_name(schema, name),
@@ -106,7 +106,7 @@ fn add_relations(catalog: &Arc<PgCatalog>, session: &Arc<Session>, functions: &m
         let text = row.text(0).unwrap_or_default();
         match relation_oid(&this, &asking, &text)? {
             Some(oid) => Ok(oid.into()),
-            None => Err(plan_datafusion_err!("relation \"{text}\" does not exist")),
+            None => Err(failure(ErrorKind::UndefinedTable, format!("relation \"{text}\" does not exist"))),
         }
     }));
     let (this, asking) = (Arc::clone(catalog), Arc::clone(session));
@@ -115,15 +115,7 @@ fn add_relations(catalog: &Arc<PgCatalog>, session: &Arc<Session>, functions: &m
     }));
     let (this, asking) = (Arc::clone(catalog), Arc::clone(session));
     functions.push(RowFunction::new("causeway_regclass_name", 1..=1, "text", move |row| {
-        let oid = match row.oid(0) {
-            Some(oid) => Some(oid),
-            None => {
-                let text = row.text(0).unwrap_or_default();
-                let found = relation_oid(&this, &asking, &text)?;
-                Some(found.ok_or_else(|| plan_datafusion_err!("relation \"{text}\" does not exist"))?)
-            }
-        };
-        Ok(oid.map(|oid| relation_name(this.model(), &asking, oid)).into())
+        Ok(row.oid(0).map(|oid| relation_name(this.model(), &asking, oid)).into())
     }));
 }
 
@@ -133,13 +125,12 @@ fn add_types(functions: &mut Vec<RowFunction>) {
     }
     functions.push(RowFunction::new("causeway_regtype", 1..=1, "oid", |row| match type_oid(row) {
         Some(oid) => Ok(oid.into()),
-        None => Err(plan_datafusion_err!("type \"{}\" does not exist", row.text(0).unwrap_or_default())),
+        None => Err(failure(ErrorKind::Invalid, format!("type \"{}\" does not exist", row.text(0).unwrap_or_default()))),
     }));
     functions.push(RowFunction::new("to_regtype", 1..=1, "oid", |row| Ok(type_oid(row).into())));
-    functions.push(RowFunction::new("causeway_regtype_name", 1..=1, "text", |row| match type_oid(row) {
-        Some(oid) if oid != 0 && type_by_oid(oid).is_none() => Ok(oid.to_string().into()),
-        Some(oid) => Ok(format_type(oid, None).into()),
-        None => Err(plan_datafusion_err!("type \"{}\" does not exist", row.text(0).unwrap_or_default())),
+    functions.push(RowFunction::new("causeway_regtype_name", 1..=1, "text", |row| {
+        let name = |oid| if oid != 0 && type_by_oid(oid).is_none() { oid.to_string() } else { format_type(oid, None) };
+        Ok(row.oid(0).map(name).into())
     }));
     let format = RowFunction::new("format_type", 2..=2, "text", |row| Ok(row.oid(0).map(|oid| format_type(oid, row.int(1))).into()));
     functions.push(format.called_with_nulls());
@@ -147,7 +138,7 @@ fn add_types(functions: &mut Vec<RowFunction>) {
         let text = row.text(0).unwrap_or_default();
         match row.oid(0).or_else(|| procedure_oid(&text)) {
             Some(oid) => Ok(oid.into()),
-            None => Err(plan_datafusion_err!("function \"{text}\" does not exist")),
+            None => Err(failure(ErrorKind::UndefinedFunction, format!("function \"{text}\" does not exist"))),
         }
     }));
     functions.push(RowFunction::new("to_regproc", 1..=1, "oid", |row| Ok(procedure_oid(&row.text(0).unwrap_or_default()).into())));
@@ -190,7 +181,7 @@ fn add_schemas_and_roles(catalog: &Arc<PgCatalog>, session: &Arc<Session>, funct
         let named = || this.model().namespace(&split_name(&text)?.concat());
         match row.oid(0).or_else(named) {
             Some(oid) => Ok(oid.into()),
-            None => Err(plan_datafusion_err!("schema \"{text}\" does not exist")),
+            None => Err(failure(ErrorKind::UndefinedSchema, format!("schema \"{text}\" does not exist"))),
         }
     }));
     let this = Arc::clone(catalog);
@@ -200,8 +191,8 @@ fn add_schemas_and_roles(catalog: &Arc<PgCatalog>, session: &Arc<Session>, funct
     }));
     let this = Arc::clone(catalog);
     functions.push(RowFunction::new("causeway_regnamespace_name", 1..=1, "text", move |row| {
-        let named = row.oid(0).and_then(|oid| this.model().namespace_name(oid));
-        Ok(named.map(quote_identifier).or_else(|| row.text(0)).into())
+        let name = |oid| this.model().namespace_name(oid).map_or_else(|| oid.to_string(), quote_identifier);
+        Ok(row.oid(0).map(name).into())
     }));
     let (this, asking) = (Arc::clone(catalog), Arc::clone(session));
     functions.push(RowFunction::new("causeway_regrole", 1..=1, "oid", move |row| {
@@ -209,7 +200,7 @@ fn add_schemas_and_roles(catalog: &Arc<PgCatalog>, session: &Arc<Session>, funct
         let known = || role_names(&this, &asking).any(|name| name == text).then(|| role_oid(&text, this.oids()));
         match row.oid(0).or_else(known) {
             Some(oid) => Ok(oid.into()),
-            None => Err(plan_datafusion_err!("role \"{text}\" does not exist")),
+            None => Err(failure(ErrorKind::Invalid, format!("role \"{text}\" does not exist"))),
         }
     }));
     for (name, returns) in [("pg_get_userbyid", "name"), ("causeway_regrole_name", "text")] {

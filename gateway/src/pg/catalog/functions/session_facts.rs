@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::common::plan_datafusion_err;
+use causeway_planner::ErrorKind;
 
-use super::{Outcome, RowFunction};
+use super::{Outcome, RowFunction, failure};
 use crate::pg::catalog::session::{Session, SettingScope, microseconds};
 
 /// PostgreSQL's encodings we can name, by their numbers.
@@ -60,15 +60,15 @@ fn add_settings(session: &Arc<Session>, functions: &mut Vec<RowFunction>) {
         match this.state.setting(&name) {
             Some(value) => Ok(value.into()),
             None if row.bool(1) == Some(true) => Ok(Outcome::Null),
-            None => Err(plan_datafusion_err!("unrecognized configuration parameter \"{name}\"")),
+            None => Err(failure(ErrorKind::Invalid, format!("unrecognized configuration parameter \"{name}\""))),
         }
     }));
     let this = Arc::clone(session);
     let set_config = RowFunction::new("set_config", 3..=3, "text", move |row| {
-        let Some(name) = row.text(0) else { return Err(plan_datafusion_err!("SET requires parameter name")) };
+        let Some(name) = row.text(0) else { return Err(failure(ErrorKind::Invalid, "SET requires parameter name")) };
         let scope = if row.bool(2) == Some(true) { SettingScope::Transaction } else { SettingScope::Session };
         let value = row.text(1).unwrap_or_default();
-        this.state.set(&name, &value, scope).map(Outcome::from).map_err(|text| plan_datafusion_err!("{text}"))
+        this.state.set(&name, &value, scope).map(Outcome::from).map_err(|text| failure(ErrorKind::Invalid, format!("{text}")))
     });
     functions.push(set_config.called_with_nulls().volatile());
     let this = Arc::clone(session);

@@ -1,10 +1,10 @@
 //! Functions that quote, format and measure.
 
-use datafusion::common::plan_datafusion_err;
+use causeway_planner::{Error, ErrorKind};
 use datafusion::error::Result;
 
 use super::{Outcome, Row, RowFunction};
-use crate::pg::catalog::model::quote_identifier;
+use crate::pg::catalog::model::{quote_identifier, split_name};
 
 /// Appends these functions.
 pub(super) fn add(functions: &mut Vec<RowFunction>) {
@@ -14,6 +14,11 @@ pub(super) fn add(functions: &mut Vec<RowFunction>) {
         Ok(row.text(0).map_or_else(|| "NULL".to_owned(), |t| quote_literal(&t)).into())
     });
     functions.push(nullable.called_with_nulls());
+    functions.push(RowFunction::new("parse_ident", 1..=2, "_text", |row| {
+        let text = row.text(0).unwrap_or_default();
+        let invalid = || Error::new(ErrorKind::InvalidText, format!("string is not a valid identifier: \"{text}\""));
+        Ok(Outcome::Texts(split_name(&text).ok_or_else(invalid)?))
+    }));
     functions.push(RowFunction::new("like_escape", 2..=2, "text", like_escape));
     functions.push(RowFunction::new("format", 1..=1, "text", format).variadic().called_with_nulls());
     functions.push(RowFunction::new("pg_size_pretty", 1..=1, "text", |row| Ok(row.int(0).map(size_pretty).into())));
@@ -32,6 +37,10 @@ pub(super) fn add(functions: &mut Vec<RowFunction>) {
     }));
 }
 
+fn invalid(text: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, text)
+}
+
 fn quote_literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if text.contains('\\') { format!(" E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
@@ -43,7 +52,7 @@ fn like_escape(row: &Row<'_>) -> Result<Outcome> {
     let mut letters = escape.chars();
     let escape = match (letters.next(), letters.next()) {
         (escape, None) => escape,
-        (_, Some(_)) => return Err(plan_datafusion_err!("invalid escape string")),
+        (_, Some(_)) => return Err(invalid("invalid escape string").into()),
     };
     let mut text = String::with_capacity(pattern.len() + 2);
     let mut rest = pattern.chars();
@@ -80,22 +89,22 @@ fn format(row: &Row<'_>) -> Result<Outcome> {
             digits.push(digit);
         }
         if letters.next_if_eq(&'$').is_some() {
-            next = digits.parse().map_err(|_| plan_datafusion_err!("format specifies argument 0, but arguments are numbered from 1"))?;
+            next = digits.parse().map_err(|_| invalid("format specifies argument 0, but arguments are numbered from 1"))?;
         } else if !digits.is_empty() {
-            return Err(plan_datafusion_err!("format with a width is not supported"));
+            return Err(invalid("format with a width is not supported").into());
         }
-        let kind = letters.next().ok_or_else(|| plan_datafusion_err!("unterminated format() type specifier"))?;
+        let kind = letters.next().ok_or_else(|| invalid("unterminated format() type specifier"))?;
         if next == 0 || next >= row.count() {
-            return Err(plan_datafusion_err!("too few arguments for format()"));
+            return Err(invalid("too few arguments for format()").into());
         }
         let argument = row.text(next);
         next += 1;
         match (kind, argument) {
             ('s', argument) => text.push_str(&argument.unwrap_or_default()),
             ('I', Some(argument)) => text.push_str(&quote_identifier(&argument)),
-            ('I', None) => return Err(plan_datafusion_err!("null values cannot be formatted as an SQL identifier")),
+            ('I', None) => return Err(invalid("null values cannot be formatted as an SQL identifier").into()),
             ('L', argument) => text.push_str(&argument.map_or_else(|| "NULL".to_owned(), |a| quote_literal(&a))),
-            (other, _) => return Err(plan_datafusion_err!("unrecognized format() type specifier \"{other}\"")),
+            (other, _) => return Err(invalid(format!("unrecognized format() type specifier \"{other}\"")).into()),
         }
     }
     Ok(text.into())

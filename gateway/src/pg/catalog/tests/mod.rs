@@ -66,7 +66,7 @@ impl Client {
         for statement in &statements {
             let query = self.engine.plan(statement, &[], &self.context()).await.map_err(|e| format!("plan: {e}"))?;
             let stream = query.execute(Vec::new()).await.map_err(|e| format!("execute: {e}"))?;
-            let batches: Vec<_> = stream.try_collect().await.map_err(|e| format!("run: {e}"))?;
+            let batches: Vec<_> = stream.try_collect().await.map_err(|e| format!("run: {}", causeway_planner::Error::from(e)))?;
             rows.clear();
             let options = FormatOptions::default().with_null("∅");
             for batch in batches {

@@ -52,7 +52,7 @@ pub(super) fn aggregate(dialect: &PostgresDialect, name: &str, argument: Option<
         "avg" => {
             let ((_, before), (_, after)) = (decimal_digits(&argument.data_type)?, decimal_digits(result)?);
             (before <= after)
-                .then(|| format!("div(sum({sql}) * '1e{after}'::numeric, CAST(count({sql}) AS numeric)) * '1e-{after}'::numeric"))
+                .then(|| format!("(div(sum({sql}) * '1e{after}'::numeric, CAST(count({sql}) AS numeric)) * '1e-{after}'::numeric)"))
         }
         _ => None,
     }
