@@ -63,6 +63,10 @@ impl Dialect for TestDialect {
         }
     }
 
+    fn literal_of(&self, _column: &RemoteColumn, _value: &ScalarValue) -> Option<String> {
+        None
+    }
+
     fn type_name(&self, data_type: &DataType) -> Option<String> {
         match data_type {
             DataType::Boolean => Some("BOOLEAN".to_owned()),
