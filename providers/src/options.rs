@@ -31,7 +31,7 @@ pub struct Options {
 pub struct PoolLimits {
     /// At most so many connections to the source, 1 or more.
     pub max_connections: usize,
-    /// How long opening one, or waiting for a free one, may take.
+    /// How long opening one may take. Waiting for a free one is bounded by the time of the statement that waits.
     pub connect_timeout: Duration,
     /// An idle one is closed after this.
     pub idle_timeout: Duration,
