@@ -43,7 +43,7 @@ impl Notice {
         Self { severity: Severity::Warning, code, message: message.into() }
     }
 
-    pub(crate) fn notice(message: impl Into<String>) -> Self {
+    pub(crate) fn for_user(message: impl Into<String>) -> Self {
         Self { severity: Severity::Notice, code: "00000", message: message.into() }
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Session {
     pub(super) portals: HashMap<String, Portal>,
     /// Set by an error in the extended protocol: messages are skipped until Sync.
     pub(super) is_skipping: bool,
+    /// Set from the first message of the extended protocol to its Sync.
+    is_in_pipeline: bool,
     user: String,
     client: SocketAddr,
     started: DateTime<Utc>,
@@ -83,6 +85,7 @@ impl Session {
             prepared: HashMap::new(),
             portals: HashMap::new(),
             is_skipping: false,
+            is_in_pipeline: false,
             user: admitted.user,
             client,
             started: Utc::now(),
@@ -126,11 +129,15 @@ impl Session {
     /// Waits for the next message. Everything answered so far leaves first.
     async fn next_frame(&mut self) -> Result<Frame, Halt> {
         loop {
+            // What has been sent ahead is no reason to stay: it has not begun.
+            let is_idle = !self.is_in_pipeline;
+            if is_idle && self.shutdown.is_draining() {
+                return Err(Halt::Fatal(Box::new(PgError::terminated())));
+            }
             if let Some(frame) = self.input.take_frame().map_err(|error| Halt::Fatal(Box::new(error)))? {
                 return Ok(frame);
             }
             self.flush().await?;
-            let is_idle = self.active.is_none();
             let limit = self.idle_limit();
             let filled = tokio::select! {
                 biased;
@@ -170,6 +177,7 @@ impl Session {
             return Ok(());
         }
         let is_extended = frontend::is_extended(frame.kind);
+        self.is_in_pipeline |= is_extended;
         let answered = match frontend::decode(frame.kind, frame.body) {
             Ok(message) => self.dispatch(message).await,
             Err(error) => Err(error.into()),
@@ -211,6 +219,7 @@ impl Session {
     /// Ends the statement at hand and tells the client that the next may come.
     pub(super) fn ready(&mut self) -> Result<(), Halt> {
         self.end_statement();
+        self.is_in_pipeline = false;
         if !self.transaction.is_open() {
             self.settings.end_transaction();
             self.portals.clear();

@@ -172,7 +172,7 @@ impl Session {
                 let environment = Arc::clone(&self.environment);
                 let call = async { environment.call(procedure, arguments).await.map_err(|error| PgError::from(&error)) };
                 let text = self.guarded(call).await?;
-                self.notify((!text.is_empty()).then(|| Notice::notice(text)))?;
+                self.notify((!text.is_empty()).then(|| Notice::for_user(text)))?;
                 Ok(Reply::tag("CALL"))
             }
             Command::Ignored(tag) => Ok(Reply::tag(*tag)),

@@ -85,9 +85,7 @@ impl<'a> Lexer<'a> {
         let (kind, length) = match rest {
             [] => return None,
             [b'\'', ..] => ended(Kind::Text, quoted(rest, b'\'', false)),
-            [b'e' | b'E', b'\'', tail @ ..] => {
-                ended(Kind::Text, quoted(&rest[1..], b'\'', true).map(|length| length + 1).filter(|_| !tail.is_empty()))
-            }
+            [b'e' | b'E', b'\'', ..] => ended(Kind::Text, quoted(&rest[1..], b'\'', true).map(|length| length + 1)),
             [b'b' | b'B' | b'x' | b'X' | b'n' | b'N', b'\'', ..] => {
                 ended(Kind::Text, quoted(&rest[1..], b'\'', false).map(|length| length + 1))
             }
@@ -179,8 +177,8 @@ pub(super) fn split(sql: &str) -> Vec<&str> {
 
 /// The value of a literal.
 pub(super) fn unquote_text(literal: &str) -> Cow<'_, str> {
-    if literal.starts_with('$') {
-        let tag = literal[1..].find('$').map_or(0, |at| at + 2);
+    if let Some(tagged) = literal.strip_prefix('$') {
+        let tag = tagged.find('$').map_or(0, |at| at + 2);
         return Cow::Borrowed(&literal[tag..literal.len() - tag]);
     }
     let has_escapes = literal.starts_with(['e', 'E']);

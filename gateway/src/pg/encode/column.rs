@@ -57,11 +57,10 @@ pub(super) fn writer(
         DataType::Float64 => {
             let digits = style.extra_float_digits;
             match format {
-                Format::Text => typed::<PrimitiveArray<Float64Type>>(array, move |array, row, out| {
+                Format::Text => plain::<PrimitiveArray<Float64Type>>(array, move |array, row, out| {
                     super::float::write_f64(array.value(row), digits, out);
-                    Ok(())
                 }),
-                Format::Binary => typed::<PrimitiveArray<Float64Type>>(array, |array, row, out| Ok(out.put_f64(array.value(row)))),
+                Format::Binary => plain::<PrimitiveArray<Float64Type>>(array, |array, row, out| out.put_f64(array.value(row))),
             }
         }
         DataType::Decimal32(_, scale) => scaled::<Decimal32Type>(array, *scale, presentation, format, i128::from),
@@ -78,7 +77,7 @@ pub(super) fn writer(
         DataType::LargeBinary => bytes::<LargeBinaryArray>(array, format, style, |array, row| array.value(row)),
         DataType::BinaryView => bytes::<BinaryViewArray>(array, format, style, |array, row| array.value(row)),
         DataType::FixedSizeBinary(_) => bytes::<FixedSizeBinaryArray>(array, format, style, |array, row| array.value(row)),
-        DataType::Date32 => date::<Date32Type>(array, format, |days| i64::from(days)),
+        DataType::Date32 => date::<Date32Type>(array, format, i64::from),
         DataType::Date64 => date::<Date64Type>(array, format, |milliseconds| match milliseconds {
             i64::MAX => i64::from(i32::MAX),
             i64::MIN => i64::from(i32::MIN),
@@ -172,15 +171,25 @@ fn typed<A: Array + Clone + 'static>(
     Ok(Box::new(Typed { array: array.clone(), write }))
 }
 
+/// A column whose values can always be written.
+fn plain<A: Array + Clone + 'static>(
+    array: &ArrayRef,
+    write: impl Fn(&A, usize, &mut BytesMut) + Send + 'static,
+) -> Result<Box<dyn Column>, PgError> {
+    typed(array, move |array: &A, row, out: &mut BytesMut| {
+        write(array, row, out);
+        Ok(())
+    })
+}
+
 fn integer<T>(array: &ArrayRef, field: &Field, format: Format) -> Result<Box<dyn Column>, PgError>
 where
     T: ArrowPrimitiveType,
     T::Native: Into<i64>,
 {
     if format == Format::Text {
-        return typed::<PrimitiveArray<T>>(array, |array, row, out| {
+        return plain::<PrimitiveArray<T>>(array, |array, row, out| {
             text::integer(array.value(row).into(), out);
-            Ok(())
         });
     }
     // The column's number decides the width, because the system catalogs show wider integers as `oid`.
@@ -190,7 +199,7 @@ where
         pg_type::OID | pg_type::REGCLASS | pg_type::REGTYPE | pg_type::REGPROC | pg_type::XID => {
             typed::<PrimitiveArray<T>>(array, |array, row, out| binary::oid(array.value(row).into(), out))
         }
-        _ => typed::<PrimitiveArray<T>>(array, |array, row, out| Ok(out.put_i64(array.value(row).into()))),
+        _ => plain::<PrimitiveArray<T>>(array, |array, row, out| out.put_i64(array.value(row).into())),
     }
 }
 
@@ -205,11 +214,10 @@ where
 {
     let digits = style.extra_float_digits;
     match format {
-        Format::Text => typed::<PrimitiveArray<T>>(array, move |array, row, out| {
+        Format::Text => plain::<PrimitiveArray<T>>(array, move |array, row, out| {
             super::float::write_f32(single(array.value(row)), digits, out);
-            Ok(())
         }),
-        Format::Binary => typed::<PrimitiveArray<T>>(array, move |array, row, out| Ok(out.put_f32(single(array.value(row))))),
+        Format::Binary => plain::<PrimitiveArray<T>>(array, move |array, row, out| out.put_f32(single(array.value(row)))),
     }
 }
 
@@ -254,14 +262,13 @@ fn string<A: Array + Clone + 'static>(
     field: &Field,
     presentation: Presentation,
     format: Format,
-    get: fn(&A, usize) -> &[u8],
+    get: impl Fn(&A, usize) -> &[u8] + Send + 'static,
 ) -> Result<Box<dyn Column>, PgError> {
     match (presentation, format) {
         (Presentation::Uuid, Format::Binary) => typed::<A>(array, move |array, row, out| binary::uuid(get(array, row), out)),
-        (Presentation::Jsonb, Format::Binary) => typed::<A>(array, move |array, row, out| {
+        (Presentation::Jsonb, Format::Binary) => plain::<A>(array, move |array, row, out| {
             out.put_u8(1);
             out.put_slice(get(array, row));
-            Ok(())
         }),
         (
             Presentation::Plain
@@ -287,32 +294,32 @@ fn bytes<A: Array + Clone + 'static>(
     array: &ArrayRef,
     format: Format,
     style: &Style,
-    get: fn(&A, usize) -> &[u8],
+    get: impl Fn(&A, usize) -> &[u8] + Send + 'static,
 ) -> Result<Box<dyn Column>, PgError> {
     match format {
-        Format::Text if style.bytea_escape => typed::<A>(array, move |array, row, out| Ok(text::bytea_escape(get(array, row), out))),
-        Format::Text => typed::<A>(array, move |array, row, out| Ok(text::bytea_hex(get(array, row), out))),
-        Format::Binary => typed::<A>(array, move |array, row, out| Ok(out.put_slice(get(array, row)))),
+        Format::Text if style.bytea_escape => plain::<A>(array, move |array, row, out| text::bytea_escape(get(array, row), out)),
+        Format::Text => plain::<A>(array, move |array, row, out| text::bytea_hex(get(array, row), out)),
+        Format::Binary => plain::<A>(array, move |array, row, out| out.put_slice(get(array, row))),
     }
 }
 
-fn date<T>(array: &ArrayRef, format: Format, days: fn(T::Native) -> i64) -> Result<Box<dyn Column>, PgError>
+fn date<T>(array: &ArrayRef, format: Format, days: impl Fn(T::Native) -> i64 + Send + 'static) -> Result<Box<dyn Column>, PgError>
 where
     T: ArrowPrimitiveType,
 {
     match format {
-        Format::Text => typed::<PrimitiveArray<T>>(array, move |array, row, out| Ok(text::date(days(array.value(row)), out))),
+        Format::Text => plain::<PrimitiveArray<T>>(array, move |array, row, out| text::date(days(array.value(row)), out)),
         Format::Binary => typed::<PrimitiveArray<T>>(array, move |array, row, out| binary::date(days(array.value(row)), out)),
     }
 }
 
-fn time<T>(array: &ArrayRef, format: Format, microseconds: fn(T::Native) -> i64) -> Result<Box<dyn Column>, PgError>
+fn time<T>(array: &ArrayRef, format: Format, microseconds: impl Fn(T::Native) -> i64 + Send + 'static) -> Result<Box<dyn Column>, PgError>
 where
     T: ArrowPrimitiveType,
 {
     match format {
-        Format::Text => typed::<PrimitiveArray<T>>(array, move |array, row, out| Ok(text::time(microseconds(array.value(row)), out))),
-        Format::Binary => typed::<PrimitiveArray<T>>(array, move |array, row, out| Ok(out.put_i64(microseconds(array.value(row))))),
+        Format::Text => plain::<PrimitiveArray<T>>(array, move |array, row, out| text::time(microseconds(array.value(row)), out)),
+        Format::Binary => plain::<PrimitiveArray<T>>(array, move |array, row, out| out.put_i64(microseconds(array.value(row)))),
     }
 }
 
@@ -322,11 +329,13 @@ where
 {
     let zone = style.zone;
     match (format, has_zone) {
-        (Format::Text, false) => {
-            typed::<PrimitiveArray<T>>(array, move |array, row, out| Ok(text::timestamp(scale.microseconds(array.value(row))?, out)))
-        }
+        (Format::Text, false) => typed::<PrimitiveArray<T>>(array, move |array, row, out| {
+            text::timestamp(scale.microseconds(array.value(row))?, out);
+            Ok(())
+        }),
         (Format::Text, true) => typed::<PrimitiveArray<T>>(array, move |array, row, out| {
-            Ok(text::timestamptz(scale.microseconds(array.value(row))?, zone, out))
+            text::timestamptz(scale.microseconds(array.value(row))?, zone, out);
+            Ok(())
         }),
         (Format::Binary, _) => {
             typed::<PrimitiveArray<T>>(array, move |array, row, out| binary::timestamp(scale.microseconds(array.value(row))?, out))
@@ -334,7 +343,11 @@ where
     }
 }
 
-fn interval<T>(array: &ArrayRef, format: Format, read: fn(T::Native) -> Result<Interval, PgError>) -> Result<Box<dyn Column>, PgError>
+fn interval<T>(
+    array: &ArrayRef,
+    format: Format,
+    read: impl Fn(T::Native) -> Result<Interval, PgError> + Send + 'static,
+) -> Result<Box<dyn Column>, PgError>
 where
     T: ArrowPrimitiveType,
 {

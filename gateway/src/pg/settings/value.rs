@@ -248,6 +248,7 @@ fn digits(text: &str) -> Option<i32> {
 pub(crate) fn fixed_zone_name(east: i32) -> String {
     let (sign, posix) = if east < 0 { ('-', '+') } else { ('+', '-') };
     let minutes = east.unsigned_abs() / 60;
-    let clock = if minutes % 60 == 0 { format!("{:02}", minutes / 60) } else { format!("{:02}:{:02}", minutes / 60, minutes % 60) };
+    let clock =
+        if minutes.is_multiple_of(60) { format!("{:02}", minutes / 60) } else { format!("{:02}:{:02}", minutes / 60, minutes % 60) };
     format!("<{sign}{clock}>{posix}{clock}")
 }

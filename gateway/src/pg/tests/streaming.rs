@@ -155,3 +155,18 @@ async fn a_panic_ends_the_statement_and_not_the_session() {
         client.batch_execute("select 1").await.expect("the session goes on");
     }
 }
+
+#[tokio::test]
+async fn draining_lets_a_pipeline_reach_its_sync() {
+    let gateway = Gateway::start().await;
+    let mut raw = gateway.raw().await;
+    raw.message(b'P', b"\0select 1\0\0\0").await;
+    raw.message(b'H', b"").await;
+    assert_eq!(raw.next().await.map(|(kind, _)| kind), Some('1'));
+    gateway.shutdown.drain();
+    raw.message(b'B', &[0; 8]).await;
+    raw.message(b'E', &[0; 5]).await;
+    raw.message(b'S', b"").await;
+    assert_eq!(kinds(&raw.until_ready().await), "2DCZ");
+    assert_eq!(code(&raw.until_ready().await).as_deref(), Some("57P01"));
+}
