@@ -9,6 +9,7 @@
 mod absent;
 mod casts;
 mod from;
+mod numbers;
 mod operators;
 mod scope;
 mod subqueries;
@@ -63,6 +64,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Infallible> {
+        numbers::rewrite(expr);
         operators::rewrite(expr);
         casts::rewrite(expr);
         subqueries::rewrite(expr);

@@ -9,8 +9,8 @@ use causeway_providers::{Comparison, Presentation, RemoteColumn, RemoteTable, Ta
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::datasource::empty::EmptyTable;
 
-use crate::pg::catalog::session::{Activity, PreparedStatement, Session, SessionState, Setting, SettingScope};
 use crate::pg::catalog::model::Role;
+use crate::pg::catalog::session::{Activity, PreparedStatement, Session, SessionState, Setting, SettingScope};
 use crate::pg::catalog::{Database, Server};
 
 /// A column: name, declared type, Arrow type, whether it may be NULL.
