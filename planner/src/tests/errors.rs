@@ -126,6 +126,17 @@ async fn long_chains_are_answered_or_refused() {
     let listed: Vec<String> = (0..20_000).map(|at| at.to_string()).collect();
     assert_eq!(world.rows(&format!("SELECT id FROM customers WHERE id IN ({})", listed.join(", "))).await.unwrap().len(), 5);
 }
+/// The parser as it comes takes twice as long for each level.
+#[tokio::test]
+async fn nested_calls_parse_in_no_time() {
+    let world = world();
+    let sql = format!("SELECT {}id{} FROM customers WHERE id = 1", "abs(".repeat(15), ")".repeat(15));
+    assert_eq!(world.rows(&sql).await.unwrap(), [["1"]]);
+    let deep = format!("SELECT {}id{}", "abs(".repeat(40), ")".repeat(40));
+    let start = std::time::Instant::now();
+    let _ = world.engine.parse(&deep);
+    assert!(start.elapsed() < std::time::Duration::from_secs(20));
+}
 #[tokio::test]
 async fn probe() {
     let world = world().without_push_down();
@@ -138,7 +149,7 @@ async fn probe() {
         ),
         "plus" => format!("SELECT {} FROM customers", vec!["id"; n].join(" + ")),
         "paren" => format!("SELECT {}id{} FROM customers", "(".repeat(n), ")".repeat(n)),
-        "case" => format!("SELECT {} id {} FROM customers", "CASE WHEN id > 0 THEN 1 ELSE".repeat(n), " END".repeat(n)),
+        "case" => format!("SELECT {} id {} FROM customers", "CASE WHEN id > 0 THEN 1 ELSE ".repeat(n), " END".repeat(n)),
         "sub" => format!("SELECT * FROM {} customers {}", "(SELECT * FROM ".repeat(n), ") x".repeat(n)),
         "union" => vec!["SELECT id FROM customers"; n].join(" UNION ALL "),
         "join" => format!(
@@ -146,6 +157,16 @@ async fn probe() {
             (0..n).map(|i| format!("JOIN customers c{i} ON c.id = c{i}.id")).collect::<Vec<_>>().join(" ")
         ),
         "fn" => format!("SELECT {}id{} FROM customers", "abs(".repeat(n), ")".repeat(n)),
+        "sel" => format!("SELECT {}1{}", "(SELECT ".repeat(n), ")".repeat(n)),
+        "tuple" => format!("SELECT {}1{}", "(1, ".repeat(n), ")".repeat(n)),
+        "in" => format!("SELECT id FROM customers WHERE {} id = 1 {}", "id IN (SELECT id FROM customers WHERE ".repeat(n), ")".repeat(n)),
+        "cast" => format!("SELECT {}id{} FROM customers", "CAST(".repeat(n), " AS bigint)".repeat(n)),
+        "from" => format!("SELECT 1 FROM {}customers{}", "(".repeat(n), ")".repeat(n)),
+        "coal" => format!("SELECT {}id{} FROM customers", "coalesce(1, ".repeat(n), ")".repeat(n)),
+        "neg" => format!("SELECT {}id FROM customers", "- ".repeat(n)),
+        "not" => format!("SELECT {}true FROM customers", "NOT ".repeat(n)),
+        "colon" => format!("SELECT id{} FROM customers", "::bigint".repeat(n)),
+        "idx" => format!("SELECT id{} FROM customers", "[1]".repeat(n)),
         _ => "SELECT 1".to_owned(),
     };
     let start = std::time::Instant::now();
