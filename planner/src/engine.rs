@@ -104,7 +104,7 @@ impl Engine {
         let names = Names::resolve(statement, &state, context).await?;
         let planner = SqlToRel::new_with_options(&names, parser_options(&state));
         let mut scope = PlannerContext::new().with_prepare_param_data_types(declared_fields(parameter_types));
-        let plan = planner.sql_statement_to_plan_with_context(name_columns(balance(query.clone())), &mut scope)?;
+        let plan = planner.sql_statement_to_plan_with_context(name_columns(balance(query.clone())?), &mut scope)?;
         reads_only(&plan)?;
         let plan = match context.push_down {
             PushDown::On => plan,
