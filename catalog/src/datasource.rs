@@ -43,6 +43,16 @@ pub enum Origin {
     Runtime,
 }
 
+impl Origin {
+    /// The word users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Origin::Code => "code",
+            Origin::Runtime => "runtime",
+        }
+    }
+}
+
 /// Who owns the schema at the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaMode {
@@ -52,6 +62,17 @@ pub enum SchemaMode {
     External,
     /// As external, and only checked, never read.
     ValidateOnly,
+}
+
+impl SchemaMode {
+    /// The word users write and see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SchemaMode::Managed => "managed",
+            SchemaMode::External => "external",
+            SchemaMode::ValidateOnly => "validate_only",
+        }
+    }
 }
 
 /// Which tables are published.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use causeway_providers::{Error, RemoteTable};
+use causeway_providers::{Error, RemoteTable, Result};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 
@@ -27,6 +27,34 @@ pub struct SnapshotSchema {
     pub tables: BTreeMap<String, Arc<ForeignTable>>,
     /// Why its tables cannot be read now: any look-up of a table in it fails with this.
     pub unavailable: Option<Arc<Error>>,
+}
+
+impl SnapshotSchema {
+    /// Looks a table up.
+    ///
+    /// # Errors
+    /// [`Self::unavailable`], whatever the name.
+    pub fn table(&self, name: &str) -> Result<Option<&Arc<ForeignTable>>> {
+        match &self.unavailable {
+            Some(reason) => Err(restate(reason)),
+            None => Ok(self.tables.get(name)),
+        }
+    }
+}
+
+/// The same error once more, for another reader. The cause stays with the first.
+pub(crate) fn restate(error: &Error) -> Error {
+    let mut told = Error::new(error.kind(), error.message());
+    if let Some(datasource) = error.datasource() {
+        told = told.at(datasource);
+    }
+    if let Some(hint) = error.hint_text() {
+        told = told.hint(hint);
+    }
+    if let Some(code) = error.remote_sqlstate() {
+        told = told.remote_code(code);
+    }
+    told
 }
 
 /// A remote table as published.

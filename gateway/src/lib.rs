@@ -1,1 +1,13 @@
-//! placeholder
+//! The door: configuration, the command line, the Postgres endpoint, and what wires them to the planner and the catalog.
+
+mod cli;
+pub mod config;
+mod pg;
+mod server;
+mod shutdown;
+mod system;
+mod telemetry;
+
+pub use cli::run;
+pub use pg::{Backend, EndpointLimits, EnvironmentBackend, PgEndpoint, SessionIdentity, SettingRow, SettingsView, VisibleCatalog};
+pub use shutdown::Shutdown;

@@ -21,6 +21,7 @@ use crate::output::result_schema;
 use crate::parameters::{declared_fields, infer};
 use crate::parse::parse;
 use crate::query::{Planned, Query};
+use crate::rewrite::rewrite;
 use crate::scan_only::scans_only;
 use crate::stack::{Roomy, roomy};
 use crate::{Statement, session};
@@ -101,10 +102,13 @@ impl Engine {
         };
         let query = query_of(statement)?;
         let state = session::for_statement(&self.template, context)?;
-        let names = Names::resolve(statement, &state, context).await?;
+        let mut rewritten = statement.clone();
+        rewrite(&mut rewritten);
+        let names = Names::resolve(&rewritten, &state, context).await?;
         let planner = SqlToRel::new_with_options(&names, parser_options(&state));
         let mut scope = PlannerContext::new().with_prepare_param_data_types(declared_fields(parameter_types));
-        let plan = planner.sql_statement_to_plan_with_context(name_columns(balance(query.clone())?), &mut scope)?;
+        let named = name_columns(balance(query_of(&rewritten)?.clone())?);
+        let plan = planner.sql_statement_to_plan_with_context(named, &mut scope)?;
         reads_only(&plan)?;
         let plan = match context.push_down {
             PushDown::On => plan,

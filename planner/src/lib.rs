@@ -11,11 +11,13 @@ mod explain;
 mod federation;
 mod grammar;
 mod names;
+mod numeric_coercion;
 mod output;
 mod parameters;
 mod parse;
 mod query;
 mod report;
+mod rewrite;
 mod scan_only;
 mod session;
 mod stack;
@@ -25,6 +27,7 @@ mod tests;
 pub use engine::{Engine, EngineLimits, PushDown, StatementContext};
 pub use error::{Error, ErrorKind, Result};
 pub use query::Query;
+pub use rewrite::ALWAYS_EMPTY;
 
 /// A parsed statement.
 pub use datafusion::sql::parser::Statement;

@@ -11,11 +11,13 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::logical_expr::registry::FunctionRegistry;
+use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 
 use crate::engine::{EngineLimits, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::federation::RemoteQueryPlanner;
+use crate::numeric_coercion::NumericCoercion;
 
 /// Rows in a batch between operators.
 const BATCH_ROWS: usize = 8192;
@@ -33,8 +35,16 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
         .with_config(config())
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_analyzer_rules(analyzer_rules())
         .with_query_planner(Arc::new(RemoteQueryPlanner))
         .build())
+}
+
+/// Ours come first: they decide what DataFusion's coercion then finds decided.
+fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(NumericCoercion)];
+    rules.extend(Analyzer::new().rules);
+    rules
 }
 
 fn runtime(limits: &EngineLimits) -> Result<Arc<RuntimeEnv>> {

@@ -18,6 +18,7 @@ mod pool;
 mod postgres;
 mod registry;
 mod remote;
+mod sample;
 pub mod sql;
 mod sqlite;
 
@@ -26,11 +27,12 @@ pub use connector::Connector;
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result};
 pub use manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
-pub use memory::MemoryConnector;
+pub use memory::{MemoryConnector, MemoryTable};
 pub use options::{OptionFault, Options, PoolLimits};
 pub use registry::ConnectorRegistry;
 pub use remote::{
     Comparison, Introspection, Omission, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion,
     TableKind,
 };
+pub use sample::write_sqlite_sample;
 pub use sql::SqlRemote;

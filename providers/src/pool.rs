@@ -71,6 +71,18 @@ impl<C> Pool<C> {
         Ok(Pooled { connection: Some(connection), pool: Arc::clone(self), _permit: permit })
     }
 
+    /// Whether a place is free. When none is, the source is at work for us and need not be asked whether it is there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::LimitExceeded`] when every place is taken.
+    pub(crate) fn has_room(&self) -> Result<()> {
+        if self.permits.available_permits() > 0 || self.permits.is_closed() {
+            return Ok(());
+        }
+        let text = format!("all {} pooled connections are in use", self.limits.max_connections);
+        Err(Error::new(ErrorKind::LimitExceeded, text).at(self.id.as_str()))
+    }
+
     /// Refuses new users and closes what is idle.
     pub(crate) fn close(&self) {
         self.permits.close();
@@ -122,5 +134,67 @@ impl<C> Deref for Pooled<C> {
 impl<C> DerefMut for Pooled<C> {
     fn deref_mut(&mut self) -> &mut C {
         self.connection.as_mut().expect("it is only taken when self is consumed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn pool(max_connections: usize, idle_timeout: Duration) -> Arc<Pool<usize>> {
+        let limits = PoolLimits { max_connections, connect_timeout: Duration::from_millis(50), idle_timeout };
+        Pool::new(RemoteId::new("crm"), limits)
+    }
+
+    async fn take(pool: &Arc<Pool<usize>>, dialled: &AtomicUsize) -> Result<Pooled<usize>> {
+        let deadline = Deadline::after(Duration::from_millis(50));
+        pool.acquire(Some(deadline), |_| true, || async { Ok(dialled.fetch_add(1, Ordering::Relaxed)) }).await
+    }
+
+    #[tokio::test]
+    async fn only_what_is_given_back_is_used_again() {
+        let (pool, dialled) = (pool(1, Duration::from_secs(60)), AtomicUsize::new(0));
+        take(&pool, &dialled).await.unwrap().give_back();
+        drop(take(&pool, &dialled).await.unwrap());
+        assert_eq!(dialled.load(Ordering::Relaxed), 1);
+        assert_eq!(*take(&pool, &dialled).await.unwrap(), 1, "the dropped one is gone, a second was dialled");
+    }
+
+    #[tokio::test]
+    async fn an_idle_one_is_closed_in_time_and_an_unusable_one_at_once() {
+        let (short, dialled) = (pool(1, Duration::ZERO), AtomicUsize::new(0));
+        take(&short, &dialled).await.unwrap().give_back();
+        assert_eq!(*take(&short, &dialled).await.unwrap(), 1);
+
+        let long = pool(1, Duration::from_secs(60));
+        take(&long, &dialled).await.unwrap().give_back();
+        let fresh = long.acquire(None, |connection| *connection != 2, || async { Ok(9) }).await.unwrap();
+        assert_eq!(*fresh, 9);
+    }
+
+    #[tokio::test]
+    async fn waiting_and_dialling_are_bounded_and_say_so() {
+        let (pool, dialled) = (pool(1, Duration::from_secs(60)), AtomicUsize::new(0));
+        let held = take(&pool, &dialled).await.unwrap();
+        let waited = take(&pool, &dialled).await.err().unwrap();
+        assert_eq!(waited.kind(), ErrorKind::Timeout);
+        assert_eq!(waited.to_string(), "datasource \"crm\": waiting for one of 1 pooled connections took longer than 50ms");
+        drop(held);
+        let hung = pool.acquire(None, |_| true, std::future::pending::<Result<usize>>).await.err().unwrap();
+        assert_eq!(hung.kind(), ErrorKind::Unreachable);
+        assert_eq!(hung.to_string(), "datasource \"crm\": connecting took longer than 50ms");
+    }
+
+    #[tokio::test]
+    async fn a_closed_pool_refuses_and_keeps_nothing() {
+        let (pool, dialled) = (pool(2, Duration::from_secs(60)), AtomicUsize::new(0));
+        let held = take(&pool, &dialled).await.unwrap();
+        pool.close();
+        held.give_back();
+        assert_eq!(take(&pool, &dialled).await.err().unwrap().kind(), ErrorKind::Unreachable);
+        assert!(pool.lock().is_empty());
     }
 }

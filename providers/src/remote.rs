@@ -50,7 +50,8 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// Asks the source for its version over a connection of the pool.
     ///
     /// # Errors
-    /// `Unreachable`, `Unauthorized` or `Timeout`, naming the datasource.
+    /// `Unreachable`, `Unauthorized` or `Timeout`, naming the datasource; `LimitExceeded` when all connections are at work, which
+    /// says that the source is there.
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion>;
 
     /// Lists tables and columns in bulk: a constant number of remote queries, whatever the number of tables.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::utils::split_conjunction;
@@ -198,6 +199,12 @@ pub(super) fn union(schema: &DFSchema, branches: &[OpenSelect], aliases: &mut Al
     let mut texts = Vec::with_capacity(branches.len());
     for branch in branches {
         matches_schema(&branch.columns, schema)?;
+        // Texts of several collations, or of none, are what sources refuse to unite.
+        let collations = |open: &OpenSelect| open.columns.iter().map(|c| c.column().map(|c| c.collation.clone())).collect::<Vec<_>>();
+        let text = branch.columns.iter().any(|column| matches!(column.data_type(), DataType::Utf8));
+        if text && collations(branch) != collations(first) {
+            return Err("a union of texts under several collations is made here".to_owned());
+        }
         let branch = if branch.is_limited() { branch.clone().closed(aliases) } else { branch.clone() };
         let branch = OpenSelect { order_by: Vec::new(), ..branch };
         texts.push(branch.output(ColumnAliases::Positional));

@@ -63,6 +63,10 @@ impl Dialect for TestDialect {
         }
     }
 
+    fn literal_of(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        (column.presentation == Presentation::Uuid).then(|| self.literal(value)).flatten()
+    }
+
     fn type_name(&self, data_type: &DataType) -> Option<String> {
         match data_type {
             DataType::Boolean => Some("BOOLEAN".to_owned()),

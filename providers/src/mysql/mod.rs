@@ -1,20 +1,42 @@
-//! The `mysql` connector.
+//! The `mysql` connector: MySQL and MariaDB.
 
+mod connect;
+mod decode;
+mod failure;
+mod introspect;
+mod manifest;
+mod scan;
+mod type_mapping;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SendableRecordBatchStream;
+use tokio_util::sync::CancellationToken;
 
+use self::connect::{Flavor, Server, Session};
+use self::manifest::MANIFEST;
+use crate::capabilities::Capabilities;
 use crate::connector::Connector;
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::remote::Remote;
+use crate::pool::{Pool, Pooled};
+use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope, ServerVersion};
+use crate::sql::{Dialect, MySqlDialect, RemoteSql, ScanLimits, SqlRemote, SqlTable};
 
 /// The connector.
 #[derive(Debug, Default)]
-pub struct MySqlConnector;
-
-static MANIFEST: Manifest = Manifest { kind: "mysql", description: "", options: &[] };
+pub(crate) struct MySqlConnector;
 
 #[async_trait]
 impl Connector for MySqlConnector {
@@ -22,7 +44,147 @@ impl Connector for MySqlConnector {
         &MANIFEST
     }
 
-    async fn open(&self, _options: &Options) -> Result<Arc<dyn Remote>> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>> {
+        Ok(Arc::new(MySqlRemote::open(options).await?))
+    }
+}
+
+static CAPABILITIES: Capabilities = Capabilities {
+    filter: true,
+    limit: true,
+    sort: true,
+    aggregate: true,
+    inner_join: true,
+    outer_join: true,
+    // Neither server has FULL JOIN.
+    full_join: false,
+    semi_join: true,
+    cancel: true,
+    statement_timeout: true,
+};
+
+/// An opened datasource.
+pub(crate) struct MySqlRemote {
+    id: RemoteId,
+    server: Arc<Server>,
+    pool: Arc<Pool<Session>>,
+    dialect: MySqlDialect,
+    query_timeout: Option<Duration>,
+    closed: CancellationToken,
+}
+
+impl MySqlRemote {
+    async fn open(options: &Options) -> Result<Self> {
+        let id = options.id.clone();
+        let at = |error: Error| error.at(id.as_str());
+        let server = Server::new(options).map_err(at)?;
+        let pool = Pool::new(id.clone(), options.pool);
+        let mut session = pool.acquire(None, Session::is_usable, || server.connect()).await?;
+        let dialect = match session.flavor() {
+            Flavor::MariaDb => MySqlDialect::maria_db(),
+            Flavor::MySql => MySqlDialect::my_sql(),
+        };
+        session.finish();
+        session.give_back();
+        Ok(Self { id, server, pool, dialect, query_timeout: options.query_timeout, closed: CancellationToken::new() })
+    }
+
+    /// A connection of the pool. One that idled may have been closed by the server.
+    async fn session(&self, deadline: Option<Deadline>) -> Result<Pooled<Session>> {
+        self.pool.acquire(deadline, Session::is_usable, || self.server.connect()).await
+    }
+
+    /// A new connection. When one that idled was closed by the server, so were most likely all.
+    async fn fresh_session(&self) -> Result<Pooled<Session>> {
+        self.pool.acquire(None, |_| false, || self.server.connect()).await
+    }
+
+    /// A connection that has just answered and has no time limit, for statements of our own.
+    async fn proven_session(&self, deadline: Deadline) -> Result<Pooled<Session>> {
+        let mut session = self.session(Some(deadline)).await?;
+        if session.has_served() && session.prove().await.is_err() {
+            drop(session);
+            session = self.fresh_session().await?;
+        }
+        Ok(session)
+    }
+
+    /// Runs `work` unless or until the datasource is closed.
+    async fn until_closed<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => {
+                Err(Error::new(ErrorKind::Unreachable, "the datasource was closed").at(self.id.as_str()))
+            }
+            done = work => done,
+        }
+    }
+
+    async fn look(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
+        let mut session = self.proven_session(deadline).await?;
+        session.begin();
+        let introspection = introspect::introspect(&mut session, scope).await.map_err(|cause| failure::of_statement(cause, None))?;
+        session.finish();
+        session.give_back();
+        Ok(introspection)
+    }
+}
+
+#[async_trait]
+impl Remote for MySqlRemote {
+    fn id(&self) -> &RemoteId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &CAPABILITIES
+    }
+
+    async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {
+        self.pool.has_room()?;
+        let ping = async {
+            let mut session = self.proven_session(deadline).await?;
+            let version = session.server_version();
+            session.finish();
+            session.give_back();
+            Ok(version)
+        };
+        deadline.bound("the ping", self.until_closed(ping)).await.map_err(|error| error.at(self.id.as_str()))
+    }
+
+    async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
+        let look = self.until_closed(self.look(scope, deadline));
+        deadline.bound("introspection", look).await.map_err(|error| error.at(self.id.as_str()))
+    }
+
+    fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
+        let query_timeout = self.query_timeout;
+        Ok(Arc::new(SqlTable::new(self, table.clone(), query_timeout)))
+    }
+
+    fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        Some(self)
+    }
+
+    async fn close(&self) {
+        self.closed.cancel();
+        self.pool.close();
+        self.server.settle().await;
+    }
+}
+
+impl SqlRemote for MySqlRemote {
+    fn dialect(&self) -> &dyn Dialect {
+        &self.dialect
+    }
+
+    fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream> {
+        scan::execute(self, sql, schema, limits)
+    }
+}
+
+impl fmt::Debug for MySqlRemote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MySqlRemote").field("id", &self.id).field("server", &self.server).finish_non_exhaustive()
     }
 }

@@ -1,28 +1,184 @@
-//! The `postgres` connector.
+//! The `postgres` connector: bulk introspection, scans by binary `COPY`, and whole statements in PostgreSQL's own SQL.
+
+mod connect;
+mod copy_binary;
+mod failure;
+mod introspect;
+mod manifest;
+mod scan;
+mod sql_ascii;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod type_mapping;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 
+use self::connect::{Connections, Lease, Target};
+use self::scan::Scan;
+use self::sql_ascii::SqlAsciiDialect;
+use crate::capabilities::Capabilities;
 use crate::connector::Connector;
-use crate::error::{Error, ErrorKind, Result};
+use crate::deadline::Deadline;
+use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::remote::Remote;
+use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope, ServerVersion};
+use crate::sql::{Dialect, PostgresDialect, RemoteSql, ScanLimits, SqlRemote, SqlTable};
 
-/// The connector.
+static CAPABILITIES: Capabilities = Capabilities {
+    filter: true,
+    limit: true,
+    sort: true,
+    aggregate: true,
+    inner_join: true,
+    outer_join: true,
+    full_join: true,
+    semi_join: true,
+    cancel: true,
+    statement_timeout: true,
+};
+
+/// Opens PostgreSQL databases.
 #[derive(Debug, Default)]
-pub struct PostgresConnector;
-
-static MANIFEST: Manifest = Manifest { kind: "postgres", description: "", options: &[] };
+pub(crate) struct PostgresConnector;
 
 #[async_trait]
 impl Connector for PostgresConnector {
     fn manifest(&self) -> &'static Manifest {
-        &MANIFEST
+        &manifest::MANIFEST
     }
 
-    async fn open(&self, _options: &Options) -> Result<Arc<dyn Remote>> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>> {
+        Ok(PostgresRemote::open(options).await?)
+    }
+}
+
+/// One opened database.
+#[derive(Debug)]
+struct PostgresRemote {
+    id: RemoteId,
+    connections: Arc<Connections>,
+    dialect: &'static dyn Dialect,
+    query_timeout: Option<Duration>,
+    closed: CancellationToken,
+}
+
+impl PostgresRemote {
+    async fn open(options: &Options) -> Result<Arc<Self>> {
+        let at = |error: crate::Error| error.at(options.id.as_str());
+        let connections = Connections::new(Target::new(options).map_err(at)?);
+        // The first connection proves the options, and is kept for the first statement.
+        let lease = connections.lease(None).await.map_err(at)?;
+        let dialect: &'static dyn Dialect = match lease.server_encoding() {
+            "SQL_ASCII" => &SqlAsciiDialect,
+            _ => &PostgresDialect,
+        };
+        lease.finish();
+        Ok(Arc::new(Self {
+            id: options.id.clone(),
+            connections,
+            dialect,
+            query_timeout: options.query_timeout,
+            closed: CancellationToken::new(),
+        }))
+    }
+
+    /// Runs `work` on a connection, within `deadline`; when the deadline passes, the statement is cancelled at the source.
+    async fn within<T>(
+        &self,
+        deadline: Deadline,
+        what: &str,
+        work: impl for<'a> Fn(&'a Lease) -> BoxFuture<'a, Result<T, tokio_postgres::Error>>,
+    ) -> Result<T> {
+        let attempt = async {
+            loop {
+                let mut lease = self.connections.lease(Some(deadline)).await?;
+                let used = lease.is_used();
+                lease.begin();
+                match work(&lease).await {
+                    Ok(done) => {
+                        lease.finish();
+                        return Ok(done);
+                    }
+                    Err(error) => {
+                        lease.discard();
+                        if !(used && failure::is_lost(&error)) {
+                            return Err(failure::running(error, None));
+                        }
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            done = deadline.bound(what, attempt) => done,
+            () = self.closed.cancelled() => Err(scan::closed()),
+        }
+        .map_err(|error| error.at(self.id.as_str()))
+    }
+}
+
+#[async_trait]
+impl Remote for PostgresRemote {
+    fn id(&self) -> &RemoteId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &CAPABILITIES
+    }
+
+    async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {
+        let version = self
+            .within(deadline, "asking the server whether it is there", |lease| {
+                Box::pin(async {
+                    lease.client().simple_query("").await?;
+                    Ok(lease.server_version().to_owned())
+                })
+            })
+            .await?;
+        Ok(ServerVersion { product: "PostgreSQL".to_owned(), version })
+    }
+
+    async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
+        let scope = scope.clone();
+        self.within(deadline, "reading the catalog", move |lease| {
+            let scope = scope.clone();
+            Box::pin(async move { introspect::introspect(lease.client(), &scope).await })
+        })
+        .await
+    }
+
+    fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
+        let query_timeout = self.query_timeout;
+        Ok(Arc::new(SqlTable::new(self, table.clone(), query_timeout)))
+    }
+
+    fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        Some(self)
+    }
+
+    async fn close(&self) {
+        self.closed.cancel();
+        self.connections.close();
+    }
+}
+
+impl SqlRemote for PostgresRemote {
+    fn dialect(&self) -> &dyn Dialect {
+        self.dialect
+    }
+
+    fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream> {
+        let scan = Scan { id: self.id.clone(), connections: Arc::clone(&self.connections), closed: self.closed.clone(), sql, limits };
+        scan.stream(schema)
     }
 }

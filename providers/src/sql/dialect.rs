@@ -20,6 +20,10 @@ pub trait Dialect: Debug + Send + Sync {
     /// A literal that compares and computes as ours does.
     fn literal(&self, value: &ScalarValue) -> Option<String>;
 
+    /// A literal of a column's own type at the source, for columns whose values read as text (a `uuid`). `Some` promises that `=`
+    /// and `<>` between the column and it agree with ours between the texts.
+    fn literal_of(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String>;
+
     /// The type to cast an output to so that its values arrive as `data_type`.
     fn type_name(&self, data_type: &DataType) -> Option<String>;
 

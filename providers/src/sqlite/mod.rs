@@ -1,28 +1,179 @@
-//! The `sqlite` connector.
+//! The `sqlite` connector: one database file, read in this process.
 
+mod connect;
+mod decimal;
+mod decode;
+mod instant;
+mod introspect;
+mod manifest;
+mod pending;
+mod scan;
+mod type_mapping;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SendableRecordBatchStream;
+use tokio_util::sync::CancellationToken;
 
+use self::connect::{Database, Stop};
+use crate::capabilities::Capabilities;
 use crate::connector::Connector;
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::remote::Remote;
+use crate::pool::{Pool, Pooled};
+use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope, ServerVersion};
+use crate::sql::{Dialect, RemoteSql, ScanLimits, SqlRemote, SqlTable, SqliteDialect};
 
 /// The connector.
 #[derive(Debug, Default)]
-pub struct SqliteConnector;
-
-static MANIFEST: Manifest = Manifest { kind: "sqlite", description: "", options: &[] };
+pub(crate) struct SqliteConnector;
 
 #[async_trait]
 impl Connector for SqliteConnector {
     fn manifest(&self) -> &'static Manifest {
-        &MANIFEST
+        &manifest::MANIFEST
     }
 
-    async fn open(&self, _options: &Options) -> Result<Arc<dyn Remote>> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>> {
+        let remote = SqliteRemote {
+            id: options.id.clone(),
+            path: PathBuf::from(options.required("path")?),
+            pool: Pool::new(options.id.clone(), options.pool),
+            patience: options.pool.connect_timeout,
+            query_timeout: options.query_timeout,
+            closed: CancellationToken::new(),
+        };
+        remote.ping(Deadline::after(options.pool.connect_timeout)).await?;
+        Ok(Arc::new(remote))
+    }
+}
+
+/// What the bundled SQLite computes as we do. A full join is there since 3.39; a time limit is ours, not its own.
+const CAPABILITIES: Capabilities = Capabilities {
+    filter: true,
+    limit: true,
+    sort: true,
+    aggregate: true,
+    inner_join: true,
+    outer_join: true,
+    full_join: true,
+    semi_join: true,
+    cancel: true,
+    statement_timeout: false,
+};
+
+/// One database file and the connections that read it.
+#[derive(Debug)]
+struct SqliteRemote {
+    id: RemoteId,
+    path: PathBuf,
+    pool: Arc<Pool<Database>>,
+    /// How long a statement waits for another program to release its lock.
+    patience: Duration,
+    query_timeout: Option<Duration>,
+    closed: CancellationToken,
+}
+
+impl SqliteRemote {
+    /// Ends a little before the deadline, so that a lock is called a lock and not a lack of time.
+    fn patience_within(&self, deadline: Deadline) -> Duration {
+        self.patience.min(deadline.remaining() * 3 / 4)
+    }
+
+    async fn acquire(&self, deadline: Option<Deadline>) -> Result<Pooled<Database>> {
+        let connect = || {
+            let path = self.path.clone();
+            async move {
+                tokio::task::spawn_blocking(move || Database::open(&path))
+                    .await
+                    .map_err(|e| Error::new(ErrorKind::Internal, "opening the database file was aborted").because(e))?
+            }
+        };
+        self.pool.acquire(deadline, |database: &Database| database.is_still_at(&self.path), connect).await
+    }
+
+    /// Runs `work` on a connection, off the asynchronous threads. Ending the future interrupts it.
+    async fn with_database<T, F>(&self, what: &str, deadline: Deadline, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Database, &dyn Fn() -> bool) -> Result<T> + Send + 'static,
+    {
+        let done = async {
+            let database = self.acquire(Some(deadline)).await?;
+            let stop = Stop::new(&database);
+            let requested = stop.requested();
+            let worker = tokio::task::spawn_blocking(move || {
+                let outcome = work(&database, &|| requested());
+                (database, outcome)
+            });
+            let (database, outcome) =
+                worker.await.map_err(|e| Error::new(ErrorKind::Internal, format!("{what} was aborted")).because(e))?;
+            stop.disarm();
+            let value = outcome?;
+            database.give_back();
+            Ok(value)
+        };
+        deadline.bound(what, done).await.map_err(|e| e.at(self.id.as_str()))
+    }
+}
+
+#[async_trait]
+impl Remote for SqliteRemote {
+    fn id(&self) -> &RemoteId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &CAPABILITIES
+    }
+
+    async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {
+        let patience = self.patience_within(deadline);
+        self.with_database("opening the database", deadline, move |database, stopped| database.version(patience, stopped)).await
+    }
+
+    async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
+        if !scope.schemas.is_empty() && !scope.schemas.iter().any(|schema| schema == introspect::SCHEMA) {
+            return Ok(Introspection { default_schema: introspect::SCHEMA.to_owned(), ..Introspection::default() });
+        }
+        let patience = self.patience_within(deadline);
+        self.with_database("introspection", deadline, move |database, stopped| {
+            connect::patiently(patience, stopped, || introspect::introspect(database.connection()))
+        })
+        .await
+    }
+
+    fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
+        let query_timeout = self.query_timeout;
+        Ok(Arc::new(SqlTable::new(self, table.clone(), query_timeout)))
+    }
+
+    fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        Some(self)
+    }
+
+    async fn close(&self) {
+        self.closed.cancel();
+        self.pool.close();
+    }
+}
+
+impl SqlRemote for SqliteRemote {
+    fn dialect(&self) -> &dyn Dialect {
+        &SqliteDialect
+    }
+
+    fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream> {
+        scan::execute(self, sql, schema, limits)
     }
 }

@@ -55,8 +55,10 @@ pub(super) fn predicate(dialect: &dyn Dialect, expr: &Expr, scope: &dyn ColumnSc
             compare(dialect, &left, *op, &right)
         }
         Expr::Not(inner) => Ok(Predicate::exact(format!("(NOT {})", decided(inner)?))),
-        Expr::IsNull(inner) => Ok(Predicate::exact(format!("({} IS NULL)", translate_value(dialect, inner, scope)?.sql))),
-        Expr::IsNotNull(inner) => Ok(Predicate::exact(format!("({} IS NOT NULL)", translate_value(dialect, inner, scope)?.sql))),
+        Expr::IsNull(inner) => Ok(Predicate::exact(format!("({} IS NULL)", translate_value(dialect, inner, scope)?.nullness(dialect)))),
+        Expr::IsNotNull(inner) => {
+            Ok(Predicate::exact(format!("({} IS NOT NULL)", translate_value(dialect, inner, scope)?.nullness(dialect))))
+        }
         Expr::IsTrue(inner) => Ok(Predicate::exact(format!("({} IS TRUE)", decided(inner)?))),
         Expr::IsFalse(inner) => Ok(Predicate::exact(format!("({} IS FALSE)", decided(inner)?))),
         Expr::IsUnknown(inner) => Ok(Predicate::exact(format!("({} IS NULL)", decided(inner)?))),
@@ -99,6 +101,10 @@ enum Use {
 
 fn compare(dialect: &dyn Dialect, left: &Value<'_>, op: Operator, right: &Value<'_>) -> Result<Predicate, Reason> {
     let usage = comparison_of(op).ok_or_else(|| format!("operator {op} is not on the allow-list"))?;
+    if let (Use::Equal | Use::NotEqual, Some((sql, literal))) = (usage, own_literal(dialect, left, right)) {
+        let sign = if usage == Use::Equal { "=" } else { "<>" };
+        return Ok(Predicate::exact(format!("({sql} {sign} {literal})")));
+    }
     let exact = agree(left, usage, right)?;
     let sql = match op {
         Operator::IsNotDistinctFrom => format!("({})", dialect.null_safe_equal(&left.sql, &right.sql)),
@@ -107,6 +113,16 @@ fn compare(dialect: &dyn Dialect, left: &Value<'_>, op: Operator, right: &Value<
         other => format!("({} {other} {})", left.sql, right.sql),
     };
     Ok(Predicate { sql, exact })
+}
+
+/// A column that does not compare as its Arrow type beside a literal the source can read as one of the column's own type.
+fn own_literal<'a>(dialect: &dyn Dialect, left: &'a Value<'_>, right: &'a Value<'_>) -> Option<(&'a str, String)> {
+    let (value, column, literal) = match (left, right) {
+        (Value { column: Some(column), .. }, Value { literal: Some(literal), .. }) => (left, column, literal),
+        (Value { literal: Some(literal), .. }, Value { column: Some(column), .. }) => (right, column, literal),
+        _ => return None,
+    };
+    Some((&value.sql, dialect.literal_of(column, literal)?))
 }
 
 /// Whether the source compares the two as we do (`true`), holds equal too much (`false`), or must not be asked.
@@ -188,8 +204,13 @@ fn in_list(dialect: &dyn Dialect, list: &InList, scope: &dyn ColumnScope) -> Res
         if item.literal.is_none() {
             return Err("an IN list with more than literals is kept local".to_owned());
         }
-        exact &= agree(&value, usage, &item)?;
-        items.push(item.sql);
+        match own_literal(dialect, &value, &item) {
+            Some((_, sql)) => items.push(sql),
+            None => {
+                exact &= agree(&value, usage, &item)?;
+                items.push(item.sql);
+            }
+        }
     }
     let not = if list.negated { "NOT " } else { "" };
     Ok(Predicate { sql: format!("({} {not}IN ({}))", value.sql, items.join(", ")), exact })

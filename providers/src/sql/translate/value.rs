@@ -33,6 +33,15 @@ impl Value<'_> {
         is_text(&self.data_type)
     }
 
+    /// How it is written where only its being NULL matters. What a source calls NULL may differ from what we read: a composite of
+    /// NULLs is NULL to PostgreSQL and a text to us. So a column that does not compare is asked for in the form we read.
+    pub(super) fn nullness(&self, dialect: &dyn Dialect) -> String {
+        match self.column {
+            Some(column) if self.comparison == Comparison::None => dialect.output(column, &self.sql),
+            _ => self.sql.clone(),
+        }
+    }
+
     pub(super) fn is_bpchar(&self) -> bool {
         self.column.is_some_and(|c| c.presentation == Presentation::Bpchar)
     }
@@ -100,7 +109,7 @@ pub fn translate_value<'a>(dialect: &dyn Dialect, expr: &'a Expr, scope: &'a dyn
         }
         Expr::Negative(inner) if dialect.computes() => {
             let inner = translate_value(dialect, inner, scope)?;
-            if !is_exact_number(&inner.data_type) {
+            if !is_exact_number(&inner.data_type) || inner.comparison != Comparison::Total {
                 return Err(format!("negation of {} is kept local", inner.data_type));
             }
             Ok(Value { sql: format!("(- {})", inner.sql), column: None, literal: None, comparison: computed(&inner.data_type), ..inner })
@@ -147,7 +156,8 @@ fn arithmetic<'a>(dialect: &dyn Dialect, binary: &'a BinaryExpr, scope: &'a dyn 
     }
     let left = translate_value(dialect, &binary.left, scope)?;
     let right = translate_value(dialect, &binary.right, scope)?;
-    if !is_exact_number(&left.data_type) || !is_exact_number(&right.data_type) {
+    let plain = |value: &Value<'_>| is_exact_number(&value.data_type) && value.comparison == Comparison::Total;
+    if !plain(&left) || !plain(&right) {
         return Err(format!("{} {} {} is kept local", left.data_type, binary.op, right.data_type));
     }
     let data_type = BinaryTypeCoercer::new(&left.data_type, &binary.op, &right.data_type)

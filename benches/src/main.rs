@@ -1,0 +1,56 @@
+//! Measures the gateway against PostgreSQL itself, in the same run, on TPC-H data. See README.md beside this crate.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark's output is its product")]
+
+mod load;
+mod lookup;
+mod machine;
+mod scan;
+mod summary;
+
+use clap::{Parser, Subcommand};
+
+/// Measures the gateway against PostgreSQL itself.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The TPC-H scale factor; 1 is 6,001,215 line items.
+    #[arg(long, global = true, default_value_t = 1.0, value_parser = scale)]
+    scale: f64,
+    /// How often each way is measured; the ways take turns.
+    #[arg(long, global = true, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// All line items to a client that discards them, and how much memory the gateway takes for that.
+    Scan,
+    /// One order by its key, prepared.
+    Lookup {
+        /// Look-ups per client and round.
+        #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..))]
+        count: u32,
+        /// Clients at once in the second part.
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+        clients: u32,
+    },
+}
+
+fn scale(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(scale) if scale > 0.0 && scale <= 1_000.0 => Ok(scale),
+        _ => Err("a scale factor is a number above 0 and up to 1000".to_owned()),
+    }
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
+    println!("{}", machine::facts());
+    match arguments.bench {
+        Bench::Scan => scan::run(&runtime, arguments.scale, arguments.rounds),
+        Bench::Lookup { count, clients } => runtime.block_on(lookup::run(arguments.scale, arguments.rounds, count, clients)),
+    }
+}

@@ -1,0 +1,203 @@
+//! A connector for tests whose source can be down, hang, change and come back.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use causeway_providers::{
+    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Error, ErrorKind, Introspection, Manifest, Options, Presentation,
+    Remote, RemoteColumn, RemoteId, RemoteTable, Result, Scope, ServerVersion, SqlRemote, TableKind,
+};
+use datafusion::arrow::array::{Int64Array, StringArray};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::{MemTable, TableProvider};
+
+use crate::datasource::{Datasource, Expose, OnMismatch, Origin, PinnedTable, SchemaMode, Validation};
+
+static MANIFEST: Manifest = Manifest { kind: "fake", description: "For tests.", options: &[] };
+
+/// What the source does when asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Well,
+    Refuses(ErrorKind),
+    Hangs,
+}
+
+/// The source behind the connector.
+#[derive(Debug)]
+pub(crate) struct FakeSource {
+    pub(crate) open: Mutex<Mood>,
+    pub(crate) ping: Mutex<Mood>,
+    pub(crate) introspect: Mutex<Mood>,
+    pub(crate) seen: Mutex<Introspection>,
+    pub(crate) opened: AtomicUsize,
+    pub(crate) pinged: AtomicUsize,
+    pub(crate) closed: AtomicUsize,
+}
+
+impl FakeSource {
+    pub(crate) fn with(tables: Vec<RemoteTable>) -> Arc<Self> {
+        Arc::new(Self {
+            open: Mutex::new(Mood::Well),
+            ping: Mutex::new(Mood::Well),
+            introspect: Mutex::new(Mood::Well),
+            seen: Mutex::new(Introspection { default_schema: "public".to_owned(), tables, omitted: Vec::new() }),
+            opened: AtomicUsize::new(0),
+            pinged: AtomicUsize::new(0),
+            closed: AtomicUsize::new(0),
+        })
+    }
+
+    /// All of it answers, or none of it.
+    pub(crate) fn set(&self, mood: &Mood) {
+        for part in [&self.open, &self.ping, &self.introspect] {
+            *part.lock().unwrap() = mood.clone();
+        }
+    }
+
+    async fn act(mood: &Mutex<Mood>) -> Result<()> {
+        let mood = mood.lock().unwrap().clone();
+        match mood {
+            Mood::Well => Ok(()),
+            Mood::Refuses(kind) => Err(Error::new(kind, "connection refused")),
+            Mood::Hangs => std::future::pending().await,
+        }
+    }
+}
+
+/// Opens the source given for the datasource's name.
+#[derive(Debug)]
+pub(crate) struct FakeConnector(pub(crate) BTreeMap<String, Arc<FakeSource>>);
+
+#[async_trait]
+impl Connector for FakeConnector {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>> {
+        let source = Arc::clone(&self.0[options.id.as_str()]);
+        FakeSource::act(&source.open).await?;
+        source.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(Arc::new(FakeRemote { id: options.id.clone(), source }))
+    }
+}
+
+/// A remote of the fake source.
+#[derive(Debug)]
+pub(crate) struct FakeRemote {
+    pub(crate) id: RemoteId,
+    pub(crate) source: Arc<FakeSource>,
+}
+
+#[async_trait]
+impl Remote for FakeRemote {
+    fn id(&self) -> &RemoteId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &Capabilities::SCAN_ONLY
+    }
+
+    async fn ping(&self, _deadline: Deadline) -> Result<ServerVersion> {
+        self.source.pinged.fetch_add(1, Ordering::Relaxed);
+        FakeSource::act(&self.source.ping).await?;
+        Ok(ServerVersion { product: "Fake".to_owned(), version: "1".to_owned() })
+    }
+
+    async fn introspect(&self, _scope: &Scope, _deadline: Deadline) -> Result<Introspection> {
+        FakeSource::act(&self.source.introspect).await?;
+        Ok(self.source.seen.lock().unwrap().clone())
+    }
+
+    fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
+        if table.name == "unreadable" {
+            return Err(Error::new(ErrorKind::Unsupported, "it cannot be read"));
+        }
+        let schema = table.arrow_schema();
+        let columns = schema
+            .fields()
+            .iter()
+            .map(|field| match field.data_type() {
+                DataType::Int64 => Arc::new(Int64Array::from(vec![1, 2])) as _,
+                _ => Arc::new(StringArray::from(vec!["ann", "bob"])) as _,
+            })
+            .collect();
+        let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
+        Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]]).unwrap()))
+    }
+
+    fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    async fn close(&self) {
+        self.source.closed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A registry with the fake connector over these sources.
+pub(crate) fn registry(sources: &[(&str, &Arc<FakeSource>)]) -> ConnectorRegistry {
+    let sources = sources.iter().map(|(name, source)| ((*name).to_owned(), Arc::clone(source))).collect();
+    ConnectorRegistry::default().with(Arc::new(FakeConnector(sources)))
+}
+
+/// A table with columns `id` (bigint) and others of text.
+pub(crate) fn table(schema: &str, name: &str, columns: &[&str]) -> RemoteTable {
+    let column = |name: &&str| RemoteColumn {
+        name: (*name).to_owned(),
+        remote_type: if *name == "id" { "bigint" } else { "text" }.to_owned(),
+        data_type: if *name == "id" { DataType::Int64 } else { DataType::Utf8 },
+        presentation: if *name == "code" { Presentation::Uuid } else { Presentation::Plain },
+        nullable: true,
+        comment: None,
+        collation: None,
+        comparison: Comparison::None,
+    };
+    RemoteTable {
+        schema: schema.to_owned(),
+        name: name.to_owned(),
+        kind: TableKind::Table,
+        columns: columns.iter().map(column).collect(),
+        primary_key: Vec::new(),
+        unique_keys: Vec::new(),
+        comment: None,
+        row_estimate: None,
+    }
+}
+
+/// A datasource of the fake connector that exposes everything.
+pub(crate) fn datasource(name: &str) -> Datasource {
+    let id = RemoteId::new(name);
+    Datasource {
+        name: name.to_owned(),
+        connector: "fake".to_owned(),
+        origin: Origin::Code,
+        schema_mode: SchemaMode::External,
+        label: None,
+        options: Options::check(&MANIFEST, id, Path::new("."), BTreeMap::new(), BTreeMap::new()).unwrap(),
+        allowed_schemas: Vec::new(),
+        schema_names: BTreeMap::new(),
+        expose: Expose::All,
+        allow_writes: false,
+        validation: Validation { on_mismatch: OnMismatch::Fail, check_on_boot: true, check_interval: None },
+        tables: Vec::new(),
+    }
+}
+
+/// A pinned table of the default schema.
+pub(crate) fn pinned(name: &str, remote: &str, column_map: &[(&str, &str)], ignore: &[&str]) -> PinnedTable {
+    PinnedTable {
+        name: name.to_owned(),
+        remote_schema: None,
+        remote_table: remote.to_owned(),
+        writable: false,
+        column_map: column_map.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
+        ignore_columns: ignore.iter().map(|c| (*c).to_owned()).collect(),
+    }
+}

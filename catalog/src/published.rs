@@ -1,0 +1,147 @@
+//! The snapshot that new statements see, and the only ways it changes: each replaces the part of one datasource in one step.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use causeway_providers::{Error, ErrorKind, Result};
+
+use crate::snapshot::{CatalogSnapshot, SnapshotSchema};
+
+/// Holds the current snapshot of an environment.
+#[derive(Debug)]
+pub(crate) struct Published(RwLock<Arc<CatalogSnapshot>>);
+
+impl Published {
+    /// A first snapshot in which every datasource has its schema, empty, with the reason why.
+    ///
+    /// So a datasource owns the schema of its own name before any of them is reached, whatever the others publish.
+    pub(crate) fn new(reserved: impl IntoIterator<Item = (String, Arc<Error>)>) -> Self {
+        let schemas = reserved
+            .into_iter()
+            .map(|(datasource, reason)| {
+                let schema = SnapshotSchema {
+                    datasource: datasource.clone(),
+                    remote_schema: String::new(),
+                    tables: BTreeMap::new(),
+                    unavailable: Some(reason),
+                };
+                (datasource, schema)
+            })
+            .collect();
+        Self(RwLock::new(Arc::new(CatalogSnapshot { version: 1, schemas })))
+    }
+
+    /// The tables as of now.
+    pub(crate) fn current(&self) -> Arc<CatalogSnapshot> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces all schemas of `datasource`.
+    ///
+    /// # Errors
+    /// `Conflict` when another datasource publishes a schema of the same name; nothing changes then.
+    pub(crate) fn replace(&self, datasource: &str, schemas: BTreeMap<String, SnapshotSchema>) -> Result<()> {
+        self.change(|current| {
+            current.retain(|_, schema| schema.datasource != datasource);
+            for (name, schema) in schemas {
+                if let Some(other) = current.get(&name) {
+                    return Err(clash(&name, datasource, &schema, other));
+                }
+                current.insert(name, schema);
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes every look-up in the schemas of `datasource` fail with `reason`. What is known of its tables stays.
+    pub(crate) fn make_unavailable(&self, datasource: &str, reason: &Arc<Error>) {
+        let done = self.change(|current| {
+            for schema in current.values_mut().filter(|schema| schema.datasource == datasource) {
+                schema.unavailable = Some(Arc::clone(reason));
+            }
+            Ok(())
+        });
+        debug_assert!(done.is_ok(), "the change above gives no error");
+    }
+
+    /// Builds the next snapshot beside the current one, so that an error leaves the current one as it is.
+    fn change(&self, edit: impl FnOnce(&mut BTreeMap<String, SnapshotSchema>) -> Result<()>) -> Result<()> {
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut schemas = current.schemas.clone();
+        edit(&mut schemas)?;
+        *current = Arc::new(CatalogSnapshot { version: current.version + 1, schemas });
+        Ok(())
+    }
+}
+
+fn clash(name: &str, datasource: &str, schema: &SnapshotSchema, other: &SnapshotSchema) -> Error {
+    let describe = |datasource: &str, remote_schema: &str| match remote_schema {
+        "" => format!("datasource \"{datasource}\""),
+        remote => format!("remote schema \"{remote}\" of datasource \"{datasource}\""),
+    };
+    Error::new(
+        ErrorKind::Conflict,
+        format!(
+            "schema \"{name}\" would be published twice: by {} and by {}",
+            describe(datasource, &schema.remote_schema),
+            describe(&other.datasource, &other.remote_schema)
+        ),
+    )
+    .at(datasource)
+    .hint("give one of them another name under `external.schema_names`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(datasource: &str, remote_schema: &str) -> SnapshotSchema {
+        SnapshotSchema {
+            datasource: datasource.to_owned(),
+            remote_schema: remote_schema.to_owned(),
+            tables: BTreeMap::new(),
+            unavailable: None,
+        }
+    }
+
+    fn published() -> Published {
+        let reason = Arc::new(Error::new(ErrorKind::Unreachable, "not opened yet"));
+        Published::new([("crm".to_owned(), Arc::clone(&reason)), ("crm_mart".to_owned(), reason)])
+    }
+
+    #[test]
+    fn a_clash_names_both_sides_and_changes_nothing() {
+        let published = published();
+        let before = published.current();
+        let schemas = BTreeMap::from([("crm".to_owned(), schema("crm", "public")), ("crm_mart".to_owned(), schema("crm", "mart"))]);
+        let error = published.replace("crm", schemas).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+        assert_eq!(
+            error.message(),
+            "schema \"crm_mart\" would be published twice: by remote schema \"mart\" of datasource \"crm\" and by datasource \"crm_mart\""
+        );
+        assert!(Arc::ptr_eq(&before, &published.current()));
+    }
+
+    #[test]
+    fn replacing_leaves_other_datasources_and_older_snapshots_alone() {
+        let published = published();
+        let before = published.current();
+        published.replace("crm", BTreeMap::from([("sales".to_owned(), schema("crm", "public"))])).unwrap();
+        let after = published.current();
+        assert_eq!(after.schemas.keys().collect::<Vec<_>>(), ["crm_mart", "sales"]);
+        assert_eq!(before.schemas.keys().collect::<Vec<_>>(), ["crm", "crm_mart"]);
+        assert_eq!(after.version, before.version + 1);
+    }
+
+    #[test]
+    fn unavailable_touches_one_datasource_only() {
+        let published = published();
+        published.replace("crm", BTreeMap::from([("crm".to_owned(), schema("crm", "public"))])).unwrap();
+        published.replace("crm_mart", BTreeMap::from([("crm_mart".to_owned(), schema("crm_mart", "public"))])).unwrap();
+        published.make_unavailable("crm", &Arc::new(Error::new(ErrorKind::Unreachable, "gone")));
+        let now = published.current();
+        assert_eq!(now.schemas["crm"].unavailable.as_ref().unwrap().message(), "gone");
+        assert!(now.schemas["crm_mart"].unavailable.is_none());
+    }
+}

@@ -1,0 +1,143 @@
+//! `causeway serve`: the gateway of a configuration, until it is told to stop.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use causeway_catalog::{DatasourceState, Environment};
+use causeway_providers::ConnectorRegistry;
+use clap::Args;
+
+use super::check::code;
+use super::signal::Signals;
+use super::terminal::Terminal;
+use super::{FAILED, OK, Overrides, UNUSABLE};
+use crate::config::{Config, Faults, Settings, trust_is_refused};
+use crate::server::Server;
+
+/// How long clients are kept waiting for datasources that are slow to open. A source that refuses is not waited for.
+const HEAD_START: Duration = Duration::from_secs(3);
+/// With `--strict`, all of them must be there; the connectors' own limits end the wait earlier.
+const STRICT_LIMIT: Duration = Duration::from_secs(600);
+
+/// The arguments of `causeway serve`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Do not serve unless every datasource runs.
+    #[arg(long)]
+    strict: bool,
+}
+
+pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
+    let registry = ConnectorRegistry::built_in();
+    let loaded = Config::load(&arguments.config, &registry, &|name| std::env::var(name).ok()).and_then(|mut config| {
+        apply(&arguments.overrides, &mut config.settings)?;
+        Ok(config)
+    });
+    let config = match loaded {
+        Ok(config) => config,
+        Err(faults) => {
+            terminal.error(&format!("the configuration is not valid\n{faults}"), None);
+            return UNUSABLE;
+        }
+    };
+    let signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            terminal.error(&format!("signals cannot be received: {error}"), None);
+            return UNUSABLE;
+        }
+    };
+    let server = match Server::bind(&config.settings, config.datasources, &registry).await {
+        Ok(server) => server,
+        Err(error) => {
+            terminal.error(error.message(), error.hint());
+            return UNUSABLE;
+        }
+    };
+    let limit = if arguments.strict { STRICT_LIMIT } else { HEAD_START };
+    tracing::info!(datasources = server.environment().datasources().len(), "opening");
+    tokio::select! {
+        () = server.environment().settled(limit) => {}
+        () = signals.stop() => {
+            server.stop(signals.stop_at_once()).await;
+            return OK;
+        }
+    }
+    if arguments.strict
+        && let Some(code) = refused(server.environment(), terminal)
+    {
+        server.stop(signals.stop_at_once()).await;
+        return code;
+    }
+    let mut server = server.listen();
+    tracing::info!(address = %server.address(), "listening");
+    let code = tokio::select! {
+        () = signals.stop() => OK,
+        () = server.ended() => {
+            terminal.error("the Postgres endpoint ended by itself; the log says why", None);
+            FAILED
+        }
+    };
+    server.stop(signals.stop_at_once()).await;
+    tracing::info!("stopped");
+    code
+}
+
+/// The exit code when a datasource does not run, after telling which.
+fn refused(environment: &Environment, terminal: &Terminal) -> Option<u8> {
+    let mut worst = None;
+    for status in environment.datasources() {
+        let code = code(&status);
+        if code != OK || status.state != DatasourceState::Running {
+            let reason = status.last_error.clone().unwrap_or_else(|| status.mismatches.join("; "));
+            terminal.error(&format!("datasource \"{}\" is in state {}: {reason}", status.datasource.name, status.state.as_str()), None);
+            worst = worst.max(Some(code));
+        }
+    }
+    worst
+}
+
+/// Puts what the command line says over what the file says.
+fn apply(overrides: &Overrides, settings: &mut Settings) -> Result<(), Faults> {
+    if let Some(address) = overrides.postgres_listen {
+        if let Some(refusal) = trust_is_refused(address) {
+            return Err(Faults::one("command line", "--postgres-listen", refusal));
+        }
+        settings.postgres = address;
+    }
+    if let Some(folder) = &overrides.data_dir {
+        // A spill folder that was not chosen goes with the data folder.
+        if settings.limits.spill == settings.data_dir.join("spill") {
+            settings.limits.spill = folder.join("spill");
+        }
+        settings.data_dir.clone_from(folder);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_overrides_and_is_checked_too() {
+        let overrides = |address: Option<&str>, folder: Option<&str>| Overrides {
+            postgres_listen: address.map(|address| address.parse().unwrap()),
+            data_dir: folder.map(PathBuf::from),
+        };
+        let mut settings = Settings::new("data".into());
+        apply(&overrides(Some("127.0.0.1:1"), Some("other")), &mut settings).unwrap();
+        assert_eq!(settings.postgres.port(), 1);
+        assert_eq!(settings.limits.spill, PathBuf::from("other/spill"));
+        settings.limits.spill = "chosen".into();
+        apply(&overrides(None, Some("third")), &mut settings).unwrap();
+        assert_eq!(settings.limits.spill, PathBuf::from("chosen"));
+        let refused = apply(&overrides(Some("0.0.0.0:1"), None), &mut settings).unwrap_err();
+        assert!(refused.to_string().starts_with("command line: --postgres-listen: is 0.0.0.0:1, which others can reach"), "{refused}");
+    }
+}

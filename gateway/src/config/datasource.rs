@@ -1,0 +1,301 @@
+//! The keys of a datasource file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use causeway_catalog::{Datasource, Expose, OnMismatch, Origin, PinnedTable, SchemaMode, Validation};
+use causeway_providers::{ConnectorRegistry, Options, PoolLimits, RemoteId, Visibility};
+use secrecy::SecretString;
+
+use super::fault::Report;
+use super::section::{Section, Text};
+use super::tree::Node;
+use super::{Variables, credential};
+
+/// One statement's time on a datasource, unless its file says otherwise.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// What PostgreSQL allows for a name, in bytes.
+const LONGEST_NAME: usize = 63;
+/// Schemas that are ours.
+const RESERVED: [&str; 3] = ["pg_catalog", "information_schema", "causeway"];
+
+/// A datasource file as far as it could be read: enough to compare it with the others even when parts of it are wrong.
+pub(super) struct Declared {
+    pub(super) file: String,
+    pub(super) name: String,
+    /// The line of the name.
+    pub(super) line: usize,
+    /// Remote schema, published name, line.
+    pub(super) schema_names: Vec<(String, String, usize)>,
+    /// Absent when something is wrong.
+    pub(super) datasource: Option<Datasource>,
+}
+
+/// Reads one file. Without a name there is nothing to compare, so `None`.
+pub(super) fn read(
+    path: &Path,
+    shown: &str,
+    root: &Node,
+    registry: &ConnectorRegistry,
+    variables: Variables<'_>,
+    report: &Report,
+) -> Option<Declared> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut section = Section::root(shown, root, report);
+    let name = section.required("name");
+    if let Some(fault) = name.as_ref().and_then(|name| name_fault(&name.text)) {
+        section.fault("name", fault);
+    }
+    let connector = section.required("connector");
+    let schema_mode = schema_mode(&mut section);
+    let id = RemoteId::new(name.as_ref().map_or("", |name| &name.text));
+    let options = options(&mut section, connector.as_ref(), id, base, registry, variables);
+    let External { label, allowed_schemas, expose, allow_writes, query_timeout, validation, pool } = external(&mut section);
+    let tables = tables(&mut section);
+    let schema_names = schema_names(&mut section);
+    section.finish();
+
+    let name = name?;
+    let datasource = options.map(|mut options| {
+        options.pool = pool;
+        options.query_timeout = Some(query_timeout);
+        Datasource {
+            name: name.text.clone(),
+            connector: connector.map(|connector| connector.text).unwrap_or_default(),
+            origin: Origin::Code,
+            schema_mode,
+            label,
+            options,
+            allowed_schemas,
+            schema_names: schema_names.iter().map(|(remote, name, _)| (remote.clone(), name.clone())).collect(),
+            expose,
+            allow_writes,
+            validation,
+            tables,
+        }
+    });
+    Some(Declared { file: shown.to_owned(), line: name.line, name: name.text, schema_names, datasource })
+}
+
+/// What is wrong with a datasource's name: it is a schema's name too, and must be reachable without quotes.
+fn name_fault(name: &str) -> Option<String> {
+    let first = name.bytes().next().is_some_and(|b| b.is_ascii_lowercase() || b == b'_');
+    if !first || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
+        return Some(format!("is \"{name}\"; a name is made of lower case letters, digits and _, and does not begin with a digit"));
+    }
+    schema_fault(name)
+}
+
+/// What is wrong with the name of a published schema.
+fn schema_fault(name: &str) -> Option<String> {
+    if name.is_empty() {
+        Some("is empty".to_owned())
+    } else if name.len() > LONGEST_NAME {
+        Some(format!("is longer than {LONGEST_NAME} bytes"))
+    } else if RESERVED.contains(&name) || name.starts_with("pg_") {
+        Some(format!("is \"{name}\", a schema of the gateway's own; names that begin with pg_ are reserved as well"))
+    } else {
+        None
+    }
+}
+
+fn schema_mode(section: &mut Section<'_>) -> SchemaMode {
+    let modes = [("external", SchemaMode::External), ("validate_only", SchemaMode::ValidateOnly), ("managed", SchemaMode::Managed)];
+    let mode = section.choice("schema_mode", &modes).unwrap_or(SchemaMode::External);
+    if mode == SchemaMode::Managed {
+        section.fault("schema_mode", "is \"managed\", which is not available in this version; use external or validate_only");
+    }
+    mode
+}
+
+fn options(
+    section: &mut Section<'_>,
+    connector: Option<&Text>,
+    id: RemoteId,
+    base: &Path,
+    registry: &ConnectorRegistry,
+    variables: Variables<'_>,
+) -> Option<Options> {
+    let values = section.pairs("options");
+    let credentials = section.pairs("credentials");
+    let mut secrets = BTreeMap::new();
+    for (key, reference) in &credentials {
+        let secret = credential::resolve(&reference.text, base, variables).unwrap_or_else(|fault| {
+            section.fault_at(reference.line, &format!("credentials.{key}"), fault);
+            // It is there, only not readable: the connector need not ask for it as well.
+            SecretString::default()
+        });
+        secrets.insert(key.clone(), secret);
+    }
+    let connector = connector?;
+    let Some(known) = registry.get(&connector.text) else {
+        let kinds: Vec<_> = registry.kinds().collect();
+        section.fault("connector", format!("is \"{}\", not one of {}", connector.text, kinds.join(", ")));
+        return None;
+    };
+    let given = values.iter().map(|(key, value)| (key.clone(), value.text.clone())).collect();
+    let faults = match Options::check(known.manifest(), id, base, given, secrets) {
+        Ok(options) => return Some(options),
+        Err(faults) => faults,
+    };
+    let line = |pairs: &[(String, Text)], key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, text)| text.line);
+    for fault in faults {
+        let (in_options, in_credentials) = (line(&values, &fault.key), line(&credentials, &fault.key));
+        let (part, line) = match fault.visibility {
+            // A secret written among the options is told where it stands.
+            Visibility::Secret if in_credentials.is_none() && in_options.is_some() => ("options", in_options),
+            Visibility::Secret => ("credentials", in_credentials),
+            Visibility::Public => ("options", in_options),
+        };
+        section.fault_at(line.unwrap_or_else(|| section.line_of(part)), &format!("{part}.{}", fault.key), fault.message);
+    }
+    None
+}
+
+struct External {
+    label: Option<String>,
+    allowed_schemas: Vec<String>,
+    expose: Expose,
+    allow_writes: bool,
+    query_timeout: Duration,
+    validation: Validation,
+    pool: PoolLimits,
+}
+
+fn external(section: &mut Section<'_>) -> External {
+    let mut external = section.section("external");
+    let label = external.text("label").map(|label| label.text);
+    let allowed_schemas = external.texts("allowed_schemas").into_iter().map(|schema| schema.text).collect();
+    let expose = external.choice("expose", &[("all", Expose::All), ("pinned", Expose::Pinned)]).unwrap_or(Expose::All);
+    let allow_writes = external.flag("allow_writes").unwrap_or(false);
+    let query_timeout = external.duration("query_timeout").unwrap_or(QUERY_TIMEOUT);
+
+    let mut validation = external.section("validation");
+    let words = [("fail", OnMismatch::Fail), ("warn", OnMismatch::Warn), ("ignore", OnMismatch::Ignore)];
+    let checked = Validation {
+        on_mismatch: validation.choice("on_mismatch", &words).unwrap_or(OnMismatch::Fail),
+        check_on_boot: validation.flag("check_on_boot").unwrap_or(true),
+        check_interval: validation.duration("check_interval"),
+    };
+    validation.finish();
+
+    let mut pool = external.section("pool");
+    let defaults = PoolLimits::default();
+    let limits = PoolLimits {
+        max_connections: pool.count("max_connections", 1, 10_000).unwrap_or(defaults.max_connections),
+        connect_timeout: pool.duration("connect_timeout").unwrap_or(defaults.connect_timeout),
+        idle_timeout: pool.duration("idle_timeout").unwrap_or(defaults.idle_timeout),
+    };
+    pool.finish();
+    external.finish();
+    External { label, allowed_schemas, expose, allow_writes, query_timeout, validation: checked, pool: limits }
+}
+
+fn tables(section: &mut Section<'_>) -> Vec<PinnedTable> {
+    let mut names = BTreeSet::new();
+    let mut tables = Vec::new();
+    for mut table in section.sections("tables") {
+        let name = table.required("name");
+        let remote = table.required("remote");
+        let split = remote.as_ref().map(|remote| remote_name(&remote.text));
+        if let (Some(Err(fault)), Some(remote)) = (&split, &remote) {
+            table.fault("remote", format!("is \"{}\", {fault}", remote.text));
+        }
+        let column_map = column_map(&mut table);
+        let writable = table.flag("writable").unwrap_or(false);
+        let ignore_columns: Vec<String> = table.texts("ignore_columns").into_iter().map(|column| column.text).collect();
+        if let Some(both) = column_map.keys().find(|column| ignore_columns.contains(column)) {
+            table.fault("ignore_columns", format!("holds {both}, which `column_map` names as well"));
+        }
+        if let (Some(name), Some(Ok((remote_schema, remote_table)))) = (name, split) {
+            if names.insert((remote_schema.clone(), name.text.clone())) {
+                let (name, writable) = (name.text, writable);
+                tables.push(PinnedTable { name, remote_schema, remote_table, writable, column_map, ignore_columns });
+            } else {
+                table.fault("name", format!("is \"{}\", as is that of a table above", name.text));
+            }
+        }
+        table.finish();
+    }
+    tables
+}
+
+fn column_map(table: &mut Section<'_>) -> BTreeMap<String, String> {
+    let mut published = BTreeSet::new();
+    let mut map = BTreeMap::new();
+    for (remote, name) in table.pairs("column_map") {
+        if published.insert(name.text.clone()) {
+            map.insert(remote, name.text);
+        } else {
+            let key = format!("column_map.{remote}");
+            table.fault_at(name.line, &key, format!("is \"{}\", as is that of another column", name.text));
+        }
+    }
+    map
+}
+
+fn schema_names(section: &mut Section<'_>) -> Vec<(String, String, usize)> {
+    let names = section.pairs("schema_names");
+    for (remote, name) in &names {
+        if let Some(fault) = schema_fault(&name.text) {
+            section.fault_at(name.line, &format!("schema_names.{remote}"), fault);
+        }
+    }
+    names.into_iter().map(|(remote, name)| (remote, name.text, name.line)).collect()
+}
+
+/// Splits `table` or `schema.table`; a part that holds a dot is written in double quotes.
+fn remote_name(text: &str) -> Result<(Option<String>, String), &'static str> {
+    const EXPECTED: &str = "not `table` or `schema.table`; a name that holds a dot is written in double quotes";
+    let mut parts = Vec::new();
+    let mut rest = text;
+    loop {
+        let part;
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let end = quoted.find('"').ok_or(EXPECTED)?;
+            part = &quoted[..end];
+            rest = &quoted[end + 1..];
+        } else {
+            part = &rest[..rest.find('.').unwrap_or(rest.len())];
+            rest = &rest[part.len()..];
+        }
+        if part.is_empty() {
+            return Err(EXPECTED);
+        }
+        parts.push(part.to_owned());
+        match rest.strip_prefix('.') {
+            Some(after) => rest = after,
+            None if rest.is_empty() => break,
+            None => return Err(EXPECTED),
+        }
+    }
+    match <[String; 2]>::try_from(parts) {
+        Ok([schema, table]) => Ok((Some(schema), table)),
+        Err(mut parts) if parts.len() == 1 => Ok((None, parts.remove(0))),
+        Err(_) => Err(EXPECTED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remote_names() {
+        let both = |schema: &str, table: &str| Ok((Some(schema.to_owned()), table.to_owned()));
+        let bare = |table: &str| Ok((None, table.to_owned()));
+        for (text, expected) in [
+            ("cust", bare("cust")),
+            ("public.cust", both("public", "cust")),
+            ("public.\"odd.name\"", both("public", "odd.name")),
+            ("\"a.b\"", bare("a.b")),
+            ("Public.Cust", both("Public", "Cust")),
+        ] {
+            assert_eq!(remote_name(text), expected, "{text}");
+        }
+        for text in ["", "a.", ".a", "a.b.c", "\"a", "\"a\"b"] {
+            assert!(remote_name(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Statements by who runs them: the session itself, or the planner.
+//!
+//! What a session runs is read here, because SQL parsers lack many of its forms and drivers send all of them. Everything else is
+//! left to the planner, unread.
+
+mod lexer;
+mod parse;
+
+#[cfg(test)]
+mod tests;
+
+use causeway_planner::{Engine, Statement};
+
+use super::settings::SetScope;
+use super::sqlstate::PgError;
+
+/// One statement.
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    /// A statement for the planner.
+    Query {
+        statement: Box<Statement>,
+        tag: QueryTag,
+    },
+    Set {
+        scope: SetScope,
+        name: String,
+        value: Option<String>,
+    },
+    /// `SELECT set_config(name, value, is_local)`, which tools use as a SET that returns a row.
+    SetConfig {
+        scope: SetScope,
+        name: String,
+        value: String,
+    },
+    Show(ShowTarget),
+    Reset(Option<String>),
+    Discard(DiscardTarget),
+    Transaction(TransactionCommand),
+    Prepare {
+        name: String,
+        types: Vec<String>,
+        sql: String,
+    },
+    Execute {
+        name: String,
+        arguments: Vec<Option<String>>,
+    },
+    Deallocate(Option<String>),
+    Declare {
+        name: String,
+        sql: String,
+    },
+    Fetch {
+        cursor: String,
+        count: Option<usize>,
+        moves: bool,
+    },
+    Close(Option<String>),
+    Call {
+        procedure: String,
+        arguments: Vec<String>,
+    },
+    /// Accepted without effect, with this tag.
+    Ignored(&'static str),
+}
+
+/// How the planner's statement is reported when it is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QueryTag {
+    /// `SELECT n`.
+    Select,
+    Explain,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ShowTarget {
+    One(String),
+    All,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DiscardTarget {
+    All,
+    Plans,
+    Sequences,
+    Temp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TransactionCommand {
+    Begin {
+        tag: &'static str,
+        modes: TransactionModes,
+    },
+    Commit {
+        and_chain: bool,
+    },
+    Rollback {
+        and_chain: bool,
+    },
+    Savepoint(String),
+    Release(String),
+    RollbackTo(String),
+    /// `SET TRANSACTION` or `SET SESSION CHARACTERISTICS`.
+    Characteristics {
+        is_session: bool,
+        modes: TransactionModes,
+    },
+}
+
+/// What a transaction was asked to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TransactionModes {
+    pub(crate) isolation: Option<&'static str>,
+    pub(crate) read_only: Option<bool>,
+    pub(crate) deferrable: Option<bool>,
+}
+
+impl Command {
+    /// Whether it may run in a transaction that failed.
+    pub(crate) fn ends_failed_transaction(&self) -> bool {
+        use TransactionCommand::{Commit, Rollback, RollbackTo};
+        matches!(self, Command::Transaction(Commit { .. } | Rollback { .. } | RollbackTo(_)))
+    }
+}
+
+/// Reads all statements of a text. Any syntax error refuses the whole text, as PostgreSQL does.
+pub(crate) fn parse_all(engine: &Engine, sql: &str) -> Result<Vec<Command>, PgError> {
+    let mut commands = Vec::new();
+    for piece in lexer::split(sql) {
+        match parse::recognise(piece)? {
+            Some(command) => commands.push(command),
+            None => {
+                let tag = if parse::is_explain(piece) { QueryTag::Explain } else { QueryTag::Select };
+                commands.extend(engine.parse(piece)?.into_iter().map(|statement| Command::Query { statement: Box::new(statement), tag }));
+            }
+        }
+    }
+    Ok(commands)
+}

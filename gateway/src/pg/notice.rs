@@ -1,0 +1,58 @@
+//! Messages that accompany a result without ending it: notices and warnings.
+
+use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::response::NoticeResponse;
+
+/// How much a notice matters, in PostgreSQL's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Severity {
+    /// Something the user may like to know.
+    Notice,
+    /// Something that is probably not what the user meant.
+    Warning,
+}
+
+impl Severity {
+    fn as_str(self) -> &'static str {
+        match self {
+            Severity::Notice => "NOTICE",
+            Severity::Warning => "WARNING",
+        }
+    }
+
+    /// Whether a session with this `client_min_messages` wants to hear it.
+    pub(crate) fn passes(self, client_min_messages: &str) -> bool {
+        match client_min_messages {
+            "error" => false,
+            "warning" => self >= Severity::Warning,
+            _ => true,
+        }
+    }
+}
+
+/// One notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) severity: Severity,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+impl Notice {
+    pub(crate) fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, code, message: message.into() }
+    }
+
+    pub(crate) fn notice(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Notice, code: "00000", message: message.into() }
+    }
+
+    pub(crate) fn into_message(self) -> PgWireBackendMessage {
+        PgWireBackendMessage::NoticeResponse(NoticeResponse::new(vec![
+            (b'S', self.severity.as_str().to_owned()),
+            (b'V', self.severity.as_str().to_owned()),
+            (b'C', self.code.to_owned()),
+            (b'M', self.message),
+        ]))
+    }
+}

@@ -1,0 +1,227 @@
+//! Prepared statements, portals, and the rows of a portal on their way to the client.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use causeway_planner::Query;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::memory::MemoryStream;
+use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
+use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::data::{FieldDescription, RowDescription};
+
+use super::command::Command;
+use super::connection::Output;
+use super::encode::{EncodedBatch, Format, RowEncoder, Style};
+use super::pg_type::PgType;
+use super::session::survive;
+use super::settings::Settings;
+use super::sqlstate::{Halt, PgError};
+
+/// A statement with its types known.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// `None` is the empty statement.
+    pub(crate) command: Option<Command>,
+    /// The types the client declared, for planning again.
+    pub(crate) declared: Vec<Option<DataType>>,
+    /// The numbers of the parameters' types, as the client was told.
+    pub(crate) parameter_oids: Vec<u32>,
+    /// The columns of the result; `None` without one.
+    pub(crate) columns: Option<SchemaRef>,
+    /// The plan, until somebody takes it.
+    pub(crate) plan: Mutex<Option<Plan>>,
+}
+
+/// A planned query, with what it was planned against.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) query: Query,
+    pub(crate) version: u64,
+    pub(crate) settings: Settings,
+}
+
+impl Plan {
+    /// Whether planning again would give the same.
+    pub(crate) fn is_current(&self, version: u64, settings: &Settings) -> bool {
+        self.version == version && self.settings.is_same(settings)
+    }
+}
+
+impl Prepared {
+    /// Whether the client was told of these columns.
+    pub(crate) fn describes(&self, planned: &Schema) -> bool {
+        self.columns.as_ref().is_some_and(|described| {
+            described.fields().len() == planned.fields().len()
+                && described.fields().iter().zip(planned.fields()).all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type())
+        })
+    }
+
+    pub(crate) fn take_plan(&self) -> Option<Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(crate) fn keep_plan(&self, plan: Plan) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Some(plan);
+    }
+}
+
+/// A statement with its parameters, ready to run or on its way.
+pub(crate) struct Portal {
+    pub(crate) prepared: Arc<Prepared>,
+    pub(crate) formats: Vec<Format>,
+    pub(crate) state: PortalState,
+}
+
+pub(crate) enum PortalState {
+    /// Not begun; with the plan and the parameters of a query.
+    Ready(Option<(Query, Vec<ScalarValue>)>),
+    /// Some rows are out.
+    Running(Box<Running>),
+    Done,
+}
+
+/// A result on its way.
+pub(crate) struct Running {
+    stream: SendableRecordBatchStream,
+    encoder: RowEncoder,
+    formats: Vec<Format>,
+    schema: SchemaRef,
+    /// The batch that is being sent, and how many of its rows are out.
+    batch: Option<(RecordBatch, usize)>,
+    encoded: Option<EncodedBatch>,
+}
+
+/// Where a delivery stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    pub(crate) rows: u64,
+    /// Whether the result is at its end; otherwise the limit was reached.
+    pub(crate) is_complete: bool,
+}
+
+/// What happens to the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Destination {
+    Client,
+    /// `MOVE` passes over them.
+    Nowhere,
+}
+
+impl Running {
+    pub(crate) fn new(stream: SendableRecordBatchStream, schema: SchemaRef, formats: Vec<Format>, style: Style) -> Result<Self, PgError> {
+        let encoder = RowEncoder::new(Arc::clone(&schema), formats.clone(), style)?;
+        Ok(Self { stream, encoder, formats, schema, batch: None, encoded: None })
+    }
+
+    /// A result that is there already.
+    pub(crate) fn of_batch(batch: RecordBatch, formats: Vec<Format>, style: Style) -> Result<Self, PgError> {
+        let schema = batch.schema();
+        let stream = MemoryStream::try_new(vec![batch], Arc::clone(&schema), None).map_err(|error| PgError::internal(error.to_string()))?;
+        Self::new(Box::pin(stream), schema, formats, style)
+    }
+
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Sends the rest in other formats.
+    pub(crate) fn set_formats(&mut self, formats: Vec<Format>, style: Style) -> Result<(), PgError> {
+        if formats == self.formats {
+            return Ok(());
+        }
+        self.encoder = RowEncoder::new(Arc::clone(&self.schema), formats.clone(), style)?;
+        self.formats = formats;
+        self.encoded = None;
+        Ok(())
+    }
+
+    /// Writes rows until `limit` or the end, and to the socket whenever enough has gathered or the source pauses.
+    ///
+    /// `interrupted` ends it: the caller drops the result, which ends the work at the sources.
+    pub(crate) async fn deliver(
+        &mut self,
+        limit: Option<u64>,
+        destination: Destination,
+        output: &mut Output,
+        mut interrupted: Pin<&mut impl Future<Output = Halt>>,
+    ) -> Result<Delivered, Halt> {
+        let mut rows = 0;
+        loop {
+            self.encode(&mut rows, limit, destination, output)?;
+            if limit == Some(rows) {
+                return Ok(Delivered { rows, is_complete: false });
+            }
+            tokio::select! {
+                biased;
+                halt = &mut interrupted => return Err(halt),
+                // Back-pressure: nothing more is asked of the source while rows of the last batch wait for the client.
+                batch = survive(self.stream.next()), if self.batch.is_none() => match batch? {
+                    Some(batch) => {
+                        self.batch = Some((batch.map_err(PgError::from)?, 0));
+                        // A source that is always ready must not keep cancel and timeout from being seen.
+                        tokio::task::coop::consume_budget().await;
+                    }
+                    None => return Ok(Delivered { rows, is_complete: true }),
+                },
+                // The source pauses or the buffer is full: what is there leaves.
+                written = output.write_some(), if !output.is_empty() => written?,
+            }
+        }
+    }
+
+    /// Writes rows of the batch at hand until the buffer is full, the limit is reached or the batch is used up.
+    fn encode(&mut self, rows: &mut u64, limit: Option<u64>, destination: Destination, output: &mut Output) -> Result<(), PgError> {
+        let Some((batch, sent)) = &mut self.batch else { return Ok(()) };
+        if self.encoded.is_none() {
+            let mut encoded = self.encoder.batch(batch)?;
+            encoded.skip(*sent);
+            self.encoded = Some(encoded);
+        }
+        let Some(encoded) = &mut self.encoded else { return Ok(()) };
+        while !encoded.is_done() && limit != Some(*rows) {
+            match destination {
+                Destination::Client if output.is_full() => return Ok(()),
+                Destination::Client => {
+                    encoded.write_row(&mut output.buffer)?;
+                    *sent += 1;
+                    *rows += 1;
+                }
+                Destination::Nowhere => {
+                    let wanted = limit.map_or(usize::MAX, |limit| usize::try_from(limit - *rows).unwrap_or(usize::MAX));
+                    let skipped = encoded.skip(wanted);
+                    *sent += skipped;
+                    *rows += skipped as u64;
+                }
+            }
+        }
+        if encoded.is_done() {
+            self.batch = None;
+            self.encoded = None;
+        }
+        Ok(())
+    }
+}
+
+/// The description of a result's columns.
+pub(crate) fn row_description(schema: &SchemaRef, formats: &[Format]) -> Result<PgWireBackendMessage, PgError> {
+    let fields = schema
+        .fields()
+        .iter()
+        .enumerate()
+        .map(|(position, field)| {
+            let kind = PgType::of(field)?;
+            let format = formats.get(position).map_or(0, |format| format.code());
+            // A NUL would end the name early and shift all that follows.
+            let name = field.name().replace('\0', "\u{fffd}");
+            Ok(FieldDescription::new(name, 0, 0, kind.oid, kind.length(), kind.modifier, format))
+        })
+        .collect::<Result<Vec<_>, PgError>>()?;
+    if fields.len() > i16::MAX as usize {
+        return Err(PgError::new("54011", "a result has at most 32767 columns"));
+    }
+    Ok(PgWireBackendMessage::RowDescription(RowDescription::new(fields)))
+}

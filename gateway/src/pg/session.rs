@@ -1,0 +1,378 @@
+//! A client's session: its state, the loop over its messages, and what bounds the statement that runs.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+
+use causeway_planner::{Engine, Statement, StatementContext};
+use chrono::{DateTime, Utc};
+use datafusion::arrow::datatypes::DataType;
+use futures::FutureExt;
+use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::response::ReadyForQuery;
+use pgwire::messages::startup::ParameterStatus;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+use super::cancel::CancelHandle;
+use super::connection::{Frame, Input, Output};
+use super::frontend::{self, FrontendMessage};
+use super::listener::farewell;
+use super::notice::Notice;
+use super::portal::{Delivered, Destination, Plan, Portal, Prepared, Running};
+use super::settings::{Settings, SettingsView};
+use super::sqlstate::{ErrorSeverity, Halt, IDLE_IN_TRANSACTION, IDLE_SESSION, PgError, UNSUPPORTED};
+use super::startup::Admitted;
+use super::transaction::Transaction;
+use super::{EnvironmentBackend, SessionIdentity};
+use crate::Shutdown;
+
+/// The state of one session. While it is idle this is all there is of it.
+pub(crate) struct Session {
+    pub(super) input: Input,
+    pub(super) output: Output,
+    pub(super) engine: Arc<Engine>,
+    pub(super) environment: Arc<dyn EnvironmentBackend>,
+    pub(super) settings: Settings,
+    pub(super) transaction: Transaction,
+    pub(super) prepared: HashMap<String, Arc<Prepared>>,
+    pub(super) portals: HashMap<String, Portal>,
+    /// Set by an error in the extended protocol: messages are skipped until Sync.
+    pub(super) is_skipping: bool,
+    user: String,
+    client: SocketAddr,
+    started: DateTime<Utc>,
+    cancel: CancelHandle,
+    shutdown: Shutdown,
+    /// The statement that runs, from its first message to its last.
+    active: Option<ActiveStatement>,
+    /// The settings the client was last told of.
+    told: Option<Settings>,
+    /// How many faults of ours this session has met, to number them.
+    faults: u32,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What can end a statement from outside.
+#[derive(Debug, Clone)]
+struct ActiveStatement {
+    token: CancellationToken,
+    deadline: Option<Instant>,
+}
+
+impl Session {
+    pub(crate) fn new(
+        admitted: Admitted,
+        input: Input,
+        output: Output,
+        client: SocketAddr,
+        engine: Arc<Engine>,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self {
+            input,
+            output,
+            engine,
+            environment: admitted.environment,
+            settings: admitted.settings,
+            transaction: Transaction::default(),
+            prepared: HashMap::new(),
+            portals: HashMap::new(),
+            is_skipping: false,
+            user: admitted.user,
+            client,
+            started: Utc::now(),
+            cancel: admitted.cancel,
+            shutdown,
+            active: None,
+            told: None,
+            faults: 0,
+            _place: admitted.place,
+        }
+    }
+
+    /// Serves the client until one of the two leaves.
+    pub(crate) async fn run(mut self) {
+        let halt = match self.serve().await {
+            Ok(never) => match never {},
+            Err(halt) => halt,
+        };
+        // Whatever still runs for this client ends before it is told so.
+        self.portals.clear();
+        self.cancel.end();
+        match halt {
+            Halt::Gone => debug!("session ends"),
+            Halt::Fatal(error) | Halt::Statement(error) => {
+                debug!(code = error.code, "session is ended");
+                let error = self.numbered(*error);
+                farewell(&mut self.output, error).await;
+            }
+        }
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, Halt> {
+        self.ready()?;
+        loop {
+            let frame = self.next_frame().await?;
+            // Boxed so that an idle session does not keep room for the states of a running one.
+            Box::pin(self.answer(frame)).await?;
+        }
+    }
+
+    /// Waits for the next message. Everything answered so far leaves first.
+    async fn next_frame(&mut self) -> Result<Frame, Halt> {
+        loop {
+            if let Some(frame) = self.input.take_frame().map_err(|error| Halt::Fatal(Box::new(error)))? {
+                return Ok(frame);
+            }
+            self.flush().await?;
+            let is_idle = self.active.is_none();
+            let limit = self.idle_limit();
+            let filled = tokio::select! {
+                biased;
+                filled = self.input.fill() => filled?,
+                () = self.shutdown.drained(), if is_idle => return Err(Halt::Fatal(Box::new(PgError::terminated()))),
+                () = self.shutdown.terminated() => return Err(Halt::Fatal(Box::new(PgError::terminated()))),
+                error = idled_out(limit) => return Err(Halt::Fatal(Box::new(error))),
+            };
+            if !filled {
+                return Err(Halt::Gone);
+            }
+        }
+    }
+
+    /// How long the client may be silent now, and what it is told after.
+    fn idle_limit(&self) -> Option<(std::time::Duration, PgError)> {
+        if self.transaction.is_open() {
+            let limit = self.settings.idle_in_transaction_timeout()?;
+            return Some((limit, PgError::new(IDLE_IN_TRANSACTION, "terminating connection due to idle-in-transaction timeout")));
+        }
+        let limit = self.settings.idle_timeout()?;
+        Some((limit, PgError::new(IDLE_SESSION, "terminating connection due to idle-session timeout")))
+    }
+
+    /// Writes out what is answered. A client that does not read does not keep the process from ending.
+    pub(super) async fn flush(&mut self) -> Result<(), Halt> {
+        tokio::select! {
+            biased;
+            flushed = self.output.flush() => Ok(flushed?),
+            () = self.shutdown.terminated() => Err(Halt::Fatal(Box::new(PgError::terminated()))),
+        }
+    }
+
+    async fn answer(&mut self, frame: Frame) -> Result<(), Halt> {
+        let is_sync = frame.kind == b'S';
+        if self.is_skipping && !is_sync && frame.kind != b'X' {
+            return Ok(());
+        }
+        let is_extended = frontend::is_extended(frame.kind);
+        let answered = match frontend::decode(frame.kind, frame.body) {
+            Ok(message) => self.dispatch(message).await,
+            Err(error) => Err(error.into()),
+        };
+        match answered {
+            Err(Halt::Statement(error)) => {
+                self.fail(*error)?;
+                self.is_skipping = is_extended;
+                if is_extended { Ok(()) } else { self.ready() }
+            }
+            other => other,
+        }
+    }
+
+    async fn dispatch(&mut self, message: FrontendMessage) -> Result<(), Halt> {
+        match message {
+            FrontendMessage::Query(sql) => {
+                self.simple_query(&sql).await?;
+                self.ready()
+            }
+            FrontendMessage::Parse { name, query, parameter_oids } => self.parse(name, &query, &parameter_oids).await,
+            FrontendMessage::Bind(bind) => self.bind(bind).await,
+            FrontendMessage::Describe(target) => self.describe(target),
+            FrontendMessage::Execute { portal, limit } => self.execute(portal, limit).await,
+            FrontendMessage::Close(target) => self.close(target),
+            FrontendMessage::Flush => self.flush().await,
+            FrontendMessage::Sync => {
+                self.is_skipping = false;
+                self.ready()
+            }
+            FrontendMessage::Terminate => Err(Halt::Gone),
+            FrontendMessage::FunctionCall => {
+                Err(PgError::new(UNSUPPORTED, "the function call protocol is not supported").hint("Use SELECT f(...).").into())
+            }
+            FrontendMessage::Stray => Ok(()),
+        }
+    }
+
+    /// Ends the statement at hand and tells the client that the next may come.
+    pub(super) fn ready(&mut self) -> Result<(), Halt> {
+        self.end_statement();
+        if !self.transaction.is_open() {
+            self.settings.end_transaction();
+            self.portals.clear();
+        }
+        self.tell_settings()?;
+        self.output.send(PgWireBackendMessage::ReadyForQuery(ReadyForQuery::new(self.transaction.status())))?;
+        Ok(())
+    }
+
+    /// Reports the settings that changed since the client was last told.
+    fn tell_settings(&mut self) -> Result<(), Halt> {
+        if self.told.as_ref().is_some_and(|told| told.is_same(&self.settings)) {
+            return Ok(());
+        }
+        let before = self.told.as_ref().map(Settings::reported).unwrap_or_default();
+        for (name, value) in self.settings.reported() {
+            if !before.iter().any(|(known, old)| *known == name && *old == value) {
+                self.output.send(PgWireBackendMessage::ParameterStatus(ParameterStatus::new(name.to_owned(), value.to_string())))?;
+            }
+        }
+        self.told = Some(self.settings.clone());
+        Ok(())
+    }
+
+    /// Tells the client that a statement failed, and what that means for its transaction.
+    fn fail(&mut self, error: PgError) -> Result<(), Halt> {
+        self.end_statement();
+        self.transaction.fail();
+        self.portals.clear();
+        let error = self.numbered(error);
+        debug!(code = error.code, "statement failed");
+        self.output.send(error.into_message(ErrorSeverity::Error))?;
+        Ok(())
+    }
+
+    /// Logs a fault of ours and gives the client the number of the log line.
+    fn numbered(&mut self, mut error: PgError) -> PgError {
+        if let Some(fault) = error.fault.take() {
+            self.faults += 1;
+            let number = format!("{:x}-{}-{}", self.started.timestamp(), self.cancel.pid(), self.faults);
+            error!(fault = number, cause = fault, "internal error");
+            error.message = format!("internal error {number}");
+            error.hint = Some("This is a fault of Causeway; its log has the cause under this number.".to_owned());
+        }
+        error
+    }
+
+    pub(super) fn send(&mut self, message: PgWireBackendMessage) -> Result<(), Halt> {
+        Ok(self.output.send(message)?)
+    }
+
+    /// Sends a notice if the client wants it.
+    pub(super) fn notify(&mut self, notice: Option<Notice>) -> Result<(), Halt> {
+        match notice {
+            Some(notice) if notice.severity.passes(&self.settings.client_min_messages()) => self.send(notice.into_message()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The statement that runs; begins one if none does.
+    fn active(&mut self) -> ActiveStatement {
+        let (cancel, settings) = (&self.cancel, &self.settings);
+        self.active
+            .get_or_insert_with(|| ActiveStatement {
+                token: cancel.begin(),
+                // A limit beyond what a clock can show is none.
+                deadline: settings.statement_timeout().and_then(|limit| Instant::now().checked_add(limit)),
+            })
+            .clone()
+    }
+
+    /// Nothing runs any more: cancels and timeouts have nothing to end.
+    pub(super) fn end_statement(&mut self) {
+        if self.active.take().is_some() {
+            self.cancel.end();
+        }
+    }
+
+    /// Runs `work` for the statement at hand, unless it is ended from outside first.
+    pub(super) async fn guarded<T>(&mut self, work: impl Future<Output = Result<T, PgError>>) -> Result<T, Halt> {
+        let statement = self.active();
+        tokio::select! {
+            biased;
+            halt = interrupted(&mut self.input, &statement, &self.shutdown) => Err(halt),
+            done = survive(work) => Ok(done??),
+        }
+    }
+
+    /// Sends rows of a running result, unless the statement is ended from outside first.
+    pub(super) async fn deliver(&mut self, running: &mut Running, limit: Option<u64>, destination: Destination) -> Result<Delivered, Halt> {
+        let statement = self.active();
+        let interrupted = pin!(interrupted(&mut self.input, &statement, &self.shutdown));
+        running.deliver(limit, destination, &mut self.output, interrupted).await
+    }
+
+    pub(super) fn identity(&self) -> SessionIdentity {
+        SessionIdentity {
+            user: self.user.clone(),
+            database: self.environment.name().to_owned(),
+            application_name: self.settings.application_name().to_string(),
+            pid: self.cancel.pid(),
+            client_address: self.client,
+            started: self.started,
+            search_path: self.settings.search_path(&self.user),
+            settings: SettingsView(self.settings.clone()),
+        }
+    }
+
+    /// Plans a statement against what is visible now, or takes `known` if that is still the same.
+    pub(super) async fn plan(&mut self, statement: &Statement, declared: &[Option<DataType>], known: Option<Plan>) -> Result<Plan, Halt> {
+        let identity = self.identity();
+        let visible = self.environment.visible(&identity);
+        if let Some(known) = known.filter(|known| known.is_current(visible.version, &self.settings)) {
+            return Ok(known);
+        }
+        let context = StatementContext {
+            catalog: visible.catalog,
+            environment: identity.database,
+            search_path: identity.search_path,
+            time_zone: self.settings.time_zone().for_planner(),
+            functions: visible.functions,
+            push_down: self.settings.push_down(),
+        };
+        let engine = Arc::clone(&self.engine);
+        let query = self.guarded(async { engine.plan(statement, declared, &context).await.map_err(PgError::from) }).await?;
+        Ok(Plan { query, version: visible.version, settings: self.settings.clone() })
+    }
+}
+
+/// Turns a panic of a statement into its error: a fault of ours in one plan must not take the client's session with it.
+///
+/// What the work borrowed is dropped with it, so nothing half-changed is seen afterwards.
+pub(super) async fn survive<T>(work: impl Future<Output = T>) -> Result<T, PgError> {
+    AssertUnwindSafe(work).catch_unwind().await.map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        PgError::internal(format!("a statement panicked: {}", text.unwrap_or("without a text")))
+    })
+}
+
+/// Waits for anything that ends a statement from outside.
+async fn interrupted(input: &mut Input, statement: &ActiveStatement, shutdown: &Shutdown) -> Halt {
+    let timeout = async {
+        match statement.deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = statement.token.cancelled() => PgError::cancelled().into(),
+        () = timeout => PgError::timed_out().into(),
+        () = shutdown.terminated() => Halt::Fatal(Box::new(PgError::terminated())),
+        () = input.gone() => Halt::Gone,
+    }
+}
+
+async fn idled_out(limit: Option<(std::time::Duration, PgError)>) -> PgError {
+    match limit {
+        Some((limit, error)) => {
+            tokio::time::sleep(limit).await;
+            error
+        }
+        None => std::future::pending().await,
+    }
+}

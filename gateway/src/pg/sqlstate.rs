@@ -1,0 +1,297 @@
+//! Failures as a client sees them: SQLSTATE, message, detail and hint.
+//!
+//! Only kinds meant for users show their text. What is a fault of ours reaches the client as a number, and the log as a text.
+
+use causeway_planner as planner;
+use causeway_providers as providers;
+use datafusion::error::DataFusionError;
+use pgwire::messages::PgWireBackendMessage;
+use pgwire::messages::response::ErrorResponse;
+
+pub(crate) const SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION: &str = "25001";
+pub(crate) const NO_ACTIVE_TRANSACTION: &str = "25P01";
+pub(crate) const FAILED_TRANSACTION: &str = "25P02";
+pub(crate) const IDLE_IN_TRANSACTION: &str = "25P03";
+pub(crate) const IDLE_SESSION: &str = "57P05";
+pub(crate) const SYNTAX: &str = "42601";
+pub(crate) const UNDEFINED_OBJECT: &str = "42704";
+pub(crate) const UNSUPPORTED: &str = "0A000";
+pub(crate) const PROTOCOL_VIOLATION: &str = "08P01";
+pub(crate) const INVALID_PARAMETER_VALUE: &str = "22023";
+pub(crate) const INVALID_TEXT: &str = "22P02";
+pub(crate) const INVALID_BINARY: &str = "22P03";
+pub(crate) const NOT_UTF8: &str = "22021";
+pub(crate) const OUT_OF_RANGE: &str = "22003";
+pub(crate) const DATETIME_OVERFLOW: &str = "22008";
+pub(crate) const INVALID_DATETIME: &str = "22007";
+pub(crate) const CANNOT_CHANGE: &str = "55P02";
+pub(crate) const UNDEFINED_CURSOR: &str = "34000";
+pub(crate) const UNDEFINED_STATEMENT: &str = "26000";
+pub(crate) const DUPLICATE_STATEMENT: &str = "42P05";
+pub(crate) const DUPLICATE_CURSOR: &str = "42P03";
+pub(crate) const NOT_IN_STATE: &str = "55000";
+pub(crate) const UNDEFINED_SAVEPOINT: &str = "3B001";
+pub(crate) const UNKNOWN_DATABASE: &str = "3D000";
+pub(crate) const INVALID_AUTHORIZATION: &str = "28000";
+pub(crate) const TOO_MANY_CONNECTIONS: &str = "53300";
+pub(crate) const CANCELLED: &str = "57014";
+pub(crate) const SHUTTING_DOWN: &str = "57P01";
+pub(crate) const CANNOT_CONNECT_NOW: &str = "57P03";
+pub(crate) const INTERNAL: &str = "XX000";
+
+/// A failure on its way to the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PgError {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) detail: Option<String>,
+    pub(crate) hint: Option<String>,
+    /// What the log is told of a fault of ours; the client is given only the number of the log line.
+    pub(crate) fault: Option<String>,
+}
+
+impl PgError {
+    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into(), detail: None, hint: None, fault: None }
+    }
+
+    /// A fault of our own: `what` goes to the log only.
+    pub(crate) fn internal(what: impl Into<String>) -> Self {
+        Self { fault: Some(what.into()), ..Self::new(INTERNAL, "internal error") }
+    }
+
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn cancelled() -> Self {
+        Self::new(CANCELLED, "canceling statement due to user request")
+    }
+
+    pub(crate) fn timed_out() -> Self {
+        Self::new(CANCELLED, "canceling statement due to statement timeout").hint("Raise statement_timeout, or ask for fewer rows.")
+    }
+
+    pub(crate) fn terminated() -> Self {
+        Self::new(SHUTTING_DOWN, "terminating connection due to administrator command")
+    }
+
+    pub(crate) fn protocol(message: impl Into<String>) -> Self {
+        Self::new(PROTOCOL_VIOLATION, message)
+    }
+
+    /// The message that ends a statement, or with `FATAL` the session.
+    pub(crate) fn into_message(self, severity: ErrorSeverity) -> PgWireBackendMessage {
+        let word = severity.as_str();
+        let mut fields = vec![(b'S', word.to_owned()), (b'V', word.to_owned()), (b'C', self.code), (b'M', without_nul(self.message))];
+        if let Some(detail) = self.detail {
+            fields.push((b'D', without_nul(detail)));
+        }
+        if let Some(hint) = self.hint {
+            fields.push((b'H', without_nul(hint)));
+        }
+        PgWireBackendMessage::ErrorResponse(ErrorResponse::new(fields))
+    }
+}
+
+/// A NUL would end the field early and shift all that follows.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+/// Whether the session survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ErrorSeverity {
+    Error,
+    Fatal,
+}
+
+impl ErrorSeverity {
+    fn as_str(self) -> &'static str {
+        match self {
+            ErrorSeverity::Error => "ERROR",
+            ErrorSeverity::Fatal => "FATAL",
+        }
+    }
+}
+
+/// Why work for a client stopped.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// The statement failed; the session goes on.
+    Statement(Box<PgError>),
+    /// The session ends, and the client is told why.
+    Fatal(Box<PgError>),
+    /// Nobody is there to be told.
+    Gone,
+}
+
+impl From<PgError> for Halt {
+    fn from(error: PgError) -> Self {
+        Halt::Statement(Box::new(error))
+    }
+}
+
+impl From<std::io::Error> for Halt {
+    fn from(_: std::io::Error) -> Self {
+        Halt::Gone
+    }
+}
+
+impl From<planner::Error> for PgError {
+    fn from(error: planner::Error) -> Self {
+        let code = match error.kind() {
+            planner::ErrorKind::Syntax => SYNTAX,
+            planner::ErrorKind::UndefinedTable => "42P01",
+            planner::ErrorKind::UndefinedColumn => "42703",
+            planner::ErrorKind::AmbiguousColumn => "42702",
+            planner::ErrorKind::UndefinedFunction => "42883",
+            planner::ErrorKind::UndefinedSchema => "3F000",
+            planner::ErrorKind::TypeMismatch => "42804",
+            planner::ErrorKind::InvalidText => INVALID_TEXT,
+            planner::ErrorKind::OutOfRange => OUT_OF_RANGE,
+            planner::ErrorKind::DivisionByZero => "22012",
+            planner::ErrorKind::Unsupported => UNSUPPORTED,
+            planner::ErrorKind::OutOfMemory => "53200",
+            planner::ErrorKind::Invalid => "42000",
+            planner::ErrorKind::Datasource => {
+                return match error.datasource_error() {
+                    Some(cause) => PgError::from(cause),
+                    None => PgError::internal(chain(&error)),
+                };
+            }
+            planner::ErrorKind::Internal => return PgError::internal(chain(&error)),
+        };
+        let mut shown = PgError::new(code, error.message());
+        shown.hint = error.hint_text().map(str::to_owned);
+        shown
+    }
+}
+
+impl From<DataFusionError> for PgError {
+    fn from(error: DataFusionError) -> Self {
+        planner::Error::from(error).into()
+    }
+}
+
+impl From<&providers::Error> for PgError {
+    fn from(error: &providers::Error) -> Self {
+        let code = match error.kind() {
+            providers::ErrorKind::Unreachable => "HV00N",
+            providers::ErrorKind::Unauthorized => "28000",
+            providers::ErrorKind::NotFound => "42P01",
+            providers::ErrorKind::Unsupported => UNSUPPORTED,
+            providers::ErrorKind::Timeout | providers::ErrorKind::Cancelled => CANCELLED,
+            providers::ErrorKind::LimitExceeded => "54000",
+            providers::ErrorKind::Invalid => "22000",
+            providers::ErrorKind::Conflict => "42710",
+            providers::ErrorKind::Failed => "HV000",
+            providers::ErrorKind::Internal => return PgError::internal(chain(error)),
+        };
+        // A value or a constraint the source objected to is the user's business under the code the source gave it.
+        let code = match error.remote_sqlstate() {
+            Some(remote) if is_sqlstate(remote) && (remote.starts_with("22") || remote.starts_with("23")) => remote,
+            _ => code,
+        };
+        let mut shown = PgError::new(code, error.to_string());
+        shown.detail = error.datasource().map(|datasource| format!("datasource: {datasource}"));
+        shown.hint = error.hint_text().map(str::to_owned).or_else(|| default_hint(error.kind()).map(str::to_owned));
+        shown
+    }
+}
+
+/// What to do when the error itself does not say.
+fn default_hint(kind: providers::ErrorKind) -> Option<&'static str> {
+    match kind {
+        providers::ErrorKind::Unreachable => Some("Check that the source is up; Causeway reconnects by itself."),
+        providers::ErrorKind::Unauthorized => Some("Check the datasource's user and credentials, and the rights of that user."),
+        providers::ErrorKind::NotFound => Some("The remote schema may have changed: CALL causeway.refresh_catalog('<datasource>')."),
+        providers::ErrorKind::Timeout => Some("Raise the datasource's query_timeout, or ask for fewer rows."),
+        providers::ErrorKind::LimitExceeded => Some("Ask for fewer rows, or raise the limit."),
+        providers::ErrorKind::Unsupported
+        | providers::ErrorKind::Cancelled
+        | providers::ErrorKind::Invalid
+        | providers::ErrorKind::Conflict
+        | providers::ErrorKind::Failed
+        | providers::ErrorKind::Internal => None,
+    }
+}
+
+fn is_sqlstate(code: &str) -> bool {
+    code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+}
+
+/// An error with its causes, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(error: providers::Error) -> PgError {
+        DataFusionError::from(error).into()
+    }
+
+    #[test]
+    fn a_remote_code_of_class_22_is_passed_on() {
+        let error = providers::Error::new(providers::ErrorKind::Failed, "division by zero").remote_code("22012").at("crm");
+        let shown = PgError::from(&error);
+        assert_eq!(shown.code, "22012");
+        assert_eq!(shown.detail.as_deref(), Some("datasource: crm"));
+    }
+
+    #[test]
+    fn a_remote_code_of_another_class_is_not() {
+        let error = providers::Error::new(providers::ErrorKind::Failed, "no such thing").remote_code("42P01").at("crm");
+        assert_eq!(PgError::from(&error).code, "HV000");
+        let odd = providers::Error::new(providers::ErrorKind::Failed, "odd").remote_code("22\u{e9}1");
+        assert_eq!(PgError::from(&odd).code, "HV000");
+    }
+
+    #[test]
+    fn faults_of_ours_keep_their_text_to_the_log() {
+        let error = PgError::from(&providers::Error::new(providers::ErrorKind::Internal, "secret state"));
+        assert_eq!((error.code.as_str(), error.message.as_str()), (INTERNAL, "internal error"));
+        assert!(error.fault.as_deref().is_some_and(|fault| fault.contains("secret state")));
+    }
+
+    #[test]
+    fn an_unreachable_source_says_which_and_what_to_do() {
+        let error = PgError::from(&providers::Error::new(providers::ErrorKind::Unreachable, "connection refused").at("erp"));
+        assert_eq!(error.code, "HV00N");
+        assert!(error.hint.is_some());
+        assert_eq!(error.detail.as_deref(), Some("datasource: erp"));
+    }
+
+    #[test]
+    fn a_nul_does_not_break_the_message() {
+        let PgWireBackendMessage::ErrorResponse(response) = PgError::new("42601", "a\0b").into_message(ErrorSeverity::Error) else {
+            panic!("not an error response");
+        };
+        assert!(response.fields.iter().all(|(_, text)| !text.contains('\0')));
+    }
+
+    #[test]
+    fn a_source_error_is_found_through_datafusion() {
+        let error = providers::Error::new(providers::ErrorKind::Timeout, "took longer than 5s").at("crm");
+        assert_eq!(shown(error).code, CANCELLED);
+    }
+}

@@ -1,0 +1,9 @@
+//! The endpoint through real sockets: drivers, raw bytes, slow sources and vanishing clients.
+
+mod bounds;
+mod extended;
+mod hostile;
+mod simple;
+mod streaming;
+mod support;
+mod values;

@@ -1,0 +1,175 @@
+//! Owns what runs in one process, from the first port to the last connection, and ends it in order.
+
+mod backend;
+mod session_state;
+mod tables;
+
+use std::fs;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use causeway_catalog::{Datasource, Environment};
+use causeway_planner::{Engine, EngineLimits};
+use causeway_providers::ConnectorRegistry;
+use tokio::task::JoinHandle;
+
+use crate::config::Settings;
+use crate::pg::{EndpointLimits, PgEndpoint};
+use crate::shutdown::Shutdown;
+use backend::{EnvironmentAtPort, Environments};
+
+/// The environment of connections that name none.
+const DEFAULT_ENVIRONMENT: &str = "default";
+/// How long running statements have to end by themselves once the gateway stops.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How long they have once they were told to.
+const TERMINATE: Duration = Duration::from_secs(3);
+
+/// A gateway with its port bound and its datasources being opened.
+pub(crate) struct Server {
+    environment: Arc<Environment>,
+    address: SocketAddr,
+    shutdown: Shutdown,
+    port: Port,
+}
+
+/// The port before and after clients are answered.
+enum Port {
+    Bound(Box<PgEndpoint>),
+    Served(JoinHandle<()>),
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug)]
+pub(crate) struct StartError {
+    message: String,
+    hint: Option<String>,
+    io_kind: Option<io::ErrorKind>,
+}
+
+impl StartError {
+    fn new(message: String) -> Self {
+        Self { message, hint: None, io_kind: None }
+    }
+
+    /// A folder that cannot be used.
+    fn folder(key: &str, folder: &Path, error: &io::Error) -> Self {
+        let message = format!("the folder {} cannot be made: {error}", folder.display());
+        Self { message, hint: Some(format!("choose another one with `{key}`")), io_kind: Some(error.kind()) }
+    }
+
+    /// A port that cannot be bound.
+    fn address(address: SocketAddr, error: &io::Error) -> Self {
+        let hint = match error.kind() {
+            io::ErrorKind::AddrInUse => "another program listens there: stop it, or choose another port with --postgres-listen",
+            io::ErrorKind::PermissionDenied => "ports below 1024 are for the administrator: choose another one with --postgres-listen",
+            _ => "choose an address of this machine with --postgres-listen",
+        };
+        let message = format!("cannot listen on {address}: {error}");
+        Self { message, hint: Some(hint.to_owned()), io_kind: Some(error.kind()) }
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// What the system said, when it was the system.
+    pub(crate) fn io_kind(&self) -> Option<io::ErrorKind> {
+        self.io_kind
+    }
+}
+
+impl Server {
+    /// Binds the port and starts the datasources. Clients can connect, and wait until [`listen`](Self::listen).
+    ///
+    /// # Errors
+    /// When a folder cannot be made or the port cannot be bound. No datasource is an error here.
+    pub(crate) async fn bind(settings: &Settings, datasources: Vec<Datasource>, registry: &ConnectorRegistry) -> Result<Self, StartError> {
+        let limits = &settings.limits;
+        fs::create_dir_all(&settings.data_dir).map_err(|error| StartError::folder("data_dir", &settings.data_dir, &error))?;
+        fs::create_dir_all(&limits.spill).map_err(|error| StartError::folder("limits.spill", &limits.spill, &error))?;
+        let engine = Engine::new(EngineLimits { memory: limits.memory, spill: limits.spill.clone() })
+            .map_err(|error| StartError::new(format!("the engine cannot start: {error}")))?;
+
+        let shutdown = Shutdown::new();
+        // Environments are there before their datasources, so that the port is tried before any source is.
+        let environments = Arc::new(Environments::default());
+        let endpoint = PgEndpoint::bind(
+            settings.postgres,
+            Arc::new(engine),
+            Arc::clone(&environments) as _,
+            EndpointLimits { max_connections: limits.max_connections, ..EndpointLimits::default() },
+            shutdown.clone(),
+        )
+        .await
+        .map_err(|error| StartError::address(settings.postgres, &error))?;
+        let address = endpoint.local_addr().map_err(|error| StartError::address(settings.postgres, &error))?;
+
+        let environment = Environment::start(DEFAULT_ENVIRONMENT, datasources, registry.clone());
+        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), vec![DEFAULT_ENVIRONMENT.to_owned()]));
+        Ok(Self { environment, address, shutdown, port: Port::Bound(Box::new(endpoint)) })
+    }
+
+    /// The environment it serves.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers clients from now on.
+    #[must_use]
+    pub(crate) fn listen(mut self) -> Self {
+        self.port = match self.port {
+            Port::Bound(endpoint) => Port::Served(tokio::spawn(endpoint.serve())),
+            served @ Port::Served(_) => served,
+        };
+        self
+    }
+
+    /// Waits until no client is answered any more, which happens only by a fault of ours.
+    pub(crate) async fn ended(&mut self) {
+        match &mut self.port {
+            Port::Bound(_) => std::future::pending().await,
+            Port::Served(serving) => {
+                // How it ended was told by whoever panicked.
+                let _ = serving.await;
+            }
+        }
+    }
+
+    /// Lets running statements end for a while, or until `at_once`, then ends them and closes the datasources.
+    pub(crate) async fn stop(self, at_once: impl Future<Output = ()>) {
+        self.shutdown.drain();
+        if let Port::Served(mut serving) = self.port {
+            let drained = serving.is_finished()
+                || tokio::select! {
+                    _ = &mut serving => true,
+                    () = tokio::time::sleep(DRAIN) => false,
+                    () = at_once => false,
+                };
+            if !drained {
+                self.shutdown.terminate();
+                if tokio::time::timeout(TERMINATE, &mut serving).await.is_err() {
+                    tracing::warn!("some sessions did not end in time");
+                    serving.abort();
+                }
+            }
+        }
+        self.environment.stop().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+//! What the Postgres endpoint asks for: environments by name, what a statement sees, and the procedures.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use causeway_catalog::{CatalogSnapshot, Environment};
+use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Visibility};
+
+use super::session_state;
+use super::tables::Catalogs;
+use crate::pg::catalog::{Database, OidRegistry, PgCatalog, Server};
+use crate::pg::{Backend, EnvironmentBackend, SessionIdentity, VisibleCatalog};
+use crate::system;
+
+/// The environments of the process, by name.
+#[derive(Default)]
+pub(super) struct Environments(RwLock<BTreeMap<String, Arc<EnvironmentAtPort>>>);
+
+impl Environments {
+    /// Lets clients enter an environment.
+    pub(super) fn add(&self, environment: EnvironmentAtPort) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(environment.environment.name().to_owned(), Arc::new(environment));
+    }
+}
+
+impl Backend for Environments {
+    fn environment(&self, database: &str) -> Option<Arc<dyn EnvironmentBackend>> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(database).map(|environment| Arc::clone(environment) as _)
+    }
+}
+
+/// An environment as its sessions see it.
+pub(super) struct EnvironmentAtPort {
+    environment: Arc<Environment>,
+    registry: ConnectorRegistry,
+    environments: Vec<String>,
+    oids: Arc<OidRegistry>,
+    started: SystemTime,
+    /// The system catalogs of the newest snapshot any statement asked for.
+    catalogs: Mutex<Option<(Arc<CatalogSnapshot>, Arc<PgCatalog>)>>,
+}
+
+impl EnvironmentAtPort {
+    /// The environment, with the names of all there are.
+    pub(super) fn new(environment: Arc<Environment>, registry: ConnectorRegistry, environments: Vec<String>) -> Self {
+        Self {
+            environment,
+            registry,
+            environments,
+            oids: Arc::new(OidRegistry::default()),
+            started: SystemTime::now(),
+            catalogs: Mutex::new(None),
+        }
+    }
+
+    /// The current snapshot and its system catalogs, which are made once per snapshot.
+    fn current(&self) -> (Arc<CatalogSnapshot>, Arc<PgCatalog>) {
+        let snapshot = self.environment.snapshot();
+        let mut cached = self.catalogs.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*cached {
+            Some((of, catalog)) if Arc::ptr_eq(of, &snapshot) => (snapshot, Arc::clone(catalog)),
+            _ => {
+                let catalog = PgCatalog::new(self.database(&snapshot), Arc::clone(&self.oids));
+                *cached = Some((Arc::clone(&snapshot), Arc::clone(&catalog)));
+                (snapshot, catalog)
+            }
+        }
+    }
+
+    fn database(&self, snapshot: &Arc<CatalogSnapshot>) -> Database {
+        Database {
+            name: self.environment.name().to_owned(),
+            environments: self.environments.clone(),
+            roles: Vec::new(),
+            servers: self.servers(),
+            snapshot: Arc::clone(snapshot),
+            system_schemas: BTreeMap::from([(system::SCHEMA.to_owned(), system::columns())]),
+        }
+    }
+
+    /// The datasources as foreign servers, with the options everybody may read.
+    fn servers(&self) -> Vec<Server> {
+        let server = |status: causeway_catalog::DatasourceStatus| {
+            let datasource = &status.datasource;
+            let specs = self.registry.get(&datasource.connector).map_or(&[][..], |connector| connector.manifest().options);
+            let options = specs
+                .iter()
+                .filter(|spec| spec.visibility == Visibility::Public)
+                .filter_map(|spec| Some((spec.name.to_owned(), datasource.options.get(spec.name)?.to_owned())))
+                .collect();
+            Server { name: datasource.name.clone(), wrapper: datasource.connector.clone(), options }
+        };
+        self.environment.datasources().into_iter().map(server).collect()
+    }
+
+    /// `CALL causeway.refresh_catalog('name')`.
+    async fn refresh_catalog(&self, arguments: &[String]) -> Result<String> {
+        let [datasource] = arguments else {
+            return Err(Error::new(ErrorKind::Invalid, format!("causeway.refresh_catalog takes one argument, not {}", arguments.len()))
+                .hint("CALL causeway.refresh_catalog('datasource')"));
+        };
+        let tables = self.environment.refresh(datasource).await?;
+        Ok(format!("datasource \"{datasource}\" has {tables} {}", if tables == 1 { "table" } else { "tables" }))
+    }
+}
+
+#[async_trait]
+impl EnvironmentBackend for EnvironmentAtPort {
+    fn name(&self) -> &str {
+        self.environment.name()
+    }
+
+    fn visible(&self, session: &SessionIdentity) -> VisibleCatalog {
+        let (snapshot, catalog) = self.current();
+        let session = Arc::new(session_state::session(session, self.started));
+        let system = catalog.schemas(&session);
+        let own = BTreeMap::from([
+            ("pg_catalog", system.pg_catalog),
+            ("information_schema", system.information_schema),
+            (system::SCHEMA, system::schema(&self.environment, &snapshot)),
+        ]);
+        VisibleCatalog {
+            version: snapshot.version,
+            catalog: Catalogs::new(self.environment.name(), snapshot, own),
+            functions: catalog.functions(&session),
+        }
+    }
+
+    async fn call(&self, procedure: &str, arguments: &[String]) -> Result<String> {
+        match procedure {
+            "causeway.refresh_catalog" => self.refresh_catalog(arguments).await,
+            other => {
+                Err(Error::new(ErrorKind::Unsupported, format!("procedure {other} does not exist"))
+                    .hint("there is causeway.refresh_catalog"))
+            }
+        }
+    }
+}

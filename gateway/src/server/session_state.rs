@@ -1,0 +1,80 @@
+//! A session of the endpoint in the words of the system catalogs.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::pg::catalog::{Activity, PreparedStatement, Session, SessionState, Setting, SettingScope};
+use crate::pg::{SessionIdentity, SettingRow};
+
+/// The session as its statement's functions and system relations see it.
+pub(super) fn session(identity: &SessionIdentity, started: SystemTime) -> Session {
+    Session {
+        user: identity.user.clone(),
+        database: identity.database.clone(),
+        backend_pid: identity.pid,
+        search_path: identity.search_path.clone(),
+        state: Arc::new(State { identity: identity.clone(), started }),
+    }
+}
+
+/// What a session was when its statement began.
+#[derive(Debug)]
+struct State {
+    identity: SessionIdentity,
+    started: SystemTime,
+}
+
+impl SessionState for State {
+    fn setting(&self, name: &str) -> Option<String> {
+        self.identity.settings.get(name).map(|value| value.to_string())
+    }
+
+    /// A query cannot change the session it runs in: it may run ahead of, or beside, others of that session.
+    fn set(&self, name: &str, value: &str, _scope: SettingScope) -> Result<String, String> {
+        match self.setting(name) {
+            Some(current) if current == value => Ok(current),
+            Some(_) => Err(format!("set_config cannot change \"{name}\"; use SET {name}")),
+            None => Err(format!("unrecognized configuration parameter \"{name}\"")),
+        }
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        self.identity.settings.all().into_iter().map(setting).collect()
+    }
+
+    fn activity(&self) -> Vec<Activity> {
+        let session = &self.identity;
+        vec![Activity {
+            pid: session.pid,
+            database: session.database.clone(),
+            user: session.user.clone(),
+            application_name: session.application_name.clone(),
+            client_address: Some(session.client_address.ip().to_string()),
+            client_port: Some(session.client_address.port()),
+            backend_start: session.started.into(),
+            query_start: None,
+            state: "active",
+            query: String::new(),
+        }]
+    }
+
+    fn prepared_statements(&self) -> Vec<PreparedStatement> {
+        Vec::new()
+    }
+
+    fn started(&self) -> SystemTime {
+        self.started
+    }
+}
+
+fn setting(row: SettingRow) -> Setting {
+    Setting {
+        name: row.name.to_string(),
+        value: row.value.to_string(),
+        boot_value: row.default.map(|value| value.to_string()).unwrap_or_default(),
+        description: row.description.to_owned(),
+        kind: row.kind,
+        unit: None,
+        context: "user",
+    }
+}

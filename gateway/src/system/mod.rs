@@ -1,0 +1,175 @@
+//! The schema `causeway`: what the gateway knows of itself, as views.
+
+mod rows;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use causeway_catalog::{CatalogSnapshot, Environment};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::{MemTable, SchemaProvider, Session, TableProvider};
+use datafusion::error::Result;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+/// The name of the schema.
+pub(crate) const SCHEMA: &str = "causeway";
+
+/// One of the views.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    Datasources,
+    RemoteTables,
+    ForeignTables,
+    Omissions,
+    Capabilities,
+}
+
+impl View {
+    const ALL: [View; 5] = [View::Datasources, View::RemoteTables, View::ForeignTables, View::Omissions, View::Capabilities];
+
+    fn name(self) -> &'static str {
+        match self {
+            View::Datasources => "datasources",
+            View::RemoteTables => "remote_tables",
+            View::ForeignTables => "foreign_tables",
+            View::Omissions => "omissions",
+            View::Capabilities => "capabilities",
+        }
+    }
+
+    fn named(name: &str) -> Option<View> {
+        View::ALL.into_iter().find(|view| view.name() == name)
+    }
+
+    fn schema(self) -> SchemaRef {
+        let text = |name: &str| Field::new(name, DataType::Utf8, false);
+        let maybe_text = |name: &str| Field::new(name, DataType::Utf8, true);
+        let flag = |name: &str| Field::new(name, DataType::Boolean, false);
+        let count = |name: &str| Field::new(name, DataType::Int64, false);
+        let maybe_count = |name: &str| Field::new(name, DataType::Int64, true);
+        let moment = |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true);
+        Arc::new(Schema::new(match self {
+            View::Datasources => vec![
+                text("name"),
+                text("connector"),
+                text("origin"),
+                text("schema_mode"),
+                text("state"),
+                maybe_count("version"),
+                flag("allow_writes"),
+                maybe_text("query_timeout"),
+                maybe_text("last_error"),
+                moment("stale_since"),
+            ],
+            View::RemoteTables => vec![
+                text("datasource"),
+                text("remote_schema"),
+                text("remote_table"),
+                text("kind"),
+                count("column_count"),
+                maybe_text("primary_key"),
+                maybe_count("row_estimate"),
+                maybe_text("comment"),
+            ],
+            View::ForeignTables => vec![
+                text("schema"),
+                text("name"),
+                text("datasource"),
+                text("remote_schema"),
+                text("remote_table"),
+                flag("pinned"),
+                count("column_count"),
+            ],
+            View::Omissions => vec![text("datasource"), text("subject"), text("reason")],
+            View::Capabilities => vec![text("datasource"), text("capability"), flag("supported")],
+        }))
+    }
+}
+
+/// The columns of all views, for the system catalogs.
+pub(crate) fn columns() -> BTreeMap<String, SchemaRef> {
+    View::ALL.into_iter().map(|view| (view.name().to_owned(), view.schema())).collect()
+}
+
+/// The schema as a statement sees it.
+pub(crate) fn schema(environment: &Arc<Environment>, snapshot: &Arc<CatalogSnapshot>) -> Arc<dyn SchemaProvider> {
+    Arc::new(CausewaySchema { environment: Arc::clone(environment), snapshot: Arc::clone(snapshot) })
+}
+
+#[derive(Debug)]
+struct CausewaySchema {
+    environment: Arc<Environment>,
+    snapshot: Arc<CatalogSnapshot>,
+}
+
+#[async_trait]
+impl SchemaProvider for CausewaySchema {
+    fn table_names(&self) -> Vec<String> {
+        View::ALL.map(|view| view.name().to_owned()).into()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok(View::named(name).map(|view| {
+            Arc::new(SystemView {
+                view,
+                schema: view.schema(),
+                environment: Arc::clone(&self.environment),
+                snapshot: Arc::clone(&self.snapshot),
+            }) as _
+        }))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        View::named(name).is_some()
+    }
+}
+
+/// A view. Its rows are made when it is scanned, so that a prepared statement sees the state of every execution.
+struct SystemView {
+    view: View,
+    schema: SchemaRef,
+    environment: Arc<Environment>,
+    snapshot: Arc<CatalogSnapshot>,
+}
+
+impl fmt::Debug for SystemView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SystemView").field(&self.view).finish()
+    }
+}
+
+#[async_trait]
+impl TableProvider for SystemView {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::View
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let columns = match self.view {
+            View::Datasources => rows::datasources(&self.environment.datasources()),
+            View::RemoteTables => rows::remote_tables(&self.snapshot),
+            View::ForeignTables => rows::foreign_tables(&self.snapshot),
+            View::Omissions => rows::omissions(&self.environment.datasources()),
+            View::Capabilities => rows::capabilities(&self.environment.datasources()),
+        };
+        let batch = RecordBatch::try_new(self.schema(), columns)?;
+        MemTable::try_new(self.schema(), vec![vec![batch]])?.scan(state, projection, filters, limit).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

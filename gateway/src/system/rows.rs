@@ -1,0 +1,135 @@
+//! The rows of the views of schema `causeway`, column by column in the order of their schemas.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use causeway_catalog::{CatalogSnapshot, DatasourceStatus, ForeignTable};
+use causeway_providers::{Capabilities, Omission, RemoteTable, TableKind};
+use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
+
+pub(super) fn datasources(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
+    vec![
+        texts(all.iter().map(|status| status.datasource.name.as_str())),
+        texts(all.iter().map(|status| status.datasource.connector.as_str())),
+        texts(all.iter().map(|status| status.datasource.origin.as_str())),
+        texts(all.iter().map(|status| status.datasource.schema_mode.as_str())),
+        texts(all.iter().map(|status| status.state.as_str())),
+        // Datasources declared in files have no versions of their own: the files' history has.
+        Arc::new(all.iter().map(|_| None::<i64>).collect::<Int64Array>()),
+        flags(all.iter().map(|status| status.datasource.allow_writes)),
+        maybe_texts(all.iter().map(|status| {
+            let limit = status.datasource.options.query_timeout;
+            limit.map(|limit| humantime::format_duration(limit).to_string())
+        })),
+        maybe_texts(all.iter().map(|status| status.last_error.as_deref())),
+        Arc::new(all.iter().map(|status| status.stale_since.map(microseconds)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")),
+    ]
+}
+
+pub(super) fn remote_tables(snapshot: &CatalogSnapshot) -> Vec<ArrayRef> {
+    // A table that is published twice is one table over there.
+    let tables: BTreeMap<(&str, &str, &str), &RemoteTable> = tables(snapshot)
+        .map(|table| ((table.datasource.as_str(), table.remote.schema.as_str(), table.remote.name.as_str()), &table.remote))
+        .collect();
+    let remotes = || tables.values();
+    vec![
+        texts(tables.keys().map(|(datasource, _, _)| *datasource)),
+        texts(tables.keys().map(|(_, schema, _)| *schema)),
+        texts(tables.keys().map(|(_, _, name)| *name)),
+        texts(remotes().map(|remote| kind(remote.kind))),
+        counts(remotes().map(|remote| Some(remote.columns.len() as u64))),
+        maybe_texts(remotes().map(|remote| (!remote.primary_key.is_empty()).then(|| remote.primary_key.join(", ")))),
+        counts(remotes().map(|remote| remote.row_estimate)),
+        maybe_texts(remotes().map(|remote| remote.comment.as_deref())),
+    ]
+}
+
+pub(super) fn foreign_tables(snapshot: &CatalogSnapshot) -> Vec<ArrayRef> {
+    let all: Vec<&ForeignTable> = tables(snapshot).collect();
+    vec![
+        texts(all.iter().map(|table| table.schema.as_str())),
+        texts(all.iter().map(|table| table.name.as_str())),
+        texts(all.iter().map(|table| table.datasource.as_str())),
+        texts(all.iter().map(|table| table.remote.schema.as_str())),
+        texts(all.iter().map(|table| table.remote.name.as_str())),
+        flags(all.iter().map(|table| table.pinned)),
+        counts(all.iter().map(|table| Some(table.columns.fields().len() as u64))),
+    ]
+}
+
+pub(super) fn omissions(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
+    let omissions: Vec<(&str, &Omission)> =
+        all.iter().flat_map(|status| status.omitted.iter().map(|omission| (status.datasource.name.as_str(), omission))).collect();
+    vec![
+        texts(omissions.iter().map(|(datasource, _)| *datasource)),
+        texts(omissions.iter().map(|(_, omission)| omission.subject.as_str())),
+        texts(omissions.iter().map(|(_, omission)| omission.reason.as_str())),
+    ]
+}
+
+pub(super) fn capabilities(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
+    let rows: Vec<(&str, &str, bool)> = all
+        .iter()
+        .filter_map(|status| Some((status.datasource.name.as_str(), status.capabilities?)))
+        .flat_map(|(datasource, capabilities)| words(&capabilities).map(|(word, supported)| (datasource, word, supported)))
+        .collect();
+    vec![
+        texts(rows.iter().map(|(datasource, _, _)| *datasource)),
+        texts(rows.iter().map(|(_, word, _)| *word)),
+        flags(rows.iter().map(|(_, _, supported)| *supported)),
+    ]
+}
+
+/// Every capability by name. Taken apart so that a new one cannot be forgotten here.
+fn words(capabilities: &Capabilities) -> [(&'static str, bool); 10] {
+    let Capabilities { filter, limit, sort, aggregate, inner_join, outer_join, full_join, semi_join, cancel, statement_timeout } =
+        *capabilities;
+    [
+        ("filter", filter),
+        ("limit", limit),
+        ("sort", sort),
+        ("aggregate", aggregate),
+        ("inner_join", inner_join),
+        ("outer_join", outer_join),
+        ("full_join", full_join),
+        ("semi_join", semi_join),
+        ("cancel", cancel),
+        ("statement_timeout", statement_timeout),
+    ]
+}
+
+fn tables(snapshot: &CatalogSnapshot) -> impl Iterator<Item = &ForeignTable> {
+    snapshot.schemas.values().flat_map(|schema| schema.tables.values().map(AsRef::as_ref))
+}
+
+fn kind(kind: TableKind) -> &'static str {
+    match kind {
+        TableKind::Table => "table",
+        TableKind::PartitionedTable => "partitioned table",
+        TableKind::View => "view",
+        TableKind::MaterializedView => "materialized view",
+        TableKind::ForeignTable => "foreign table",
+    }
+}
+
+fn microseconds(moment: SystemTime) -> i64 {
+    let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values))
+}
+
+fn maybe_texts(values: impl Iterator<Item = Option<impl AsRef<str>>>) -> ArrayRef {
+    Arc::new(values.collect::<StringArray>())
+}
+
+fn flags(values: impl Iterator<Item = bool>) -> ArrayRef {
+    Arc::new(values.map(Some).collect::<BooleanArray>())
+}
+
+fn counts(values: impl Iterator<Item = Option<u64>>) -> ArrayRef {
+    Arc::new(values.map(|value| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX))).collect::<Int64Array>())
+}

@@ -1,0 +1,149 @@
+//! The views, read with SQL.
+
+use std::path::Path;
+use std::time::Duration;
+
+use causeway_catalog::{Datasource, Expose, OnMismatch, Origin, SchemaMode, Validation};
+use causeway_providers::{
+    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Introspection, Manifest, Omission, Options, Presentation, Remote,
+    RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion, SqlRemote, TableKind,
+};
+use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::catalog::MemTable;
+use datafusion::prelude::SessionContext;
+
+use super::*;
+
+static MANIFEST: Manifest = Manifest { kind: "fake", description: "For tests.", options: &[] };
+
+/// Opens for every datasource but `down`.
+#[derive(Debug)]
+struct FakeConnector;
+
+#[async_trait]
+impl Connector for FakeConnector {
+    fn manifest(&self) -> &'static Manifest {
+        &MANIFEST
+    }
+
+    async fn open(&self, options: &Options) -> causeway_providers::Result<Arc<dyn Remote>> {
+        if options.id.as_str() == "down" {
+            return Err(causeway_providers::Error::new(causeway_providers::ErrorKind::Unreachable, "connection refused"));
+        }
+        Ok(Arc::new(FakeRemote(options.id.clone())))
+    }
+}
+
+#[derive(Debug)]
+struct FakeRemote(RemoteId);
+
+#[async_trait]
+impl Remote for FakeRemote {
+    fn id(&self) -> &RemoteId {
+        &self.0
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        const SORTS: Capabilities = Capabilities { sort: true, ..Capabilities::SCAN_ONLY };
+        &SORTS
+    }
+
+    async fn ping(&self, _deadline: Deadline) -> causeway_providers::Result<ServerVersion> {
+        Ok(ServerVersion { product: "Fake".to_owned(), version: "1".to_owned() })
+    }
+
+    async fn introspect(&self, _scope: &Scope, _deadline: Deadline) -> causeway_providers::Result<Introspection> {
+        let column = RemoteColumn {
+            name: "id".to_owned(),
+            remote_type: "bigint".to_owned(),
+            data_type: DataType::Int64,
+            presentation: Presentation::Plain,
+            nullable: false,
+            comment: None,
+            collation: None,
+            comparison: Comparison::Total,
+        };
+        let table = RemoteTable {
+            schema: "public".to_owned(),
+            name: "cust".to_owned(),
+            kind: TableKind::MaterializedView,
+            columns: vec![column],
+            primary_key: vec!["id".to_owned()],
+            unique_keys: Vec::new(),
+            comment: None,
+            row_estimate: Some(7),
+        };
+        let omission = Omission { subject: "public.odd".to_owned(), reason: "it has no columns".to_owned() };
+        Ok(Introspection { default_schema: "public".to_owned(), tables: vec![table], omitted: vec![omission] })
+    }
+
+    fn table(self: Arc<Self>, table: &RemoteTable) -> causeway_providers::Result<Arc<dyn TableProvider>> {
+        Ok(Arc::new(MemTable::try_new(table.arrow_schema(), vec![Vec::new()]).unwrap()))
+    }
+
+    fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    async fn close(&self) {}
+}
+
+fn datasource(name: &str) -> Datasource {
+    let mut options = Options::check(&MANIFEST, RemoteId::new(name), Path::new(""), BTreeMap::new(), BTreeMap::new()).unwrap();
+    options.query_timeout = Some(Duration::from_secs(90));
+    Datasource {
+        name: name.to_owned(),
+        connector: "fake".to_owned(),
+        origin: Origin::Code,
+        schema_mode: SchemaMode::External,
+        label: None,
+        options,
+        allowed_schemas: Vec::new(),
+        schema_names: BTreeMap::new(),
+        expose: Expose::All,
+        allow_writes: false,
+        validation: Validation { on_mismatch: OnMismatch::Fail, check_on_boot: true, check_interval: None },
+        tables: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn every_view_tells_what_is() {
+    let registry = ConnectorRegistry::default().with(Arc::new(FakeConnector));
+    let environment = Environment::start("default", vec![datasource("crm"), datasource("down")], registry);
+    environment.settled(Duration::from_secs(30)).await;
+    let session = SessionContext::new();
+    session.catalog("datafusion").unwrap().register_schema(SCHEMA, schema(&environment, &environment.snapshot())).unwrap();
+    let shown = async |sql: &str| {
+        let rows = session.sql(sql).await.unwrap().collect().await.unwrap();
+        let table = pretty_format_batches(&rows).unwrap().to_string();
+        table.lines().skip(3).filter(|line| line.starts_with('|')).map(|line| line.replace(' ', "")).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        shown("SELECT * FROM causeway.datasources ORDER BY name").await,
+        ["|crm|fake|code|external|running||false|1m30s|||", "|down|fake|code|external|error||false|1m30s|connectionrefused||"]
+    );
+    assert_eq!(shown("SELECT * FROM causeway.remote_tables").await, ["|crm|public|cust|materializedview|1|id|7||"]);
+    assert_eq!(shown("SELECT * FROM causeway.foreign_tables").await, ["|crm|cust|crm|public|cust|false|1|"]);
+    assert_eq!(shown("SELECT * FROM causeway.omissions").await, ["|crm|public.odd|ithasnocolumns|"]);
+    assert_eq!(
+        shown("SELECT datasource, capability FROM causeway.capabilities WHERE supported").await,
+        ["|crm|sort|"],
+        "a datasource that was never opened has none to tell"
+    );
+
+    // A view planned before a change shows what is there when it runs.
+    let planned = session.sql("SELECT count(*) FROM causeway.datasources WHERE state = 'stopped'").await.unwrap();
+    environment.stop().await;
+    let counted = pretty_format_batches(&planned.collect().await.unwrap()).unwrap().to_string();
+    assert!(counted.contains("| 2 "), "{counted}");
+}
+
+#[test]
+fn the_system_catalogs_learn_every_view_and_column() {
+    let columns = columns();
+    assert_eq!(columns.keys().collect::<Vec<_>>(), ["capabilities", "datasources", "foreign_tables", "omissions", "remote_tables"]);
+    let names: Vec<_> = columns["datasources"].fields().iter().map(|field| field.name().clone()).collect();
+    let promised = "name connector origin schema_mode state version allow_writes query_timeout last_error stale_since";
+    assert_eq!(names, promised.split(' ').collect::<Vec<_>>());
+}

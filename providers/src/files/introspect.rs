@@ -1,0 +1,181 @@
+//! Tables and their columns: one listing, then the first part of each table's files.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::execution::SessionState;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
+
+use super::connect::{read_failure_in_file, still_there, store_failure};
+use super::infer::{CsvColumns, csv_names, json_schema};
+use super::layout::{Format, Layout, Place, arrange};
+use super::sample;
+use super::source::Source;
+use super::table::parquet_format;
+use super::type_mapping::{common, publish};
+use crate::error::{Error, ErrorKind, Result};
+use crate::remote::{Comparison, Introspection, Omission, Presentation, RemoteColumn, RemoteTable, TableKind};
+
+/// Files have no schemas.
+pub(super) const SCHEMA: &str = "";
+
+/// So many tables are looked at at once.
+const CONCURRENCY: usize = 8;
+
+/// Why a table is left out, or why the whole look failed.
+enum Fault {
+    Table(String),
+    Store(Error),
+}
+
+impl Fault {
+    /// A missing or unreadable file costs its table; a store that does not answer costs the look.
+    fn of(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Unreachable | ErrorKind::Timeout => Self::Store(error),
+            _ => Self::Table(error.message().to_owned()),
+        }
+    }
+}
+
+pub(super) async fn introspect(source: &Source, fallback: Option<Format>) -> Result<(Introspection, BTreeMap<String, Arc<Layout>>)> {
+    let location = &source.location;
+    still_there(&location.shown)?;
+    let files: Vec<ObjectMeta> = location.store.list(None).try_collect().await.map_err(|e| store_failure(&e, &location.shown))?;
+    let (layouts, mut omitted) = arrange(files, fallback);
+    let state = source.context().state();
+    let looks = layouts.into_iter().map(|layout| {
+        let state = &state;
+        async move { (look_at(source, state, &layout).await, layout) }
+    });
+    let mut tables = Vec::new();
+    let mut known = BTreeMap::new();
+    let mut looks = futures::stream::iter(looks).buffered(CONCURRENCY);
+    while let Some((columns, layout)) = looks.next().await {
+        match columns {
+            Ok(columns) => {
+                tables.push(RemoteTable {
+                    schema: SCHEMA.to_owned(),
+                    name: layout.name.clone(),
+                    kind: TableKind::Table,
+                    columns,
+                    primary_key: Vec::new(),
+                    unique_keys: Vec::new(),
+                    comment: None,
+                    row_estimate: None,
+                });
+                known.insert(layout.name.clone(), Arc::new(layout));
+            }
+            Err(Fault::Table(reason)) => omitted.push(Omission { subject: layout.place.path().to_owned(), reason }),
+            Err(Fault::Store(error)) => return Err(error),
+        }
+    }
+    Ok((Introspection { default_schema: SCHEMA.to_owned(), tables, omitted }, known))
+}
+
+async fn look_at(source: &Source, state: &SessionState, layout: &Layout) -> Result<Vec<RemoteColumn>, Fault> {
+    let found = match layout.format {
+        Format::Parquet => parquet(source, state, layout).await?,
+        Format::Csv(delimiter) => csv(source, layout, delimiter).await?,
+        Format::Json => json(source, layout).await?,
+    };
+    let column = |field: &Arc<Field>, nullable| RemoteColumn {
+        name: field.name().clone(),
+        remote_type: field.data_type().to_string(),
+        data_type: publish(field.data_type()),
+        presentation: Presentation::Plain,
+        nullable,
+        comment: None,
+        collation: None,
+        comparison: Comparison::None,
+    };
+    let mut columns: Vec<RemoteColumn> = found.fields().iter().map(|field| column(field, true)).collect();
+    if let Place::Folder { partitions, .. } = &layout.place {
+        columns.extend(partitions.iter().map(|key| column(&Arc::new(Field::new(key, DataType::Utf8, false)), false)));
+    }
+    let mut names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Fault::Table(format!("two columns are called \"{}\"", pair[0]))),
+        None => Ok(columns),
+    }
+}
+
+/// The fault of a table for what is wrong with one of its files, which a folder has many of.
+fn blame(layout: &Layout, path: &str, reason: &str) -> Fault {
+    Fault::Table(match layout.place {
+        Place::File(_) => reason.to_owned(),
+        Place::Folder { .. } => format!("{path}: {reason}"),
+    })
+}
+
+async fn parquet(source: &Source, state: &SessionState, layout: &Layout) -> Result<Schema, Fault> {
+    let format = parquet_format();
+    let mut merged: Vec<Field> = Vec::new();
+    for file in sample::choose(&layout.files) {
+        let path = file.location.as_ref();
+        let schema =
+            format.infer_schema(state, &source.location.store, std::slice::from_ref(file)).await.map_err(|e| {
+                match Error::find(&read_failure_in_file(e, path)) {
+                    Some(error) if error.kind() != ErrorKind::Invalid => Fault::of(Error::new(error.kind(), error.message())),
+                    _ => blame(layout, path, "it is not a Parquet file that can be read"),
+                }
+            })?;
+        for field in schema.fields() {
+            match merged.iter_mut().find(|known| known.name() == field.name()) {
+                None => merged.push(Field::new(field.name(), field.data_type().clone(), true)),
+                Some(known) if known.data_type() == field.data_type() => {}
+                Some(known) => {
+                    let (left, right) = (publish(known.data_type()), publish(field.data_type()));
+                    let both = common(&left, &right).ok_or_else(|| {
+                        Fault::Table(format!("column \"{}\" is {left} in some files and {right} in {path}", field.name()))
+                    })?;
+                    *known = Field::new(field.name(), both, true);
+                }
+            }
+        }
+    }
+    if merged.is_empty() { Err(Fault::Table("it has no columns".to_owned())) } else { Ok(Schema::new(merged)) }
+}
+
+async fn csv(source: &Source, layout: &Layout, delimiter: u8) -> Result<Schema, Fault> {
+    let chosen = sample::choose(&layout.files);
+    let limit = sample::share(chosen.len());
+    let mut columns: Option<CsvColumns> = None;
+    for file in chosen {
+        let path = file.location.as_ref();
+        let in_file = |reason: String| blame(layout, path, &reason);
+        let rows = sample::rows(source.location.store.as_ref(), file, limit, Some(b'"')).await.map_err(Fault::of)?;
+        let rows = rows.ok_or_else(|| in_file("its first row is too long, or a quote is not closed".to_owned()))?;
+        let names = csv_names(&rows, delimiter).map_err(in_file)?;
+        source.remember_header(file, names.clone().into());
+        let columns = columns.get_or_insert_with(|| CsvColumns::new(names.clone()));
+        if columns.names() != names {
+            return Err(in_file("its first row has other names than the other files".to_owned()));
+        }
+        columns.look_at(&rows, delimiter).map_err(in_file)?;
+    }
+    columns.map(|columns| columns.schema()).ok_or_else(|| Fault::Table("it is empty".to_owned()))
+}
+
+async fn json(source: &Source, layout: &Layout) -> Result<Schema, Fault> {
+    let chosen = sample::choose(&layout.files);
+    let limit = sample::share(chosen.len());
+    let mut lines = Vec::new();
+    for file in chosen {
+        let path = file.location.as_ref();
+        let rows = sample::rows(source.location.store.as_ref(), file, limit, None).await.map_err(Fault::of)?;
+        let rows = rows.ok_or_else(|| blame(layout, path, "its first line is too long"))?;
+        // Each on its own first, so that the reason names the file.
+        json_schema(&rows).map_err(|reason| blame(layout, path, &reason))?;
+        lines.extend_from_slice(&rows);
+        lines.push(b'\n');
+    }
+    let schema = json_schema(&lines).map_err(Fault::Table)?;
+    // A field that is null in the whole sample could be anything; text takes most of it.
+    let known = |field: &Arc<Field>| Field::new(field.name(), publish(field.data_type()), true);
+    Ok(Schema::new(schema.fields().iter().map(known).collect::<Fields>()))
+}

@@ -1,0 +1,59 @@
+//! What the connector says about itself.
+
+use crate::manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
+
+pub(super) static MANIFEST: Manifest = Manifest {
+    kind: "files",
+    description: "Parquet, CSV and JSON lines in a folder or an S3 bucket, one table per file or sub-folder",
+    options: &[
+        OptionSpec {
+            name: "path",
+            value: ValueKind::Location,
+            presence: Presence::Required,
+            visibility: Visibility::Public,
+            doc: "A folder, or a URL such as s3://bucket/prefix.",
+        },
+        OptionSpec {
+            name: "format",
+            value: ValueKind::Choice(&["parquet", "csv", "json"]),
+            presence: Presence::Optional,
+            visibility: Visibility::Public,
+            doc: "The format of files whose names do not tell it.",
+        },
+        OptionSpec {
+            name: "endpoint",
+            value: ValueKind::Text,
+            presence: Presence::Optional,
+            visibility: Visibility::Public,
+            doc: "The URL of a service that speaks S3, when it is not Amazon's.",
+        },
+        OptionSpec {
+            name: "region",
+            value: ValueKind::Text,
+            presence: Presence::Default("us-east-1"),
+            visibility: Visibility::Public,
+            doc: "The bucket's region.",
+        },
+        OptionSpec {
+            name: "access_key_id",
+            value: ValueKind::Text,
+            presence: Presence::Optional,
+            visibility: Visibility::Public,
+            doc: "The id of the access key; without one, requests are not signed.",
+        },
+        OptionSpec {
+            name: "allow_http",
+            value: ValueKind::Flag,
+            presence: Presence::Default("false"),
+            visibility: Visibility::Public,
+            doc: "Whether the endpoint may be reached without TLS.",
+        },
+        OptionSpec {
+            name: "secret_access_key",
+            value: ValueKind::Text,
+            presence: Presence::Optional,
+            visibility: Visibility::Secret,
+            doc: "The secret of the access key.",
+        },
+    ],
+};

@@ -1,0 +1,149 @@
+//! A bucket as seen from a prefix, for reading only.
+//!
+//! `object_store` has a prefix store too, but it answers a `head` with the path from the bucket's root, and DataFusion then takes the
+//! file for one outside of its table.
+
+use std::fmt;
+use std::ops::Range;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions,
+    PutPayload, PutResult, Result,
+};
+
+/// The objects of a store below a prefix, with paths from there.
+#[derive(Debug)]
+pub(super) struct Rooted<S> {
+    store: S,
+    root: Path,
+}
+
+impl<S: ObjectStore> Rooted<S> {
+    pub(super) fn new(store: S, root: Path) -> Self {
+        Self { store, root }
+    }
+
+    fn full(&self, path: &Path) -> Path {
+        self.root.parts().chain(path.parts()).collect()
+    }
+
+    fn refused(&self) -> Error {
+        Error::NotSupported { source: format!("{self} is read only").into() }
+    }
+}
+
+/// A path from the root; one that is not below it stays as it is.
+fn relative(root: &Path, path: Path) -> Path {
+    let below = path.prefix_match(root).map(Iterator::collect);
+    below.unwrap_or(path)
+}
+
+fn relative_meta(root: &Path, meta: ObjectMeta) -> ObjectMeta {
+    ObjectMeta { location: relative(root, meta.location.clone()), ..meta }
+}
+
+impl<S: ObjectStore> fmt::Display for Rooted<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.store, self.root)
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: ObjectStore> ObjectStore for Rooted<S> {
+    async fn put_opts(&self, _location: &Path, _payload: PutPayload, _options: PutOptions) -> Result<PutResult> {
+        Err(self.refused())
+    }
+
+    async fn put_multipart_opts(&self, _location: &Path, _options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        Err(self.refused())
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let found = self.store.get_opts(&self.full(location), options).await?;
+        Ok(GetResult { meta: relative_meta(&self.root, found.meta.clone()), ..found })
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.store.get_ranges(&self.full(location), ranges).await
+    }
+
+    fn delete_stream(&self, _locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        let refused = self.refused();
+        futures::stream::once(async move { Err(refused) }).boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let root = self.root.clone();
+        let full = self.full(prefix.unwrap_or(&Path::ROOT));
+        self.store.list(Some(&full)).map_ok(move |meta| relative_meta(&root, meta)).boxed()
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        let root = self.root.clone();
+        let full = self.full(prefix.unwrap_or(&Path::ROOT));
+        self.store.list_with_offset(Some(&full), &self.full(offset)).map_ok(move |meta| relative_meta(&root, meta)).boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let found = self.store.list_with_delimiter(Some(&self.full(prefix.unwrap_or(&Path::ROOT)))).await?;
+        Ok(ListResult {
+            common_prefixes: found.common_prefixes.into_iter().map(|path| relative(&self.root, path)).collect(),
+            objects: found.objects.into_iter().map(|meta| relative_meta(&self.root, meta)).collect(),
+        })
+    }
+
+    async fn copy_opts(&self, _from: &Path, _to: &Path, _options: CopyOptions) -> Result<()> {
+        Err(self.refused())
+    }
+
+    async fn rename_opts(&self, _from: &Path, _to: &Path, _options: object_store::RenameOptions) -> Result<()> {
+        Err(self.refused())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ObjectStoreExt;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    async fn rooted() -> Rooted<InMemory> {
+        let store = InMemory::new();
+        for path in ["a/b/c.csv", "a/b/d/e.csv", "a/bc.csv", "other.csv"] {
+            store.put(&Path::from(path), "text".into()).await.unwrap();
+        }
+        Rooted::new(store, Path::from("a/b"))
+    }
+
+    #[tokio::test]
+    async fn paths_are_from_the_root_everywhere() {
+        let store = rooted().await;
+        let mut listed: Vec<String> = store.list(None).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
+        listed.sort();
+        assert_eq!(listed, ["c.csv", "d/e.csv"]);
+        let below: Vec<ObjectMeta> = store.list(Some(&Path::from("d"))).try_collect().await.unwrap();
+        assert_eq!(below[0].location.as_ref(), "d/e.csv");
+        assert_eq!(store.head(&Path::from("d/e.csv")).await.unwrap().location.as_ref(), "d/e.csv");
+        assert_eq!(store.get(&Path::from("c.csv")).await.unwrap().bytes().await.unwrap(), "text");
+        let level = store.list_with_delimiter(None).await.unwrap();
+        assert_eq!((level.objects[0].location.as_ref(), level.common_prefixes[0].as_ref()), ("c.csv", "d"));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written() {
+        let store = rooted().await;
+        let path = Path::from("c.csv");
+        assert!(matches!(store.put(&path, "x".into()).await, Err(Error::NotSupported { .. })));
+        assert!(matches!(store.delete(&path).await, Err(Error::NotSupported { .. })));
+        assert!(matches!(store.copy(&path, &Path::from("f")).await, Err(Error::NotSupported { .. })));
+        assert!(matches!(store.rename(&path, &Path::from("f")).await, Err(Error::NotSupported { .. })));
+        assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "text");
+    }
+}

@@ -1,0 +1,139 @@
+//! What all tables of one datasource share: its store, its caches, its limits.
+//!
+//! DataFusion finds a store by the host of a URL and caches by path alone, for the whole process. Two datasources on one bucket, with
+//! different credentials, would then read with each other's. So each datasource has a registry and caches of its own, put in the
+//! place of the session's wherever its files are listed or read; memory and spill space stay the session's.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use datafusion::execution::cache::cache_manager::{CacheManager, CacheManagerConfig, FileStatisticsCache};
+use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry, ObjectStoreUrl};
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use object_store::ObjectMeta;
+use tokio_util::sync::CancellationToken;
+
+use super::connect::Location;
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::remote::RemoteId;
+
+/// The URL of the store in the datasource's own registry.
+pub(super) const STORE: &str = "files://store/";
+
+/// Headers of CSV files that are remembered; more are read again.
+const HEADERS: usize = 10_000;
+
+/// The shared part of a datasource.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) id: RemoteId,
+    pub(super) location: Location,
+    pub(super) query_timeout: Option<Duration>,
+    pub(super) closed: CancellationToken,
+    registry: Arc<dyn ObjectStoreRegistry>,
+    caches: Arc<CacheManager>,
+    headers: Mutex<HashMap<FileVersion, Arc<[String]>>>,
+}
+
+/// One content of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct FileVersion {
+    path: String,
+    size: u64,
+    modified: i64,
+    tag: Option<String>,
+}
+
+impl FileVersion {
+    fn of(file: &ObjectMeta) -> Self {
+        Self {
+            path: file.location.as_ref().to_owned(),
+            size: file.size,
+            modified: file.last_modified.timestamp_micros(),
+            tag: file.e_tag.clone(),
+        }
+    }
+}
+
+impl Source {
+    pub(super) fn new(id: RemoteId, location: Location, query_timeout: Option<Duration>) -> Result<Self> {
+        let internal = |e| Error::new(ErrorKind::Internal, "the datasource's caches cannot be made").because(e);
+        let registry = DefaultObjectStoreRegistry::new();
+        let url = ObjectStoreUrl::parse(STORE).map_err(internal)?;
+        registry.register_store(url.as_ref(), Arc::clone(&location.store));
+        // Without a cache of listings a new file is seen by the next statement.
+        let caches = CacheManagerConfig::default().with_list_files_cache_limit(0);
+        let caches = CacheManager::try_new(&caches).map_err(internal)?;
+        Ok(Self {
+            id,
+            location,
+            query_timeout,
+            closed: CancellationToken::new(),
+            registry: Arc::new(registry),
+            caches,
+            headers: Mutex::default(),
+        })
+    }
+
+    /// The session's environment with this datasource's store and caches.
+    pub(super) fn runtime(&self, session: &RuntimeEnv) -> Arc<RuntimeEnv> {
+        let mut runtime = session.clone();
+        runtime.object_store_registry = Arc::clone(&self.registry);
+        runtime.cache_manager = Arc::clone(&self.caches);
+        Arc::new(runtime)
+    }
+
+    /// Statistics of files, by path and content.
+    pub(super) fn statistics(&self) -> Option<Arc<FileStatisticsCache>> {
+        self.caches.get_file_statistic_cache()
+    }
+
+    /// A context for looking at files outside of any statement.
+    pub(super) fn context(&self) -> SessionContext {
+        SessionContext::new_with_config_rt(SessionConfig::new(), self.runtime(&RuntimeEnv::default()))
+    }
+
+    /// Runs the planning of a statement within its time.
+    pub(super) async fn within_query_timeout<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let timed = async {
+            match self.query_timeout {
+                Some(limit) => {
+                    let deadline = Deadline::after(limit);
+                    tokio::time::timeout_at(deadline.instant(), work).await.map_err(|_| timed_out(limit))
+                }
+                None => Ok(work.await),
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.closed.cancelled() => Err(closed()),
+            done = timed => done,
+        }
+        .map_err(|e| e.at(self.id.as_str()))
+    }
+
+    /// The names in a CSV file's first row, if this content of the file was looked at.
+    pub(super) fn header(&self, file: &ObjectMeta) -> Option<Arc<[String]>> {
+        self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(&FileVersion::of(file)).cloned()
+    }
+
+    pub(super) fn remember_header(&self, file: &ObjectMeta, names: Arc<[String]>) {
+        let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
+        if headers.len() >= HEADERS {
+            headers.clear();
+        }
+        headers.insert(FileVersion::of(file), names);
+    }
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Unreachable, "the datasource was closed")
+}
+
+pub(super) fn timed_out(limit: Duration) -> Error {
+    Error::new(ErrorKind::Timeout, format!("query_timeout of {} exceeded", humantime::format_duration(limit)))
+        .hint("read less, or raise `external.query_timeout` of the datasource")
+}

@@ -1,0 +1,224 @@
+//! A table of files: DataFusion's listing table over the datasource's own store.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::datasource::file_format::FileFormat;
+use datafusion::datasource::file_format::csv::CsvFormat;
+use datafusion::datasource::file_format::json::JsonFormat;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectMeta;
+
+use super::connect::{read_failure, still_there};
+use super::infer::csv_names;
+use super::layout::{Format, Layout, Place};
+use super::naming::NamedFiles;
+use super::sample;
+use super::scan::SourceScan;
+use super::session::SourceSession;
+use super::source::{STORE, Source};
+use crate::error::{Error, ErrorKind, Result};
+use crate::remote::RemoteTable;
+
+/// So many headers are read at once.
+const CONCURRENCY: usize = 8;
+
+/// A file or folder of files as a table.
+#[derive(Debug)]
+pub(super) struct FilesTable {
+    source: Arc<Source>,
+    listing: ListingTable,
+    place: Place,
+    format: Format,
+    /// The names a CSV file must have in its first row.
+    names: Vec<String>,
+}
+
+impl FilesTable {
+    pub(super) fn new(source: Arc<Source>, layout: &Layout, table: &RemoteTable) -> Result<Self> {
+        let internal =
+            |e: DataFusionError| Error::new(ErrorKind::Internal, format!("the files of \"{}\" cannot be described", table.name)).because(e);
+        let partitions: &[String] = match &layout.place {
+            Place::File(_) => &[],
+            Place::Folder { partitions, .. } => partitions,
+        };
+        let all = table.arrow_schema();
+        let (own, keys): (Vec<_>, Vec<_>) = all.fields().iter().cloned().partition(|field| !partitions.contains(field.name()));
+        if keys.len() != partitions.len() {
+            return Err(Error::new(ErrorKind::Conflict, format!("the folders of \"{}\" have other keys than before", table.name))
+                .hint("refresh the datasource's catalog"));
+        }
+        let names = own.iter().map(|field| field.name().clone()).collect();
+        let options = ListingOptions::new(file_format(layout.format))
+            .with_file_extension("")
+            .with_table_partition_cols(partitions.iter().map(|key| (key.clone(), DataType::Utf8)).collect());
+        let config = ListingTableConfig::new_with_multi_paths(urls(&layout.place).map_err(internal)?)
+            .with_listing_options(options)
+            .with_schema(Arc::new(Schema::new(own)));
+        let listing = ListingTable::try_new(config).map_err(internal)?.with_cache(source.statistics());
+        Ok(Self { source, listing, place: layout.place.clone(), format: layout.format, names })
+    }
+
+    /// What an error is about when it does not name a file.
+    fn what(&self) -> String {
+        match &self.place {
+            Place::File(path) => path.clone(),
+            Place::Folder { path, .. } => format!("a file of {path}"),
+        }
+    }
+
+    async fn plan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        still_there(&self.source.location.shown).map_err(|e| e.at(self.source.id.as_str()))?;
+        let session = SourceSession::new(state, self.source.runtime(state.runtime_env()));
+        let plan = self.listing.scan(&session, projection, filters, limit).await?;
+        let scan = plan.downcast_ref::<DataSourceExec>().and_then(|exec| exec.data_source().downcast_ref::<FileScanConfig>());
+        let Some(scan) = scan else {
+            return if self.may_be_empty(filters) { Ok(plan) } else { Err(self.gone().into()) };
+        };
+        let scan = match self.format {
+            Format::Parquet => scan.clone(),
+            Format::Csv(delimiter) => {
+                self.check_headers(scan, delimiter).await?;
+                named(scan)
+            }
+            Format::Json => named(scan),
+        };
+        Ok(DataSourceExec::from_data_source(SourceScan::new(Arc::new(scan), Arc::clone(&self.source), self.what())))
+    }
+
+    /// Whether a filter on the folders' keys can have left no file.
+    fn may_be_empty(&self, filters: &[Expr]) -> bool {
+        matches!(&self.place, Place::Folder { partitions, .. } if !partitions.is_empty() && !filters.is_empty())
+    }
+
+    fn gone(&self) -> Error {
+        let text = match &self.place {
+            Place::File(path) => format!("{path} is empty or no longer there"),
+            Place::Folder { path, .. } => format!("{path} holds no files any more"),
+        };
+        Error::new(ErrorKind::NotFound, text).at(self.source.id.as_str()).hint("refresh the datasource's catalog")
+    }
+
+    /// CSV is read by position: a file with other names, or in another order, would give other columns' values.
+    async fn check_headers(&self, scan: &FileScanConfig, delimiter: u8) -> DataFusionResult<()> {
+        let mut files = Vec::new();
+        for group in &scan.file_groups {
+            files.extend(group.iter().map(|file| file.object_meta.clone()));
+        }
+        futures::stream::iter(files)
+            .map(|file| async move { self.check_header(&file, delimiter).await.map_err(|e| e.at(self.source.id.as_str())) })
+            .buffer_unordered(CONCURRENCY)
+            .try_collect::<Vec<()>>()
+            .await?;
+        Ok(())
+    }
+
+    async fn check_header(&self, file: &ObjectMeta, delimiter: u8) -> Result<()> {
+        let invalid = |reason: &str| {
+            Error::new(ErrorKind::Invalid, format!("{}: {reason}", file.location))
+                .hint("refresh the datasource's catalog if the file is right, or mend the file")
+        };
+        let names = match self.source.header(file) {
+            Some(names) => names,
+            None => {
+                let head = sample::first_row(self.source.location.store.as_ref(), file).await?;
+                let head = head.ok_or_else(|| invalid("its first row is too long, or a quote is not closed"))?;
+                let names: Arc<[String]> = csv_names(&head, delimiter).map_err(|reason| invalid(&reason))?.into();
+                self.source.remember_header(file, Arc::clone(&names));
+                names
+            }
+        };
+        if *names == *self.names { Ok(()) } else { Err(invalid("its first row has other names than the table")) }
+    }
+}
+
+#[async_trait]
+impl TableProvider for FilesTable {
+    fn schema(&self) -> SchemaRef {
+        self.listing.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        self.listing.supports_filters_pushdown(filters)
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let plan = self.source.within_query_timeout(self.plan(state, projection, filters, limit)).await?;
+        plan.map_err(|e| read_failure(e, &self.what(), &self.source.id))
+    }
+}
+
+/// The same scan, whose errors name the file.
+fn named(scan: &FileScanConfig) -> FileScanConfig {
+    let source = NamedFiles::around(Arc::clone(scan.file_source()));
+    FileScanConfigBuilder::from(scan.clone()).with_source(source).build()
+}
+
+fn file_format(format: Format) -> Arc<dyn FileFormat> {
+    match format {
+        Format::Parquet => Arc::new(parquet_format()),
+        // A file is not split where a line breaks: the break may be within quotes.
+        Format::Csv(delimiter) => {
+            Arc::new(CsvFormat::default().with_has_header(true).with_delimiter(delimiter).with_newlines_in_values(true))
+        }
+        Format::Json => Arc::new(JsonFormat::default()),
+    }
+}
+
+/// Parquet with types that stay the same whatever the session's settings are.
+pub(super) fn parquet_format() -> ParquetFormat {
+    // INT96 as nanoseconds, the default, wraps around outside of 1677 to 2262.
+    ParquetFormat::default().with_force_view_types(false).with_coerce_int96(Some("us".to_owned()))
+}
+
+/// Where the listing looks. Names that begin with a dot or an underscore belong to other tools.
+fn urls(place: &Place) -> DataFusionResult<Vec<ListingTableUrl>> {
+    match place {
+        Place::File(path) => Ok(vec![ListingTableUrl::parse(format!("{STORE}{}", encoded(path)))?]),
+        Place::Folder { path, extensions, .. } => {
+            let url = ListingTableUrl::parse(format!("{STORE}{}/", encoded(path)))?;
+            if extensions.is_empty() {
+                return Ok(vec![url.with_glob("[!._]*")?]);
+            }
+            extensions.iter().map(|extension| url.clone().with_glob(&format!("[!._]*.{extension}"))).collect()
+        }
+    }
+}
+
+/// A path as the path of a URL.
+fn encoded(path: &str) -> String {
+    let mut url = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_./=".contains(&byte) {
+            url.push(char::from(byte));
+        } else {
+            url.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    url
+}

@@ -1,0 +1,68 @@
+//! What the `mysql` connector says about itself.
+
+use crate::manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
+
+/// `sslmode`: never encrypt.
+pub(super) const DISABLE: &str = "disable";
+/// `sslmode`: encrypt when the server can.
+pub(super) const PREFER: &str = "prefer";
+/// `sslmode`: encrypt, whoever the server is.
+pub(super) const REQUIRE: &str = "require";
+/// `sslmode`: encrypt, and check the server's certificate and name.
+pub(super) const VERIFY_FULL: &str = "verify-full";
+
+pub(super) static MANIFEST: Manifest = Manifest {
+    kind: "mysql",
+    description: "Tables and views of a MySQL or MariaDB server.",
+    options: &[
+        OptionSpec {
+            name: "host",
+            value: ValueKind::Text,
+            presence: Presence::Required,
+            visibility: Visibility::Public,
+            doc: "Name or address of the server.",
+        },
+        OptionSpec {
+            name: "port",
+            value: ValueKind::Port,
+            presence: Presence::Default("3306"),
+            visibility: Visibility::Public,
+            doc: "TCP port of the server.",
+        },
+        OptionSpec {
+            name: "database",
+            value: ValueKind::Text,
+            presence: Presence::Required,
+            visibility: Visibility::Public,
+            doc: "The database whose tables appear under the datasource's own name.",
+        },
+        OptionSpec {
+            name: "user",
+            value: ValueKind::Text,
+            presence: Presence::Required,
+            visibility: Visibility::Public,
+            doc: "The user to connect as; it needs no more than SELECT.",
+        },
+        OptionSpec {
+            name: "sslmode",
+            value: ValueKind::Choice(&[DISABLE, PREFER, REQUIRE, VERIFY_FULL]),
+            presence: Presence::Default(PREFER),
+            visibility: Visibility::Public,
+            doc: "Whether the connection is encrypted, and whether the server's certificate is checked (verify-full).",
+        },
+        OptionSpec {
+            name: "sslrootcert",
+            value: ValueKind::Path,
+            presence: Presence::Optional,
+            visibility: Visibility::Public,
+            doc: "PEM file of the authorities verify-full trusts instead of the public ones.",
+        },
+        OptionSpec {
+            name: "password",
+            value: ValueKind::Text,
+            presence: Presence::Optional,
+            visibility: Visibility::Secret,
+            doc: "The user's password.",
+        },
+    ],
+};

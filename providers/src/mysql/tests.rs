@@ -1,0 +1,11 @@
+//! The connector against a real, private MariaDB.
+
+mod answers;
+mod collations;
+mod connections;
+mod introspection;
+mod lifetime;
+mod literals;
+mod pushdown;
+mod server;
+mod types;

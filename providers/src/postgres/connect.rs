@@ -1,0 +1,307 @@
+//! Dials the server, brings the session into the state everything else relies on, and lends connections out.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::join;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, Config, Connection, CopyOutStream, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::manifest::{DATABASE, HOST, PASSWORD, PORT, USER};
+use super::{failure, tls};
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::{Options, PoolLimits};
+use crate::pool::{Pool, Pooled};
+use crate::remote::RemoteId;
+
+/// The state of every session, whatever the role's and the database's settings say.
+///
+/// `public` stays in the search path because functions that views call may name its tables without a schema; what we write
+/// ourselves is qualified or in `pg_catalog`, which comes first.
+const SESSION: &str = "\
+    SET TimeZone = 'UTC'; \
+    SET DateStyle = 'ISO, YMD'; \
+    SET IntervalStyle = 'postgres'; \
+    SET extra_float_digits = 3; \
+    SET bytea_output = 'hex'; \
+    SET standard_conforming_strings = on; \
+    SET transform_null_equals = off; \
+    SET client_encoding = 'UTF8'; \
+    SET client_min_messages = 'error'; \
+    SET search_path = pg_catalog, public; \
+    SET default_transaction_read_only = on; \
+    SET default_transaction_isolation = 'read committed'; \
+    SET lock_timeout = '10s'; \
+    SET idle_in_transaction_session_timeout = '60s'";
+
+/// The oldest server whose catalogs and functions are as we expect.
+const OLDEST_SERVER: u32 = 12;
+/// How long a cancelled statement may take to end before its connection is cut.
+const SETTLE: Duration = Duration::from_secs(5);
+/// How long one cancel may take to be noticed before it is sent again. A cancel that comes before its statement is lost.
+const CANCEL_AGAIN: Duration = Duration::from_millis(250);
+/// The source's own limit comes this much after ours, which has the better text.
+const REMOTE_GRACE: Duration = Duration::from_secs(1);
+
+/// Where to connect and as whom.
+pub(super) struct Target {
+    id: RemoteId,
+    config: Config,
+    tls: MakeRustlsConnect,
+    address: String,
+    limits: PoolLimits,
+}
+
+impl Target {
+    /// Reads the options and the certificates they name.
+    pub(super) fn new(options: &Options) -> Result<Self> {
+        let (host, port) = (options.required(HOST)?, options.port(PORT)?);
+        let (database, user) = (options.required(DATABASE)?, options.required(USER)?);
+        let (mode, tls) = tls::from_options(options)?;
+        let mut config = Config::new();
+        config
+            .host(host)
+            .port(port)
+            .dbname(database)
+            .user(user)
+            .application_name("causeway")
+            // A Unix socket is private already, and servers offer no TLS on it.
+            .ssl_mode(if host.starts_with('/') { SslMode::Disable } else { mode })
+            .keepalives(true)
+            .keepalives_idle(Duration::from_secs(30))
+            .keepalives_interval(Duration::from_secs(10))
+            .keepalives_retries(3);
+        if let Some(password) = options.secret(PASSWORD) {
+            config.password(password);
+        }
+        let address = format!("{host}:{port}/{database} as user \"{user}\"");
+        Ok(Self { id: options.id.clone(), config, tls, address, limits: options.pool })
+    }
+
+    /// Opens a connection and normalises its session.
+    pub(super) async fn connect(&self) -> Result<PgConnection> {
+        let limit = Deadline::after(self.limits.connect_timeout);
+        match tokio::time::timeout_at(limit.instant(), self.dial()).await {
+            Ok(connection) => connection,
+            Err(_) => Err(Error::new(
+                ErrorKind::Unreachable,
+                format!("cannot connect to {}: no answer within {}", self.address, humantime::format_duration(limit.limit())),
+            )
+            .hint("check `options.host` and `options.port` and the network, or raise `external.pool.connect_timeout`")),
+        }
+    }
+
+    async fn dial(&self) -> Result<PgConnection> {
+        let failed = |error| failure::connecting(error, &self.address);
+        let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(failed)?;
+        let version = connection.parameter("server_version").unwrap_or_default().to_owned();
+        let encoding = connection.parameter("server_encoding").unwrap_or_default().to_owned();
+        let driver = tokio::spawn(drive(self.id.clone(), connection));
+        let connection = PgConnection {
+            client: Some(client),
+            driver: Some(driver),
+            runtime: Handle::current(),
+            server_version: version,
+            server_encoding: encoding,
+            statement_timeout: None,
+            used: false,
+        };
+        if major_version(&connection.server_version).is_some_and(|major| major < OLDEST_SERVER) {
+            let text = format!("the server at {} is PostgreSQL {}", self.address, connection.server_version);
+            return Err(Error::new(ErrorKind::Unsupported, text).hint(format!("PostgreSQL {OLDEST_SERVER} or later is needed")));
+        }
+        connection.client().batch_execute(SESSION).await.map_err(failed)?;
+        Ok(connection)
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// Moves bytes for one connection until it ends. Whoever waits for an answer gets the error, so here it is only told of.
+async fn drive<T>(id: RemoteId, mut connection: Connection<Socket, T>)
+where
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+        // Notices and notifications concern nobody, and may hold data.
+        if let Err(error) = message {
+            let code = error.code().map(|code| code.code().to_owned());
+            tracing::debug!(datasource = %id, %error, code, "connection ended");
+            return;
+        }
+    }
+}
+
+fn major_version(version: &str) -> Option<u32> {
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// A connection whose session is normalised.
+pub(super) struct PgConnection {
+    client: Option<Client>,
+    driver: Option<JoinHandle<()>>,
+    runtime: Handle,
+    server_version: String,
+    server_encoding: String,
+    /// What the session's `statement_timeout` was set to.
+    statement_timeout: Option<Duration>,
+    /// Whether a statement ran on it before, so that it may have died unnoticed since.
+    used: bool,
+}
+
+impl PgConnection {
+    fn client(&self) -> &Client {
+        self.client.as_ref().expect("the client is only taken when the connection is discarded")
+    }
+}
+
+/// The connections of one datasource.
+#[derive(Debug)]
+pub(super) struct Connections {
+    target: Target,
+    pool: Arc<Pool<PgConnection>>,
+}
+
+impl Connections {
+    pub(super) fn new(target: Target) -> Arc<Self> {
+        let pool = Pool::new(target.id.clone(), target.limits);
+        Arc::new(Self { target, pool })
+    }
+
+    /// A connection, new or used, within `deadline` when there is one.
+    ///
+    /// # Errors
+    /// `Timeout` when the deadline passed, whatever was waited for; otherwise what failed.
+    pub(super) async fn lease(self: &Arc<Self>, deadline: Option<Deadline>) -> Result<Lease> {
+        let usable = |connection: &PgConnection| !connection.client().is_closed();
+        let connection = self.pool.acquire(deadline, usable, || self.target.connect()).await.map_err(|error| match deadline {
+            Some(deadline) if deadline.remaining().is_zero() && error.kind() == ErrorKind::Timeout => {
+                let all = self.target.limits.max_connections;
+                failure::timeout(deadline.limit(), &format!(" while waiting: all {all} connections are in use"))
+                    .hint("raise `external.pool.max_connections` or `external.query_timeout` of the datasource")
+            }
+            Some(deadline) if deadline.remaining().is_zero() => failure::timeout(deadline.limit(), " while connecting"),
+            _ => error,
+        })?;
+        Ok(Lease { connections: Arc::clone(self), connection: Some(connection), running: false })
+    }
+
+    pub(super) fn close(&self) {
+        self.pool.close();
+    }
+}
+
+/// A connection in use by one statement. Dropped while the statement runs, it cancels the statement at the source.
+pub(super) struct Lease {
+    connections: Arc<Connections>,
+    connection: Option<Pooled<PgConnection>>,
+    running: bool,
+}
+
+impl Lease {
+    fn connection(&self) -> &PgConnection {
+        self.connection.as_ref().expect("the connection is only taken when the lease ends")
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        self.connection().client()
+    }
+
+    pub(super) fn server_version(&self) -> &str {
+        &self.connection().server_version
+    }
+
+    pub(super) fn server_encoding(&self) -> &str {
+        &self.connection().server_encoding
+    }
+
+    /// Whether the connection was used before, so that a failure may be its age and not the server.
+    pub(super) fn is_used(&self) -> bool {
+        self.connection().used
+    }
+
+    /// From here on, a drop means that the statement is to be cancelled.
+    pub(super) fn begin(&mut self) {
+        self.running = true;
+    }
+
+    /// Starts a `COPY` of `sql`'s rows. `limit` is our own; the source's comes a little later.
+    pub(super) async fn copy_out(&mut self, sql: &str, limit: Option<Duration>) -> Result<CopyOutStream, tokio_postgres::Error> {
+        self.begin();
+        let copy = format!("COPY ({sql}) TO STDOUT (FORMAT binary)");
+        let limit = limit.map(|limit| limit + REMOTE_GRACE);
+        // Both leave in one flight, so that a new limit costs no round trip.
+        let (limited, statement) = join(self.limit_statements(limit), self.client().prepare(&copy)).await;
+        limited?;
+        if let Some(connection) = &mut self.connection {
+            connection.statement_timeout = limit;
+        }
+        self.client().copy_out(&statement?).await
+    }
+
+    async fn limit_statements(&self, limit: Option<Duration>) -> Result<(), tokio_postgres::Error> {
+        if self.connection().statement_timeout == limit {
+            return Ok(());
+        }
+        // Zero is without limit over there; a limit too long to be written is none in practice.
+        let milliseconds = limit.map_or(0, |limit| limit.as_millis().clamp(1, i32::MAX as u128));
+        self.client().batch_execute(&format!("SET statement_timeout = {milliseconds}")).await
+    }
+
+    /// The statement's result was read to its end: the next one may have the connection.
+    pub(super) fn finish(mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            connection.used = true;
+            connection.give_back();
+        }
+    }
+
+    /// The statement has ended by an error of the source: nothing is left to cancel, and the connection is closed.
+    pub(super) fn discard(mut self) {
+        self.connection = None;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take().filter(|_| self.running) else {
+            return;
+        };
+        let runtime = connection.runtime.clone();
+        let tls = self.connections.target.tls.clone();
+        // The place in the pool is kept until the statement has ended, so that the source never has more than its share.
+        runtime.spawn(settle(connection, tls));
+    }
+}
+
+/// Cancels what runs on a connection until it has ended there, or cuts the connection.
+async fn settle(mut connection: Pooled<PgConnection>, tls: MakeRustlsConnect) {
+    let (Some(client), Some(mut driver)) = (connection.client.take(), connection.driver.take()) else {
+        return;
+    };
+    let cancel = client.cancel_token();
+    // Without its client the connection reads what still comes, says goodbye and ends.
+    drop(client);
+    let began = Instant::now();
+    while began.elapsed() < SETTLE {
+        let sent = timeout(SETTLE, cancel.cancel_query(tls.clone())).await;
+        if timeout(CANCEL_AGAIN, &mut driver).await.is_ok() {
+            return;
+        }
+        if !matches!(sent, Ok(Ok(()))) {
+            sleep(CANCEL_AGAIN).await;
+        }
+    }
+    driver.abort();
+}

@@ -1,0 +1,207 @@
+//! What a failure of the driver or of the server means to the reader.
+//!
+//! The driver's error is never attached when the server sent it: its detail may hold data, and a log line that prints causes would
+//! show it.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use tokio_postgres::Error as DriverError;
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::error::{Error, ErrorKind};
+
+/// The time one statement had, and how much of it was gone when it failed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    pub(super) limit: Duration,
+    pub(super) elapsed: Duration,
+}
+
+/// The error for a statement that used up its time. `doing` says what it was at, and may be empty.
+pub(super) fn timeout(limit: Duration, doing: &str) -> Error {
+    let limit = humantime::format_duration(limit);
+    Error::new(ErrorKind::Timeout, format!("query_timeout of {limit} exceeded{doing}"))
+        .hint("make the statement smaller, or raise `external.query_timeout` of the datasource")
+}
+
+/// The error for a failure to connect to `address`.
+pub(super) fn connecting(error: DriverError, address: &str) -> Error {
+    let failed = format!("cannot connect to {address}");
+    if let Some(remote) = error.as_db_error() {
+        return refused(remote, &failed);
+    }
+    match cause::<io::Error>(&error) {
+        // Certificates are checked below the driver's own errors.
+        Some(io) if cause::<rustls::Error>(&error).is_some() => {
+            let reason = cause::<rustls::Error>(&error).map(ToString::to_string).unwrap_or_else(|| io.to_string());
+            Error::new(ErrorKind::Unreachable, format!("{failed}: TLS failed: {reason}"))
+                .hint("check `options.sslmode` and `options.sslrootcert`, and the server's certificate")
+                .because(error)
+        }
+        Some(io) if io.kind() == io::ErrorKind::ConnectionRefused => {
+            Error::new(ErrorKind::Unreachable, format!("{failed}: connection refused"))
+                .hint("check that the server runs there and that `options.host` and `options.port` are right")
+                .because(error)
+        }
+        Some(io) => {
+            let reason = io.to_string();
+            Error::new(ErrorKind::Unreachable, format!("{failed}: {reason}"))
+                .hint("check `options.host` and `options.port`, the network, and that the server runs")
+                .because(error)
+        }
+        None => without_io(error, &failed),
+    }
+}
+
+fn without_io(error: DriverError, failed: &str) -> Error {
+    let reason = error.source().map(ToString::to_string).unwrap_or_else(|| error.to_string());
+    if reason.contains("password missing") {
+        return Error::new(ErrorKind::Unauthorized, format!("{failed}: the server asks for a password and none is configured"))
+            .hint("give the datasource a password under `credentials:`");
+    }
+    if reason.contains("does not support TLS") {
+        return Error::new(ErrorKind::Unreachable, format!("{failed}: the server has no TLS"))
+            .hint("turn TLS on at the server, or set `options.sslmode` to prefer or disable");
+    }
+    // A server that does not know our password, or a server that is not the one that knows it.
+    if error.to_string().contains("authentication") {
+        return Error::new(ErrorKind::Unauthorized, format!("{failed}: {reason}"))
+            .hint("check `options.user` and `credentials.password`, and the server's pg_hba.conf");
+    }
+    Error::new(ErrorKind::Unreachable, format!("{failed}: {reason}")).hint("check that a PostgreSQL server listens there").because(error)
+}
+
+fn refused(remote: &DbError, failed: &str) -> Error {
+    let code = remote.code();
+    let (kind, hint) = if *code == SqlState::INVALID_CATALOG_NAME {
+        (ErrorKind::NotFound, "check `options.database`")
+    } else if code.code().starts_with("28") {
+        (ErrorKind::Unauthorized, "check `options.user` and `credentials.password`, and the server's pg_hba.conf")
+    } else if *code == SqlState::INSUFFICIENT_PRIVILEGE {
+        (ErrorKind::Unauthorized, "grant the role CONNECT on the database")
+    } else if *code == SqlState::TOO_MANY_CONNECTIONS {
+        (ErrorKind::LimitExceeded, "lower `external.pool.max_connections`, or raise the server's or the role's connection limit")
+    } else if code.code().starts_with("57P") {
+        (ErrorKind::Unreachable, "the server is starting or stopping: try again")
+    } else {
+        (ErrorKind::Failed, "see the server's log")
+    };
+    Error::new(kind, format!("{failed}: {}", remote.message())).hint(hint).remote_code(code.code())
+}
+
+/// The error for a statement that failed.
+pub(super) fn running(error: DriverError, clock: Option<Clock>) -> Error {
+    match error.as_db_error() {
+        Some(remote) => at_source(remote, clock),
+        None => lost(error),
+    }
+}
+
+/// Whether the connection itself is gone, so that another one may do better.
+pub(super) fn is_lost(error: &DriverError) -> bool {
+    error.is_closed() || cause::<io::Error>(error).is_some() || error.as_db_error().is_some_and(|e| is_shutdown(e.code()))
+}
+
+fn is_shutdown(code: &SqlState) -> bool {
+    matches!(code.code(), "57P01" | "57P02" | "57P03") || code.code().starts_with("08")
+}
+
+fn lost(error: DriverError) -> Error {
+    Error::new(ErrorKind::Unreachable, "lost the connection while reading")
+        .hint("the server stopped or the network failed: try again")
+        .because(error)
+}
+
+fn at_source(remote: &DbError, clock: Option<Clock>) -> Error {
+    let code = remote.code();
+    let (kind, text, hint): (ErrorKind, String, Option<&str>) = match code.code() {
+        "57014" => match clock {
+            Some(clock) if clock.elapsed >= clock.limit => return timeout(clock.limit, "").remote_code(code.code()),
+            _ => (ErrorKind::Cancelled, "the statement was cancelled at the source".to_owned(), Some("somebody cancelled it there")),
+        },
+        "55P03" => (
+            ErrorKind::Timeout,
+            "waited too long for a lock at the source".to_owned(),
+            Some("another session there alters the table: try again when it is done"),
+        ),
+        "42P01" | "42703" | "3F000" => (
+            ErrorKind::NotFound,
+            remote.message().to_owned(),
+            Some("the source's schema has changed: refresh the catalog of the datasource"),
+        ),
+        "42501" => (ErrorKind::Unauthorized, remote.message().to_owned(), Some("grant the datasource's role SELECT there")),
+        "53300" => (
+            ErrorKind::LimitExceeded,
+            remote.message().to_owned(),
+            Some("lower `external.pool.max_connections`, or raise the server's connection limit"),
+        ),
+        "25006" => (
+            ErrorKind::Failed,
+            remote.message().to_owned(),
+            Some("Causeway reads in read-only transactions: a view or function at the source tries to write"),
+        ),
+        "40001" | "40P01" => (ErrorKind::Failed, remote.message().to_owned(), Some("the source gave it up for another one: try again")),
+        other if other.starts_with("28") => (ErrorKind::Unauthorized, remote.message().to_owned(), None),
+        _ if is_shutdown(code) => (
+            ErrorKind::Unreachable,
+            format!("lost the connection while reading: {}", remote.message()),
+            Some("the server stopped or dropped the connection: try again"),
+        ),
+        // These messages quote the value that offends.
+        other if other.starts_with("22") || other.starts_with("23") => {
+            (ErrorKind::Failed, without_values(remote.message()).to_owned(), Some("the source could not compute it for some row"))
+        }
+        _ => (ErrorKind::Failed, remote.message().to_owned(), None),
+    };
+    let error = Error::new(kind, text).remote_code(code.code());
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+/// A message up to its first quoted part: `invalid input syntax for type integer: "..."` loses the value.
+fn without_values(message: &str) -> &str {
+    match message.find(['"', '\'', '\u{201e}', '\u{201c}', '\u{ab}']) {
+        Some(end) => message[..end].trim_end_matches([' ', ':']),
+        None => message,
+    }
+}
+
+/// The first `E` among the causes, looking into what IO errors wrap.
+fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(found) = current.downcast_ref::<E>() {
+            return Some(found);
+        }
+        // The source of an IO error is the source of what it wraps, so the wrapped error itself has to be asked for.
+        let wrapped = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn StdError + 'static)),
+            None => current.source(),
+        };
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_lose_the_values_they_quote() {
+        assert_eq!(without_values("invalid input syntax for type integer: \"4111-1111\""), "invalid input syntax for type integer");
+        assert_eq!(without_values("division by zero"), "division by zero");
+        assert_eq!(without_values("date/time field value out of range: \"x\""), "date/time field value out of range");
+    }
+
+    #[test]
+    fn a_cause_is_found_inside_an_io_error() {
+        let wrapped = io::Error::other(rustls::Error::HandshakeNotComplete);
+        assert_eq!(cause::<rustls::Error>(&wrapped), Some(&rustls::Error::HandshakeNotComplete));
+        assert!(cause::<rustls::Error>(&io::Error::other("plain")).is_none());
+    }
+}

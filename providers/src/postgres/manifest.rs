@@ -1,0 +1,68 @@
+//! What the connector says about itself.
+
+use crate::manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
+
+pub(super) const HOST: &str = "host";
+pub(super) const PORT: &str = "port";
+pub(super) const DATABASE: &str = "database";
+pub(super) const USER: &str = "user";
+pub(super) const SSLMODE: &str = "sslmode";
+pub(super) const SSLROOTCERT: &str = "sslrootcert";
+pub(super) const PASSWORD: &str = "password";
+
+pub(super) static MANIFEST: Manifest = Manifest {
+    kind: "postgres",
+    description: "PostgreSQL 12 or later",
+    options: &[
+        OptionSpec {
+            name: HOST,
+            value: ValueKind::Text,
+            presence: Presence::Required,
+            visibility: Visibility::Public,
+            doc: "Host name or address of the server, or the folder of its Unix socket.",
+        },
+        OptionSpec {
+            name: PORT,
+            value: ValueKind::Port,
+            presence: Presence::Default("5432"),
+            visibility: Visibility::Public,
+            doc: "Its port.",
+        },
+        OptionSpec {
+            name: DATABASE,
+            value: ValueKind::Text,
+            presence: Presence::Required,
+            visibility: Visibility::Public,
+            doc: "The database to connect to.",
+        },
+        OptionSpec {
+            name: USER,
+            value: ValueKind::Text,
+            presence: Presence::Required,
+            visibility: Visibility::Public,
+            doc: "The role to connect as; it needs no more than SELECT.",
+        },
+        OptionSpec {
+            name: SSLMODE,
+            value: ValueKind::Choice(&["disable", "prefer", "require", "verify-full"]),
+            presence: Presence::Default("prefer"),
+            visibility: Visibility::Public,
+            doc: "Whether to use TLS: prefer falls back to clear text when the server has none, require takes any certificate, \
+                  verify-full checks the certificate's chain and name.",
+        },
+        OptionSpec {
+            name: SSLROOTCERT,
+            value: ValueKind::Path,
+            presence: Presence::Optional,
+            visibility: Visibility::Public,
+            doc: "A PEM file with the authorities that sslmode verify-full trusts.",
+        },
+        OptionSpec {
+            name: PASSWORD,
+            value: ValueKind::Text,
+            presence: Presence::Optional,
+            visibility: Visibility::Secret,
+            doc: "The role's password.",
+        },
+    ],
+};

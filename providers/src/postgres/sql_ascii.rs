@@ -1,0 +1,73 @@
+//! The dialect of a database whose encoding is `SQL_ASCII`: it counts bytes where we count characters.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::scalar::ScalarValue;
+
+use crate::remote::RemoteColumn;
+use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, PostgresDialect};
+
+/// [`PostgresDialect`] without what depends on where characters begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SqlAsciiDialect;
+
+impl Dialect for SqlAsciiDialect {
+    fn quote(&self, identifier: &str) -> String {
+        PostgresDialect.quote(identifier)
+    }
+
+    fn table(&self, schema: &str, name: &str) -> String {
+        PostgresDialect.table(schema, name)
+    }
+
+    fn literal(&self, value: &ScalarValue) -> Option<String> {
+        PostgresDialect.literal(value)
+    }
+
+    fn literal_of(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        PostgresDialect.literal_of(column, value)
+    }
+
+    fn type_name(&self, data_type: &DataType) -> Option<String> {
+        PostgresDialect.type_name(data_type)
+    }
+
+    fn widening_cast(&self, sql: &str, from: &DataType, to: &DataType) -> Option<String> {
+        PostgresDialect.widening_cast(sql, from, to)
+    }
+
+    fn output(&self, column: &RemoteColumn, sql: &str) -> String {
+        PostgresDialect.output(column, sql)
+    }
+
+    fn order_by(&self, sql: &str, ascending: bool, nulls: NullOrder) -> String {
+        PostgresDialect.order_by(sql, ascending, nulls)
+    }
+
+    fn null_safe_equal(&self, left: &str, right: &str) -> String {
+        PostgresDialect.null_safe_equal(left, right)
+    }
+
+    /// `_` matches one byte over there.
+    fn like(&self) -> LikeSupport {
+        LikeSupport::Local
+    }
+
+    fn computes(&self) -> bool {
+        PostgresDialect.computes()
+    }
+
+    fn function(&self, name: &str, arguments: &[Argument<'_>], result: &DataType) -> Option<String> {
+        match name {
+            "character_length" | "char_length" | "length" | "substr" | "substring" => None,
+            _ => PostgresDialect.function(name, arguments, result),
+        }
+    }
+
+    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, result: &DataType) -> Option<String> {
+        PostgresDialect.aggregate(name, argument, result)
+    }
+
+    fn limit(&self, limit: Option<u64>, offset: u64) -> String {
+        PostgresDialect.limit(limit, offset)
+    }
+}

@@ -1,0 +1,99 @@
+//! Rows that were read and not yet handed on.
+//!
+//! The thread that steps the statement adds rows and hands on full batches. While it waits inside SQLite for the next row, the
+//! scan's supervisor hands on what has waited long enough, so that a slow statement's first rows are seen at once.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::SchemaRef;
+use rusqlite::Row;
+use tokio::sync::mpsc::Sender;
+
+use super::connect::failure;
+use super::decode::ColumnBuilder;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A batch is handed on when its text and blobs reach this, however few its rows.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Rows under construction.
+pub(super) struct Pending {
+    schema: SchemaRef,
+    batch_rows: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    columns: Vec<ColumnBuilder>,
+    rows: usize,
+    bytes: usize,
+    since: Option<Instant>,
+    /// A batch has been taken and is not in the channel yet: what follows must not overtake it.
+    handing_on: bool,
+}
+
+impl Pending {
+    pub(super) fn new(schema: SchemaRef, batch_rows: usize) -> Result<Self> {
+        let columns = schema.fields().iter().map(|field| ColumnBuilder::new(field)).collect::<Result<Vec<_>>>()?;
+        let state = State { columns, rows: 0, bytes: 0, since: None, handing_on: false };
+        Ok(Self { schema, batch_rows: batch_rows.max(1), state: Mutex::new(state) })
+    }
+
+    /// Adds a row. When that fills the batch it is returned, and [`handed_on`](Self::handed_on) must follow.
+    pub(super) fn push(&self, row: &Row<'_>) -> Result<Option<RecordBatch>> {
+        let mut state = self.lock();
+        let state = &mut *state;
+        for (index, (column, field)) in state.columns.iter_mut().zip(self.schema.fields()).enumerate() {
+            let value = row.get_ref(index).map_err(failure)?;
+            state.bytes += column.append(field, value)?;
+        }
+        state.rows += 1;
+        state.since.get_or_insert_with(Instant::now);
+        if state.rows < self.batch_rows && state.bytes < BATCH_BYTES {
+            return Ok(None);
+        }
+        state.handing_on = true;
+        self.take(state).map(Some)
+    }
+
+    /// The rows left at the end, if any.
+    pub(super) fn rest(&self) -> Result<Option<RecordBatch>> {
+        let mut state = self.lock();
+        if state.rows == 0 {
+            return Ok(None);
+        }
+        state.handing_on = true;
+        self.take(&mut state).map(Some)
+    }
+
+    /// The batch that was returned last is in the channel.
+    pub(super) fn handed_on(&self) {
+        self.lock().handing_on = false;
+    }
+
+    /// Hands on rows that have waited for `age`, if the consumer has room for them.
+    pub(super) fn hand_on_aged(&self, age: Duration, sender: &Sender<Result<RecordBatch>>) {
+        let mut state = self.lock();
+        if state.handing_on || state.since.is_none_or(|since| since.elapsed() < age) {
+            return;
+        }
+        if let Ok(permit) = sender.try_reserve() {
+            permit.send(self.take(&mut state));
+        }
+    }
+
+    fn take(&self, state: &mut State) -> Result<RecordBatch> {
+        let columns: Vec<ArrayRef> = state.columns.iter_mut().map(ColumnBuilder::finish).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(state.rows));
+        (state.rows, state.bytes, state.since) = (0, 0, None);
+        RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
+            .map_err(|e| Error::new(ErrorKind::Internal, "rows read do not make a batch").because(e))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // After a panic while a row was added nothing is handed on any more: the scan ends with an error.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

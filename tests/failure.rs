@@ -1,0 +1,125 @@
+//! A source that is down, or dies, harms nobody else and never gives a short result that looks complete.
+
+use std::time::{Duration, Instant};
+
+use causeway_tests::{Datasource, Gateway, PostgresServer, Protocol, eventually, text_rows, write_sqlite};
+use futures::TryStreamExt;
+use tokio_postgres::error::SqlState;
+
+use crate::drip;
+
+#[test]
+fn a_source_down_at_boot_is_isolated_and_recovers() {
+    let Some(server) = PostgresServer::dedicated() else { return };
+    let database = server.database("down");
+    database.script("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2), (3);");
+    server.stop();
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("desk.db");
+    write_sqlite(&path, "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (7);");
+
+    let gateway = Gateway::start([database.datasource("crm"), Datasource::sqlite("desk", &path)]);
+    let psql = gateway.psql();
+    assert_eq!(psql.rows("SELECT a FROM desk.t"), ["7"]);
+    let states = psql.rows("SELECT name, state, last_error IS NOT NULL FROM causeway.datasources ORDER BY name");
+    assert_eq!(states, ["crm|error|t", "desk|running|f"]);
+    let reason = psql.rows("SELECT last_error FROM causeway.datasources WHERE name = 'crm'").join("\n");
+    assert!(reason.contains(&format!("127.0.0.1:{}", server.port())), "the reason says where: {reason}");
+    assert!(!reason.contains(database.password()), "{reason}");
+
+    for protocol in [Protocol::Simple, Protocol::ExtendedBinary] {
+        let start = Instant::now();
+        let received = gateway.discarding_client().run("SELECT a FROM crm.t", protocol).unwrap();
+        let (code, text) = received.error.expect("a source that is down is an error");
+        assert_eq!(code, "HV00N", "{text}");
+        assert!(text.contains("\"crm\""), "{text}");
+        assert!(start.elapsed() < Duration::from_secs(1), "the refusal took {:?}", start.elapsed());
+    }
+    // Listing everything does not stumble over the one that is down.
+    let listing = psql.commands(&["\\dt *.*", "\\dn", "\\l"]);
+    assert_eq!(listing.code, 0, "{}", listing.stderr);
+    assert!(listing.stdout.contains("desk"), "{}", listing.stdout);
+
+    server.start();
+    gateway.wait_for_state("crm", "running", Duration::from_secs(20));
+    assert_eq!(psql.rows("SELECT count(*) FROM crm.t"), ["3"]);
+    assert_eq!(psql.rows("SELECT last_error IS NULL FROM causeway.datasources WHERE name = 'crm'"), ["t"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_killed_while_scanned_is_an_error_naming_it() {
+    let Some(server) = PostgresServer::dedicated() else { return };
+    let database = server.database("killed");
+    drip::in_postgres(&database);
+    database.script("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (2), (3);");
+    let gateway = Gateway::start([database.datasource("crm")]);
+    let client = gateway.connect().await;
+
+    let rows = client.simple_query_raw("SELECT id, payload FROM crm.drip").await.unwrap();
+    let mut rows = std::pin::pin!(rows);
+    let mut seen = 0;
+    let error = loop {
+        match rows.try_next().await {
+            Ok(Some(tokio_postgres::SimpleQueryMessage::Row(_))) => {
+                seen += 1;
+                if seen == 20 {
+                    tokio::task::block_in_place(|| server.kill());
+                }
+            }
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("a source that died mid-way gave a result that looks complete, of {seen} rows"),
+            Err(error) => break error,
+        }
+    };
+    let error = error.as_db_error().expect("the gateway answers").clone();
+    assert!(error.message().contains("\"crm\""), "{error:?}");
+    assert!(error.code().code().starts_with("HV"), "{error:?}");
+    assert_ne!(*error.code(), SqlState::INTERNAL_ERROR);
+
+    tokio::task::block_in_place(|| server.start());
+    assert_eq!(text_rows(&client, "SELECT count(*) FROM crm.t").await.unwrap(), [vec![Some("3".to_owned())]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aggregate_over_a_killed_source_is_an_error() {
+    let Some(server) = PostgresServer::dedicated() else { return };
+    let database = server.database("killed_sum");
+    drip::in_postgres(&database);
+    let gateway = Gateway::start([database.datasource("crm")]);
+    let client = gateway.connect().await;
+    text_rows(&client, "SET causeway.push_down = off").await.unwrap();
+    let counting = tokio::spawn(async move { text_rows(&client, "SELECT count(*), max(id) FROM crm.drip").await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::task::block_in_place(|| server.kill());
+    let error = counting.await.unwrap().expect_err("half a table has no count");
+    let error = error.as_db_error().expect("the gateway answers");
+    assert!(error.code().code().starts_with("HV"), "{error:?}");
+}
+
+#[test]
+fn a_source_with_no_connection_left_holds_up_nobody_else() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("exhausted");
+    drip::in_postgres(&database);
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("desk.db");
+    write_sqlite(&path, "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (7);");
+    let slow = database.datasource("slow").external("pool", "{ max_connections: 2, connect_timeout: 1s }");
+    let gateway = Gateway::start([slow, Datasource::sqlite("desk", &path)]);
+    let mut clients: Vec<_> = (0..8).map(|_| gateway.discarding_client()).collect();
+    for client in &mut clients {
+        client.begin("SELECT id FROM slow.drip", Protocol::Simple).unwrap();
+    }
+    eventually("the source is busy", Duration::from_secs(5), || (database.running("drip") == 2).then_some(()));
+    for _ in 0..10 {
+        let start = Instant::now();
+        let received = gateway.discarding_client().run("SELECT a FROM desk.t", Protocol::Simple).unwrap();
+        assert_eq!((received.rows, received.error), (1, None));
+        assert!(start.elapsed() < Duration::from_secs(1), "it took {:?}", start.elapsed());
+    }
+    assert!(database.running("drip") <= 2, "the pool's bound holds");
+    // One that waits too long is told so instead of hanging.
+    let received = gateway.discarding_client().run("SELECT id FROM slow.drip", Protocol::Simple).unwrap();
+    let (code, text) = received.error.expect("no connection is left");
+    assert!(text.contains("\"slow\"") && !code.starts_with("XX"), "{code} {text}");
+}

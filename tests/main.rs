@@ -1,0 +1,21 @@
+//! The gateway as its users meet it: a child process, real servers behind it, real clients before it.
+//!
+//! One binary with a module per promise, so that the servers start once. See the crate `causeway_tests` for how they are started.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in tests a panic is the report")]
+
+mod architecture;
+mod cli;
+mod config;
+mod cross_source;
+mod demo;
+mod differential;
+mod drip;
+mod failure;
+mod idle;
+mod memory;
+mod psql;
+mod secrets;
+mod streaming;
+mod timeouts;
+mod types;

@@ -1,0 +1,237 @@
+-- filter on int
+SELECT id, name FROM crm.customers WHERE id BETWEEN 10 AND 20 AND id <> 13;
+-- filter on bigint
+SELECT id, code FROM shop.orders WHERE id > 9000000900 AND id <= 9000000999;
+-- filter on smallint
+SELECT id, units FROM shop.orders WHERE units IN (-10, 0, 7, 50);
+-- filter on numeric
+SELECT id, balance FROM crm.customers WHERE balance >= 1234.56 OR balance < -9000.01;
+-- filter on decimal against a wider literal
+SELECT id, total FROM shop.orders WHERE total > 1999.999 AND total < 2500.001;
+-- filter on double
+SELECT id, score FROM crm.customers WHERE score > 0.5;
+-- filter on double equality with NaN
+SELECT id, score FROM crm.customers WHERE score = 'NaN'::float8;
+-- filter on infinity
+SELECT id, score FROM crm.customers WHERE score >= 'Infinity'::float8;
+-- filter on MariaDB double
+SELECT id, weight FROM shop.orders WHERE weight = 100.125 OR weight < 12.5;
+-- filter on SQLite real
+SELECT id, rating FROM desk.notes WHERE rating > 4.5;
+-- filter on boolean
+SELECT id, vip FROM crm.customers WHERE vip;
+-- filter on negated boolean
+SELECT id, vip FROM crm.customers WHERE NOT vip;
+-- boolean IS NOT TRUE
+SELECT id, vip FROM crm.customers WHERE vip IS NOT TRUE;
+-- filter on date
+SELECT id, joined FROM crm.customers WHERE joined >= DATE '2021-06-15' AND joined < DATE '2023-01-01';
+-- filter on MariaDB date
+SELECT id, placed FROM shop.orders WHERE placed = DATE '2020-02-14' OR placed > DATE '2024-11-20';
+-- filter on SQLite date
+SELECT id, written FROM desk.notes WHERE written BETWEEN DATE '2020-01-01' AND DATE '2020-12-31';
+-- filter on Parquet date
+SELECT order_id, line, shipped FROM lake.lineitems WHERE shipped < DATE '2019-06-01';
+-- filter on timestamp
+SELECT id, seen FROM crm.customers WHERE seen > TIMESTAMP '2022-03-04 05:06:07.89';
+-- filter on MariaDB datetime
+SELECT id, placed_at FROM shop.orders WHERE placed_at < TIMESTAMP '2019-08-09 10:11:12.131415';
+-- filter on Parquet boolean and decimal
+SELECT order_id, line, price FROM lake.lineitems WHERE returned AND price > 9000;
+-- text equality, PostgreSQL
+SELECT id, name FROM crm.customers WHERE name = 'anna';
+-- text equality with quote and backslash
+SELECT id, name FROM crm.customers WHERE name IN ('O''Neil', 'back\slash', '');
+-- text equality keeps trailing spaces apart
+SELECT id, name FROM crm.customers WHERE name = 'trailing';
+-- text equality, MariaDB case-insensitive column
+SELECT id, status FROM shop.orders WHERE status = 'open';
+-- text inequality, MariaDB case-insensitive column
+SELECT id, status FROM shop.orders WHERE status <> 'open';
+-- text IN, MariaDB case-insensitive column
+SELECT id, status FROM shop.orders WHERE status IN ('OPEN', 'paid');
+-- text NOT IN, MariaDB case-insensitive column
+SELECT id, status FROM shop.orders WHERE status NOT IN ('Open', 'paid');
+-- text equality, MariaDB PAD SPACE column
+SELECT id, method FROM shop.payments WHERE method = 'card';
+-- text range, MariaDB binary column
+SELECT id, code FROM shop.orders WHERE code >= 'C250' AND code < 'C26';
+-- text equality, SQLite NOCASE column
+SELECT id, author FROM desk.notes WHERE author = 'Anna';
+-- text inequality, SQLite NOCASE column
+SELECT id, author FROM desk.notes WHERE author <> 'anna';
+-- text range, ICU column
+SELECT id, city FROM crm.customers WHERE city > 'M';
+-- text range with punctuation
+SELECT id, city FROM crm.customers WHERE city BETWEEN '5-' AND '5.';
+-- text equality, Parquet
+SELECT order_id, line, sku FROM lake.lineitems WHERE sku IN ('bolt-1', 'Bolt-2', 'cog -3', 'ñut-4');
+-- LIKE with prefix
+SELECT id, name FROM crm.customers WHERE name LIKE 'A%';
+-- LIKE with escapes
+SELECT id, name FROM crm.customers WHERE name LIKE 'under\_%' OR name LIKE '%\%%';
+-- LIKE on a MariaDB case-insensitive column
+SELECT id, status FROM shop.orders WHERE status LIKE 'O%';
+-- LIKE on SQLite
+SELECT id, body FROM desk.notes WHERE body LIKE 'anna%';
+-- NOT LIKE
+SELECT id, author FROM desk.notes WHERE author NOT LIKE '%a%';
+-- ILIKE
+SELECT id, name FROM crm.customers WHERE name ILIKE 'ANN%';
+-- lower in a filter
+SELECT id, city FROM crm.customers WHERE lower(city) = 'lisbon';
+-- IS NULL
+SELECT id FROM crm.customers WHERE segment IS NULL AND balance IS NOT NULL;
+-- IS NULL, MariaDB
+SELECT id FROM shop.orders WHERE status IS NULL OR placed IS NULL;
+-- IS DISTINCT FROM
+SELECT id, segment FROM crm.customers WHERE segment IS DISTINCT FROM 'retail';
+-- NOT IN with a NULL in the list [none]
+SELECT id FROM crm.customers WHERE segment NOT IN ('retail', NULL);
+-- OR across types
+SELECT id FROM crm.customers WHERE balance > 9000 OR vip OR joined IS NULL;
+-- arithmetic in a filter
+SELECT id, units FROM shop.orders WHERE units * 2 + 1 > 90;
+-- integer division and modulo
+SELECT id, units / 7 AS d, units % 7 AS m FROM shop.orders WHERE units < 0;
+-- decimal arithmetic
+SELECT id, total * 2 AS twice, total + 0.005 AS more FROM shop.orders WHERE total < 0;
+-- CASE
+SELECT id, CASE WHEN balance > 0 THEN 'has' WHEN balance < 0 THEN 'owes' ELSE 'none' END AS state FROM crm.customers;
+-- COALESCE and NULLIF
+SELECT id, coalesce(segment, '?') AS segment, nullif(city, 'Oslo') AS city FROM crm.customers;
+-- casts
+SELECT id, CAST(balance AS bigint) AS whole, CAST(id AS text) AS label FROM crm.customers WHERE balance IS NOT NULL;
+-- extract
+SELECT id, extract(year FROM joined) AS y, extract(month FROM joined) AS m FROM crm.customers WHERE joined IS NOT NULL;
+-- date_trunc
+SELECT date_trunc('month', placed_at) AS month, count(*) AS n FROM shop.orders GROUP BY 1;
+-- text functions
+SELECT id, upper(name) AS u, length(name) AS l, substr(name, 2, 3) AS s, name || '!' AS c FROM crm.customers;
+-- count
+SELECT count(*) AS a, count(segment) AS b, count(DISTINCT segment) AS c FROM crm.customers;
+-- sum, min, max
+SELECT sum(balance) AS s, min(balance) AS l, max(balance) AS h, sum(id) AS i FROM crm.customers;
+-- avg
+SELECT avg(total) AS t, avg(units) AS u, avg(weight) AS w FROM shop.orders;
+-- aggregates over no rows
+SELECT count(*) AS n, sum(total) AS s, max(placed) AS p FROM shop.orders WHERE id < 0;
+-- sums per group, MariaDB
+SELECT customer_id, count(*) AS n, sum(total) AS s, sum(units) AS u FROM shop.orders GROUP BY customer_id;
+-- GROUP BY a case-insensitive column
+SELECT status, count(*) AS n FROM shop.orders GROUP BY status;
+-- GROUP BY a padded column
+SELECT method, sum(amount) AS s FROM shop.payments GROUP BY method;
+-- GROUP BY a NOCASE column
+SELECT author, count(*) AS n, min(rating) AS l FROM desk.notes GROUP BY author;
+-- GROUP BY an ICU column
+SELECT city, count(*) AS n FROM crm.customers GROUP BY city;
+-- min and max of text
+SELECT min(name) AS a, max(name) AS b FROM crm.customers;
+-- min and max of case-insensitive text
+SELECT min(status) AS a, max(status) AS b FROM shop.orders;
+-- HAVING
+SELECT segment, count(*) AS n FROM crm.customers GROUP BY segment HAVING count(*) > 20;
+-- DISTINCT
+SELECT DISTINCT segment, vip FROM crm.customers;
+-- DISTINCT on a case-insensitive column
+SELECT DISTINCT status FROM shop.orders;
+-- count distinct of case-insensitive text
+SELECT count(DISTINCT status) AS n, count(DISTINCT code) AS c FROM shop.orders;
+-- aggregate with FILTER
+SELECT count(*) FILTER (WHERE vip) AS v, sum(balance) FILTER (WHERE id < 50) AS s FROM crm.customers;
+-- TopN on int [ordered]
+SELECT id, name FROM crm.customers ORDER BY id DESC LIMIT 10;
+-- TopN with NULLs first by default [ordered]
+SELECT id, balance FROM crm.customers ORDER BY balance DESC, id LIMIT 15;
+-- TopN with NULLs last by default [ordered]
+SELECT id, total FROM shop.orders ORDER BY total, id LIMIT 20;
+-- all rows, NULLs placed by hand [ordered]
+SELECT id, placed FROM shop.orders ORDER BY placed NULLS FIRST, id DESC;
+-- TopN on text [ordered]
+SELECT name, id FROM crm.customers ORDER BY name, id LIMIT 60;
+-- TopN on ICU text [ordered]
+SELECT city, id FROM crm.customers ORDER BY city, id LIMIT 70;
+-- TopN on case-insensitive text [ordered]
+SELECT status, id FROM shop.orders ORDER BY status DESC NULLS LAST, id LIMIT 90;
+-- TopN on NOCASE text [ordered]
+SELECT author, id FROM desk.notes ORDER BY author, id LIMIT 50;
+-- TopN on double with NaN [ordered]
+SELECT id, score FROM crm.customers ORDER BY score DESC NULLS LAST, id LIMIT 12;
+-- OFFSET [ordered]
+SELECT id FROM shop.orders ORDER BY id OFFSET 490 LIMIT 20;
+-- LIMIT over a filter that stays local
+SELECT count(*) AS n FROM (SELECT id FROM shop.orders WHERE status = 'open' LIMIT 30) s;
+-- inner join in one source
+SELECT c.id, t.country, t.population FROM crm.customers c JOIN crm.cities t ON t.city = c.city WHERE c.id < 60;
+-- inner join in one source, MariaDB
+SELECT o.id, p.id AS payment, p.amount FROM shop.orders o JOIN shop.payments p ON p.order_id = o.id WHERE o.units > 20;
+-- join on case-insensitive text in one source
+SELECT o.id, p.id AS payment FROM shop.orders o JOIN shop.payments p ON p.method = o.status OR p.order_id = o.id;
+-- left join
+SELECT c.id, o.id AS order_id FROM crm.customers c LEFT JOIN shop.orders o ON o.customer_id = c.id AND o.total > 4000;
+-- left join with a filter on the right side
+SELECT c.id, o.id AS order_id FROM crm.customers c LEFT JOIN shop.orders o ON o.customer_id = c.id WHERE o.total > 4000 OR o.id IS NULL;
+-- left join in one source
+SELECT o.id, p.id AS payment FROM shop.orders o LEFT JOIN shop.payments p ON p.order_id = o.id AND p.amount > 500;
+-- right join
+SELECT n.id, o.code FROM shop.orders o RIGHT JOIN desk.notes n ON n.order_id = o.id;
+-- full join
+SELECT c.id, n.id AS note FROM crm.customers c FULL JOIN desk.notes n ON n.id = c.id;
+-- full join in MariaDB alone
+SELECT o.id, p.id AS payment FROM shop.orders o FULL JOIN shop.payments p ON p.order_id = o.id AND p.amount > 800;
+-- cross join
+SELECT a.city, b.id FROM crm.cities a CROSS JOIN desk.notes b WHERE b.id < 4;
+-- join on an inequality
+SELECT count(*) AS n FROM crm.customers c JOIN desk.notes n ON n.id < c.id AND n.rating > 4;
+-- comma join over three sources
+SELECT count(*) AS n, sum(l.quantity) AS q FROM crm.customers c, shop.orders o, lake.lineitems l WHERE c.id = o.customer_id AND o.id = l.order_id;
+-- self join
+SELECT a.id, b.id AS other FROM crm.customers a JOIN crm.customers b ON a.name = b.name AND a.id < b.id;
+-- join on text across sources
+SELECT c.id, n.id AS note FROM crm.customers c JOIN desk.notes n ON n.author = c.name WHERE c.id <= 30;
+-- semi join with IN
+SELECT id FROM crm.customers WHERE id IN (SELECT customer_id FROM shop.orders WHERE total > 4000);
+-- semi join with EXISTS
+SELECT id FROM shop.orders o WHERE EXISTS (SELECT 1 FROM desk.notes n WHERE n.order_id = o.id AND n.rating > 3);
+-- semi join in one source
+SELECT id FROM shop.orders o WHERE EXISTS (SELECT 1 FROM shop.payments p WHERE p.order_id = o.id AND p.amount > 300);
+-- anti join with NOT EXISTS
+SELECT id FROM crm.customers c WHERE NOT EXISTS (SELECT 1 FROM shop.orders o WHERE o.customer_id = c.id);
+-- anti join in one source
+SELECT id FROM shop.orders o WHERE NOT EXISTS (SELECT 1 FROM shop.payments p WHERE p.order_id = o.id AND p.amount < 700);
+-- NOT IN over NULLs [none]
+SELECT id FROM crm.customers WHERE id NOT IN (SELECT customer_id FROM shop.orders);
+-- NOT IN without NULLs
+SELECT id FROM crm.customers WHERE id NOT IN (SELECT customer_id FROM shop.orders WHERE customer_id IS NOT NULL);
+-- scalar subquery
+SELECT id, balance FROM crm.customers WHERE balance > (SELECT avg(balance) FROM crm.customers);
+-- scalar subquery of another source
+SELECT id FROM crm.customers WHERE id > (SELECT max(id) - 20 FROM desk.notes) - 100;
+-- correlated scalar subquery
+SELECT c.id, (SELECT count(*) FROM shop.orders o WHERE o.customer_id = c.id) AS n FROM crm.customers c;
+-- UNION
+SELECT city FROM crm.customers UNION SELECT city FROM crm.cities;
+-- UNION ALL over sources
+SELECT id FROM crm.customers WHERE id < 5 UNION ALL SELECT id FROM desk.notes WHERE id < 5;
+-- EXCEPT
+SELECT id FROM crm.customers EXCEPT SELECT customer_id FROM shop.orders;
+-- INTERSECT
+SELECT name FROM crm.customers INTERSECT SELECT author FROM desk.notes;
+-- WITH
+WITH busy AS (SELECT customer_id, count(*) AS n FROM shop.orders GROUP BY customer_id HAVING count(*) >= 6)
+SELECT c.name, b.n FROM busy b JOIN crm.customers c ON c.id = b.customer_id;
+-- window functions
+SELECT id, customer_id, row_number() OVER (PARTITION BY customer_id ORDER BY id) AS n, sum(total) OVER (PARTITION BY customer_id ORDER BY id) AS s
+FROM shop.orders WHERE customer_id < 20;
+-- GROUPING SETS
+SELECT segment, vip, count(*) AS n FROM crm.customers GROUP BY GROUPING SETS ((segment, vip), (segment), ());
+-- aggregate of a join across sources [ordered]
+SELECT c.segment, count(*) AS n, sum(o.total) AS total FROM crm.customers c JOIN shop.orders o ON o.customer_id = c.id
+GROUP BY c.segment ORDER BY total DESC, c.segment LIMIT 3;
+-- aggregate of a join in one source
+SELECT o.customer_id, sum(p.amount) AS paid, count(*) AS n FROM shop.orders o JOIN shop.payments p ON p.order_id = o.id GROUP BY o.customer_id;
+-- subquery in FROM with LIMIT below a filter [ordered]
+SELECT id, total FROM (SELECT id, total FROM shop.orders ORDER BY id LIMIT 50) s WHERE total > 2500 ORDER BY id;
+-- filter above an aggregate
+SELECT n, count(*) AS groups FROM (SELECT customer_id, count(*) AS n FROM shop.orders GROUP BY customer_id) s WHERE n > 3 GROUP BY n;

@@ -1,0 +1,34 @@
+//! What the tests and the benchmarks stand on: real servers on free ports, a running gateway, and rows to compare.
+//!
+//! Everything here panics with what went wrong, because that is what a test wants to show. A server that is not installed is not a
+//! fault: whoever asks for it gets `None` after the skip was announced, unless `CI=true` says that skipping is not acceptable.
+
+#![allow(clippy::missing_panics_doc, reason = "see above: panicking is how this crate reports")]
+
+mod binary;
+mod discard;
+mod four_sources;
+mod gateway;
+mod mariadb;
+mod port;
+mod postgres;
+mod process;
+mod psql;
+mod rows;
+mod skip;
+mod sqlite;
+mod wait;
+
+pub use binary::causeway;
+pub use discard::{Canceller, DiscardingClient, Protocol, Received};
+pub use four_sources::FourSources;
+pub use gateway::{Datasource, Gateway, Memory};
+pub use mariadb::{MariaDbDatabase, MariaDbServer};
+pub use port::free_port;
+pub use postgres::{PostgresDatabase, PostgresServer};
+pub use process::{Finished, Supervised, finish_within};
+pub use psql::{Psql, PsqlOutput};
+pub use rows::{Cell, Order, Row, assert_same_rows, compare_rows, raw_rows, text_rows};
+pub use skip::skip;
+pub use sqlite::write_sqlite;
+pub use wait::{eventually, eventually_async};

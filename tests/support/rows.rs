@@ -1,0 +1,215 @@
+//! Rows as clients see them, and whether two engines gave the same ones.
+
+use std::fmt::Write as _;
+
+use futures::TryStreamExt;
+use tokio_postgres::types::{FromSql, Type};
+use tokio_postgres::{Client, Error, SimpleQueryMessage};
+
+/// One row in text form; `None` is NULL.
+pub type Row = Vec<Option<String>>;
+
+/// One value in binary form, undecoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cell {
+    /// The type the server says it has.
+    pub type_name: String,
+    /// Its bytes; `None` is NULL.
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// Whether the order of rows is part of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The statement orders its rows completely.
+    Given,
+    /// Any order is right.
+    Any,
+}
+
+struct Bytes(Option<Vec<u8>>);
+
+impl<'a> FromSql<'a> for Bytes {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(Some(raw.to_vec())))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Self(None))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+/// The rows of a statement by the simple protocol, in text form.
+///
+/// # Errors
+/// What the server or the connection says.
+pub async fn text_rows(client: &Client, sql: &str) -> Result<Vec<Row>, Error> {
+    let messages = client.simple_query(sql).await?;
+    let rows = messages.into_iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect()),
+        _ => None,
+    });
+    Ok(rows.collect())
+}
+
+/// The rows of a statement by the extended protocol, in binary form.
+///
+/// # Errors
+/// What the server or the connection says.
+pub async fn raw_rows(client: &Client, sql: &str) -> Result<Vec<Vec<Cell>>, Error> {
+    let parameters: [&str; 0] = [];
+    let rows: Vec<_> = client.query_raw(sql, parameters).await?.try_collect().await?;
+    let cell = |row: &tokio_postgres::Row, column: usize| {
+        Ok(Cell { type_name: row.columns()[column].type_().name().to_owned(), bytes: row.try_get::<_, Bytes>(column)?.0 })
+    };
+    rows.iter().map(|row| (0..row.len()).map(|column| cell(row, column)).collect()).collect()
+}
+
+/// Compares two answers to one statement.
+///
+/// Texts and whole numbers must be equal. Other numbers may differ in trailing zeros and, where either side has more digits than a double keeps, in the
+/// last ones: engines add floats up in different orders and give averages different scales.
+///
+/// # Errors
+/// The first difference, for people.
+pub fn compare_rows(expected: &[Row], actual: &[Row], order: Order) -> Result<(), String> {
+    if expected.len() != actual.len() {
+        return Err(format!("{} rows instead of {}{}", actual.len(), expected.len(), sample(expected, actual)));
+    }
+    let (mut expected, mut actual): (Vec<_>, Vec<_>) = (expected.iter().collect(), actual.iter().collect());
+    if order == Order::Any {
+        expected.sort_by_cached_key(|row| sort_key(row));
+        actual.sort_by_cached_key(|row| sort_key(row));
+    }
+    for (index, (left, right)) in expected.iter().zip(&actual).enumerate() {
+        if left.len() != right.len() || !left.iter().zip(right.iter()).all(|(left, right)| same_value(left.as_deref(), right.as_deref())) {
+            return Err(format!("row {index} is {} instead of {}", shown(right), shown(left)));
+        }
+    }
+    Ok(())
+}
+
+/// As [`compare_rows`], for one statement.
+///
+/// # Panics
+/// With the statement and the first difference.
+pub fn assert_same_rows(sql: &str, expected: &[Row], actual: &[Row], order: Order) {
+    if let Err(difference) = compare_rows(expected, actual, order) {
+        panic!("{sql}\n{difference}");
+    }
+}
+
+fn same_value(left: Option<&str>, right: Option<&str>) -> bool {
+    let (Some(left), Some(right)) = (left, right) else { return left == right };
+    if left == right {
+        return true;
+    }
+    let (Some(l), Some(r)) = (Number::parse(left), Number::parse(right)) else { return false };
+    if l.canonical == r.canonical {
+        return true;
+    }
+    let whole = !left.contains(['.', 'e', 'E']) && !right.contains(['.', 'e', 'E']);
+    let noisy = !whole && (l.significant > 15 || r.significant > 15);
+    noisy && (l.value - r.value).abs() <= 1e-12 * l.value.abs().max(r.value.abs())
+}
+
+struct Number {
+    value: f64,
+    canonical: String,
+    significant: usize,
+}
+
+impl Number {
+    fn parse(text: &str) -> Option<Self> {
+        let value: f64 = text.parse().ok()?;
+        if !value.is_finite() || !text.bytes().any(|b| b.is_ascii_digit()) || text.starts_with('+') {
+            return None;
+        }
+        let digits: String = text.chars().take_while(|c| !matches!(c, 'e' | 'E')).filter(char::is_ascii_digit).collect();
+        let significant = digits.trim_start_matches('0').len();
+        let plain = !text.contains(['e', 'E']);
+        let canonical = match text.split_once('.') {
+            Some((whole, fraction)) if plain => {
+                let fraction = fraction.trim_end_matches('0');
+                if fraction.is_empty() { whole.to_owned() } else { format!("{whole}.{fraction}") }
+            }
+            _ => text.to_owned(),
+        };
+        Some(Self { value, canonical, significant })
+    }
+}
+
+/// Numbers that [`same_value`] takes for equal sort alike, but for the rare pair on either side of a rounding border.
+fn sort_key(row: &Row) -> String {
+    row.iter().fold(String::new(), |mut key, value| {
+        let _ = match value.as_deref() {
+            None => write!(key, "\u{1}-"),
+            Some(text) => match Number::parse(text) {
+                Some(number) => write!(key, "\u{1}{:.9e}", number.value),
+                None => write!(key, "\u{1}{text}"),
+            },
+        };
+        key
+    })
+}
+
+fn shown(row: &Row) -> String {
+    let values: Vec<_> = row.iter().map(|value| value.as_ref().map_or_else(|| "NULL".to_owned(), |text| format!("{text:?}"))).collect();
+    format!("({})", values.join(", "))
+}
+
+/// A row that only one of two answers of different length has.
+fn sample(expected: &[Row], actual: &[Row]) -> String {
+    let (more, fewer, word) = if expected.len() > actual.len() { (expected, actual, "missing") } else { (actual, expected, "extra") };
+    let odd = more.iter().find(|row| !fewer.iter().any(|other| sort_key(other) == sort_key(row)));
+    odd.map(|row| format!("; {word}, for one: {}", shown(row))).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(values: &[&str]) -> Row {
+        values.iter().map(|value| (*value != "NULL").then(|| (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn equal_answers() {
+        let cases: [(&[&str], &[&str]); 6] = [
+            (&["1.50"], &["1.5"]),
+            (&["2"], &["2.000"]),
+            (&["0.3333333333333333"], &["0.33333333333333333333"]),
+            (&["0.1000000000000000055"], &["0.1"]),
+            (&["NULL"], &["NULL"]),
+            (&["a"], &["a"]),
+        ];
+        for (left, right) in cases {
+            assert_eq!(compare_rows(&[row(left)], &[row(right)], Order::Given), Ok(()), "{left:?} {right:?}");
+        }
+        assert_eq!(compare_rows(&[row(&["1"]), row(&["2"])], &[row(&["2"]), row(&["1"])], Order::Any), Ok(()));
+    }
+
+    #[test]
+    fn different_answers() {
+        let cases: [(&[&str], &[&str]); 8] = [
+            (&["1.50"], &["1.51"]),
+            (&["0.333333"], &["0.33333333333333333333"]),
+            (&["9007199254740993"], &["9007199254740992"]),
+            (&["NULL"], &[""]),
+            (&["a"], &["A"]),
+            (&["a "], &["a"]),
+            (&["NaN"], &["NULL"]),
+            (&["1", "2"], &["1"]),
+        ];
+        for (left, right) in cases {
+            assert!(compare_rows(&[row(left)], &[row(right)], Order::Given).is_err(), "{left:?} {right:?}");
+        }
+        assert!(compare_rows(&[row(&["1"]), row(&["2"])], &[row(&["2"]), row(&["1"])], Order::Given).is_err());
+        let shorter = compare_rows(&[row(&["1"]), row(&["2"])], &[row(&["1"])], Order::Any);
+        assert_eq!(shorter, Err("1 rows instead of 2; missing, for one: (\"2\")".to_owned()));
+    }
+}
