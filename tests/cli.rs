@@ -50,7 +50,7 @@ fn a_terminated_gateway_ends_its_statements_and_sources() {
     busy.first_row("SELECT id, payload FROM slow.drip", Protocol::Simple).unwrap();
     let (code, took) = gateway.shut_down();
     assert_eq!(code, Some(0), "{}", gateway.log());
-    assert!(took < Duration::from_secs(9), "it took {took:?}");
+    assert!(took < Duration::from_secs(15), "it took {took:?}");
     eventually("the source is free", Duration::from_secs(2), || (database.running("drip") == 0).then_some(()));
     assert!(idle.run("SELECT 1", Protocol::Simple).is_err());
 }

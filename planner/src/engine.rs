@@ -102,13 +102,11 @@ impl Engine {
         };
         let query = query_of(statement)?;
         let state = session::for_statement(&self.template, context)?;
-        let mut rewritten = statement.clone();
-        rewrite(&mut rewritten);
-        let names = Names::resolve(&rewritten, &state, context).await?;
+        let planned = rewrite(name_columns(balance(query.clone())?));
+        let names = Names::resolve(&Statement::Statement(Box::new(planned.clone())), &state, context).await?;
         let planner = SqlToRel::new_with_options(&names, parser_options(&state));
         let mut scope = PlannerContext::new().with_prepare_param_data_types(declared_fields(parameter_types));
-        let named = name_columns(balance(query_of(&rewritten)?.clone())?);
-        let plan = planner.sql_statement_to_plan_with_context(named, &mut scope)?;
+        let plan = planner.sql_statement_to_plan_with_context(planned, &mut scope)?;
         reads_only(&plan)?;
         let plan = match context.push_down {
             PushDown::On => plan,

@@ -235,3 +235,13 @@ SELECT o.customer_id, sum(p.amount) AS paid, count(*) AS n FROM shop.orders o JO
 SELECT id, total FROM (SELECT id, total FROM shop.orders ORDER BY id LIMIT 50) s WHERE total > 2500 ORDER BY id;
 -- filter above an aggregate
 SELECT n, count(*) AS groups FROM (SELECT customer_id, count(*) AS n FROM shop.orders GROUP BY customer_id) s WHERE n > 3 GROUP BY n;
+-- the same expression twice
+SELECT id, id, 1, 1 FROM crm.customers WHERE id < 5;
+-- decimal division
+SELECT id, total / 3 AS third FROM shop.orders WHERE total > 4000;
+-- double against a huge literal
+SELECT id, weight FROM shop.orders WHERE weight < 1e300 AND weight > 1e-300;
+-- double cast to int rounds half to even
+SELECT id, CAST(weight AS int) AS w FROM shop.orders WHERE weight < 200;
+-- numeric cast to int rounds half away from zero
+SELECT CAST(2.5::numeric(10,2) AS int) AS a, CAST(-2.5::numeric(10,2) AS int) AS b, CAST(2.5::float8 AS int) AS c;

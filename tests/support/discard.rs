@@ -26,7 +26,7 @@ pub struct Received {
     pub first_row: Option<Duration>,
     /// From sending the statement to the end of its result.
     pub total: Duration,
-    /// The SQLSTATE and the text of the error that ended it.
+    /// The SQLSTATE of the error that ended it, and its text: message and detail.
     pub error: Option<(String, String)>,
 }
 
@@ -232,13 +232,15 @@ fn number(bytes: &[u8]) -> i32 {
     bytes.iter().fold(0, |number, byte| (number << 8) | i32::from(*byte))
 }
 
-/// The SQLSTATE and the text of an `ErrorResponse`.
+/// The SQLSTATE of an `ErrorResponse`, and its message and detail as one text.
 fn error_fields(body: &[u8]) -> (String, String) {
     let field = |kind: u8| {
         let found = body.split(|byte| *byte == 0).find(|field| field.first() == Some(&kind));
         found.map(|field| String::from_utf8_lossy(&field[1..]).into_owned()).unwrap_or_default()
     };
-    (field(b'C'), field(b'M'))
+    let (message, detail) = (field(b'M'), field(b'D'));
+    let text = if detail.is_empty() { message } else { format!("{message} ({detail})") };
+    (field(b'C'), text)
 }
 
 #[cfg(test)]
@@ -269,13 +271,13 @@ mod tests {
             for piece in rows.chunks(100_001) {
                 stream.write_all(piece).unwrap();
             }
-            stream.write_all(&[message(b'E', b"SERROR\0C57014\0Mgone\0\0"), message(b'Z', b"I")].concat()).unwrap();
+            stream.write_all(&[message(b'E', b"SERROR\0C57014\0Mgone\0Dfar away\0\0"), message(b'Z', b"I")].concat()).unwrap();
         });
         let mut client = DiscardingClient::connect(port, "d", "u").unwrap();
         assert_eq!((client.process, client.secret), (7, -1));
         let received = client.run("SELECT 1", Protocol::Simple).unwrap();
         assert_eq!((received.rows, received.bytes), (4, 3 * 300_005 + 5));
-        assert_eq!(received.error, Some(("57014".to_owned(), "gone".to_owned())));
+        assert_eq!(received.error, Some(("57014".to_owned(), "gone (far away)".to_owned())));
         assert!(received.first_row.unwrap() <= received.total);
         server.join().unwrap();
         assert!(client.run("SELECT 1", Protocol::Simple).is_err());

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::gateway::Datasource;
 use crate::port::free_port;
-use crate::process::{Supervised, finish_within};
+use crate::process::{Supervised, finish_reading, finish_within};
 use crate::skip::skip;
 use crate::wait::eventually;
 
@@ -98,7 +98,9 @@ impl MariaDbDatabase {
     pub fn script(&self, sql: &str) {
         let file = tempfile::Builder::new().suffix(".sql").tempfile().expect("a temporary file can be made");
         fs::write(file.path(), sql).expect("a temporary file can be written");
-        self.run(&["-e", &format!("source {}", file.path().display())]).unwrap_or_else(|e| panic!("{e}"));
+        let input = fs::File::open(file.path()).expect("a temporary file can be read");
+        // Unlike the client's `source` command, reading from standard input stops at the first error.
+        self.run_reading(&[], input.into()).unwrap_or_else(|e| panic!("{e}"));
     }
 
     /// The rows of one statement: fields separated by tabs.
@@ -131,10 +133,14 @@ impl MariaDbDatabase {
     }
 
     fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        self.run_reading(arguments, Stdio::null())
+    }
+
+    fn run_reading(&self, arguments: &[&str], input: Stdio) -> Result<String, String> {
         let mut command = Command::new(program("mariadb").ok_or("the client `mariadb` is not installed")?);
         command.args(["--no-defaults", "--user=root", "--default-character-set=utf8mb4"]);
         command.arg(format!("--socket={}", self.socket.display())).arg(format!("--database={}", self.name)).args(arguments);
-        let finished = finish_within(Duration::from_secs(120), &mut command);
+        let finished = finish_reading(Duration::from_secs(120), &mut command, input);
         if finished.code == Some(0) { Ok(finished.stdout) } else { Err(format!("mariadb failed: {}", finished.stderr)) }
     }
 }
@@ -165,6 +171,8 @@ mod tests {
         let (one, two) = (server.database("one"), server.database("two"));
         one.script("CREATE TABLE t (a int); INSERT INTO t VALUES (7), (NULL);");
         assert_eq!(one.rows("SELECT a FROM t"), ["7", "NULL"]);
+        assert!(two.rows("SHOW TABLES").is_empty());
+        assert!(std::panic::catch_unwind(|| two.script("SELECT nothing; CREATE TABLE t (a int);")).is_err(), "a script stops at an error");
         assert!(two.rows("SHOW TABLES").is_empty());
 
         assert_eq!(one.running("SLEEP(1)"), 0);

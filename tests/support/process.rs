@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a child may take to end after it was asked to.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(30);
 
 /// Arguments: the child's process id, the signal that stops it, the folder to remove.
 const WATCHER: &str = r#"
@@ -132,8 +132,13 @@ pub struct Finished {
 /// # Panics
 /// When it cannot be started or takes longer than `limit`; it is killed then.
 pub fn finish_within(limit: Duration, command: &mut Command) -> Finished {
+    finish_reading(limit, command, Stdio::null())
+}
+
+/// As [`finish_within`], with something to read.
+pub(crate) fn finish_reading(limit: Duration, command: &mut Command, input: Stdio) -> Finished {
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

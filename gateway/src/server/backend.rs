@@ -51,7 +51,7 @@ impl EnvironmentAtPort {
             environment,
             registry,
             environments,
-            oids: Arc::new(OidRegistry::default()),
+            oids: Arc::new(OidRegistry::new()),
             started: SystemTime::now(),
             catalogs: Mutex::new(None),
         }

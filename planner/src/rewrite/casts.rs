@@ -55,7 +55,7 @@ pub(super) fn rewrite(expr: &mut Expr) {
             let literal = text_of(operand).and_then(|t| elements(t.trim().strip_prefix('{')?.strip_suffix('}')?));
             if let Some(items) = literal {
                 let element = element.as_ref().clone();
-                *operand = Box::new(typed_array(items, &element));
+                **operand = typed_array(items, &element);
             }
         }
         _ => {}

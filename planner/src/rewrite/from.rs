@@ -72,7 +72,7 @@ pub(super) fn rewrite(factor: &mut TableFactor) {
     } else if VALUES.contains(&function.as_str()) {
         let alias = alias.take().unwrap_or_else(|| alias_of(&function));
         let column = alias.columns.first().map_or(&alias.name, |c| &c.name).value.clone();
-        *factor = super::selects::value_relation(call(&function, expressions), &column, Some(alias));
+        *factor = super::syntax::value_relation(call(&function, expressions), &column, Some(alias));
     } else {
         if name.0.len() > 1 {
             *name = ObjectName::from(vec![Ident::new(function.clone())]);

@@ -11,63 +11,39 @@ mod casts;
 mod from;
 mod operators;
 mod scope;
-mod selects;
 mod subqueries;
 mod syntax;
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 
-use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{
-    Expr, Query, Select, SelectItem, SetExpr, Statement as SqlStatement, TableFactor, VisitMut, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SetExpr, Statement, TableFactor, VisitMut, VisitorMut};
 
 pub use absent::ALWAYS_EMPTY;
 
-/// Rewrites a statement in place.
-pub(crate) fn rewrite(statement: &mut Statement) {
-    match statement {
-        Statement::Statement(inner) => rewrite_sql(inner),
-        Statement::Explain(explain) => rewrite(&mut explain.statement),
-        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => {}
-    }
-}
-
-fn rewrite_sql(statement: &mut SqlStatement) {
-    let mut rewriter = Rewriter::default();
-    let _never_broken: ControlFlow<()> = statement.visit(&mut rewriter);
-    if let SqlStatement::Query(query) = statement {
+/// The statement as the planner below us plans it. Its select items must have their names already: a rewritten one would get another.
+pub(crate) fn rewrite(mut statement: Statement) -> Statement {
+    let ControlFlow::Continue(()) = statement.visit(&mut Rewriter);
+    if let Statement::Query(query) = &mut statement {
         casts::show_names(&mut query.body);
     }
+    statement
 }
 
 /// Walks a statement; inner queries and expressions are done when an outer one is.
-#[derive(Default)]
-struct Rewriter {
-    /// The items of the selects around the current node, as they were written.
-    written: Vec<Vec<SelectItem>>,
-}
+struct Rewriter;
 
 impl VisitorMut for Rewriter {
-    type Break = ();
+    type Break = Infallible;
 
-    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
-        self.written.push(select.projection.clone());
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Infallible> {
         scope::resolve_system_columns(select);
         subqueries::count_instead_of_exists(select);
         absent::simplify(select);
-        if let Some(written) = self.written.pop() {
-            selects::keep_names(select, &written);
-        }
-        selects::separate_names(select);
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
         if let SetExpr::Query(inner) = query.body.as_mut()
             && query.with.is_none()
             && query.order_by.is_none()
@@ -81,19 +57,12 @@ impl VisitorMut for Rewriter {
         ControlFlow::Continue(())
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Infallible> {
         from::rewrite(factor);
         ControlFlow::Continue(())
     }
 
-    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        if let TableFactor::Derived { subquery, .. } = factor {
-            selects::name_columns(subquery);
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Infallible> {
         operators::rewrite(expr);
         casts::rewrite(expr);
         subqueries::rewrite(expr);

@@ -10,9 +10,9 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::absent::{aggregates, query_has_no_rows};
 use super::scope::{reads_system_only, relations};
-use super::selects::parse_query;
 use super::syntax::{
-    all, array_type, binary, call, cast, conjuncts, empty_query, exact, folded, null, number, parts, system_name, text_of, when,
+    all, array_type, binary, call, cast, conjuncts, empty_query, exact, folded, null, number, parse_query, parts, system_name, text_of,
+    when,
 };
 
 /// Rewrites one expression whose parts are done.

@@ -2,8 +2,11 @@
 
 use datafusion::sql::sqlparser::ast::{
     ArrayElemTypeDef, BinaryOperator, CaseWhen, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SetExpr, Value, Values, helpers::attached_token::AttachedToken,
+    FunctionArguments, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, TableAlias, TableFactor, Value, Values,
+    helpers::attached_token::AttachedToken,
 };
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 
 /// The parts of a name, unquoted ones in lower case.
 pub(super) fn parts(name: &ObjectName) -> Vec<String> {
@@ -139,4 +142,19 @@ pub(super) fn empty_query() -> Query {
         format_clause: None,
         pipe_operators: Vec::new(),
     }
+}
+
+/// `(SELECT expr AS column) AS alias`.
+pub(super) fn value_relation(expr: Expr, column: &str, alias: Option<TableAlias>) -> TableFactor {
+    let mut query = parse_query("SELECT 1");
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = vec![SelectItem::ExprWithAlias { expr, alias: exact(column) }];
+    }
+    TableFactor::Derived { lateral: false, subquery: Box::new(query), alias, sample: None }
+}
+
+/// A query of our own words.
+pub(super) fn parse_query(sql: &str) -> Query {
+    let mut parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(sql).expect("our own words tokenize");
+    *parser.parse_query().expect("our own words parse")
 }

@@ -8,9 +8,8 @@ use crate::parse::parse;
 fn rewritten(sql: &str) -> String {
     let mut statements = parse(sql).unwrap();
     assert_eq!(statements.len(), 1, "{sql}");
-    let mut statement = statements.remove(0);
-    rewrite(&mut statement);
-    statement.to_string()
+    let Statement::Statement(statement) = statements.remove(0) else { panic!("not a query: {sql}") };
+    rewrite(*statement).to_string()
 }
 
 fn becomes(cases: &[(&str, &str)]) {
@@ -45,10 +44,10 @@ fn ordinary_statements_stay_as_they_are() {
 fn identifier_types_become_numbers_and_names() {
     becomes(&[
         ("SELECT x FROM t WHERE o = 'a'::regclass", "SELECT x FROM t WHERE o = causeway_regclass('a')"),
-        ("SELECT 'a'::regclass", "SELECT causeway_regclass_name(causeway_regclass('a')) AS \"regclass\""),
+        ("SELECT 'a'::regclass", "SELECT causeway_regclass_name(causeway_regclass('a'))"),
         ("SELECT x FROM t WHERE o::regtype::text = 'a'", "SELECT x FROM t WHERE causeway_regtype_name(causeway_regtype(o))::TEXT = 'a'"),
         ("SELECT x FROM t WHERE 1::oid = 1", "SELECT x FROM t WHERE 1::INT UNSIGNED = 1"),
-        ("SELECT x FROM t WHERE y = '{a}'::name[]", "SELECT x FROM t WHERE y = ARRAY['a'::TEXT]::TEXT[]"),
+        ("SELECT x FROM t WHERE y = '{a}'::name[]", "SELECT x FROM t WHERE y = ARRAY[CAST('a' AS TEXT)]::TEXT[]"),
     ]);
 }
 
@@ -58,16 +57,6 @@ fn operators_collations_and_patterns_are_plain() {
         ("SELECT 1 FROM t WHERE a OPERATOR(pg_catalog.~) 'x' COLLATE pg_catalog.default", "SELECT 1 FROM t WHERE a ~ 'x'"),
         ("SELECT 1 FROM t WHERE a LIKE 'x/_' ESCAPE '/'", "SELECT 1 FROM t WHERE a LIKE like_escape('x/_', '/')"),
         ("SELECT 1 FROM t WHERE a = ANY ('{x,\"y,z\",NULL}')", "SELECT 1 FROM t WHERE a = ANY(ARRAY['x', 'y,z', NULL])"),
-    ]);
-}
-
-#[test]
-fn names_differ() {
-    becomes(&[
-        ("SELECT NULL, NULL", "SELECT NULL, NULL AS \"?column?_1\""),
-        ("SELECT t.a, t.* FROM t", "SELECT t.a AS \"a_1\", t.* FROM t"),
-        ("SELECT a AS x, b AS x FROM t", "SELECT a AS x, b AS \"x_1\" FROM t"),
-        ("SELECT s.count FROM (SELECT count(*) FROM t) AS s", "SELECT s.count FROM (SELECT count(*) AS \"count\" FROM t) AS s"),
     ]);
 }
 
@@ -86,16 +75,16 @@ fn lookups_in_the_catalog_are_aggregates() {
         (
             "SELECT (SELECT n.nspname FROM pg_namespace n WHERE n.oid = c.relnamespace AND c.relkind = 'r') FROM pg_class c",
             "SELECT CASE WHEN c.relkind = 'r' THEN (SELECT causeway_single(array_agg(n.nspname)) FROM pg_namespace n \
-             WHERE n.oid = c.relnamespace) END AS \"nspname\" FROM pg_class c",
+             WHERE n.oid = c.relnamespace) END FROM pg_class c",
         ),
         (
             "SELECT ARRAY(SELECT b.x FROM b WHERE b.id = a.id ORDER BY 1) FROM a",
-            "SELECT causeway_or_empty((SELECT array_agg(b.x ORDER BY b.x) FROM b WHERE b.id = a.id)) AS \"array\" FROM a",
+            "SELECT causeway_or_empty((SELECT array_agg(b.x ORDER BY b.x) FROM b WHERE b.id = a.id)) FROM a",
         ),
         (
             "SELECT (SELECT c.x FROM pg_c c, pg_t t WHERE c.oid = a.coll AND t.oid = a.typ AND a.coll <> t.coll) FROM pg_a a",
             "SELECT (SELECT causeway_single(array_agg(c.x)) FROM pg_c c, pg_t t WHERE c.oid = a.coll AND t.oid = a.typ \
-             AND c.oid <> t.coll) AS \"x\" FROM pg_a a",
+             AND c.oid <> t.coll) FROM pg_a a",
         ),
     ]);
 }
@@ -103,20 +92,12 @@ fn lookups_in_the_catalog_are_aggregates() {
 #[test]
 fn nothing_is_computed_of_no_rows() {
     becomes(&[
-        ("SELECT (SELECT t.tgname FROM pg_trigger t WHERE t.tgrelid = c.oid) FROM pg_class c", "SELECT NULL AS \"tgname\" FROM pg_class c"),
+        ("SELECT (SELECT t.tgname FROM pg_trigger t WHERE t.tgrelid = c.oid) FROM pg_class c", "SELECT NULL FROM pg_class c"),
         (
             "SELECT polname, ARRAY(SELECT rolname FROM pg_roles WHERE oid = ANY (polroles)) FROM pg_policy WHERE polroles = '{0}'",
-            "SELECT polname, CAST(NULL AS TEXT) AS \"array\" FROM pg_policy WHERE false",
+            "SELECT polname, CAST(NULL AS TEXT) FROM pg_policy WHERE false",
         ),
     ]);
     // The optional side of an outer join may be empty without harm, and a count of nothing is a row.
     stays(&["SELECT a.x[1] FROM a LEFT JOIN pg_trigger t ON t.tgrelid = a.oid", "SELECT count(*) FROM pg_trigger WHERE tgname = '{x}'"]);
-}
-
-#[test]
-fn explained_statements_are_rewritten_too() {
-    let mut statements = parse("EXPLAIN SELECT 1 FROM t WHERE o = 'a'::regclass").unwrap();
-    rewrite(&mut statements[0]);
-    let Statement::Explain(explain) = &statements[0] else { panic!("not an EXPLAIN") };
-    assert_eq!(explain.statement.to_string(), "SELECT 1 FROM t WHERE o = causeway_regclass('a')");
 }

@@ -1,6 +1,7 @@
 //! The SQL texts that describe objects: keys, indexes, views.
 
-use super::model::{Key, KeyKind, Relation, quote_identifier};
+use super::identifiers::quote_identifier;
+use super::model::{Key, KeyKind, Relation};
 
 /// The columns of a key, quoted and separated.
 fn key_columns(relation: &Relation, key: &Key) -> String {

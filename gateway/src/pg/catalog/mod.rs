@@ -10,6 +10,7 @@ mod base_types;
 mod columns;
 mod definitions;
 mod functions;
+mod identifiers;
 mod model;
 mod oids;
 mod provider;
@@ -27,8 +28,7 @@ use datafusion::catalog::SchemaProvider;
 use datafusion::error::Result;
 use datafusion::logical_expr::ScalarUDF;
 
-pub(crate) use columns::PG_TYPE_KEY;
-pub(crate) use model::{Database, Role, Server};
+pub(crate) use model::{Database, Server};
 pub(crate) use oids::OidRegistry;
 pub(crate) use session::{Activity, PreparedStatement, Session, SessionState, Setting, SettingScope};
 

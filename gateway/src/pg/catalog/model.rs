@@ -410,8 +410,12 @@ impl Model {
     }
 
     /// The relation that an unqualified name means on that search path.
-    pub(super) fn resolve<'m, 'p>(&'m self, mut path: impl Iterator<Item = &'p str>, name: &str) -> Option<Found<'m>> {
-        self.by_name(SystemSchema::PgCatalog.name(), name).or_else(|| path.find_map(|schema| self.by_name(schema, name)))
+    ///
+    /// `pg_catalog` comes first unless the path places it elsewhere.
+    pub(super) fn resolve<'p>(&self, path: impl Iterator<Item = &'p str> + Clone, name: &str) -> Option<Found<'_>> {
+        let system = SystemSchema::PgCatalog.name();
+        let implicit = (!path.clone().any(|schema| schema == system)).then_some(system);
+        implicit.into_iter().chain(path).find_map(|schema| self.by_name(schema, name))
     }
 
     /// Whether a schema holds a table of a datasource.
@@ -494,77 +498,7 @@ pub(super) fn role_oid(name: &str, oids: &OidRegistry) -> u32 {
     if name == OWNER_NAME { OWNER } else { oids.oid(ObjectKind::Role, "", name) }
 }
 
-/// Quotes an identifier where SQL needs it.
-pub(super) fn quote_identifier(name: &str) -> String {
-    let mut letters = name.chars();
-    let plain_start = letters.next().is_some_and(|c| c.is_ascii_lowercase() || c == '_');
-    let plain = plain_start && letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if plain && !is_reserved(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
-}
-
-fn is_reserved(name: &str) -> bool {
-    // Words of category U, "unreserved", are the ones that need no quotes.
-    include_str!("relations/pg_get_keywords.tsv")
-        .lines()
-        .any(|line| line.split_once('\t').is_some_and(|(word, rest)| word == name && !rest.starts_with('U')))
-}
-
-/// Splits `schema.table` as SQL reads it: unquoted parts fold to lower case. `None` when it is not a name.
-pub(super) fn split_name(text: &str) -> Option<Vec<String>> {
-    let mut parts = Vec::new();
-    let mut letters = text.trim().chars().peekable();
-    loop {
-        let mut part = String::new();
-        if letters.next_if_eq(&'"').is_some() {
-            loop {
-                match letters.next()? {
-                    '"' if letters.next_if_eq(&'"').is_some() => part.push('"'),
-                    '"' => break,
-                    letter => part.push(letter),
-                }
-            }
-        } else {
-            while let Some(letter) = letters.next_if(|c| *c != '.' && *c != '"' && !c.is_whitespace()) {
-                part.extend(letter.to_lowercase());
-            }
-        }
-        if part.is_empty() {
-            return None;
-        }
-        parts.push(part);
-        match letters.next() {
-            None => return Some(parts),
-            Some('.') => {}
-            Some(_) => return None,
-        }
-    }
-}
-
 /// The element type of an array type, for `information_schema`.
 pub(super) fn is_array(type_oid: u32) -> bool {
     base_types::type_by_oid(type_oid).is_some_and(|t| t.category == "A")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_split_as_sql_reads_them() {
-        let split = |text| split_name(text).map(|parts| parts.join("|"));
-        assert_eq!(split("crm.Customers").as_deref(), Some("crm|customers"));
-        assert_eq!(split("\"Crm\".\"a.\"\"b\"").as_deref(), Some("Crm|a.\"b"));
-        assert_eq!(split("crm.").as_deref(), None);
-        assert_eq!(split("\"open").as_deref(), None);
-        assert_eq!(split("a b").as_deref(), None);
-    }
-
-    #[test]
-    fn identifiers_are_quoted_where_they_must_be() {
-        for (name, quoted) in
-            [("crm", "crm"), ("Crm", "\"Crm\""), ("1a", "\"1a\""), ("select", "\"select\""), ("a\"b", "\"a\"\"b\""), ("name", "name")]
-        {
-            assert_eq!(quote_identifier(name), quoted);
-        }
-    }
 }

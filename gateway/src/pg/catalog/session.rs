@@ -20,7 +20,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// The schemas of the search path with `"$user"` replaced.
-    pub(super) fn path(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn path(&self) -> impl Iterator<Item = &str> + Clone {
         self.search_path.iter().map(|schema| if schema == "$user" { self.user.as_str() } else { schema.as_str() })
     }
 }

@@ -22,6 +22,10 @@ fn texts_of_the_simple_types() {
     assert_eq!(text(DATE, "2000-01-01"), Ok(ScalarValue::Date32(Some(10_957))));
     assert_eq!(text(DATE, "infinity"), Ok(ScalarValue::Date32(Some(i32::MAX))));
     assert_eq!(text(DATE, "0001-12-31 BC"), Ok(ScalarValue::Date32(Some(-719_163))));
+    assert_eq!(text(DATE, "2000-01-01 +00"), Ok(ScalarValue::Date32(Some(10_957))));
+    assert_eq!(text(DATE, "2000-01-01T23:00:00Z"), Ok(ScalarValue::Date32(Some(10_957))));
+    assert_eq!(text(TIME, "00:00:01+02"), Ok(ScalarValue::Time64Microsecond(Some(1_000_000))));
+    assert_eq!(text(TIMESTAMP, "1970-01-01 +00"), Ok(ScalarValue::TimestampMicrosecond(Some(0), None)));
     assert_eq!(text(TIME, "23:59:59.5"), Ok(ScalarValue::Time64Microsecond(Some(86_399_500_000))));
     assert_eq!(text(TIMESTAMP, "1970-01-02T00:00:01.0000005"), Ok(ScalarValue::TimestampMicrosecond(Some(86_401_000_001), None)));
 }
@@ -43,6 +47,9 @@ fn wrong_texts_have_their_codes_and_are_not_repeated() {
         (NUMERIC, "NaN", "0A000"),
         (DATE, "2023-02-29", "22007"),
         (DATE, "31.12.2024", "22007"),
+        (DATE, "2024-12-31x", "22007"),
+        (DATE, "2024-12-31 tomorrow", "22007"),
+        (TIME, "10:00 later", "22007"),
         (TIME, "25:00", "22007"),
         (TIMESTAMP, "yesterday", "22007"),
         (INTERVAL, "", "22007"),

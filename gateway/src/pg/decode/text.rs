@@ -166,11 +166,10 @@ pub(super) fn date(text: &str) -> Result<i32, PgError> {
         Some(false) => return Ok(i32::MIN),
         None => {}
     }
-    let (body, is_before_christ) = era(text.trim());
-    let (days, rest) = calendar_date(body, is_before_christ).ok_or_else(|| invalid_datetime("date"))?;
-    // A timestamp is a date too: its time of day is dropped, once it has proven to be one.
-    if !rest.is_empty() {
-        split_clock(rest.trim_start_matches(['T', ' '])).ok_or_else(|| invalid_datetime("date"))?;
+    // A timestamp, or a date with an offset as pgjdbc sends it, is a date too: the rest is dropped once it has proven to be right.
+    let (days, _, suffix) = date_and_clock(text, "date")?;
+    if !suffix.is_empty() && !suffix.eq_ignore_ascii_case("z") && iso_offset(suffix).is_none() {
+        return Err(invalid_datetime("date"));
     }
     i32::try_from(days).map_err(|_| overflow("date"))
 }
@@ -213,7 +212,9 @@ fn calendar_date(text: &str, is_before_christ: bool) -> Option<(i64, &str)> {
 /// Microseconds since midnight.
 pub(super) fn time(text: &str) -> Result<i64, PgError> {
     let (microseconds, rest) = split_clock(text.trim()).ok_or_else(|| invalid_datetime("time"))?;
-    if !rest.trim().is_empty() || microseconds > MICROSECONDS_PER_DAY {
+    // An offset says nothing of a time without zone; PostgreSQL drops it.
+    let is_offset = |text: &str| text.starts_with(['+', '-']) && iso_offset(text).is_some();
+    if !rest.trim().is_empty() && !is_offset(rest.trim()) || microseconds > MICROSECONDS_PER_DAY {
         return Err(invalid_datetime("time"));
     }
     Ok(microseconds)
@@ -296,21 +297,28 @@ pub(super) fn timestamptz(text: &str, zone: Zone) -> Result<i64, PgError> {
     microseconds.checked_sub(i64::from(east) * 1_000_000).ok_or_else(|| overflow(NAME))
 }
 
-/// Reads date and time of day, and returns what follows them.
+/// Reads a timestamp's microseconds, and returns what follows them.
 fn local<'a>(text: &'a str, type_name: &str) -> Result<(i64, &'a str), PgError> {
+    let (days, clock, suffix) = date_and_clock(text, type_name)?;
+    let microseconds = days.checked_mul(MICROSECONDS_PER_DAY).and_then(|day| day.checked_add(clock)).ok_or_else(|| overflow(type_name))?;
+    Ok((microseconds, suffix))
+}
+
+/// Reads the days of a date, the microseconds of the time of day that may follow, and what follows both.
+fn date_and_clock<'a>(text: &'a str, type_name: &str) -> Result<(i64, i64, &'a str), PgError> {
     let (body, is_before_christ) = era(text.trim());
     let (days, rest) = calendar_date(body, is_before_christ).ok_or_else(|| invalid_datetime(type_name))?;
-    let (clock, suffix) = match rest.strip_prefix(['T', ' ']) {
-        Some(rest) => split_clock(rest.trim_start()).ok_or_else(|| invalid_datetime(type_name))?,
-        None => (0, rest),
-    };
-    let microseconds = days.checked_mul(MICROSECONDS_PER_DAY).and_then(|day| day.checked_add(clock)).ok_or_else(|| overflow(type_name))?;
-    Ok((microseconds, suffix.trim()))
+    let after = rest.strip_prefix(['T', ' ']).unwrap_or(rest).trim_start();
+    if after.len() < rest.len() && after.starts_with(|c: char| c.is_ascii_digit()) {
+        let (clock, suffix) = split_clock(after).ok_or_else(|| invalid_datetime(type_name))?;
+        return Ok((days, clock, suffix.trim()));
+    }
+    Ok((days, 0, after.trim()))
 }
 
 /// Reads `+02`, `+0230`, `+02:30` or `+02:30:15` as seconds east.
 fn iso_offset(text: &str) -> Option<i32> {
-    let (sign, digits) = text.split_at(1);
+    let (sign, digits) = text.split_at_checked(1).filter(|(sign, _)| matches!(*sign, "+" | "-"))?;
     let compact: String = digits.chars().filter(|c| *c != ':').collect();
     if compact.is_empty() || compact.len() > 6 || !compact.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

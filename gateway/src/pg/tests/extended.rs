@@ -22,7 +22,8 @@ async fn parameters_are_typed_by_the_plan_or_the_client() {
     let none: Option<i64> = None;
     let row = client.query_one("select $1::bigint is null", &[&none]).await.unwrap();
     assert!(row.get::<_, bool>(0));
-    let rows = client.query("select n from numbers where n = any($1) order by n", &[&vec![3_i64, 5]]).await.unwrap();
+    let statement = client.prepare_typed("select n from numbers where n = any($1) order by n", &[Type::INT8_ARRAY]).await.unwrap();
+    let rows = client.query(&statement, &[&vec![3_i64, 5]]).await.unwrap();
     assert_eq!(rows.len(), 2);
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::{Outcome, RowFunction};
 use crate::pg::catalog::PgCatalog;
 use crate::pg::catalog::definitions::{constraint_definition, index_definition, view_definition};
-use crate::pg::catalog::model::{Found, quote_identifier, split_name};
+use crate::pg::catalog::identifiers::{quote_identifier, split_name};
+use crate::pg::catalog::model::Found;
 
 /// Appends those of these functions that are the same for every catalog.
 pub(super) fn add_constant(functions: &mut Vec<RowFunction>) {

@@ -8,7 +8,8 @@ use datafusion::error::Result;
 use super::{Outcome, Row, RowFunction, failure};
 use crate::pg::catalog::PgCatalog;
 use crate::pg::catalog::base_types::{base_type, format_type, type_by_oid, type_by_sql_name};
-use crate::pg::catalog::model::{Found, Model, OWNER, OWNER_NAME, quote_identifier, role_oid, split_name};
+use crate::pg::catalog::identifiers::{quote_identifier, split_name};
+use crate::pg::catalog::model::{Found, Model, OWNER, OWNER_NAME, role_oid};
 use crate::pg::catalog::session::Session;
 
 /// Appends those of these functions that know the session.

@@ -21,7 +21,8 @@ pub(super) fn add(session: &Arc<Session>, functions: &mut Vec<RowFunction>) {
     functions.extend(["current_database", "current_catalog"].map(|name| constant(name, "name", |s| s.database.as_str().into())));
     functions.push(constant("version", "text", |s| {
         let version = s.state.setting("server_version").unwrap_or_else(|| "16.0".to_owned());
-        format!("PostgreSQL {version} (Causeway {})", env!("CARGO_PKG_VERSION")).into()
+        // The setting `server_version` says which gateway it is.
+        format!("PostgreSQL {version}").into()
     }));
     functions.push(constant("pg_backend_pid", "int4", |s| i64::from(s.backend_pid).into()));
     functions.push(constant("pg_postmaster_start_time", "timestamptz", |s| Outcome::Timestamp(microseconds(s.state.started()))));
@@ -68,7 +69,7 @@ fn add_settings(session: &Arc<Session>, functions: &mut Vec<RowFunction>) {
         let Some(name) = row.text(0) else { return Err(failure(ErrorKind::Invalid, "SET requires parameter name")) };
         let scope = if row.bool(2) == Some(true) { SettingScope::Transaction } else { SettingScope::Session };
         let value = row.text(1).unwrap_or_default();
-        this.state.set(&name, &value, scope).map(Outcome::from).map_err(|text| failure(ErrorKind::Invalid, format!("{text}")))
+        this.state.set(&name, &value, scope).map(Outcome::from).map_err(|text| failure(ErrorKind::Invalid, text))
     });
     functions.push(set_config.called_with_nulls().volatile());
     let this = Arc::clone(session);

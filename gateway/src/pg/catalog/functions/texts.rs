@@ -4,7 +4,7 @@ use causeway_planner::{Error, ErrorKind};
 use datafusion::error::Result;
 
 use super::{Outcome, Row, RowFunction};
-use crate::pg::catalog::model::{quote_identifier, split_name};
+use crate::pg::catalog::identifiers::{quote_identifier, split_name};
 
 /// Appends these functions.
 pub(super) fn add(functions: &mut Vec<RowFunction>) {

@@ -185,12 +185,12 @@ fn fill_index(model: &Model, rows: &mut Rows) -> Result<()> {
     let (yes, no) = (Value::Bool(true), Value::Bool(false));
     each_key(model, |r, key| {
         let zeros = vec![0; key.columns.len()];
-        let collations: Vec<i64> = r
-            .columns()
-            .iter()
-            .filter(|c| key.columns.contains(&c.number))
-            .map(|c| base_types::type_by_oid(c.shape.type_oid).map_or(0, |t| i64::from(t.collation)))
-            .collect();
+        let columns = r.columns();
+        let collation = |number: &i64| {
+            let column = columns.iter().find(|c| c.number == *number)?;
+            base_types::type_by_oid(column.shape.type_oid).map(|t| i64::from(t.collation))
+        };
+        let collations: Vec<i64> = key.columns.iter().map(|number| collation(number).unwrap_or(0)).collect();
         rows.push(&[
             key.index.into(),
             r.oid.into(),

@@ -34,11 +34,3 @@ async fn psql_completion_is_answered() {
 async fn jdbc_is_answered() {
     all_are_answered(include_str!("jdbc.sql"), 20).await;
 }
-
-#[tokio::test]
-async fn local_probe() {
-    if let Ok(path) = std::env::var("PROBE") {
-        let text: &'static str = Box::leak(std::fs::read_to_string(path).unwrap().into_boxed_str());
-        all_are_answered(text, 1).await;
-    }
-}

@@ -10,7 +10,8 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::datasource::empty::EmptyTable;
 
 use crate::pg::catalog::session::{Activity, PreparedStatement, Session, SessionState, Setting, SettingScope};
-use crate::pg::catalog::{Database, Role, Server};
+use crate::pg::catalog::model::Role;
+use crate::pg::catalog::{Database, Server};
 
 /// A column: name, declared type, Arrow type, whether it may be NULL.
 pub(super) fn column(name: &str, remote_type: &str, data_type: DataType, nullable: bool) -> RemoteColumn {

@@ -28,7 +28,7 @@ async fn the_session_is_known() {
             ("pg_catalog.set_config('TimeZone', 'UTC', false)", "UTC"),
             ("pg_is_in_recovery()", "false"),
             ("inet_server_addr() IS NULL", "true"),
-            ("version() LIKE 'PostgreSQL 16.4 (Causeway %'", "true"),
+            ("version() LIKE 'PostgreSQL 16.4%'", "true"),
             ("pg_encoding_to_char(6)", "UTF8"),
             ("pg_char_to_encoding('utf-8')", "6"),
             ("pg_postmaster_start_time()", "2023-11-14T22:13:20Z"),
@@ -177,7 +177,7 @@ async fn failures_are_told() {
         ("set_config('no.such', 'x', false)", "unrecognized configuration parameter \"no.such\""),
         ("format('%s')", "too few arguments for format()"),
         ("parse_ident('a.')", "string is not a valid identifier"),
-        ("'x' COLLATE \"de_DE\"", "COLLATE"),
+        ("'x' COLLATE \"de_DE\"", "unsupported"),
     ] {
         let error = client.try_ask(&format!("SELECT {sql}")).await.unwrap_err();
         assert!(error.contains(expected), "{sql}: {error}");

@@ -189,7 +189,7 @@ async fn ten_thousand_tables_are_described_once() {
     let rows: usize = catalog.rows(attribute).unwrap().iter().map(|b| b.num_rows()).sum();
     let first = first.elapsed();
     assert!(rows > 200_000);
-    // Unoptimised code on a busy machine; optimised it is some two hundred milliseconds.
+    // A bound for unoptimised code on a busy machine.
     assert!(first < Duration::from_secs(60), "{first:?}");
     let again = Instant::now();
     let same = catalog.rows(attribute).unwrap();
