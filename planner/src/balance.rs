@@ -1,23 +1,45 @@
 //! Long chains of `AND` and `OR` as shallow trees: everything after the parser walks expressions by recursion, remotes too.
 
-use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Statement, Value, VisitMut, VisitorMut};
 
+use crate::error::Result;
+use crate::parse::too_deep;
+
 /// Shorter chains stay as they were written.
 const LONG: usize = 16;
 
+/// How many subqueries in expressions may stand in each other: optimising takes twice as long for each.
+const SUBQUERY_LIMIT: usize = 12;
+
 /// Balances the long chains of `statement`. Both operators are associative, in three-valued logic too.
-pub(crate) fn balance(mut statement: Statement) -> Statement {
-    let ControlFlow::Continue(()) = VisitMut::visit(&mut statement, &mut Balancer);
-    statement
+///
+/// # Errors
+/// `Unsupported` when subqueries nest too deeply to be optimised in reasonable time.
+pub(crate) fn balance(mut statement: Statement) -> Result<Statement> {
+    match VisitMut::visit(&mut statement, &mut Balancer { subqueries: 0 }) {
+        ControlFlow::Continue(()) => Ok(statement),
+        ControlFlow::Break(()) => Err(too_deep()),
+    }
 }
 
-struct Balancer;
+struct Balancer {
+    /// Expressions around the current one that hold it in a subquery.
+    subqueries: usize,
+}
+
+fn is_subquery(expr: &Expr) -> bool {
+    matches!(expr, Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. })
+}
 
 impl VisitorMut for Balancer {
-    type Break = Infallible;
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
+        self.subqueries -= usize::from(is_subquery(expr));
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Self::Break> {
         let long = match &*expr {
@@ -28,7 +50,8 @@ impl VisitorMut for Balancer {
             let operands = operands(std::mem::replace(expr, Expr::Value(Value::Null.into())), &op);
             *expr = tree(operands, &op);
         }
-        ControlFlow::Continue(())
+        self.subqueries += usize::from(is_subquery(expr));
+        if self.subqueries > SUBQUERY_LIMIT { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 

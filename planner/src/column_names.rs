@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use datafusion::arrow::datatypes::Schema;
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, DataType, Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Statement, TimezoneInfo, TrimWhereField, VisitMut,
-    VisitorMut,
+    AccessExpr, DataType, Expr, Ident, ObjectName, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr, Statement, TimezoneInfo,
+    TrimWhereField, Value, VisitMut, VisitorMut,
 };
 
 /// What PostgreSQL calls a column it has no name for.
@@ -59,8 +59,9 @@ struct Namer {
 impl VisitorMut for Namer {
     type Break = Infallible;
 
-    fn pre_visit_query(&mut self, _query: &mut Query) -> ControlFlow<Self::Break> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Self::Break> {
         self.depth += 1;
+        order_by_position(query);
         ControlFlow::Continue(())
     }
 
@@ -73,8 +74,9 @@ impl VisitorMut for Namer {
         // Below the top a name may be referred to: there only what could not stand at all is renamed.
         let outermost = self.depth <= 1;
         let wild = select.projection.iter().any(|item| named(item).is_none());
-        // HAVING reads names of columns where PostgreSQL would not, so no name is added that it could mistake.
-        let having = select.having.is_some();
+        // HAVING, and ORDER BY of a DISTINCT select, are matched with the items by name: there no name is added that they could
+        // mistake, or miss.
+        let matched = select.having.is_some() || select.distinct.is_some();
         let mut taken = HashSet::new();
         for (at, item) in select.projection.iter_mut().enumerate() {
             let SelectItem::UnnamedExpr(expr) = item else {
@@ -87,17 +89,36 @@ impl VisitorMut for Namer {
             let unique = format!("{figured}:{}", at + 1);
             let name = match plain_name(expr) {
                 // DataFusion names it well enough, unless that is taken: `a.id` and `b.id` differ, `id` and `id::text` do not.
-                Some(plain) => {
-                    let fresh = taken.insert(plain);
-                    if fresh && !(wild && outermost) { continue } else { unique }
-                }
-                None if having => unique,
-                None if taken.insert(figured.clone()) => figured,
+                Some(plain) if taken.insert(plain.clone()) && !(wild && outermost) => continue,
+                Some(_) => unique,
+                None if matched && taken.insert(expr.to_string().to_lowercase()) => continue,
+                None if !matched && taken.insert(figured.clone()) => figured,
                 None => unique,
             };
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', name) };
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Sorts a `DISTINCT` select by the positions of the items that `ORDER BY` repeats: DataFusion knows them by no other way.
+fn order_by_position(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    if select.distinct.is_none() {
+        return;
+    }
+    let items = &select.projection;
+    let Some(OrderBy { kind: OrderByKind::Expressions(keys), .. }) = &mut query.order_by else { return };
+    for key in keys {
+        let same = |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(expr) if *expr == key.expr);
+        let single = |item: &SelectItem| named(item).is_some();
+        if plain_name(&key.expr).is_none()
+            && !matches!(key.expr, Expr::Value(_))
+            && let Some(at) = items.iter().position(same)
+            && items[..at].iter().all(single)
+        {
+            key.expr = Expr::Value(Value::Number((at + 1).to_string(), false).into());
+        }
     }
 }
 

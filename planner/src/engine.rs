@@ -102,7 +102,7 @@ impl Engine {
         };
         let query = query_of(statement)?;
         let state = session::for_statement(&self.template, context)?;
-        let planned = rewrite(name_columns(balance(query.clone())));
+        let planned = rewrite(name_columns(balance(query.clone())?));
         let names = Names::resolve(&Statement::Statement(Box::new(planned.clone())), &state, context).await?;
         let planner = SqlToRel::new_with_options(&names, parser_options(&state));
         let mut scope = PlannerContext::new().with_prepare_param_data_types(declared_fields(parameter_types));

@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod explain;
 mod federation;
+mod grammar;
 mod names;
 mod numeric_coercion;
 mod output;

@@ -2,12 +2,12 @@
 
 use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::grammar::Grammar;
 
 /// How deeply subqueries and parentheses may nest: the parser recurses on the stack.
 const NESTING_LIMIT: usize = 50;
@@ -29,13 +29,11 @@ const JOIN: usize = 50;
 ///
 /// Everything but `EXPLAIN` goes to the SQL parser itself, so that `COPY`, `RESET` and `CREATE` keep PostgreSQL's grammar.
 pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql)
-        .tokenize_with_location()
-        .map_err(|error| DataFusionError::from(ParserError::from(error)))?;
+    let tokens = Tokenizer::new(&Grammar, sql).tokenize_with_location().map_err(|error| DataFusionError::from(ParserError::from(error)))?;
     if longest_chain(&tokens) > CHAIN_LIMIT {
         return Err(too_deep());
     }
-    let mut parser = DFParserBuilder::new(tokens).with_dialect(&PostgreSqlDialect {}).with_recursion_limit(NESTING_LIMIT).build()?;
+    let mut parser = DFParserBuilder::new(tokens).with_dialect(&Grammar).with_recursion_limit(NESTING_LIMIT).build()?;
     let mut statements = Vec::new();
     loop {
         let mut separated = statements.is_empty();

@@ -63,8 +63,8 @@ impl Dialect for TestDialect {
         }
     }
 
-    fn literal_of(&self, _column: &RemoteColumn, _value: &ScalarValue) -> Option<String> {
-        None
+    fn literal_of(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        (column.presentation == Presentation::Uuid).then(|| self.literal(value)).flatten()
     }
 
     fn type_name(&self, data_type: &DataType) -> Option<String> {
