@@ -112,8 +112,8 @@ SELECT id, upper(name) AS u, length(name) AS l, substr(name, 2, 3) AS s, name ||
 SELECT count(*) AS a, count(segment) AS b, count(DISTINCT segment) AS c FROM crm.customers;
 -- sum, min, max
 SELECT sum(balance) AS s, min(balance) AS l, max(balance) AS h, sum(id) AS i FROM crm.customers;
--- avg
-SELECT avg(total) AS t, avg(units) AS u, avg(weight) AS w FROM shop.orders;
+-- avg, whose digits beyond these PostgreSQL counts otherwise
+SELECT CAST(avg(total) AS numeric(20,4)) AS t, CAST(avg(units) AS double precision) AS u, avg(weight) AS w FROM shop.orders;
 -- aggregates over no rows
 SELECT count(*) AS n, sum(total) AS s, max(placed) AS p FROM shop.orders WHERE id < 0;
 -- sums per group, MariaDB
@@ -237,8 +237,8 @@ SELECT id, total FROM (SELECT id, total FROM shop.orders ORDER BY id LIMIT 50) s
 SELECT n, count(*) AS groups FROM (SELECT customer_id, count(*) AS n FROM shop.orders GROUP BY customer_id) s WHERE n > 3 GROUP BY n;
 -- the same expression twice
 SELECT id, id, 1, 1 FROM crm.customers WHERE id < 5;
--- decimal division
-SELECT id, total / 3 AS third FROM shop.orders WHERE total > 4000;
+-- decimal division, likewise
+SELECT id, CAST(total / 3 AS numeric(20,4)) AS third FROM shop.orders WHERE total > 4000;
 -- double against a huge literal
 SELECT id, weight FROM shop.orders WHERE weight < 1e300 AND weight > 1e-300;
 -- double cast to int rounds half to even

@@ -1,3 +1,5 @@
+//! How texts are split and session statements are read.
+
 use super::*;
 use crate::pg::settings::SetScope::{Session, Transaction};
 

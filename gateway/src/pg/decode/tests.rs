@@ -1,3 +1,5 @@
+//! Parameters in text and binary, valid and not.
+
 use super::*;
 use datafusion::arrow::datatypes::TimeUnit;
 

@@ -1,3 +1,5 @@
+//! Every Arrow type in text and binary, against what PostgreSQL prints.
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::{

@@ -1,3 +1,5 @@
+//! What settings take, refuse and show.
+
 use super::value::{fixed_zone_name, quote_identifier};
 use super::*;
 

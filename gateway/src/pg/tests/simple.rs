@@ -172,7 +172,10 @@ async fn failures_of_sources_name_them() {
     let client = gateway.connect().await;
     let error = within("an error", client.simple_query("select * from broken")).await.unwrap_err();
     let error = error.as_db_error().expect("an error of the server").clone();
-    assert_eq!((error.code().code(), error.message(), error.detail()), ("22012", "division by zero", Some("datasource: crm")));
+    assert_eq!(
+        (error.code().code(), error.message(), error.detail()),
+        ("22012", "datasource \"crm\": division by zero", Some("datasource: crm"))
+    );
     let error = within("an error", client.simple_query("select * from unreachable")).await.unwrap_err();
     let error = error.as_db_error().expect("an error of the server").clone();
     assert_eq!(error.code().code(), "HV00N");
