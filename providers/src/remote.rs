@@ -247,3 +247,22 @@ pub enum Comparison {
     /// Nothing may be compared over there.
     None,
 }
+
+impl Comparison {
+    /// The comparison of a computed value: only its type speaks for it, and text has lost its collation.
+    pub fn of_computed(data_type: &DataType) -> Self {
+        match data_type {
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => Comparison::Float,
+            DataType::Boolean
+            | DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::Decimal128(..)
+            | DataType::Decimal256(..)
+            | DataType::Date32
+            | DataType::Timestamp(..) => Comparison::Total,
+            _ => Comparison::None,
+        }
+    }
+}

@@ -81,13 +81,13 @@ impl OpenColumn {
 
     /// A value that is already cast to `data_type`, such as an aggregate.
     pub(super) fn cast_value(sql: String, data_type: DataType) -> Self {
-        let comparison = comparison_of(&data_type);
+        let comparison = Comparison::of_computed(&data_type);
         Self { form: Form::Computed { output: sql.clone() }, sql, data_type, comparison }
     }
 
     /// A column of a derived table that has the form of `data_type`.
     pub(super) fn derived(sql: String, data_type: DataType) -> Self {
-        Self { comparison: comparison_of(&data_type), sql, data_type, form: Form::Derived }
+        Self { comparison: Comparison::of_computed(&data_type), sql, data_type, form: Form::Derived }
     }
 
     /// Whether it is a mere reference, which may be grouped by and joined as null by any source.
@@ -133,23 +133,6 @@ impl OpenColumn {
             Form::Remote { .. } | Form::Derived => &self.sql,
             Form::Computed { output } => output,
         }
-    }
-}
-
-/// Which comparisons on a computed value of `data_type` agree. Text has lost its collation.
-fn comparison_of(data_type: &DataType) -> Comparison {
-    match data_type {
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => Comparison::Float,
-        DataType::Boolean
-        | DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::Decimal128(..)
-        | DataType::Decimal256(..)
-        | DataType::Date32
-        | DataType::Timestamp(..) => Comparison::Total,
-        _ => Comparison::None,
     }
 }
 
@@ -221,7 +204,7 @@ impl OpenSelect {
         let output = format!("CAST({} AS {type_name})", value.sql);
         // A bare literal would mean a position in GROUP BY and ORDER BY.
         let sql = if value.literal.is_some() { output.clone() } else { value.sql };
-        let comparison = if value.literal.is_some() { comparison_of(&value.data_type) } else { value.comparison };
+        let comparison = if value.literal.is_some() { Comparison::of_computed(&value.data_type) } else { value.comparison };
         Ok(OpenColumn { sql, data_type: value.data_type, comparison, form: Form::Computed { output } })
     }
 

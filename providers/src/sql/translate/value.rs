@@ -56,23 +56,6 @@ pub(super) fn is_text(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
-/// The comparison of a computed value: only its type speaks for it, and text has lost its collation.
-fn computed(data_type: &DataType) -> Comparison {
-    match data_type {
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => Comparison::Float,
-        DataType::Boolean
-        | DataType::Int8
-        | DataType::Int16
-        | DataType::Int32
-        | DataType::Int64
-        | DataType::Decimal128(..)
-        | DataType::Decimal256(..)
-        | DataType::Date32
-        | DataType::Timestamp(..) => Comparison::Total,
-        _ => Comparison::None,
-    }
-}
-
 /// Translates an expression whose value is wanted: an output column, a grouping key, an aggregate's argument, a join key.
 ///
 /// # Errors
@@ -101,7 +84,7 @@ pub fn translate_value<'a>(dialect: &dyn Dialect, expr: &'a Expr, scope: &'a dyn
                 .widening_cast(&inner.sql, &inner.data_type, target)
                 .ok_or_else(|| format!("cast from {} to {target} is not known to be the same at the source", inner.data_type))?;
             // A cast keeps no more of what agrees than its input and its new type both allow.
-            let comparison = if inner.comparison == Comparison::Total { computed(target) } else { Comparison::None };
+            let comparison = if inner.comparison == Comparison::Total { Comparison::of_computed(target) } else { Comparison::None };
             Ok(Value { sql, data_type: target.clone(), comparison, column: None, literal: None })
         }
         Expr::BinaryExpr(binary) if matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply) => {
@@ -112,7 +95,13 @@ pub fn translate_value<'a>(dialect: &dyn Dialect, expr: &'a Expr, scope: &'a dyn
             if !is_exact_number(&inner.data_type) || inner.comparison != Comparison::Total {
                 return Err(format!("negation of {} is kept local", inner.data_type));
             }
-            Ok(Value { sql: format!("(- {})", inner.sql), column: None, literal: None, comparison: computed(&inner.data_type), ..inner })
+            Ok(Value {
+                sql: format!("(- {})", inner.sql),
+                column: None,
+                literal: None,
+                comparison: Comparison::of_computed(&inner.data_type),
+                ..inner
+            })
         }
         Expr::Case(case) if dialect.computes() => case_when(dialect, case, scope),
         Expr::ScalarFunction(function) => call(dialect, function, scope),
@@ -165,7 +154,7 @@ fn arithmetic<'a>(dialect: &dyn Dialect, binary: &'a BinaryExpr, scope: &'a dyn 
         .map_err(|_| format!("{} {} {} has no result type", left.data_type, binary.op, right.data_type))?;
     Ok(Value {
         sql: format!("({} {} {})", left.sql, binary.op, right.sql),
-        comparison: computed(&data_type),
+        comparison: Comparison::of_computed(&data_type),
         data_type,
         column: None,
         literal: None,
@@ -205,7 +194,7 @@ fn case_when<'a>(dialect: &dyn Dialect, case: &'a Case, scope: &'a dyn ColumnSco
     }
     sql.push_str(" END");
     let data_type = data_type.ok_or("CASE of NULLs only is kept local")?;
-    Ok(Value { sql: format!("({sql})"), comparison: computed(&data_type), data_type, column: None, literal: None })
+    Ok(Value { sql: format!("({sql})"), comparison: Comparison::of_computed(&data_type), data_type, column: None, literal: None })
 }
 
 fn call<'a>(dialect: &dyn Dialect, function: &'a ScalarFunction, scope: &'a dyn ColumnScope) -> Result<Value<'a>, Reason> {
@@ -229,7 +218,7 @@ fn call<'a>(dialect: &dyn Dialect, function: &'a ScalarFunction, scope: &'a dyn 
     let arguments: Vec<Argument<'_>> =
         values.iter().map(|v| Argument { sql: v.sql.clone(), data_type: v.data_type.clone(), literal: v.literal }).collect();
     let sql = dialect.function(name, &arguments, &result).ok_or_else(unknown)?;
-    Ok(Value { sql, comparison: computed(&result), data_type: result, column: None, literal: None })
+    Ok(Value { sql, comparison: Comparison::of_computed(&result), data_type: result, column: None, literal: None })
 }
 
 /// What kind of expression it is, for a reason. Values in it are not shown.
