@@ -28,7 +28,7 @@ const FAILED: u8 = 1;
 const UNUSABLE: u8 = 2;
 
 /// Threads of the runtime plan statements, and a deep plan is walked recursively.
-const STACK: usize = 8 << 20;
+const STACK: usize = 16 << 20;
 
 /// One Postgres endpoint over all your data.
 #[derive(Debug, Parser)]

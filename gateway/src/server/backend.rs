@@ -14,6 +14,9 @@ use crate::pg::catalog::{Database, OidRegistry, PgCatalog, Server};
 use crate::pg::{Backend, EnvironmentBackend, SessionIdentity, VisibleCatalog};
 use crate::system;
 
+/// How many of the tables and columns that are not published a refresh names.
+const OMISSIONS_SHOWN: usize = 10;
+
 /// The environments of the process, by name.
 #[derive(Default)]
 pub(super) struct Environments(RwLock<BTreeMap<String, Arc<EnvironmentAtPort>>>);
@@ -104,7 +107,16 @@ impl EnvironmentAtPort {
                 .hint("CALL causeway.refresh_catalog('datasource')"));
         };
         let tables = self.environment.refresh(datasource).await?;
-        Ok(format!("datasource \"{datasource}\" has {tables} {}", if tables == 1 { "table" } else { "tables" }))
+        let mut notice = format!("datasource \"{datasource}\" has {tables} {}", if tables == 1 { "table" } else { "tables" });
+        let omitted = self.environment.datasources().into_iter().find(|status| status.datasource.name == *datasource).map(|s| s.omitted);
+        let omitted = omitted.unwrap_or_default();
+        for omission in omitted.iter().take(OMISSIONS_SHOWN) {
+            notice.push_str(&format!("\nleft out {}: {}", omission.subject, omission.reason));
+        }
+        if omitted.len() > OMISSIONS_SHOWN {
+            notice.push_str(&format!("\nand {} more: SELECT * FROM causeway.omissions", omitted.len() - OMISSIONS_SHOWN));
+        }
+        Ok(notice)
     }
 }
 
