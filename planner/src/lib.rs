@@ -1,6 +1,6 @@
 //! How a statement runs.
 //!
-//! The only place that configures DataFusion: the session template, the federation of sub-plans, deadlines, the plan report.
+//! The only place that configures the session statements run in: its template, the federation of sub-plans, the plan report.
 //! It receives the tables a statement may see as a value ([`StatementContext::catalog`]) and knows nothing of where they came from.
 
 mod balance;

@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use datafusion::config::Dialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -21,9 +20,6 @@ use crate::numeric_coercion::NumericCoercion;
 
 /// Rows in a batch between operators.
 const BATCH_ROWS: usize = 8192;
-
-/// How long a listing of files may be believed: new files are seen after this.
-const LISTING_TTL: Duration = Duration::from_secs(10);
 
 /// How many of the largest consumers of memory are remembered for the log.
 const TRACKED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).expect("five is not zero");
@@ -54,11 +50,7 @@ fn runtime(limits: &EngineLimits) -> Result<Arc<RuntimeEnv>> {
     })?;
     let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory), TRACKED_CONSUMERS);
     let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![limits.spill.clone()]));
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(pool))
-        .with_disk_manager_builder(disk)
-        .with_object_list_cache_ttl(Some(LISTING_TTL))
-        .build()?;
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build()?;
     Ok(Arc::new(runtime))
 }
 

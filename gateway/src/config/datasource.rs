@@ -169,6 +169,9 @@ fn external(section: &mut Section<'_>) -> External {
     let allowed_schemas = external.texts("allowed_schemas").into_iter().map(|schema| schema.text).collect();
     let expose = external.choice("expose", &[("all", Expose::All), ("pinned", Expose::Pinned)]).unwrap_or(Expose::All);
     let allow_writes = external.flag("allow_writes").unwrap_or(false);
+    if allow_writes {
+        external.fault("allow_writes", "is true, but writes are not available in this version");
+    }
     let query_timeout = external.duration("query_timeout").unwrap_or(QUERY_TIMEOUT);
 
     let mut validation = external.section("validation");
@@ -204,6 +207,9 @@ fn tables(section: &mut Section<'_>) -> Vec<PinnedTable> {
         }
         let column_map = column_map(&mut table);
         let writable = table.flag("writable").unwrap_or(false);
+        if writable {
+            table.fault("writable", "is true, but writes are not available in this version");
+        }
         let ignore_columns: Vec<String> = table.texts("ignore_columns").into_iter().map(|column| column.text).collect();
         if let Some(both) = column_map.keys().find(|column| ignore_columns.contains(column)) {
             table.fault("ignore_columns", format!("holds {both}, which `column_map` names as well"));

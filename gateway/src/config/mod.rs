@@ -1,7 +1,7 @@
 //! The configuration: YAML files into checked, plain values, with every fault of all files at once.
 //!
-//! Text becomes a [`tree`] that remembers lines; a [`section`] walks a mapping of it, converts what is asked for and reports what
-//! is wrong or was never asked for; [`gateway`] and [`datasource`] know the keys. Nothing here opens a datasource.
+//! Text becomes a `tree` that remembers lines; a `section` walks a mapping of it, converts what is asked for and reports what
+//! is wrong or was never asked for; `gateway` and `datasource` know the keys. Nothing here opens a datasource.
 
 mod credential;
 mod datasource;

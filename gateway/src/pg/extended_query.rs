@@ -9,7 +9,7 @@ use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{BindComplete, CloseComplete, ParseComplete, PortalSuspended};
 use pgwire::messages::response::EmptyQueryResponse;
 
-use super::command::{Command, parse_all};
+use super::command::{Command, QueryTag, parse_all};
 use super::decode;
 use super::encode::{Format, Style};
 use super::frontend::{Bind, Target};
@@ -215,13 +215,19 @@ impl Session {
                 self.send_rows(&mut portal, limit, |rows| query_tag(*tag, rows).into_owned()).await?
             }
             Command::Execute { name, arguments } => {
+                let executed = self.prepared.get(name).and_then(|prepared| prepared.command.as_ref());
+                let mut tag = match executed {
+                    Some(Command::Query { tag, .. }) => *tag,
+                    _ => QueryTag::Select,
+                };
                 if let PortalState::Ready(None) = portal.state {
-                    let mut inner = self.execute_arguments(name, arguments).await?;
+                    let (mut inner, own) = self.execute_arguments(name, arguments).await?;
                     inner.formats.clone_from(&portal.formats);
                     self.start(&mut inner).await?;
                     portal.state = inner.state;
+                    tag = own;
                 }
-                self.send_rows(&mut portal, limit, |rows| format!("SELECT {rows}")).await?
+                self.send_rows(&mut portal, limit, |rows| query_tag(tag, rows).into_owned()).await?
             }
             Command::Fetch { cursor, count, moves } => {
                 begin_once(&mut portal, &name)?;

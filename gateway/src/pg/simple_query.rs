@@ -17,7 +17,7 @@ use super::session::Session;
 use super::settings::SetScope;
 use super::sqlstate::{
     DUPLICATE_CURSOR, Halt, NO_ACTIVE_TRANSACTION, PgError, SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION, SYNTAX, UNDEFINED_CURSOR,
-    UNDEFINED_OBJECT,
+    UNDEFINED_OBJECT, UNSUPPORTED,
 };
 use super::{command, decode};
 
@@ -69,11 +69,7 @@ impl Session {
                 self.send_result(running, tag).await
             }
             Command::Execute { name, arguments } => {
-                let mut portal = self.execute_arguments(&name, &arguments).await?;
-                let Some(Command::Query { tag, .. }) = portal.prepared.command.as_ref() else {
-                    return Err(PgError::new("0A000", "EXECUTE runs prepared queries only").into());
-                };
-                let tag = *tag;
+                let (mut portal, tag) = self.execute_arguments(&name, &arguments).await?;
                 self.start(&mut portal).await?;
                 match portal.state {
                     PortalState::Running(running) => self.send_result(*running, tag).await,
@@ -317,8 +313,11 @@ impl Session {
     }
 
     /// Binds the literals of an `EXECUTE` to a prepared statement.
-    pub(super) async fn execute_arguments(&mut self, name: &str, arguments: &[Option<String>]) -> Result<Portal, Halt> {
+    pub(super) async fn execute_arguments(&mut self, name: &str, arguments: &[Option<String>]) -> Result<(Portal, QueryTag), Halt> {
         let prepared = self.prepared.get(name).cloned().ok_or_else(|| super::extended_query::unknown_statement(name))?;
+        let Some(Command::Query { tag, .. }) = prepared.command else {
+            return Err(PgError::new(UNSUPPORTED, "EXECUTE runs prepared queries only").into());
+        };
         let zone = self.settings.time_zone();
         let expected = prepared.parameter_oids.len();
         if arguments.len() != expected {
@@ -327,14 +326,14 @@ impl Session {
                 .into());
         }
         let oids = prepared.parameter_oids.clone();
-        self.open(prepared, &[], |_, types| {
+        let portal = self.open(prepared, &[], |_, types| {
             oids.iter()
                 .zip(arguments)
                 .zip(types)
                 .map(|((oid, argument), data_type)| decode::from_text(*oid, argument.as_deref(), data_type, zone))
                 .collect()
-        })
-        .await
+        });
+        Ok((portal.await?, tag))
     }
 }
 

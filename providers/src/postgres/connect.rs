@@ -12,6 +12,8 @@ use tokio::time::{sleep, timeout};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, Connection, CopyOutStream, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::manifest::{DATABASE, HOST, PASSWORD, PORT, USER};
 use super::{failure, tls};
@@ -171,12 +173,14 @@ impl PgConnection {
 pub(super) struct Connections {
     target: Target,
     pool: Arc<Pool<PgConnection>>,
+    /// Cancels under way: they outlive the statement that was dropped, and closing waits for them.
+    endings: TaskTracker,
 }
 
 impl Connections {
     pub(super) fn new(target: Target) -> Arc<Self> {
         let pool = Pool::new(target.id.clone(), target.limits);
-        Arc::new(Self { target, pool })
+        Arc::new(Self { target, pool, endings: TaskTracker::new() })
     }
 
     /// A connection, new or used, within `deadline` when there is one.
@@ -194,11 +198,16 @@ impl Connections {
             Some(deadline) if deadline.remaining().is_zero() => failure::timeout(deadline.limit(), " while connecting"),
             _ => error,
         })?;
-        Ok(Lease { connections: Arc::clone(self), connection: Some(connection), running: false })
+        let open = self.endings.token();
+        Ok(Lease { connections: Arc::clone(self), connection: Some(connection), running: false, _open: open })
     }
 
-    pub(super) fn close(&self) {
+    /// Refuses new statements and waits, within reason, until those that were abandoned have ended at the source.
+    pub(super) async fn close(&self) {
         self.pool.close();
+        self.endings.close();
+        // A server that does not answer ends them itself by its statement timeout.
+        let _ = timeout(SETTLE, self.endings.wait()).await;
     }
 }
 
@@ -207,6 +216,8 @@ pub(super) struct Lease {
     connections: Arc<Connections>,
     connection: Option<Pooled<PgConnection>>,
     running: bool,
+    /// Closing waits for it, so that a statement about to be dropped is waited for as well.
+    _open: TaskTrackerToken,
 }
 
 impl Lease {
@@ -281,7 +292,7 @@ impl Drop for Lease {
         let runtime = connection.runtime.clone();
         let tls = self.connections.target.tls.clone();
         // The place in the pool is kept until the statement has ended, so that the source never has more than its share.
-        runtime.spawn(settle(connection, tls));
+        self.connections.endings.spawn_on(settle(connection, tls), &runtime);
     }
 }
 

@@ -168,7 +168,7 @@ impl Remote for PostgresRemote {
 
     async fn close(&self) {
         self.closed.cancel();
-        self.connections.close();
+        self.connections.close().await;
     }
 }
 
