@@ -1,6 +1,7 @@
 //! The engine: parses and plans statements with one DataFusion session template for the whole process.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
-use datafusion::sql::sqlparser::ast::{SetExpr, Statement as SqlStatement};
+use datafusion::sql::sqlparser::ast::{SetExpr, Statement as SqlStatement, TableFactor, Visit, Visitor};
 
 use crate::balance::balance;
 use crate::column_names::{column_names, name_columns};
@@ -101,6 +102,7 @@ impl Engine {
             other => (other, None),
         };
         let query = query_of(statement)?;
+        refuse_samples(query)?;
         let state = session::for_statement(&self.template, context)?;
         let planned = rewrite(name_columns(balance(query.clone())?));
         let names = Names::resolve(&Statement::Statement(Box::new(planned.clone())), &state, context).await?;
@@ -117,6 +119,25 @@ impl Engine {
         let schema = result_schema(analyzed.schema().as_arrow(), column_names(query, analyzed.schema().as_arrow()));
         let planned = Planned { plan, state, push_down: context.push_down, explain };
         Ok(Query::new(planned, schema, types))
+    }
+}
+
+/// A sample is what the planner below us would silently take for the whole table.
+fn refuse_samples(query: &SqlStatement) -> Result<()> {
+    struct Samples;
+    impl Visitor for Samples {
+        type Break = ();
+
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            match factor {
+                TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
+        }
+    }
+    match query.visit(&mut Samples) {
+        ControlFlow::Break(()) => Err(Error::new(ErrorKind::Unsupported, "TABLESAMPLE is not supported")),
+        ControlFlow::Continue(()) => Ok(()),
     }
 }
 

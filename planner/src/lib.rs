@@ -4,6 +4,7 @@
 //! It receives the tables a statement may see as a value ([`StatementContext::catalog`]) and knows nothing of where they came from.
 
 mod balance;
+mod coercion;
 mod column_names;
 mod engine;
 mod error;
@@ -11,7 +12,6 @@ mod explain;
 mod federation;
 mod grammar;
 mod names;
-mod numeric_coercion;
 mod output;
 mod parameters;
 mod parse;
@@ -23,6 +23,7 @@ mod session;
 mod stack;
 #[cfg(test)]
 mod tests;
+mod text_literals;
 
 pub use engine::{Engine, EngineLimits, PushDown, StatementContext};
 pub use error::{Error, ErrorKind, Result};

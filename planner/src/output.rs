@@ -7,7 +7,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
 use futures::StreamExt;
 
 /// The schema clients are told: names as given, every column nullable.
@@ -22,6 +22,25 @@ pub(crate) fn result_schema(schema: &Schema, names: Option<Vec<String>>) -> Sche
         }
     });
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// Batches that may wait for the reader.
+const BATCHES_AHEAD: usize = 2;
+
+/// `rows`, computed in a task of their own: whoever waits for them can still be cancelled while a join computes for long.
+/// Dropping the stream ends the task at its next pause.
+pub(crate) fn in_background(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    let mut builder = RecordBatchReceiverStream::builder(rows.schema(), BATCHES_AHEAD);
+    let sender = builder.tx();
+    builder.spawn(async move {
+        while let Some(batch) = rows.next().await {
+            if sender.send(batch).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    builder.build()
 }
 
 /// `rows` under `schema`.

@@ -84,7 +84,7 @@ impl Query {
         if let Some(explain) = &self.planned.explain {
             return explain.run(prepared).await;
         }
-        let rows = execute_stream(prepared.physical, prepared.state.task_ctx())?;
+        let rows = output::in_background(execute_stream(prepared.physical, prepared.state.task_ctx())?);
         Ok(output::conform(rows, Arc::clone(&self.schema)))
     }
 }

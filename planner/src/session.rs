@@ -13,10 +13,10 @@ use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 
+use crate::coercion::Coercion;
 use crate::engine::{EngineLimits, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::federation::RemoteQueryPlanner;
-use crate::numeric_coercion::NumericCoercion;
 
 /// Rows in a batch between operators.
 const BATCH_ROWS: usize = 8192;
@@ -27,18 +27,25 @@ const TRACKED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).expect("five is not
 /// Builds the process-wide template.
 pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
     let runtime = runtime(limits)?;
-    Ok(SessionStateBuilder::new()
+    let mut state = SessionStateBuilder::new()
         .with_config(config())
         .with_runtime_env(runtime)
         .with_default_features()
         .with_analyzer_rules(analyzer_rules())
         .with_query_planner(Arc::new(RemoteQueryPlanner))
-        .build())
+        .build();
+    for name in FOREIGN_FUNCTIONS {
+        state.deregister_udf(name)?;
+    }
+    Ok(state)
 }
+
+/// Functions that PostgreSQL has too, but with other formats: no answer is better than a wrong one.
+const FOREIGN_FUNCTIONS: [&str; 2] = ["to_char", "date_format"];
 
 /// Ours come first: they decide what DataFusion's coercion then finds decided.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(NumericCoercion)];
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Coercion)];
     rules.extend(Analyzer::new().rules);
     rules
 }

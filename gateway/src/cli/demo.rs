@@ -178,7 +178,7 @@ async fn present(environment: &Environment, terminal: &Terminal) -> Result<(), F
         let names: Vec<&str> =
             snapshot.schemas.get(name).map_or_else(Vec::new, |schema| schema.tables.keys().map(String::as_str).collect());
         let count = tables(environment, name);
-        terminal.line(format!("    {name:<6} {:<8} {count} tables: {}", terminal.dim(connector), names.join(", ")));
+        terminal.line(format!("    {name:<6} {} {count} tables: {}", terminal.dim(&format!("{connector:<8}")), names.join(", ")));
     }
     Ok(())
 }

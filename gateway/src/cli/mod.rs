@@ -71,6 +71,11 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     address(text).map_err(|expected| format!("is {expected}"))
 }
 
+/// More threads than cores: a join that computes for long keeps its thread, and the others must go on answering.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from) + 6
+}
+
 /// Runs the command of this process' arguments.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
@@ -84,7 +89,12 @@ pub fn run() -> ExitCode {
         terminal.error(&fault, None);
         return ExitCode::from(UNUSABLE);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("causeway").thread_stack_size(STACK).build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads())
+        .enable_all()
+        .thread_name("causeway")
+        .thread_stack_size(STACK)
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {

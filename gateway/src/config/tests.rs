@@ -91,12 +91,12 @@ external:
   label: CRM read replica
   allowed_schemas: [public, mart]
   expose: pinned
-  allow_writes: true
+  allow_writes: false
   query_timeout: 5s
   validation: { on_mismatch: warn, check_on_boot: false, check_interval: 60s }
   pool: { max_connections: 2, connect_timeout: 500ms, idle_timeout: 1m }
 tables:
-  - { name: customers, remote: public.cust, writable: true, column_map: { cust_nm: name }, ignore_columns: [legacy] }
+  - { name: customers, remote: public.cust, writable: false, column_map: { cust_nm: name }, ignore_columns: [legacy] }
 schema_names: { public: sales }
 ";
     let (config, folder) = load(&[("causeway.yaml", causeway), ("sources/crm.yaml", crm), ("sources/secret", "hunter2\n")]);
@@ -115,13 +115,13 @@ schema_names: { public: sales }
     assert_eq!(crm.options.pool.connect_timeout, Duration::from_millis(500));
     assert_eq!(crm.validation.on_mismatch, OnMismatch::Warn);
     assert_eq!(crm.validation.check_interval, Some(Duration::from_secs(60)));
-    assert!(crm.allow_writes && !crm.validation.check_on_boot);
+    assert!(!crm.allow_writes && !crm.validation.check_on_boot);
     assert_eq!(crm.schema_names["public"], "sales");
     let expected = PinnedTable {
         name: "customers".to_owned(),
         remote_schema: Some("public".to_owned()),
         remote_table: "cust".to_owned(),
-        writable: true,
+        writable: false,
         column_map: BTreeMap::from([("cust_nm".to_owned(), "name".to_owned())]),
         ignore_columns: vec!["legacy".to_owned()],
     };

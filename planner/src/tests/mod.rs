@@ -3,6 +3,7 @@
 pub(crate) mod support;
 
 mod answers;
+mod coercion;
 mod errors;
 mod explain;
 mod names;

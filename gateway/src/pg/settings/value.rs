@@ -75,7 +75,7 @@ impl Kind {
                 None => Err(Some("Use an IANA name such as Europe/Berlin, or UTC.".to_owned())),
             },
             Kind::DateStyle => date_style(text).map(Cow::Owned).ok_or(Some("Only the output style ISO is supported.".to_owned())),
-            Kind::Encoding => match text.trim().to_lowercase().replace(['-', '_'], "").as_str() {
+            Kind::Encoding => match text.trim().trim_matches('\'').to_lowercase().replace(['-', '_'], "").as_str() {
                 "utf8" | "unicode" | "auto" => Ok(Cow::Borrowed("UTF8")),
                 _ => Err(Some("Only UTF8 is supported.".to_owned())),
             },

@@ -1,13 +1,15 @@
-//! Numbers meet and convert as in PostgreSQL, where DataFusion would do otherwise.
+//! Values meet and convert as in PostgreSQL, where DataFusion would do otherwise.
 //!
 //! - `double precision` beside `numeric` makes `double precision`: DataFusion would squeeze the float into a decimal and fail on
 //!   large ones and infinity.
 //! - A cast to an integer rounds, halves of a `numeric` away from zero and of a float to even; DataFusion would cut them off.
+//! - A date and an interval make a timestamp; DataFusion would drop the hours.
+//! - A text beside a `bytea` or a timestamp is read as one, see `text_literals`.
 
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::Float64Array;
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, Result};
@@ -19,14 +21,17 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
+use datafusion::scalar::ScalarValue;
+
+use crate::text_literals;
 
 /// Rewrites expressions before DataFusion's own coercion sees them.
 #[derive(Debug)]
-pub(crate) struct NumericCoercion;
+pub(crate) struct Coercion;
 
-impl AnalyzerRule for NumericCoercion {
+impl AnalyzerRule for Coercion {
     fn name(&self) -> &'static str {
-        "numeric_coercion"
+        "postgres_coercion"
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
@@ -54,12 +59,23 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let (Ok(one), Ok(other)) = (left.get_type(schema), right.get_type(schema)) else {
                 return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
             };
-            let (left, right) = match (is_float(&one), is_float(&other)) {
-                (true, false) if other.is_decimal() => (left, Box::new(cast(*right, DataType::Float64))),
-                (false, true) if one.is_decimal() => (Box::new(cast(*left, DataType::Float64)), right),
-                _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
-            };
-            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
+            if let (Operator::Plus | Operator::Minus, DataType::Date32, DataType::Interval(_)) = (op, &one, &other) {
+                let left = Box::new(cast(*left, TIMESTAMP));
+                return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+            }
+            if let (Operator::Plus, DataType::Interval(_), DataType::Date32) = (op, &one, &other) {
+                let right = Box::new(cast(*right, TIMESTAMP));
+                return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+            }
+            if compares(op) {
+                let (left, right) = (literal_as(*left, &other)?, literal_as(*right, &one)?);
+                if left.transformed || right.transformed {
+                    let (left, right) = (Box::new(left.data), Box::new(right.data));
+                    return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+                }
+                return numbers(BinaryExpr { left: Box::new(left.data), op, right: Box::new(right.data) }, &one, &other);
+            }
+            numbers(BinaryExpr { left, op, right }, &one, &other)
         }
         Expr::Between(mut between) => {
             let float = [&between.expr, &between.low, &between.high].into_iter().any(|e| e.get_type(schema).is_ok_and(|t| is_float(&t)));
@@ -68,7 +84,14 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                     floated(side, schema);
                 }
             }
-            Ok(transformed(Expr::Between(between), float))
+            let own = between.expr.get_type(schema).unwrap_or(DataType::Null);
+            let mut changed = float;
+            for side in [&mut between.low, &mut between.high] {
+                let read = literal_as(std::mem::take(side.as_mut()), &own)?;
+                changed |= read.transformed;
+                **side = read.data;
+            }
+            Ok(transformed(Expr::Between(between), changed))
         }
         Expr::InList(InList { mut expr, mut list, negated }) => {
             let float = std::iter::once(expr.as_ref()).chain(&list).any(|e| e.get_type(schema).is_ok_and(|t| is_float(&t)));
@@ -76,7 +99,18 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 floated(&mut expr, schema);
                 list.iter_mut().for_each(|item| floated(item, schema));
             }
-            Ok(transformed(Expr::InList(InList { expr, list, negated }), float))
+            let own = expr.get_type(schema).unwrap_or(DataType::Null);
+            let mut changed = float;
+            for item in &mut list {
+                let read = literal_as(std::mem::take(item), &own)?;
+                changed |= read.transformed;
+                *item = read.data;
+            }
+            Ok(transformed(Expr::InList(InList { expr, list, negated }), changed))
+        }
+        Expr::Cast(Cast { expr, field }) if matches!(*expr, Expr::Literal(..)) && !field.data_type().is_integer() => {
+            let read = literal_as(*expr, field.data_type())?;
+            Ok(transformed(Expr::Cast(Cast { expr: Box::new(read.data), field }), read.transformed))
         }
         Expr::Cast(Cast { expr, field }) if field.data_type().is_integer() => {
             let rounded = match expr.get_type(schema) {
@@ -90,10 +124,43 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     }
 }
 
+/// What a date becomes beside an interval.
+const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+
+/// A float makes a decimal beside it a float.
+fn numbers(binary: BinaryExpr, one: &DataType, other: &DataType) -> Result<Transformed<Expr>> {
+    let BinaryExpr { left, op, right } = binary;
+    match (is_float(one), is_float(other)) {
+        (true, false) if other.is_decimal() => {
+            let right = Box::new(cast(*right, DataType::Float64));
+            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
+        }
+        (false, true) if one.is_decimal() => {
+            let left = Box::new(cast(*left, DataType::Float64));
+            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
+        }
+        _ => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
+    }
+}
+
+/// A text literal as the type it meets, if we read that type's text ourselves.
+fn literal_as(expr: Expr, data_type: &DataType) -> Result<Transformed<Expr>> {
+    let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = &expr else { return Ok(Transformed::no(expr)) };
+    Ok(match text_literals::read(text, data_type)? {
+        Some(value) => Transformed::yes(Expr::Literal(value, None)),
+        None => Transformed::no(expr),
+    })
+}
+
 /// Operators whose operands become one type.
 fn meets(op: Operator) -> bool {
     use Operator::{Divide, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, Minus, Modulo, Multiply, NotEq, Plus};
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom | Plus | Minus | Multiply | Divide | Modulo)
+}
+
+fn compares(op: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }
 
 fn is_float(data_type: &DataType) -> bool {

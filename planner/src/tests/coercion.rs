@@ -1,0 +1,31 @@
+//! Values meet and convert as in PostgreSQL. The expected values are what PostgreSQL 15 answers.
+
+use super::support::world;
+use crate::ErrorKind;
+
+#[tokio::test]
+async fn values_meet_as_in_postgres() {
+    let world = world();
+    for (sql, expected) in [
+        ("SELECT CAST(2.5 AS int), CAST(-2.5 AS int) AS b, CAST(2.4 AS bigint) AS c", vec!["3", "-3", "2"]),
+        ("SELECT CAST(2.5::float8 AS int) AS a, CAST(3.5::float8 AS int) AS b", vec!["2", "4"]),
+        ("SELECT 'Infinity'::float8 > 0.5 AS a, 1e300 > 1.5 AS b", vec!["true", "true"]),
+        ("SELECT CAST(date '2024-03-05' + interval '12 hours' AS text) AS a", vec!["2024-03-05T12:00:00"]),
+        ("SELECT '\\x00ff'::bytea = '\\x00FF' AS a, '\\x61'::bytea IN ('a', 'b') AS b", vec!["true", "true"]),
+        ("SELECT timestamp '2024-01-01 10:00' = '2024-01-01 10:00:00' AS a", vec!["true"]),
+    ] {
+        assert_eq!(world.rows(sql).await.unwrap(), [expected], "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_would_be_answered_wrongly_is_refused() {
+    let world = world();
+    for (sql, kind) in [
+        ("SELECT count(*) FROM customers TABLESAMPLE BERNOULLI (0)", ErrorKind::Unsupported),
+        ("SELECT to_char(now(), 'YYYY')", ErrorKind::UndefinedFunction),
+        ("SELECT '\\x0'::bytea", ErrorKind::InvalidText),
+    ] {
+        assert_eq!(world.rows(sql).await.unwrap_err().kind(), kind, "{sql}");
+    }
+}
