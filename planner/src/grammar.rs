@@ -1,7 +1,8 @@
-//! PostgreSQL's grammar as the parser knows it, without the one rule that makes it exponential.
+//! PostgreSQL's grammar as the parser knows it, without one rule that makes it exponential and one that binds too loosely.
 
 use std::any::TypeId;
 
+use datafusion::sql::sqlparser::ast::Expr;
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -22,6 +23,19 @@ impl Dialect for Grammar {
 
     fn supports_named_fn_args_with_expr_name(&self) -> bool {
         false
+    }
+
+    /// `a IS DISTINCT FROM b AND c` is `(a IS DISTINCT FROM b) AND c`; the parser itself would take `b AND c` for the operand.
+    fn parse_infix(&self, parser: &mut Parser<'_>, left: &Expr, _precedence: u8) -> Option<Result<Expr, ParserError>> {
+        let build: fn(Box<Expr>, Box<Expr>) -> Expr = if parser.parse_keywords(&[Keyword::IS, Keyword::DISTINCT, Keyword::FROM]) {
+            Expr::IsDistinctFrom
+        } else if parser.parse_keywords(&[Keyword::IS, Keyword::NOT, Keyword::DISTINCT, Keyword::FROM]) {
+            Expr::IsNotDistinctFrom
+        } else {
+            return None;
+        };
+        let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
+        Some(right.map(|right| build(Box::new(left.clone()), Box::new(right))))
     }
 
     fn identifier_quote_style(&self, identifier: &str) -> Option<char> {

@@ -12,6 +12,9 @@ use crate::grammar::Grammar;
 /// How deeply subqueries and parentheses may nest: the parser recurses on the stack.
 const NESTING_LIMIT: usize = 50;
 
+/// How deeply brackets may nest. PostgreSQL's arrays have at most six dimensions, and parsing takes longer with each.
+const BRACKET_LIMIT: usize = 12;
+
 /// How heavy a chain without a comma may get: each link nests the tree of the statement by one, and most of the trees that become
 /// of it are walked by recursion until the last value is computed.
 const CHAIN_LIMIT: usize = 5000;
@@ -30,7 +33,7 @@ const JOIN: usize = 50;
 /// Everything but `EXPLAIN` goes to the SQL parser itself, so that `COPY`, `RESET` and `CREATE` keep PostgreSQL's grammar.
 pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
     let tokens = Tokenizer::new(&Grammar, sql).tokenize_with_location().map_err(|error| DataFusionError::from(ParserError::from(error)))?;
-    if longest_chain(&tokens) > CHAIN_LIMIT {
+    if longest_chain(&tokens) > CHAIN_LIMIT || deepest_brackets(&tokens) > BRACKET_LIMIT {
         return Err(too_deep());
     }
     let mut parser = DFParserBuilder::new(tokens).with_dialect(&Grammar).with_recursion_limit(NESTING_LIMIT).build()?;
@@ -62,6 +65,21 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
 pub(crate) fn too_deep() -> Error {
     Error::new(ErrorKind::Unsupported, "the statement is nested too deeply")
         .hint("Use fewer nested parentheses and subqueries, and IN (...) or VALUES instead of long chains of operators.")
+}
+
+/// How many brackets are open at once, at most.
+fn deepest_brackets(tokens: &[TokenWithSpan]) -> usize {
+    let mut open: usize = 0;
+    let mut deepest = 0;
+    for token in tokens {
+        match token.token {
+            Token::LBracket => open += 1,
+            Token::RBracket => open = open.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(open);
+    }
+    deepest
 }
 
 /// The heaviest chain of a statement, over all open parentheses.

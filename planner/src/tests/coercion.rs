@@ -12,6 +12,7 @@ async fn values_meet_as_in_postgres() {
         ("SELECT 'Infinity'::float8 > 0.5 AS a, 1e300 > 1.5 AS b", vec!["true", "true"]),
         ("SELECT CAST(date '2024-03-05' + interval '12 hours' AS text) AS a", vec!["2024-03-05T12:00:00"]),
         ("SELECT '\\x00ff'::bytea = '\\x00FF' AS a, '\\x61'::bytea IN ('a', 'b') AS b", vec!["true", "true"]),
+        ("SELECT true IS DISTINCT FROM true AND false AS a, 1 IS NOT DISTINCT FROM 2 OR true AS b", vec!["false", "true"]),
         ("SELECT timestamp '2024-01-01 10:00' = '2024-01-01 10:00:00' AS a", vec!["true"]),
     ] {
         assert_eq!(world.rows(sql).await.unwrap(), [expected], "{sql}");
@@ -28,4 +29,6 @@ async fn what_would_be_answered_wrongly_is_refused() {
     ] {
         assert_eq!(world.rows(sql).await.unwrap_err().kind(), kind, "{sql}");
     }
+    let nested = format!("SELECT {}1{}", "array[".repeat(60), "]".repeat(60));
+    assert_eq!(world.rows(&nested).await.unwrap_err().kind(), ErrorKind::Unsupported);
 }
