@@ -3,6 +3,7 @@
 //! - `double precision` beside `numeric` makes `double precision`: DataFusion would squeeze the float into a decimal and fail on
 //!   large ones and infinity.
 //! - A cast to an integer rounds, halves of a `numeric` away from zero and of a float to even; DataFusion would cut them off.
+//! - A sum of `bigint` is `numeric`; DataFusion's would wrap around.
 //! - A date and an interval make a timestamp; DataFusion would drop the hours.
 //! - A text beside a `bytea` or a timestamp is read as one, see `text_literals`.
 
@@ -120,8 +121,27 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             };
             Ok(Transformed::yes(Expr::Cast(Cast { expr: Box::new(rounded), field })))
         }
+        Expr::AggregateFunction(mut function) if function.func.name() == "sum" => {
+            let changed = widened(&mut function.params.args, schema);
+            Ok(transformed(Expr::AggregateFunction(function), changed))
+        }
+        Expr::WindowFunction(mut function) if function.fun.name() == "sum" => {
+            let changed = widened(&mut function.params.args, schema);
+            Ok(transformed(Expr::WindowFunction(function), changed))
+        }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// Makes a sum of `bigint` one of `numeric`, which does not overflow. Whether there was one.
+fn widened(arguments: &mut [Expr], schema: &DFSchema) -> bool {
+    let [argument] = arguments else { return false };
+    let long = matches!(argument.get_type(schema), Ok(DataType::Int64));
+    if long {
+        // Every `bigint` has 19 digits at most.
+        *argument = cast(std::mem::take(argument), DataType::Decimal128(19, 0));
+    }
+    long
 }
 
 /// What a date becomes beside an interval.

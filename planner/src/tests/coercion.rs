@@ -13,6 +13,8 @@ async fn values_meet_as_in_postgres() {
         ("SELECT CAST(date '2024-03-05' + interval '12 hours' AS text) AS a", vec!["2024-03-05T12:00:00"]),
         ("SELECT '\\x00ff'::bytea = '\\x00FF' AS a, '\\x61'::bytea IN ('a', 'b') AS b", vec!["true", "true"]),
         ("SELECT true IS DISTINCT FROM true AND false AS a, 1 IS NOT DISTINCT FROM 2 OR true AS b", vec!["false", "true"]),
+        ("SELECT sum(x) AS a FROM (VALUES (9223372036854775807), (1)) v(x)", vec!["9223372036854775808"]),
+        ("SELECT sum(x) OVER () AS a FROM (VALUES (9223372036854775807)) v(x)", vec!["9223372036854775807"]),
         ("SELECT timestamp '2024-01-01 10:00' = '2024-01-01 10:00:00' AS a", vec!["true"]),
     ] {
         assert_eq!(world.rows(sql).await.unwrap(), [expected], "{sql}");
