@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use causeway_providers::Options;
 
+use crate::drift::{Contract, ContractColumn};
+
 /// Our record of one source.
 #[derive(Debug, Clone)]
 pub struct Datasource {
@@ -30,6 +32,8 @@ pub struct Datasource {
     pub allow_writes: bool,
     /// What happens when pinned tables do not match.
     pub validation: Validation,
+    /// How often the tables are read anew by themselves; `None` is never.
+    pub refresh_interval: Option<Duration>,
     /// Tables with a column contract of their own.
     pub tables: Vec<PinnedTable>,
 }
@@ -121,4 +125,22 @@ pub struct PinnedTable {
     pub column_map: BTreeMap<String, String>,
     /// Remote columns that are not published.
     pub ignore_columns: Vec<String>,
+    /// The remote columns it is pinned to, which are then all that is published; `None` follows the source.
+    pub columns: Option<Vec<ContractColumn>>,
+    /// The remote primary key it is pinned to; `None` follows the source.
+    pub primary_key: Option<Vec<String>>,
+}
+
+impl PinnedTable {
+    /// What is expected of the remote table, when more than its presence is.
+    pub(crate) fn contract(&self, default_schema: &str) -> Option<Contract> {
+        let columns = self.columns.clone()?;
+        Some(Contract {
+            schema: self.remote_schema.clone().unwrap_or_else(|| default_schema.to_owned()),
+            table: self.remote_table.clone(),
+            columns,
+            primary_key: self.primary_key.clone(),
+            ignore_columns: self.ignore_columns.iter().cloned().collect(),
+        })
+    }
 }

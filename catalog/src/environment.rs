@@ -4,18 +4,38 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use causeway_providers::{Capabilities, ConnectorRegistry, Error, ErrorKind, Omission, Result};
+use causeway_providers::{Capabilities, ConnectorRegistry, Error, ErrorKind, Omission, Remote, Result};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::datasource::Datasource;
-use crate::lifecycle::{Lifecycle, Live, RefreshRequest, Timing};
+use crate::drift::DriftReport;
+use crate::drift_watch::{CheckRequest, DriftWatch};
+use crate::event::{Event, NewEvent};
+use crate::impact::{PreparedStatements, PreparedStatementsCell};
+use crate::import::{Import, ImportReport};
+use crate::lifecycle::{Lifecycle, RefreshRequest, Timing};
+use crate::live::DatasourceState;
+use crate::member::{DriftCheck, Member};
 use crate::published::Published;
 use crate::snapshot::CatalogSnapshot;
+use crate::store::{ControlStore, DriftRow, History, Retention, StoredSnapshot};
+use crate::stored_form;
 
-/// Refreshes of one datasource that may wait for one another.
-const WAITING_REFRESHES: usize = 16;
+/// Refreshes, or checks, of one datasource that may wait for one another.
+const WAITING_REQUESTS: usize = 16;
+/// Between two looks for events and snapshots that are old enough to go.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// What of an environment is kept, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Keeping {
+    /// Snapshots of each datasource.
+    pub history: History,
+    /// Events.
+    pub events: Retention,
+}
 
 /// An isolated set of datasources, seen by clients as a database.
 ///
@@ -23,8 +43,11 @@ const WAITING_REFRESHES: usize = 16;
 #[derive(Debug)]
 pub struct Environment {
     name: String,
+    store: ControlStore,
+    latest: watch::Receiver<i64>,
     datasources: BTreeMap<String, Entry>,
     published: Arc<Published>,
+    prepared_statements: PreparedStatementsCell,
     tasks: TaskTracker,
     stop: CancellationToken,
     timing: Timing,
@@ -32,34 +55,9 @@ pub struct Environment {
 
 #[derive(Debug)]
 struct Entry {
-    datasource: Arc<Datasource>,
-    live: Arc<watch::Sender<Live>>,
+    member: Arc<Member>,
     refreshes: mpsc::Sender<RefreshRequest>,
-}
-
-/// Whether a datasource can be queried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DatasourceState {
-    /// It has not been opened yet.
-    Starting,
-    /// It answers.
-    Running,
-    /// It does not; see the last error. It is tried again by itself.
-    Error,
-    /// It was closed.
-    Stopped,
-}
-
-impl DatasourceState {
-    /// The word users see.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DatasourceState::Starting => "starting",
-            DatasourceState::Running => "running",
-            DatasourceState::Error => "error",
-            DatasourceState::Stopped => "stopped",
-        }
-    }
+    checks: mpsc::Sender<CheckRequest>,
 }
 
 /// One datasource as it is now.
@@ -79,44 +77,74 @@ pub struct DatasourceStatus {
     pub mismatches: Vec<String>,
     /// What it may be asked to compute, once it was opened.
     pub capabilities: Option<Capabilities>,
+    /// When its drift was last checked to the end.
+    pub checked_at: Option<SystemTime>,
 }
 
 impl Environment {
-    /// Starts all datasources at once and returns at once. Names are unique; of two with one name the last counts.
+    /// Publishes what the store knows of the datasources, starts all of them at once and returns.
     ///
-    /// Must be called within a Tokio runtime, on which the tasks then run.
-    pub fn start(name: &str, datasources: Vec<Datasource>, registry: ConnectorRegistry) -> Arc<Self> {
-        Self::start_with(name, datasources, registry, Timing::default())
+    /// Names are unique; of two with one name the last counts. The tasks run on the Tokio runtime it is called on.
+    ///
+    /// # Errors
+    /// When the store cannot be read. No datasource is an error here.
+    pub async fn start(
+        name: &str,
+        datasources: Vec<Datasource>,
+        registry: ConnectorRegistry,
+        store: ControlStore,
+        keeping: Keeping,
+    ) -> Result<Arc<Self>> {
+        Self::start_with(name, datasources, registry, store, keeping, Timing::default()).await
     }
 
-    pub(crate) fn start_with(name: &str, datasources: Vec<Datasource>, registry: ConnectorRegistry, timing: Timing) -> Arc<Self> {
+    pub(crate) async fn start_with(
+        name: &str,
+        datasources: Vec<Datasource>,
+        registry: ConnectorRegistry,
+        store: ControlStore,
+        keeping: Keeping,
+        timing: Timing,
+    ) -> Result<Arc<Self>> {
         let datasources: BTreeMap<String, Arc<Datasource>> =
             datasources.into_iter().map(|datasource| (datasource.name.clone(), Arc::new(datasource))).collect();
-        let published = Arc::new(Published::new(datasources.keys().map(|name| {
+        let not_yet = |name: &str| {
             let reason = Error::new(ErrorKind::Unreachable, "the datasource has not been opened yet")
                 .at(name)
                 .hint("it is being opened; try again in a moment");
-            (name.clone(), Arc::new(reason))
-        })));
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let entry = |datasource: Arc<Datasource>| {
-            let live = Arc::new(watch::Sender::new(Live::default()));
-            let (refreshes, requests) = mpsc::channel(WAITING_REFRESHES);
-            let lifecycle = Lifecycle {
-                datasource: Arc::clone(&datasource),
-                registry: registry.clone(),
-                published: Arc::clone(&published),
-                live: Arc::clone(&live),
-                refreshes: requests,
-                timing,
-                stop: stop.child_token(),
-            };
-            tasks.spawn(lifecycle.run());
-            Entry { datasource, live, refreshes }
+            Arc::new(reason)
         };
-        let datasources = datasources.into_iter().map(|(name, datasource)| (name, entry(datasource))).collect();
+        let published = Arc::new(Published::new(datasources.keys().map(|name| (name.clone(), not_yet(name)))));
+        let prepared_statements = PreparedStatementsCell::default();
+        let imported = store.foreign_tables(name).await?;
+        let latest = store.latest(name).await?;
+        let members: BTreeMap<String, Arc<Member>> = datasources
+            .into_iter()
+            .map(|(datasource_name, datasource)| {
+                let connector = registry.get(&datasource.connector).cloned();
+                let imported = imported.iter().filter(|table| table.datasource == datasource_name).cloned().collect();
+                let (store, published, statements) = (store.clone(), Arc::clone(&published), Arc::clone(&prepared_statements));
+                let member = Member::new(name, datasource, connector, store, keeping.history, published, statements, imported);
+                (datasource_name, member)
+            })
+            .collect();
+        restore(name, &store, &members, &not_yet).await?;
+
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let entry = |member: Arc<Member>| {
+            let (refreshes, refresh_requests) = mpsc::channel(WAITING_REQUESTS);
+            let (checks, check_requests) = mpsc::channel(WAITING_REQUESTS);
+            let (registry, stop) = (registry.clone(), stop.child_token());
+            tasks.spawn(
+                Lifecycle { member: Arc::clone(&member), registry, refreshes: refresh_requests, timing, stop: stop.clone() }.run(),
+            );
+            tasks.spawn(DriftWatch { member: Arc::clone(&member), requests: check_requests, timing, stop }.run());
+            Entry { member, refreshes, checks }
+        };
+        let datasources = members.into_iter().map(|(name, member)| (name, entry(member))).collect();
+        tasks.spawn(keep_house(name.to_owned(), store.clone(), keeping.events, stop.child_token()));
         tasks.close();
-        Arc::new(Self { name: name.to_owned(), datasources, published, tasks, stop, timing })
+        Ok(Arc::new(Self { name: name.to_owned(), store, latest, datasources, published, prepared_statements, tasks, stop, timing }))
     }
 
     /// Its name, which is the database's.
@@ -134,15 +162,16 @@ impl Environment {
         self.datasources
             .values()
             .map(|entry| {
-                let live = entry.live.borrow();
+                let live = entry.member.live.borrow();
                 DatasourceStatus {
-                    datasource: Arc::clone(&entry.datasource),
+                    datasource: Arc::clone(&entry.member.datasource),
                     state: live.state,
                     last_error: live.last_error.as_ref().map(|error| error.message().to_owned()),
                     stale_since: live.stale_since,
                     omitted: live.omitted.clone(),
                     mismatches: live.mismatches.clone(),
                     capabilities: live.capabilities,
+                    checked_at: live.checked_at,
                 }
             })
             .collect()
@@ -153,7 +182,7 @@ impl Environment {
         let all = async {
             for entry in self.datasources.values() {
                 // The sender is held by `entry`, so the channel cannot close while we wait.
-                let _ = entry.live.subscribe().wait_for(|live| live.state != DatasourceState::Starting).await;
+                let _ = entry.member.live.subscribe().wait_for(|live| live.state != DatasourceState::Starting).await;
             }
         };
         let _ = tokio::time::timeout(limit, all).await;
@@ -166,18 +195,138 @@ impl Environment {
     /// # Errors
     /// `NotFound` for an unknown datasource; what opening or introspecting it gives. The old tables stay then.
     pub async fn refresh(&self, datasource: &str) -> Result<usize> {
-        let Some(entry) = self.datasources.get(datasource) else {
+        let entry = self.entry(datasource)?;
+        let (request, answer) = oneshot::channel();
+        entry.refreshes.send(request).await.map_err(|_| stopped(datasource))?;
+        answer.await.map_err(|_| stopped(datasource))?
+    }
+
+    /// Compares a datasource's tables with what is expected of them, and notes what differs. Nothing that is published changes.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown datasource, `Unreachable` for one that is not open, and what looking at it gives.
+    pub async fn check_drift(&self, datasource: &str) -> Result<DriftCheck> {
+        let entry = self.entry(datasource)?;
+        let (request, answer) = oneshot::channel();
+        entry.checks.send(request).await.map_err(|_| stopped(datasource))?;
+        answer.await.map_err(|_| stopped(datasource))?
+    }
+
+    /// Differences between what is expected and what is there, open and past, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn drift(&self) -> Result<Vec<DriftRow>> {
+        self.store.drift(&self.name).await
+    }
+
+    /// The stored snapshots of all datasources, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn history(&self) -> Result<Vec<StoredSnapshot>> {
+        self.store.snapshots(&self.name).await
+    }
+
+    /// How a datasource's tables changed from one stored snapshot to another.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown datasource or a snapshot that is not kept (any more).
+    pub async fn difference(&self, datasource: &str, from: i64, to: i64) -> Result<DriftReport> {
+        let member = &self.entry(datasource)?.member;
+        let snapshot = async |version: i64| {
+            self.store.snapshot(&self.name, datasource, version).await?.ok_or_else(|| {
+                Error::new(ErrorKind::NotFound, format!("there is no snapshot {version}"))
+                    .at(datasource)
+                    .hint("SELECT * FROM causeway.catalog_history lists those that are kept")
+            })
+        };
+        Ok(member.difference(&snapshot(from).await?, &snapshot(to).await?))
+    }
+
+    /// Publishes remote tables under the contract of what they are now, as [`Import`] says.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown datasource, schema or table; `Conflict` for a name that is taken; `Unsupported` without a store that
+    /// lasts; `Unreachable` when the datasource is not open. Nothing is written then.
+    pub async fn import(&self, datasource: &str, import: &Import) -> Result<ImportReport> {
+        self.entry(datasource)?.member.import(import).await
+    }
+
+    /// Ends the publication of an imported table. The remote table stays as it is.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no imported table of that name.
+    pub async fn drop_imported(&self, schema: &str, name: &str, actor: Option<&str>) -> Result<()> {
+        let snapshot = self.snapshot();
+        let found = snapshot.schemas.get(schema).filter(|schema| schema.datasource.is_none()).and_then(|schema| schema.tables.get(name));
+        let Some(table) = found else {
+            return Err(Error::new(ErrorKind::NotFound, format!("there is no imported table {schema}.{name}"))
+                .hint("SELECT schema, name FROM causeway.foreign_tables WHERE imported lists them"));
+        };
+        self.entry(&table.datasource)?.member.drop_imported(schema, name, actor).await
+    }
+
+    /// A remote table as the YAML of a pinned table, with a review mark wherever a value may not arrive as it is.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown datasource or table; what looking at the source gives.
+    pub async fn draft(&self, datasource: &str, remote_schema: Option<&str>, remote_table: &str) -> Result<String> {
+        self.entry(datasource)?.member.draft(remote_schema, remote_table).await
+    }
+
+    /// The control store.
+    pub fn store(&self) -> &ControlStore {
+        &self.store
+    }
+
+    /// Follows the number of the newest event.
+    pub fn latest_event(&self) -> watch::Receiver<i64> {
+        self.latest.clone()
+    }
+
+    /// The events after number `after` in order, at most `limit`.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn events(&self, after: i64, limit: u32) -> Result<Vec<Event>> {
+        self.store.events(&self.name, after, limit).await
+    }
+
+    /// Appends events that belong together.
+    ///
+    /// # Errors
+    /// When the store cannot be written; none of them is there then.
+    pub async fn append(&self, events: &[NewEvent]) -> Result<()> {
+        let mut change = self.store.begin(&self.name).await?;
+        for event in events {
+            change.append(event).await?;
+        }
+        change.commit().await
+    }
+
+    /// Lets drift reports name the statements it breaks. Only the first to know them counts.
+    pub fn know_prepared_statements(&self, statements: Arc<dyn PreparedStatements>) {
+        let _ = self.prepared_statements.set(statements);
+    }
+
+    /// The open remote of a datasource, while it answers.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown datasource, `Unreachable` for one that is not open.
+    pub fn remote(&self, datasource: &str) -> Result<Arc<dyn Remote>> {
+        self.entry(datasource)?.member.open_remote()
+    }
+
+    fn entry(&self, datasource: &str) -> Result<&Entry> {
+        self.datasources.get(datasource).ok_or_else(|| {
             let known = self.datasources.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-            return Err(Error::new(ErrorKind::NotFound, format!("datasource \"{datasource}\" does not exist")).hint(if known.is_empty() {
+            Error::new(ErrorKind::NotFound, format!("datasource \"{datasource}\" does not exist")).hint(if known.is_empty() {
                 "there is none".to_owned()
             } else {
                 format!("there are: {known}")
-            }));
-        };
-        let stopped = || Error::new(ErrorKind::Unreachable, "the datasource was stopped").at(datasource);
-        let (request, answer) = oneshot::channel();
-        entry.refreshes.send(request).await.map_err(|_| stopped())?;
-        answer.await.map_err(|_| stopped())?
+            })
+        })
     }
 
     /// Closes all datasources and waits for their tasks, a few seconds at most.
@@ -188,6 +337,49 @@ impl Environment {
             tracing::warn!(environment = self.name, "some datasources did not close in time");
         }
     }
+}
+
+fn stopped(datasource: &str) -> Error {
+    Error::new(ErrorKind::Unreachable, "the datasource was stopped").at(datasource)
+}
+
+/// Publishes what the store knows of each datasource. One that cannot be read, or published, waits for its source instead.
+async fn restore(
+    environment: &str,
+    store: &ControlStore,
+    members: &BTreeMap<String, Arc<Member>>,
+    not_yet: &(dyn Fn(&str) -> Arc<Error> + Send + Sync),
+) -> Result<()> {
+    let stored = store.newest_snapshots(environment).await?;
+    // Reading ten thousand tables is work for all cores.
+    let reading = stored.into_iter().map(async |(snapshot, content)| {
+        let read = tokio::task::spawn_blocking(move || stored_form::read(&content)).await;
+        let tables = read.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "reading it panicked")));
+        (snapshot, tables)
+    });
+    for (snapshot, tables) in futures::future::join_all(reading).await {
+        let Some(member) = members.get(&snapshot.datasource) else { continue };
+        let restored = async { member.restore(&snapshot, tables?, &not_yet(&snapshot.datasource)).await };
+        if let Err(error) = restored.await {
+            tracing::warn!(datasource = snapshot.datasource, %error, "its stored tables are not used");
+        }
+    }
+    Ok(())
+}
+
+/// Drops events that are old enough, now and then.
+async fn keep_house(environment: String, store: ControlStore, retention: Retention, stop: CancellationToken) {
+    let keeping = async {
+        loop {
+            tokio::time::sleep(HOUSEKEEPING).await;
+            match store.retain_events(&environment, retention).await {
+                Ok(0) => {}
+                Ok(dropped) => tracing::info!(environment, dropped, "old events were dropped"),
+                Err(error) => tracing::warn!(environment, %error, "old events were not dropped"),
+            }
+        }
+    };
+    let _ = stop.run_until_cancelled(keeping).await;
 }
 
 impl Drop for Environment {

@@ -1,19 +1,45 @@
-//! What exists: datasources, their live state, and the immutable snapshots of their tables that statements see.
+//! What exists: datasources, their live state, the immutable snapshots of their tables that statements see, how those drift from
+//! what is expected, and the log of events that tells of it.
 //!
-//! An [`Environment`] owns one task per [`Datasource`]. The task opens it through the connector registry, reads what it has,
+//! An [`Environment`] owns the tasks of each [`Datasource`]. One opens it through the connector registry, reads what it has,
 //! publishes that as part of the next [`CatalogSnapshot`], and keeps watch: a datasource that fails is tried again until it
-//! answers, and never disturbs another. Statements pin a snapshot and finish on it, whatever is published meanwhile.
+//! answers, and never disturbs another. Another compares the source with what is expected of it. Statements pin a snapshot and
+//! finish on it, whatever is published meanwhile. What must outlive the process is in the [`ControlStore`].
 
+mod baseline;
 mod datasource;
+mod draft;
+mod drift;
+mod drift_watch;
 mod environment;
+mod event;
+mod impact;
+mod import;
 mod lifecycle;
+mod live;
+mod member;
+mod moment;
 mod publication;
 mod published;
+mod reconcile;
 mod snapshot;
+mod store;
+mod stored_form;
+mod unopened;
 
 pub use datasource::{Datasource, Expose, OnMismatch, Origin, PinnedTable, SchemaMode, Validation};
-pub use environment::{DatasourceState, DatasourceStatus, Environment};
+pub use drift::{Contract, ContractColumn, Difference, DifferenceKind, DriftReport, Severity, TableDrift};
+pub use environment::{DatasourceStatus, Environment, Keeping};
+pub use event::{Event, EventType, NewEvent};
+pub use impact::{PreparedStatement, PreparedStatements};
+pub use import::{Import, ImportReport, ImportedTable, Selection};
+pub use live::DatasourceState;
+pub use member::DriftCheck;
 pub use snapshot::{CatalogSnapshot, ForeignTable, SnapshotSchema};
+pub use store::{
+    AppliedMigration, ControlStore, DeadLetter, DriftRow, History, MigrationDirection, Retention, StoredOid, StoredSnapshot, Subscriber,
+    SubscriberKind, SubscriberState,
+};
 
 #[cfg(test)]
 mod fake;

@@ -1,10 +1,10 @@
-//! From what a source has to what we publish of it: names, pinned tables, column maps. Pure, but for asking the remote for table
+//! From what a source has to what we publish of it: names, pinned and imported tables, column maps. Pure, but for asking for table
 //! providers, which does no IO.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use causeway_providers::{Error, ErrorKind, Introspection, Omission, Remote, RemoteTable, Result};
+use causeway_providers::{Error, ErrorKind, Introspection, Omission, OmissionCause, RemoteTable, Result};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
@@ -12,87 +12,90 @@ use datafusion::common::{Column, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 
-use crate::datasource::{Datasource, Expose, PinnedTable, SchemaMode};
+use crate::baseline::{Declared, Pin, PublishedIn};
+use crate::datasource::{Expose, SchemaMode};
+use crate::drift::{Severity, compare_table};
 use crate::snapshot::{ForeignTable, SnapshotSchema};
+use crate::unopened::Unopened;
+
+/// Gives a remote table's provider.
+pub(crate) type Provide<'a> = &'a dyn Fn(&RemoteTable) -> Result<Arc<dyn TableProvider>>;
 
 /// What one datasource publishes after one look at its source.
 #[derive(Debug)]
 pub(crate) struct Publication {
-    /// Schemas by published name.
+    /// Its own schemas by published name.
     pub(crate) schemas: BTreeMap<String, SnapshotSchema>,
+    /// Its imported tables, which are in schemas they share with those of others.
+    pub(crate) imported: Vec<ForeignTable>,
     /// What is left out, and why.
     pub(crate) omitted: Vec<Omission>,
-    /// Where pinned tables and the source disagree, a sentence each. Their tables are left out.
+    /// Where pinned tables and the source disagree, a sentence each. Queries on these tables fail.
     pub(crate) mismatches: Vec<String>,
 }
 
 impl Publication {
-    /// What `datasource` publishes of `seen`.
+    /// What `declared` publishes of `seen`. A pinned table that is gone is shown as it was in `before`.
     ///
     /// # Errors
     /// `Conflict` when two remote schemas would be published under one name.
-    pub(crate) fn new(datasource: &Datasource, remote: &Arc<dyn Remote>, seen: &Introspection) -> Result<Self> {
-        let mut building = Building { datasource, remote, seen, schemas: BTreeMap::new(), omitted: seen.omitted.clone() };
+    pub(crate) fn new(declared: &Declared<'_>, provide: Provide<'_>, seen: &Introspection, before: Option<&Introspection>) -> Result<Self> {
+        let omitted = seen.omitted.clone();
+        let mut building =
+            Building { declared, provide, seen, before, schemas: BTreeMap::new(), imported: Vec::new(), omitted, mismatches: Vec::new() };
         building.names_are_distinct()?;
         // The default schema is there even when it has no table, so that the datasource is seen.
         building.schema(&seen.default_schema);
-        let mut mismatches = Vec::new();
-        let mut pinned_remotes = BTreeSet::new();
-        for pin in &datasource.tables {
-            match building.pin(pin) {
-                Ok(key) => {
-                    pinned_remotes.insert(key);
-                }
-                Err(Left::Mismatch(mismatch)) => mismatches.push(mismatch),
-                Err(Left::Omitted(omission)) => building.omitted.push(omission),
+        let mut pinned = BTreeSet::new();
+        for pin in declared.pins(&seen.default_schema) {
+            building.pin(&pin);
+            if pin.published == PublishedIn::OwnSchema {
+                pinned.insert((pin.remote_schema.clone(), pin.remote_table.clone()));
             }
         }
-        if datasource.expose == Expose::All {
+        if declared.datasource.expose == Expose::All {
             for table in building.tables() {
-                if !pinned_remotes.contains(&(table.schema.as_str(), table.name.as_str())) {
+                if !pinned.contains(&(table.schema.clone(), table.name.clone())) {
                     building.expose(table);
                 }
             }
         }
-        let Building { mut schemas, omitted, .. } = building;
-        if datasource.schema_mode == SchemaMode::ValidateOnly {
+        let Building { mut schemas, mut imported, omitted, mismatches, .. } = building;
+        if declared.datasource.schema_mode == SchemaMode::ValidateOnly {
             schemas.values_mut().for_each(|schema| schema.tables.clear());
+            imported.clear();
         }
-        Ok(Self { schemas, omitted, mismatches })
+        Ok(Self { schemas, imported, omitted, mismatches })
     }
 
     /// How many tables are published.
     pub(crate) fn tables(&self) -> usize {
-        self.schemas.values().map(|schema| schema.tables.len()).sum()
+        self.schemas.values().map(|schema| schema.tables.len()).sum::<usize>() + self.imported.len()
     }
 
     /// The error of a datasource that may not run with these mismatches.
     pub(crate) fn mismatch_error(&self, datasource: &str) -> Error {
-        Error::new(ErrorKind::Conflict, format!("EXTERNAL_SCHEMA_MISMATCH: {}", self.mismatches.join("; ")))
+        Error::new(ErrorKind::SchemaMismatch, format!("EXTERNAL_SCHEMA_MISMATCH: {}", self.mismatches.join("; ")))
             .at(datasource)
             .hint("mend `tables:` or the source, or set `external.validation.on_mismatch: warn` to run without those tables")
     }
 }
 
-/// Why a pinned table is not published.
-enum Left {
-    Mismatch(String),
-    Omitted(Omission),
-}
-
 struct Building<'a> {
-    datasource: &'a Datasource,
-    remote: &'a Arc<dyn Remote>,
+    declared: &'a Declared<'a>,
+    provide: Provide<'a>,
     seen: &'a Introspection,
+    before: Option<&'a Introspection>,
     schemas: BTreeMap<String, SnapshotSchema>,
+    imported: Vec<ForeignTable>,
     omitted: Vec<Omission>,
+    mismatches: Vec<String>,
 }
 
 impl<'a> Building<'a> {
     /// The tables we may publish at all.
     fn tables(&self) -> impl Iterator<Item = &'a RemoteTable> + use<'a> {
-        let allowed = &self.datasource.allowed_schemas;
-        self.seen.tables.iter().filter(move |table| allowed.is_empty() || allowed.contains(&table.schema))
+        self.declared.allowed(self.seen)
     }
 
     fn names_are_distinct(&self) -> Result<()> {
@@ -104,115 +107,185 @@ impl<'a> Building<'a> {
                     ErrorKind::Conflict,
                     format!("remote schemas \"{other}\" and \"{remote}\" would both be published as schema \"{name}\""),
                 )
-                .at(&self.datasource.name)
-                .hint("give one of them another name under `external.schema_names`"));
+                .at(&self.declared.datasource.name)
+                .hint("give one of them another name under `schema_names`"));
             }
         }
         Ok(())
     }
 
     fn published_schema(&self, remote_schema: &str) -> String {
-        let name = &self.datasource.name;
-        match self.datasource.schema_names.get(remote_schema) {
-            Some(chosen) => chosen.clone(),
-            None if remote_schema == self.seen.default_schema => name.clone(),
-            None => format!("{name}_{remote_schema}"),
-        }
+        self.declared.published_schema(&self.seen.default_schema, remote_schema)
     }
 
     fn schema(&mut self, remote_schema: &str) -> &mut SnapshotSchema {
+        let datasource = &self.declared.datasource.name;
         self.schemas.entry(self.published_schema(remote_schema)).or_insert_with(|| SnapshotSchema {
-            datasource: self.datasource.name.clone(),
+            datasource: Some(datasource.clone()),
             remote_schema: remote_schema.to_owned(),
-            tables: BTreeMap::new(),
-            unavailable: None,
+            ..SnapshotSchema::default()
         })
     }
 
     /// Publishes a table as it is.
     fn expose(&mut self, table: &RemoteTable) {
-        let columns = (0..table.columns.len()).collect();
-        let schema = table.arrow_schema();
         let taken = self.schema(&table.schema).tables.contains_key(&table.name);
         let published = if taken {
             Err("a pinned table of the same name hides it".to_owned())
         } else {
-            Arc::clone(self.remote).table(table).map_err(|error| error.message().to_owned())
+            (self.provide)(table).map_err(|error| error.message().to_owned())
         };
-        match published {
-            Ok(provider) => self.insert(table, &table.name, false, schema, columns, provider),
-            Err(reason) => self.omitted.push(Omission { subject: subject(table), reason }),
-        }
-    }
-
-    /// Publishes a table under its contract; gives the remote schema and name that it stands for.
-    fn pin(&mut self, pin: &PinnedTable) -> Result<(&'a str, &'a str), Left> {
-        let remote_schema = pin.remote_schema.as_deref().unwrap_or(&self.seen.default_schema);
-        let Some(table) = self.tables().find(|table| table.schema == remote_schema && table.name == pin.remote_table) else {
-            let remote = [remote_schema, &pin.remote_table].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
-            return Err(Left::Mismatch(match self.seen.omitted.iter().find(|omission| omission.subject == remote) {
-                Some(omission) => format!("pinned table \"{}\": {remote} cannot be read: {}", pin.name, omission.reason),
-                None => format!("pinned table \"{}\": the source has no table {remote}", pin.name),
-            }));
+        let provider = match published {
+            Ok(provider) => provider,
+            Err(reason) => return self.omit(table, reason),
         };
-        for column in pin.column_map.keys() {
-            if !table.columns.iter().any(|c| c.name == *column) {
-                return Err(Left::Mismatch(format!("pinned table \"{}\": {} has no column {column}", pin.name, subject(table))));
-            }
-        }
-        let kept: Vec<usize> = (0..table.columns.len()).filter(|&i| !pin.ignore_columns.contains(&table.columns[i].name)).collect();
-        let names: Vec<&str> = kept
-            .iter()
-            .map(|&i| table.columns[i].name.as_str())
-            .map(|name| pin.column_map.get(name).map_or(name, String::as_str))
-            .collect();
-        let mut seen = BTreeSet::new();
-        if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
-            return Err(Left::Mismatch(format!("pinned table \"{}\": two columns would be named {twice}", pin.name)));
-        }
-        let omitted = |reason: String| Left::Omitted(Omission { subject: subject(table), reason });
-        let inner = Arc::clone(self.remote).table(table).map_err(|error| omitted(error.message().to_owned()))?;
-        let renamed = kept.len() != table.columns.len() || !pin.column_map.is_empty();
-        let provider = if renamed { view(inner, table, &kept, &names).map_err(omitted)? } else { inner };
-        let schema = self.schema(&table.schema);
-        if schema.tables.contains_key(&pin.name) {
-            return Err(Left::Mismatch(format!("pinned table \"{}\" is declared twice in one schema", pin.name)));
-        }
-        let fields: Vec<_> = kept.iter().zip(&names).map(|(&i, name)| table.columns[i].field().with_name(*name)).collect();
-        self.insert(table, &pin.name, true, Arc::new(Schema::new(fields)), kept, provider);
-        Ok((&table.schema, &table.name))
-    }
-
-    fn insert(
-        &mut self,
-        table: &RemoteTable,
-        name: &str,
-        pinned: bool,
-        columns: SchemaRef,
-        remote_columns: Vec<usize>,
-        provider: Arc<dyn TableProvider>,
-    ) {
         let published = ForeignTable {
             schema: self.published_schema(&table.schema),
-            name: name.to_owned(),
-            datasource: self.datasource.name.clone(),
-            pinned,
+            name: table.name.clone(),
+            datasource: self.declared.datasource.name.clone(),
+            pinned: false,
+            writable: false,
+            comment: table.comment.clone(),
             remote: table.clone(),
-            columns,
-            remote_columns,
+            columns: table.arrow_schema(),
+            remote_columns: (0..table.columns.len()).collect(),
+            unavailable: None,
             provider,
         };
-        self.schema(&table.schema).tables.insert(name.to_owned(), Arc::new(published));
+        self.schema(&table.schema).tables.insert(table.name.clone(), Arc::new(published));
+    }
+
+    /// Publishes a table under its contract; one that breaks it is shown, and fails whoever reads it.
+    fn pin(&mut self, pin: &Pin) {
+        let found = self.tables().find(|table| table.schema == pin.remote_schema && table.name == pin.remote_table);
+        let broken = match found {
+            Some(table) => self.broken(pin, table),
+            None => Some(self.missing(pin)),
+        };
+        let known = found.or_else(|| {
+            let earlier = self.before.into_iter().flat_map(|before| &before.tables);
+            earlier.into_iter().find(|table| table.schema == pin.remote_schema && table.name == pin.remote_table)
+        });
+        if let Some(broken) = &broken {
+            self.mismatches.push(format!("pinned table \"{}\": {broken}", pin.name));
+        }
+        // Nothing is known of it: there are no columns to show.
+        let Some(table) = known else { return };
+        let (kept, names) = match columns(pin, table) {
+            Ok(columns) => columns,
+            Err(mismatch) => return self.mismatches.push(format!("pinned table \"{}\": {mismatch}", pin.name)),
+        };
+        let fields: Vec<_> = kept.iter().zip(&names).map(|(&i, name)| table.columns[i].field().with_name(name)).collect();
+        let columns: SchemaRef = Arc::new(Schema::new(fields));
+        let unavailable = broken.map(|broken| Arc::new(self.mismatch(pin, &broken)));
+        let provider = match &unavailable {
+            Some(reason) => Ok(Arc::new(Unopened::new(Arc::clone(&columns), Arc::clone(reason))) as Arc<dyn TableProvider>),
+            None => self.provider(pin, table, &kept, &names),
+        };
+        let provider = match provider {
+            Ok(provider) => provider,
+            Err(reason) => return self.omit(table, reason),
+        };
+        let schema = match &pin.published {
+            PublishedIn::OwnSchema => self.published_schema(&table.schema),
+            PublishedIn::Shared(schema) => schema.clone(),
+        };
+        let published = ForeignTable {
+            schema,
+            name: pin.name.clone(),
+            datasource: self.declared.datasource.name.clone(),
+            pinned: true,
+            writable: pin.writable,
+            comment: pin.comment.clone().or_else(|| table.comment.clone()),
+            remote: table.clone(),
+            columns,
+            remote_columns: kept,
+            unavailable,
+            provider,
+        };
+        match pin.published {
+            PublishedIn::Shared(_) => self.imported.push(published),
+            PublishedIn::OwnSchema if self.schema(&table.schema).tables.contains_key(&pin.name) => {
+                self.mismatches.push(format!("pinned table \"{}\" is declared twice in one schema", pin.name));
+            }
+            PublishedIn::OwnSchema => {
+                self.schema(&table.schema).tables.insert(pin.name.clone(), Arc::new(published));
+            }
+        }
+    }
+
+    /// What of a table breaks its contract or its column map.
+    fn broken(&self, pin: &Pin, table: &RemoteTable) -> Option<String> {
+        if let Some(column) = pin.column_map.keys().find(|column| !table.columns.iter().any(|c| c.name == **column)) {
+            return Some(format!("{} has no column {column}", subject(table)));
+        }
+        let differences = compare_table(pin.contract.as_ref()?, table, self.declared.types);
+        let errors: Vec<String> = differences
+            .iter()
+            .filter(|difference| difference.severity == Severity::Error)
+            .map(|difference| difference.describe(&subject(table)))
+            .collect();
+        (!errors.is_empty()).then(|| errors.join("; "))
+    }
+
+    fn missing(&self, pin: &Pin) -> String {
+        let remote = name_of(&pin.remote_schema, &pin.remote_table);
+        match self.seen.omitted.iter().find(|omission| omission.subject == remote) {
+            Some(omission) => format!("{remote} cannot be read: {}", omission.reason),
+            None => format!("the source has no table {remote}"),
+        }
+    }
+
+    fn mismatch(&self, pin: &Pin, broken: &str) -> Error {
+        Error::new(ErrorKind::SchemaMismatch, format!("EXTERNAL_SCHEMA_MISMATCH: pinned table \"{}\": {broken}", pin.name))
+            .at(&self.declared.datasource.name)
+            .hint(match pin.published {
+                PublishedIn::OwnSchema => "mend the source, or the table's entry under `tables:`",
+                PublishedIn::Shared(_) => "mend the source, or import the table again to accept what it is now",
+            })
+    }
+
+    fn provider(&self, pin: &Pin, table: &RemoteTable, kept: &[usize], names: &[String]) -> Result<Arc<dyn TableProvider>, String> {
+        let inner = (self.provide)(table).map_err(|error| error.message().to_owned())?;
+        let is_whole = kept.iter().copied().eq(0..table.columns.len()) && pin.column_map.is_empty();
+        if is_whole { Ok(inner) } else { view(inner, table, kept, names) }
+    }
+
+    fn omit(&mut self, table: &RemoteTable, reason: String) {
+        self.omitted.push(Omission { subject: subject(table), reason, cause: OmissionCause::Unmapped });
+    }
+}
+
+/// The columns of `table` that a pin publishes, by index, and their published names.
+fn columns(pin: &Pin, table: &RemoteTable) -> Result<(Vec<usize>, Vec<String>), String> {
+    let kept: Vec<usize> = match &pin.contract {
+        // What the contract names, in its order; a column that is gone is a difference already told.
+        Some(contract) => contract
+            .columns
+            .iter()
+            .filter_map(|wanted| table.columns.iter().position(|column| column.name == wanted.name))
+            .collect(),
+        None => (0..table.columns.len()).filter(|&i| !pin.ignore_columns.contains(&table.columns[i].name)).collect(),
+    };
+    let name = |&i: &usize| {
+        let remote = &table.columns[i].name;
+        pin.column_map.get(remote).unwrap_or(remote).clone()
+    };
+    let names: Vec<String> = kept.iter().map(name).collect();
+    let mut seen = BTreeSet::new();
+    match names.iter().find(|name| !seen.insert(name.as_str())) {
+        Some(twice) => Err(format!("two columns would be named {twice}")),
+        None => Ok((kept, names)),
     }
 }
 
 /// A projection over the remote table. The planner inlines it, so renamed columns are pushed down like any other.
-fn view(inner: Arc<dyn TableProvider>, table: &RemoteTable, kept: &[usize], names: &[&str]) -> Result<Arc<dyn TableProvider>, String> {
+fn view(inner: Arc<dyn TableProvider>, table: &RemoteTable, kept: &[usize], names: &[String]) -> Result<Arc<dyn TableProvider>, String> {
     let reference = TableReference::bare(table.name.as_str());
     let columns = kept.iter().zip(names).map(|(&i, name)| {
         let remote = &table.columns[i].name;
         let column = Expr::Column(Column::new(Some(reference.clone()), remote.as_str()));
-        if remote == name { column } else { column.alias(*name) }
+        if remote == name { column } else { column.alias(name) }
     });
     let plan = LogicalPlanBuilder::scan(reference.clone(), provider_as_source(inner), None)
         .and_then(|scan| scan.project(columns.collect::<Vec<_>>()))
@@ -222,10 +295,12 @@ fn view(inner: Arc<dyn TableProvider>, table: &RemoteTable, kept: &[usize], name
 }
 
 fn subject(table: &RemoteTable) -> String {
-    match table.schema.as_str() {
-        "" => table.name.clone(),
-        schema => format!("{schema}.{}", table.name),
-    }
+    name_of(&table.schema, &table.name)
+}
+
+/// A remote table as people write it.
+pub(crate) fn name_of(schema: &str, table: &str) -> String {
+    if schema.is_empty() { table.to_owned() } else { format!("{schema}.{table}") }
 }
 
 #[cfg(test)]

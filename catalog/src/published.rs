@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use causeway_providers::{Error, ErrorKind, Result};
 
-use crate::snapshot::{CatalogSnapshot, SnapshotSchema};
+use crate::snapshot::{CatalogSnapshot, ForeignTable, SnapshotSchema};
 
 /// Holds the current snapshot of an environment.
 #[derive(Debug)]
@@ -19,13 +19,8 @@ impl Published {
         let schemas = reserved
             .into_iter()
             .map(|(datasource, reason)| {
-                let schema = SnapshotSchema {
-                    datasource: datasource.clone(),
-                    remote_schema: String::new(),
-                    tables: BTreeMap::new(),
-                    unavailable: Some(reason),
-                };
-                (datasource, schema)
+                let schema = SnapshotSchema { datasource: Some(datasource.clone()), unavailable: Some(reason), ..SnapshotSchema::default() };
+                (datasource, Arc::new(schema))
             })
             .collect();
         Self(RwLock::new(Arc::new(CatalogSnapshot { version: 1, schemas })))
@@ -36,28 +31,56 @@ impl Published {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces all schemas of `datasource`.
+    /// Replaces all that `datasource` publishes: its own schemas, and its imported tables in the schemas they share with others.
     ///
     /// # Errors
-    /// `Conflict` when another datasource publishes a schema of the same name; nothing changes then.
-    pub(crate) fn replace(&self, datasource: &str, schemas: BTreeMap<String, SnapshotSchema>) -> Result<()> {
+    /// `Conflict` when another datasource publishes a schema of the same name, or one is imported into; nothing changes then.
+    pub(crate) fn replace(&self, datasource: &str, schemas: BTreeMap<String, SnapshotSchema>, imported: Vec<ForeignTable>) -> Result<()> {
         self.change(|current| {
-            current.retain(|_, schema| schema.datasource != datasource);
+            current.retain(|_, schema| schema.datasource.as_deref() != Some(datasource));
+            remove_imported(current, datasource);
             for (name, schema) in schemas {
                 if let Some(other) = current.get(&name) {
-                    return Err(clash(&name, datasource, &schema, other));
+                    return Err(clash(&name, datasource, &schema.remote_schema, other));
                 }
-                current.insert(name, schema);
+                current.insert(name, Arc::new(schema));
+            }
+            for table in imported {
+                let schema = current.entry(table.schema.clone()).or_default();
+                if schema.datasource.is_some() {
+                    return Err(clash(&table.schema, datasource, &table.remote.schema, schema));
+                }
+                Arc::make_mut(schema).tables.insert(table.name.clone(), Arc::new(table));
             }
             Ok(())
         })
     }
 
-    /// Makes every look-up in the schemas of `datasource` fail with `reason`. What is known of its tables stays.
+    /// Takes one imported table out.
+    pub(crate) fn drop_imported(&self, schema: &str, name: &str) {
+        let done = self.change(|current| {
+            if let Some(shared) = current.get_mut(schema).filter(|schema| schema.datasource.is_none()) {
+                Arc::make_mut(shared).tables.remove(name);
+            }
+            current.retain(|_, schema| schema.datasource.is_some() || !schema.tables.is_empty());
+            Ok(())
+        });
+        debug_assert!(done.is_ok(), "the change above gives no error");
+    }
+
+    /// Makes every look-up in what `datasource` publishes fail with `reason`. What is known of its tables stays.
     pub(crate) fn make_unavailable(&self, datasource: &str, reason: &Arc<Error>) {
         let done = self.change(|current| {
-            for schema in current.values_mut().filter(|schema| schema.datasource == datasource) {
-                schema.unavailable = Some(Arc::clone(reason));
+            for schema in current.values_mut() {
+                match &schema.datasource {
+                    Some(owner) if owner == datasource => Arc::make_mut(schema).unavailable = Some(Arc::clone(reason)),
+                    None if schema.tables.values().any(|table| table.datasource == datasource) => {
+                        for table in Arc::make_mut(schema).tables.values_mut().filter(|table| table.datasource == datasource) {
+                            Arc::make_mut(table).unavailable = Some(Arc::clone(reason));
+                        }
+                    }
+                    Some(_) | None => {}
+                }
             }
             Ok(())
         });
@@ -65,7 +88,7 @@ impl Published {
     }
 
     /// Builds the next snapshot beside the current one, so that an error leaves the current one as it is.
-    fn change(&self, edit: impl FnOnce(&mut BTreeMap<String, SnapshotSchema>) -> Result<()>) -> Result<()> {
+    fn change(&self, edit: impl FnOnce(&mut BTreeMap<String, Arc<SnapshotSchema>>) -> Result<()>) -> Result<()> {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut schemas = current.schemas.clone();
         edit(&mut schemas)?;
@@ -74,21 +97,34 @@ impl Published {
     }
 }
 
-fn clash(name: &str, datasource: &str, schema: &SnapshotSchema, other: &SnapshotSchema) -> Error {
+/// Takes the imported tables of a datasource out, and with them the schemas that held no other.
+fn remove_imported(current: &mut BTreeMap<String, Arc<SnapshotSchema>>, datasource: &str) {
+    current.retain(|_, schema| {
+        if schema.datasource.is_some() {
+            return true;
+        }
+        if schema.tables.values().any(|table| table.datasource == datasource) {
+            Arc::make_mut(schema).tables.retain(|_, table| table.datasource != datasource);
+        }
+        !schema.tables.is_empty()
+    });
+}
+
+fn clash(name: &str, datasource: &str, remote_schema: &str, other: &SnapshotSchema) -> Error {
     let describe = |datasource: &str, remote_schema: &str| match remote_schema {
         "" => format!("datasource \"{datasource}\""),
         remote => format!("remote schema \"{remote}\" of datasource \"{datasource}\""),
     };
+    let other = match &other.datasource {
+        Some(owner) => describe(owner, &other.remote_schema),
+        None => "imported tables".to_owned(),
+    };
     Error::new(
         ErrorKind::Conflict,
-        format!(
-            "schema \"{name}\" would be published twice: by {} and by {}",
-            describe(datasource, &schema.remote_schema),
-            describe(&other.datasource, &other.remote_schema)
-        ),
+        format!("schema \"{name}\" would be published twice: by {} and by {other}", describe(datasource, remote_schema)),
     )
     .at(datasource)
-    .hint("give one of them another name under `external.schema_names`")
+    .hint("give one of them another name under `schema_names`, or import into another schema")
 }
 
 #[cfg(test)]
@@ -97,10 +133,9 @@ mod tests {
 
     fn schema(datasource: &str, remote_schema: &str) -> SnapshotSchema {
         SnapshotSchema {
-            datasource: datasource.to_owned(),
+            datasource: Some(datasource.to_owned()),
             remote_schema: remote_schema.to_owned(),
-            tables: BTreeMap::new(),
-            unavailable: None,
+            ..SnapshotSchema::default()
         }
     }
 
@@ -114,7 +149,7 @@ mod tests {
         let published = published();
         let before = published.current();
         let schemas = BTreeMap::from([("crm".to_owned(), schema("crm", "public")), ("crm_mart".to_owned(), schema("crm", "mart"))]);
-        let error = published.replace("crm", schemas).unwrap_err();
+        let error = published.replace("crm", schemas, Vec::new()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
         assert_eq!(
             error.message(),
@@ -127,7 +162,7 @@ mod tests {
     fn replacing_leaves_other_datasources_and_older_snapshots_alone() {
         let published = published();
         let before = published.current();
-        published.replace("crm", BTreeMap::from([("sales".to_owned(), schema("crm", "public"))])).unwrap();
+        published.replace("crm", BTreeMap::from([("sales".to_owned(), schema("crm", "public"))]), Vec::new()).unwrap();
         let after = published.current();
         assert_eq!(after.schemas.keys().collect::<Vec<_>>(), ["crm_mart", "sales"]);
         assert_eq!(before.schemas.keys().collect::<Vec<_>>(), ["crm", "crm_mart"]);
@@ -137,8 +172,8 @@ mod tests {
     #[test]
     fn unavailable_touches_one_datasource_only() {
         let published = published();
-        published.replace("crm", BTreeMap::from([("crm".to_owned(), schema("crm", "public"))])).unwrap();
-        published.replace("crm_mart", BTreeMap::from([("crm_mart".to_owned(), schema("crm_mart", "public"))])).unwrap();
+        published.replace("crm", BTreeMap::from([("crm".to_owned(), schema("crm", "public"))]), Vec::new()).unwrap();
+        published.replace("crm_mart", BTreeMap::from([("crm_mart".to_owned(), schema("crm_mart", "public"))]), Vec::new()).unwrap();
         published.make_unavailable("crm", &Arc::new(Error::new(ErrorKind::Unreachable, "gone")));
         let now = published.current();
         assert_eq!(now.schemas["crm"].unavailable.as_ref().unwrap().message(), "gone");

@@ -13,15 +13,22 @@ pub struct CatalogSnapshot {
     /// Grows by one with every change; never reused.
     pub version: u64,
     /// Schemas by published name.
-    pub schemas: BTreeMap<String, SnapshotSchema>,
+    pub schemas: BTreeMap<String, Arc<SnapshotSchema>>,
+}
+
+impl CatalogSnapshot {
+    /// All published tables, by schema and name.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<ForeignTable>> {
+        self.schemas.values().flat_map(|schema| schema.tables.values())
+    }
 }
 
 /// One published schema.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SnapshotSchema {
-    /// The datasource it belongs to.
-    pub datasource: String,
-    /// Its remote name.
+    /// The datasource it belongs to; `None` for a schema that holds imported tables, of any datasource.
+    pub datasource: Option<String>,
+    /// Its remote name; empty for a schema of imported tables.
     pub remote_schema: String,
     /// Tables by published name.
     pub tables: BTreeMap<String, Arc<ForeignTable>>,
@@ -33,11 +40,15 @@ impl SnapshotSchema {
     /// Looks a table up.
     ///
     /// # Errors
-    /// [`Self::unavailable`], whatever the name.
+    /// [`Self::unavailable`], whatever the name; [`ForeignTable::unavailable`] of the one that is found.
     pub fn table(&self, name: &str) -> Result<Option<&Arc<ForeignTable>>> {
-        match &self.unavailable {
+        if let Some(reason) = &self.unavailable {
+            return Err(restate(reason));
+        }
+        let found = self.tables.get(name);
+        match found.and_then(|table| table.unavailable.as_ref()) {
             Some(reason) => Err(restate(reason)),
-            None => Ok(self.tables.get(name)),
+            None => Ok(found),
         }
     }
 }
@@ -68,12 +79,19 @@ pub struct ForeignTable {
     pub datasource: String,
     /// Whether it was pinned.
     pub pinned: bool,
+    /// Whether writes are allowed, given the datasource allows them.
+    pub writable: bool,
+    /// Its comment.
+    pub comment: Option<String>,
     /// What the source said about it.
     pub remote: RemoteTable,
     /// The published columns, in order: names after the column map, Arrow types, presentation metadata.
     pub columns: SchemaRef,
     /// For each published column its index in `remote.columns`.
     pub remote_columns: Vec<usize>,
+    /// Why it cannot be read now though others of its datasource may be: it is not what it was pinned to, or it is one imported
+    /// from a datasource that is down.
+    pub unavailable: Option<Arc<Error>>,
     /// How to read it.
     pub provider: Arc<dyn TableProvider>,
 }

@@ -1,0 +1,116 @@
+//! What is expected of a datasource: its declared pins, the tables imported from it, and what it had when it was last accepted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use causeway_providers::{Introspection, RemoteTable};
+
+use crate::datasource::{Datasource, Expose};
+use crate::drift::{Baseline, Contract, Expectation, TypeRule};
+use crate::store::StoredForeignTable;
+
+/// A datasource with all that was said about its tables.
+pub(crate) struct Declared<'a> {
+    pub(crate) datasource: &'a Datasource,
+    pub(crate) imported: &'a [StoredForeignTable],
+    /// How the types of its connector relate.
+    pub(crate) types: TypeRule<'a>,
+}
+
+/// A table published under a contract.
+#[derive(Debug, Clone)]
+pub(crate) struct Pin {
+    pub(crate) published: PublishedIn,
+    pub(crate) name: String,
+    pub(crate) remote_schema: String,
+    pub(crate) remote_table: String,
+    pub(crate) writable: bool,
+    pub(crate) comment: Option<String>,
+    pub(crate) column_map: BTreeMap<String, String>,
+    pub(crate) ignore_columns: Vec<String>,
+    /// `None` follows the source, but for what the column map names.
+    pub(crate) contract: Option<Contract>,
+}
+
+/// Where a pinned table is published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PublishedIn {
+    /// In the schema its remote schema is published as.
+    OwnSchema,
+    /// In a schema of imported tables.
+    Shared(String),
+}
+
+impl<'a> Declared<'a> {
+    /// The tables of `seen` that may be published at all.
+    pub(crate) fn allowed<'s>(&self, seen: &'s Introspection) -> impl Iterator<Item = &'s RemoteTable> + use<'s, 'a> {
+        let allowed = &self.datasource.allowed_schemas;
+        seen.tables.iter().filter(move |table| allowed.is_empty() || allowed.contains(&table.schema))
+    }
+
+    /// The published name of a remote schema.
+    pub(crate) fn published_schema(&self, default_schema: &str, remote_schema: &str) -> String {
+        let name = &self.datasource.name;
+        match self.datasource.schema_names.get(remote_schema) {
+            Some(chosen) => chosen.clone(),
+            None if remote_schema == default_schema => name.clone(),
+            None => format!("{name}_{remote_schema}"),
+        }
+    }
+
+    /// All tables under a contract: the declared ones, then the imported ones.
+    pub(crate) fn pins(&self, default_schema: &str) -> Vec<Pin> {
+        let declared = self.datasource.tables.iter().map(|pin| Pin {
+            published: PublishedIn::OwnSchema,
+            name: pin.name.clone(),
+            remote_schema: pin.remote_schema.clone().unwrap_or_else(|| default_schema.to_owned()),
+            remote_table: pin.remote_table.clone(),
+            writable: pin.writable,
+            comment: None,
+            column_map: pin.column_map.clone(),
+            ignore_columns: pin.ignore_columns.clone(),
+            contract: pin.contract(default_schema),
+        });
+        let imported = self.imported.iter().map(|table| Pin {
+            published: PublishedIn::Shared(table.schema.clone()),
+            name: table.name.clone(),
+            remote_schema: table.contract.schema.clone(),
+            remote_table: table.contract.table.clone(),
+            writable: table.writable,
+            comment: table.comment.clone(),
+            column_map: BTreeMap::new(),
+            ignore_columns: Vec::new(),
+            contract: Some(table.contract.clone()),
+        });
+        declared.chain(imported).collect()
+    }
+
+    /// What a look at the source is compared with: contracts, and for whatever has none what was last accepted.
+    pub(crate) fn baseline(&self, accepted: Option<&Introspection>, default_schema: &str) -> Baseline {
+        let known: BTreeMap<(&str, &str), &RemoteTable> = accepted
+            .map(|accepted| self.allowed(accepted).map(|table| ((table.schema.as_str(), table.name.as_str()), table)).collect())
+            .unwrap_or_default();
+        let image = |contract: &Contract| known.get(&(contract.schema.as_str(), contract.table.as_str())).map(|table| (*table).clone());
+        let mut expectations = Vec::new();
+        let mut pinned = BTreeSet::new();
+        for pin in self.pins(default_schema) {
+            let mut contract = pin.contract.unwrap_or_else(|| {
+                let table = known.get(&(pin.remote_schema.as_str(), pin.remote_table.as_str()));
+                table.map_or_else(
+                    || Contract { schema: pin.remote_schema.clone(), table: pin.remote_table.clone(), ..Contract::default() },
+                    |table| Contract::of(table),
+                )
+            });
+            contract.ignore_columns.extend(pin.ignore_columns);
+            contract.columns.retain(|column| !contract.ignore_columns.contains(&column.name));
+            pinned.insert((contract.schema.clone(), contract.table.clone()));
+            expectations.push(Expectation { accepted: image(&contract), contract });
+        }
+        let exposes = self.datasource.expose == Expose::All;
+        for table in known.values().filter(|_| exposes) {
+            if !pinned.contains(&(table.schema.clone(), table.name.clone())) {
+                expectations.push(Expectation { contract: Contract::of(table), accepted: Some((*table).clone()) });
+            }
+        }
+        Baseline { expectations, watches_new_tables: exposes && accepted.is_some() }
+    }
+}

@@ -1,0 +1,135 @@
+//! A remote table as the YAML of a pinned table, for those who keep their configuration in git.
+
+use std::fmt::Write;
+
+use causeway_providers::{Error, ErrorKind, Introspection, Presentation, RemoteColumn, RemoteTable, Result};
+use datafusion::arrow::datatypes::DataType;
+
+use crate::lifecycle::Timing;
+use crate::member::Member;
+use crate::publication::name_of;
+
+/// Types whose values are text at the source as well. Whatever else arrives as text is worth a look.
+const TEXT_TYPES: [&str; 14] = [
+    "text", "character varying", "varchar", "char", "character", "bpchar", "name", "tinytext", "mediumtext", "longtext", "clob", "string", "utf8",
+    "largeutf8",
+];
+
+impl Member {
+    pub(crate) async fn draft(&self, remote_schema: Option<&str>, remote_table: &str) -> Result<String> {
+        let remote = self.open_remote()?;
+        let seen = self.look(&remote, Timing::default().introspect).await?;
+        let schema = remote_schema.unwrap_or(&seen.default_schema);
+        let found = seen.tables.iter().find(|table| table.schema == schema && table.name == remote_table);
+        let table = found.ok_or_else(|| -> Error {
+            self.error(ErrorKind::NotFound, format!("the source has no table {}", name_of(schema, remote_table)))
+                .hint(format!("SELECT remote_table FROM causeway.remote_tables WHERE datasource = '{}' lists them", self.name()))
+        })?;
+        Ok(yaml(table, &seen))
+    }
+}
+
+/// The YAML of a pinned table, an entry of `tables:`.
+fn yaml(table: &RemoteTable, seen: &Introspection) -> String {
+    let mut text = String::new();
+    let mut line = |indent: &str, content: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{indent}{content}");
+    };
+    line("", "tables:".to_owned());
+    line("  - ", format!("name: {}", scalar(&table.name)));
+    let remote = match table.schema.as_str() {
+        "" => quoted_part(&table.name),
+        schema => format!("{}.{}", quoted_part(schema), quoted_part(&table.name)),
+    };
+    line("    ", format!("remote: {}", scalar(&remote)));
+    if !table.primary_key.is_empty() {
+        let key: Vec<String> = table.primary_key.iter().map(|column| scalar(column)).collect();
+        line("    ", format!("primary_key: [{}]", key.join(", ")));
+    }
+    line("    ", "columns:".to_owned());
+    for column in &table.columns {
+        let review = review(column).map(|why| format!("  # review: {why}")).unwrap_or_default();
+        let (name, remote_type) = (scalar(&column.name), scalar(&column.remote_type));
+        line("      - ", format!("{{ name: {name}, type: {remote_type}, nullable: {} }}{review}", column.nullable));
+    }
+    for omitted in omitted(table, seen) {
+        line("      ", format!("# review: {omitted}"));
+    }
+    text
+}
+
+/// Where a value of `table` may not arrive as it is, and what of it is left out, a sentence each.
+pub(crate) fn reviews(table: &RemoteTable, seen: &Introspection) -> Vec<String> {
+    let columns = table.columns.iter().filter_map(|column| Some(format!("column {}: {}", column.name, review(column)?)));
+    columns.chain(omitted(table, seen)).collect()
+}
+
+fn omitted(table: &RemoteTable, seen: &Introspection) -> impl Iterator<Item = String> {
+    let prefix = format!("{}.", name_of(&table.schema, &table.name));
+    seen.omitted.iter().filter_map(move |omission| {
+        let column = omission.subject.strip_prefix(&prefix)?;
+        Some(format!("column {column} is left out: {}", omission.reason))
+    })
+}
+
+/// What to look at before a column is relied on.
+fn review(column: &RemoteColumn) -> Option<&'static str> {
+    let base = column.remote_type.split('(').next().unwrap_or_default().trim().to_lowercase();
+    match (column.presentation, &column.data_type) {
+        (Presentation::UnconstrainedNumeric, _) => Some("at most 38 digits on either side of the point; more is an error"),
+        (Presentation::Bpchar, _) => Some("without trailing blanks"),
+        (Presentation::Uuid | Presentation::Json | Presentation::Jsonb, _) => None,
+        (Presentation::Plain, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View) if !TEXT_TYPES.contains(&base.as_str()) => {
+            Some("arrives as text")
+        }
+        (Presentation::Plain, _) => None,
+    }
+}
+
+/// A YAML scalar: plain where that is beyond doubt, in double quotes, which YAML shares with JSON, elsewhere.
+fn scalar(text: &str) -> String {
+    let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '(' | ')' | ' '))
+        && !text.ends_with(' ')
+        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&text.to_lowercase().as_str());
+    if is_plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}
+
+/// A part of a remote name as `remote:` takes it.
+fn quoted_part(part: &str) -> String {
+    if part.contains('.') { format!("\"{part}\"") } else { part.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_providers::{Omission, OmissionCause};
+
+    use super::*;
+    use crate::fake::table;
+
+    #[test]
+    fn a_draft_marks_what_is_worth_a_look() {
+        let mut cust = table("public", "odd.name", &["id", "note", "mood"]);
+        cust.primary_key = vec!["id".to_owned()];
+        cust.columns[0].nullable = false;
+        cust.columns[2].remote_type = "mood: enum".to_owned();
+        let omitted = Omission { subject: "public.odd.name.geo".into(), reason: "no type for point".into(), cause: OmissionCause::Unmapped };
+        let seen = Introspection { default_schema: "public".into(), tables: vec![cust.clone()], omitted: vec![omitted] };
+        assert_eq!(
+            yaml(&cust, &seen),
+            "tables:\n  - name: odd.name\n    remote: \"public.\\\"odd.name\\\"\"\n    primary_key: [id]\n    columns:\n      \
+             - { name: id, type: bigint, nullable: false }\n      - { name: note, type: text, nullable: true }\n      \
+             - { name: mood, type: \"mood: enum\", nullable: true }  # review: arrives as text\n      \
+             # review: column geo is left out: no type for point\n"
+        );
+        assert_eq!(reviews(&cust, &seen), ["column mood: arrives as text", "column geo is left out: no type for point"]);
+    }
+
+    #[test]
+    fn words_that_yaml_takes_for_values_are_quoted() {
+        for (text, expected) in [("id", "id"), ("no", "\"no\""), ("1st", "\"1st\""), ("a: b", "\"a: b\""), ("character varying(20)", "character varying(20)")] {
+            assert_eq!(scalar(text), expected);
+        }
+    }
+}

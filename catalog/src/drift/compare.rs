@@ -1,0 +1,258 @@
+//! The comparison, and what it finds.
+//!
+//! The order of columns, comments, row estimates and the spelling of types are no differences. A table or column that our user may not
+//! read any more says nothing about its shape, so it is no difference either.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use causeway_providers::{Introspection, OmissionCause, RemoteTable, TypeChange};
+use serde::Serialize;
+
+use super::contract::{Baseline, Contract, Expectation};
+use super::image::TableImage;
+use crate::publication::name_of;
+
+/// How a type of the connector relates to one that was expected.
+pub(crate) type TypeRule<'a> = &'a (dyn Fn(&str, &str) -> TypeChange + Send + Sync);
+
+/// What differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DifferenceKind {
+    /// An expected table is not there.
+    MissingTable,
+    /// A table is there that was not.
+    NewTable,
+    /// An expected column is not there.
+    MissingColumn,
+    /// A column is there that was not.
+    UnmappedColumn,
+    /// A column has another type.
+    TypeMismatch,
+    /// A column may be NULL and was not to be, or the other way round.
+    NullabilityMismatch,
+    /// The primary key is another.
+    PkMismatch,
+}
+
+impl DifferenceKind {
+    /// The word in events and views.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DifferenceKind::MissingTable => "missing_table",
+            DifferenceKind::NewTable => "new_table",
+            DifferenceKind::MissingColumn => "missing_column",
+            DifferenceKind::UnmappedColumn => "unmapped_column",
+            DifferenceKind::TypeMismatch => "type_mismatch",
+            DifferenceKind::NullabilityMismatch => "nullability_mismatch",
+            DifferenceKind::PkMismatch => "pk_mismatch",
+        }
+    }
+}
+
+/// What a difference does to what is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// It breaks it: statements fail, or would answer wrongly.
+    Error,
+    /// It does not.
+    Warning,
+}
+
+impl Severity {
+    /// The word in events and views.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What differs.
+    pub kind: DifferenceKind,
+    /// The remote column it is about.
+    pub column: Option<String>,
+    /// What was expected.
+    pub expected: Option<String>,
+    /// What is there.
+    pub actual: Option<String>,
+    /// What that does.
+    pub severity: Severity,
+}
+
+/// One table that differs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TableDrift {
+    /// The remote schema.
+    pub schema: String,
+    /// The remote table.
+    pub table: String,
+    /// How it was when it was last accepted.
+    pub before: Option<TableImage>,
+    /// How it is now.
+    pub after: Option<TableImage>,
+    /// What differs, in the order of kinds and columns.
+    pub differences: Vec<Difference>,
+}
+
+impl TableDrift {
+    /// Whether the table is not there.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.differences.iter().any(|difference| difference.kind == DifferenceKind::MissingTable)
+    }
+}
+
+/// What a comparison found.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct DriftReport {
+    /// The tables that differ, by schema and name.
+    pub tables: Vec<TableDrift>,
+    /// Expected tables that our user may not read.
+    pub unreadable: Vec<String>,
+}
+
+/// What one look saw, by what matters to a comparison.
+pub(crate) struct Observation<'a> {
+    tables: BTreeMap<(&'a str, &'a str), &'a RemoteTable>,
+    /// Tables, and columns as `table.column`, that our user may not read.
+    unreadable: BTreeSet<&'a str>,
+    /// Tables that are there and cannot be published.
+    unmapped: BTreeSet<&'a str>,
+}
+
+impl<'a> Observation<'a> {
+    pub(crate) fn of(seen: &'a Introspection) -> Self {
+        let omitted = |cause: OmissionCause| {
+            seen.omitted.iter().filter(move |omission| omission.cause == cause).map(|omission| omission.subject.as_str()).collect()
+        };
+        Self {
+            tables: seen.tables.iter().map(|table| ((table.schema.as_str(), table.name.as_str()), table)).collect(),
+            unreadable: omitted(OmissionCause::Unreadable),
+            unmapped: omitted(OmissionCause::Unmapped),
+        }
+    }
+}
+
+/// Compares what is there with what is expected.
+pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'_>) -> DriftReport {
+    let mut found: BTreeMap<(String, String), TableDrift> = BTreeMap::new();
+    let mut unreadable = BTreeSet::new();
+    for expectation in &base.expectations {
+        let contract = &expectation.contract;
+        let name = name_of(&contract.schema, &contract.table);
+        let table = seen.tables.get(&(contract.schema.as_str(), contract.table.as_str())).copied();
+        let differences = match table {
+            None if seen.unreadable.contains(name.as_str()) => {
+                unreadable.insert(name);
+                continue;
+            }
+            None => vec![missing_table(&name)],
+            Some(table) => differences(contract, table, types, &|column| seen.unreadable.contains(format!("{name}.{column}").as_str())),
+        };
+        if !differences.is_empty() {
+            let drift = found.entry((contract.schema.clone(), contract.table.clone())).or_insert_with(|| drift(expectation, table));
+            // A table that is published twice has each of its differences once.
+            drift.differences.extend(differences);
+            sort(&mut drift.differences);
+            drift.differences.dedup();
+        }
+    }
+    if base.watches_new_tables {
+        let expected: BTreeSet<(&str, &str)> =
+            base.expectations.iter().map(|e| (e.contract.schema.as_str(), e.contract.table.as_str())).collect();
+        for (&(schema, name), table) in seen.tables.iter().filter(|(key, _)| !expected.contains(*key)) {
+            let new = Difference {
+                kind: DifferenceKind::NewTable,
+                column: None,
+                expected: None,
+                actual: Some(name_of(schema, name)),
+                severity: Severity::Warning,
+            };
+            let (schema, name) = (schema.to_owned(), name.to_owned());
+            let after = Some(TableImage::of(table));
+            found.insert((schema.clone(), name.clone()), TableDrift { schema, table: name, before: None, after, differences: vec![new] });
+        }
+    }
+    DriftReport { tables: found.into_values().collect(), unreadable: unreadable.into_iter().collect() }
+}
+
+/// How one table differs from its contract.
+pub(crate) fn compare_table(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>) -> Vec<Difference> {
+    differences(contract, table, types, &|_| false)
+}
+
+fn drift(expectation: &Expectation, table: Option<&RemoteTable>) -> TableDrift {
+    TableDrift {
+        schema: expectation.contract.schema.clone(),
+        table: expectation.contract.table.clone(),
+        before: expectation.accepted.as_ref().map(TableImage::of),
+        after: table.map(TableImage::of),
+        differences: Vec::new(),
+    }
+}
+
+fn missing_table(name: &str) -> Difference {
+    Difference {
+        kind: DifferenceKind::MissingTable,
+        column: None,
+        expected: Some(name.to_owned()),
+        actual: None,
+        severity: Severity::Error,
+    }
+}
+
+fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is_unreadable: &dyn Fn(&str) -> bool) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let mut add = |kind, column: Option<&str>, expected: Option<String>, actual: Option<String>, severity| {
+        found.push(Difference { kind, column: column.map(str::to_owned), expected, actual, severity });
+    };
+    for expected in &contract.columns {
+        let name = expected.name.as_str();
+        let Some(actual) = table.columns.iter().find(|column| column.name == name) else {
+            if !is_unreadable(name) {
+                add(DifferenceKind::MissingColumn, Some(name), Some(expected.remote_type.clone()), None, Severity::Error);
+            }
+            continue;
+        };
+        let severity = match types(&expected.remote_type, &actual.remote_type) {
+            TypeChange::Same => None,
+            TypeChange::Widened => Some(Severity::Warning),
+            TypeChange::Narrowed | TypeChange::Different => Some(Severity::Error),
+        };
+        if let Some(severity) = severity {
+            let (expected, actual) = (expected.remote_type.clone(), actual.remote_type.clone());
+            add(DifferenceKind::TypeMismatch, Some(name), Some(expected), Some(actual), severity);
+        }
+        // A column that may be NULL now breaks what was planned on its never being so.
+        let severity = if actual.nullable { Severity::Error } else { Severity::Warning };
+        if let Some(nullable) = expected.nullable.filter(|nullable| *nullable != actual.nullable) {
+            let word = |nullable: bool| Some(if nullable { "nullable" } else { "not null" }.to_owned());
+            add(DifferenceKind::NullabilityMismatch, Some(name), word(nullable), word(actual.nullable), severity);
+        }
+    }
+    for actual in &table.columns {
+        let is_known = contract.columns.iter().any(|column| column.name == actual.name) || contract.ignore_columns.contains(&actual.name);
+        if !is_known {
+            add(DifferenceKind::UnmappedColumn, Some(&actual.name), None, Some(actual.remote_type.clone()), Severity::Warning);
+        }
+    }
+    if let Some(key) = contract.primary_key.as_ref().filter(|key| **key != table.primary_key) {
+        // A key that cannot be read says nothing.
+        if !key.iter().any(|column| is_unreadable(column)) {
+            let word = |key: &[String]| (!key.is_empty()).then(|| format!("({})", key.join(", ")));
+            let severity = if key.is_empty() { Severity::Warning } else { Severity::Error };
+            add(DifferenceKind::PkMismatch, None, word(key), word(&table.primary_key), severity);
+        }
+    }
+    sort(&mut found);
+    found
+}
+
+fn sort(differences: &mut [Difference]) {
+    differences.sort_by(|a, b| (a.kind, &a.column, &a.expected, &a.actual).cmp(&(b.kind, &b.column, &b.expected, &b.actual)));
+}

@@ -1,0 +1,112 @@
+//! A remote table as events show it, and its fingerprint.
+
+use causeway_providers::{Introspection, RemoteTable, TableKind};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// A remote table at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableImage {
+    /// `table`, `partitioned table`, `view`, `materialized view` or `foreign table`.
+    pub kind: &'static str,
+    /// Its columns in the remote's order.
+    pub columns: Vec<ColumnImage>,
+    /// The columns of its primary key.
+    pub primary_key: Vec<String>,
+    /// Its other unique keys.
+    pub unique_keys: Vec<Vec<String>>,
+    /// Its comment.
+    pub comment: Option<String>,
+}
+
+/// A remote column at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ColumnImage {
+    /// Its name.
+    pub name: String,
+    /// Its type as the source prints it.
+    #[serde(rename = "type")]
+    pub remote_type: String,
+    /// Whether it may be NULL.
+    pub nullable: bool,
+    /// Its collation, for text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collation: Option<String>,
+    /// Its comment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+impl TableImage {
+    /// The image of a table.
+    pub fn of(table: &RemoteTable) -> Self {
+        let column = |column: &causeway_providers::RemoteColumn| ColumnImage {
+            name: column.name.clone(),
+            remote_type: column.remote_type.clone(),
+            nullable: column.nullable,
+            collation: column.collation.clone(),
+            comment: column.comment.clone(),
+        };
+        Self {
+            kind: kind(table.kind),
+            columns: table.columns.iter().map(column).collect(),
+            primary_key: table.primary_key.clone(),
+            unique_keys: table.unique_keys.clone(),
+            comment: table.comment.clone(),
+        }
+    }
+}
+
+fn kind(kind: TableKind) -> &'static str {
+    match kind {
+        TableKind::Table => "table",
+        TableKind::PartitionedTable => "partitioned table",
+        TableKind::View => "view",
+        TableKind::MaterializedView => "materialized view",
+        TableKind::ForeignTable => "foreign table",
+    }
+}
+
+/// The fingerprint of one table: SHA-256 in hexadecimal of its image, the order of its columns and row estimates aside.
+pub(crate) fn table_fingerprint(table: &RemoteTable) -> String {
+    let mut digest = Sha256::new();
+    add(&mut digest, table);
+    hexadecimal(&digest.finalize())
+}
+
+/// The fingerprint of all a source has, and of what it does not show.
+pub(crate) fn fingerprint(seen: &Introspection) -> String {
+    let mut digest = Sha256::new();
+    let mut tables: Vec<&RemoteTable> = seen.tables.iter().collect();
+    tables.sort_by_key(|table| (&table.schema, &table.name));
+    add_text(&mut digest, &seen.default_schema);
+    for table in tables {
+        add(&mut digest, table);
+    }
+    for omission in &seen.omitted {
+        add_text(&mut digest, &omission.subject);
+        add_text(&mut digest, &omission.reason);
+    }
+    hexadecimal(&digest.finalize())
+}
+
+fn add(digest: &mut Sha256, table: &RemoteTable) {
+    let mut image = TableImage::of(table);
+    image.columns.sort_by(|a, b| a.name.cmp(&b.name));
+    image.unique_keys.sort();
+    add_text(digest, &table.schema);
+    add_text(digest, &table.name);
+    let image = serde_json::to_vec(&image).expect("texts and lists of texts are always JSON");
+    digest.update((image.len() as u64).to_le_bytes());
+    digest.update(image);
+}
+
+/// A text and its length, so that two texts never run together.
+fn add_text(digest: &mut Sha256, text: &str) {
+    digest.update((text.len() as u64).to_le_bytes());
+    digest.update(text);
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

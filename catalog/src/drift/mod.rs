@@ -1,0 +1,13 @@
+//! What is expected of remote tables against what is there. Pure: no IO, no clock.
+
+mod compare;
+mod contract;
+mod describe;
+mod image;
+
+pub(crate) use compare::{Observation, TypeRule, compare, compare_table};
+pub use compare::{Difference, DifferenceKind, DriftReport, Severity, TableDrift};
+pub use contract::{Contract, ContractColumn};
+pub(crate) use contract::{Baseline, Expectation};
+pub use image::{ColumnImage, TableImage};
+pub(crate) use image::{fingerprint, table_fingerprint};

@@ -1,0 +1,274 @@
+//! Import: remote tables published under the contract of what they are now, kept in the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use causeway_providers::{ErrorKind, Introspection, RemoteTable, Result};
+use serde_json::json;
+
+use crate::drift::{Contract, TableImage, table_fingerprint};
+use crate::event::{EventType, NewEvent};
+use crate::lifecycle::Timing;
+use crate::member::{Look, Member};
+use crate::publication::name_of;
+use crate::store::StoredForeignTable;
+
+/// Schemas that are ours.
+const RESERVED: [&str; 3] = ["pg_catalog", "information_schema", "causeway"];
+
+/// Which tables to import, and how to publish them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// The remote schema; `None` is the source's default schema.
+    pub remote_schema: Option<String>,
+    /// Which of its tables.
+    pub selection: Selection,
+    /// The schema they are published in. Not a datasource's own.
+    pub into: String,
+    /// Published names by remote name; others keep theirs.
+    pub renames: BTreeMap<String, String>,
+    /// Whether writes are allowed, given the datasource allows them.
+    pub writable: bool,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Who asks.
+    pub actor: Option<String>,
+}
+
+/// Which tables of a remote schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// All.
+    All,
+    /// These, which must be there.
+    Only(Vec<String>),
+    /// All but these.
+    Except(Vec<String>),
+}
+
+/// What an import did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportReport {
+    /// Whether anything was written.
+    pub is_written: bool,
+    /// The tables, by published name.
+    pub tables: Vec<ImportedTable>,
+}
+
+/// A table of an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedTable {
+    /// The remote schema.
+    pub remote_schema: String,
+    /// The remote table.
+    pub remote_table: String,
+    /// The published schema.
+    pub schema: String,
+    /// The published name.
+    pub name: String,
+    /// Whether it was imported under this name before: then it keeps its identity and gets a new contract.
+    pub is_known: bool,
+    /// How many columns it has.
+    pub columns: usize,
+    /// Where a value may not arrive as it is, and what is left out.
+    pub reviews: Vec<String>,
+}
+
+impl Member {
+    pub(crate) async fn import(&self, import: &Import) -> Result<ImportReport> {
+        if !import.dry_run && !self.store.is_durable() {
+            return Err(self.error(ErrorKind::Unsupported, "there is no store that an import could be kept in"));
+        }
+        let remote = self.open_remote()?;
+        let seen = self.look(&remote, Timing::default().introspect).await?;
+        let chosen = self.choose(import, &seen)?;
+        self.admit_schema(import)?;
+
+        let mut accepted = self.accepted.lock().await;
+        let mut tables = Vec::new();
+        for (name, table) in &chosen {
+            let is_known = accepted.imported.iter().any(|known| known.schema == import.into && known.name == **name);
+            self.admit_name(import, name, table, &accepted.imported)?;
+            tables.push(ImportedTable {
+                remote_schema: table.schema.clone(),
+                remote_table: table.name.clone(),
+                schema: import.into.clone(),
+                name: (*name).clone(),
+                is_known,
+                columns: table.columns.len(),
+                reviews: crate::draft::reviews(table, &seen),
+            });
+        }
+        if import.dry_run {
+            return Ok(ImportReport { is_written: false, tables });
+        }
+        let mut change = self.store.begin(&self.environment).await?;
+        let mut imported = accepted.imported.clone();
+        for (name, table) in &chosen {
+            let kept = StoredForeignTable {
+                schema: import.into.clone(),
+                name: (*name).clone(),
+                datasource: self.name().to_owned(),
+                writable: import.writable,
+                contract: Contract::of(table),
+                fingerprint: table_fingerprint(table),
+                comment: table.comment.clone(),
+                imported_at: SystemTime::now(),
+                imported_by: import.actor.clone(),
+            };
+            change.keep_foreign_table(&kept).await?;
+            change.append(&self.imported(&kept, table)).await?;
+            let earlier = imported.iter().position(|known| known.schema == kept.schema && known.name == kept.name);
+            match earlier {
+                // Its comment is part of its identity: the store keeps the first one as well.
+                Some(at) => imported[at] = StoredForeignTable { comment: imported[at].comment.clone().or(kept.comment.clone()), ..kept },
+                None => imported.push(kept),
+            }
+        }
+        change.commit().await?;
+        accepted.imported = imported;
+        // What was imported is accepted as it is now; of all else the look says nothing new.
+        let merged = merge(accepted.tables.as_deref(), &seen, &chosen);
+        drop(accepted);
+        self.accept(&remote, merged, Look::Return).await?;
+        Ok(ImportReport { is_written: true, tables })
+    }
+
+    /// The remote tables an import names, by published name.
+    fn choose<'s>(&self, import: &Import, seen: &'s Introspection) -> Result<BTreeMap<String, &'s RemoteTable>> {
+        let schema = import.remote_schema.as_deref().unwrap_or(&seen.default_schema);
+        let allowed = &self.datasource.allowed_schemas;
+        if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == schema) {
+            return Err(self
+                .error(ErrorKind::NotFound, format!("remote schema \"{schema}\" is not one of its allowed schemas"))
+                .hint(format!("there are: {}", allowed.join(", "))));
+        }
+        let there: Vec<&RemoteTable> = seen.tables.iter().filter(|table| table.schema == schema).collect();
+        let missing = |name: &str| {
+            let omitted = seen.omitted.iter().find(|omission| omission.subject == name_of(schema, name));
+            match omitted {
+                Some(omission) => self.error(ErrorKind::NotFound, format!("{} cannot be read: {}", omission.subject, omission.reason)),
+                None => self
+                    .error(ErrorKind::NotFound, format!("the source has no table {}", name_of(schema, name)))
+                    .hint(format!("SELECT remote_table FROM causeway.remote_tables WHERE datasource = '{}' lists them", self.name())),
+            }
+        };
+        if there.is_empty() && !matches!(import.selection, Selection::Only(_)) {
+            return Err(self.error(ErrorKind::NotFound, format!("the source has no tables in a schema \"{schema}\"")));
+        }
+        let named: &[String] = match &import.selection {
+            Selection::All => &[],
+            Selection::Only(names) | Selection::Except(names) => names,
+        };
+        let absent = named.iter().chain(import.renames.keys()).find(|name| !there.iter().any(|table| table.name == **name));
+        // PostgreSQL lets EXCEPT name what is not there, and so do we.
+        if let Some(absent) = absent.filter(|name| !matches!(&import.selection, Selection::Except(names) if names.contains(name))) {
+            return Err(missing(absent));
+        }
+        let mut chosen = BTreeMap::new();
+        for table in there {
+            let is_chosen = match &import.selection {
+                Selection::All => true,
+                Selection::Only(names) => names.contains(&table.name),
+                Selection::Except(names) => !names.contains(&table.name),
+            };
+            if !is_chosen {
+                continue;
+            }
+            let name = import.renames.get(&table.name).unwrap_or(&table.name).clone();
+            if let Some(other) = chosen.insert(name.clone(), table) {
+                let text = format!("remote tables \"{}\" and \"{}\" would both be published as \"{name}\"", other.name, table.name);
+                return Err(self.error(ErrorKind::Conflict, text).hint("rename one of them"));
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Whether tables may be imported into a schema at all.
+    fn admit_schema(&self, import: &Import) -> Result<()> {
+        let into = &import.into;
+        if into.is_empty() || RESERVED.contains(&into.as_str()) || into.starts_with("pg_") {
+            return Err(self
+                .error(ErrorKind::Invalid, format!("tables cannot be imported into schema \"{into}\", a name of the gateway's own"))
+                .hint("choose another schema; it is made when it is not there"));
+        }
+        let snapshot = self.published.current();
+        match snapshot.schemas.get(into).and_then(|schema| schema.datasource.as_deref()) {
+            Some(owner) => Err(self
+                .error(ErrorKind::Conflict, format!("schema \"{into}\" is the one of datasource \"{owner}\""))
+                .hint("import into a schema of another name; it is made when it is not there")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a name is free, or is the same table's already.
+    fn admit_name(&self, import: &Import, name: &str, table: &RemoteTable, imported: &[StoredForeignTable]) -> Result<()> {
+        let same = |known: &StoredForeignTable| known.contract.schema == table.schema && known.contract.table == table.name;
+        let mine = imported.iter().find(|known| known.schema == import.into && known.name == name);
+        let owner = match mine {
+            Some(known) if same(known) => None,
+            Some(known) => Some(format!("{} of this datasource", name_of(&known.contract.schema, &known.contract.table))),
+            None => self
+                .published
+                .current()
+                .schemas
+                .get(&import.into)
+                .and_then(|schema| schema.tables.get(name))
+                .map(|other| format!("{} of datasource \"{}\"", name_of(&other.remote.schema, &other.remote.name), other.datasource)),
+        };
+        match owner {
+            None => Ok(()),
+            Some(owner) => Err(self
+                .error(ErrorKind::Conflict, format!("the name {}.{name} is taken by {owner}", import.into))
+                .hint("rename the table, or drop the other one with DROP FOREIGN TABLE")),
+        }
+    }
+
+    fn imported(&self, kept: &StoredForeignTable, table: &RemoteTable) -> NewEvent {
+        NewEvent {
+            kind: EventType::TableImported,
+            datasource: Some(self.name().to_owned()),
+            subject: Some(name_of(&table.schema, &table.name)),
+            actor: kept.imported_by.clone(),
+            data: json!({
+                "schema": kept.schema,
+                "name": kept.name,
+                "writable": kept.writable,
+                "fingerprint": kept.fingerprint,
+                "image": TableImage::of(table),
+            }),
+        }
+    }
+
+    pub(crate) async fn drop_imported(&self, schema: &str, name: &str, actor: Option<&str>) -> Result<()> {
+        let mut accepted = self.accepted.lock().await;
+        let mut change = self.store.begin(&self.environment).await?;
+        if !change.forget_foreign_table(schema, name).await? {
+            return Err(self.error(ErrorKind::NotFound, format!("there is no imported table {schema}.{name}")));
+        }
+        let event = NewEvent {
+            kind: EventType::TableDropped,
+            datasource: Some(self.name().to_owned()),
+            subject: None,
+            actor: actor.map(str::to_owned),
+            data: json!({ "schema": schema, "name": name }),
+        };
+        change.append(&event).await?;
+        change.commit().await?;
+        accepted.imported.retain(|table| table.schema != schema || table.name != name);
+        accepted.forget_baseline();
+        self.published.drop_imported(schema, name);
+        Ok(())
+    }
+}
+
+/// What was accepted before, with the chosen tables as they are now.
+fn merge(accepted: Option<&Introspection>, seen: &Introspection, chosen: &BTreeMap<String, &RemoteTable>) -> Introspection {
+    let Some(accepted) = accepted else { return seen.clone() };
+    let fresh: BTreeSet<(&str, &str)> = chosen.values().map(|table| (table.schema.as_str(), table.name.as_str())).collect();
+    let mut merged = accepted.clone();
+    merged.tables.retain(|table| !fresh.contains(&(table.schema.as_str(), table.name.as_str())));
+    merged.tables.extend(chosen.values().map(|table| (*table).clone()));
+    merged.tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+    merged
+}

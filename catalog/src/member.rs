@@ -1,0 +1,387 @@
+//! A datasource as a member of its environment: what it declared, what was imported from it, what was accepted of its source.
+//!
+//! All that changes what it publishes, or what is noted of its drift, goes through here, one change at a time.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use causeway_providers::{
+    Connector, Deadline, Error, ErrorKind, Introspection, Omission, OmissionCause, Presence, Remote, RemoteTable, Result, Scope, TypeChange,
+};
+use datafusion::catalog::TableProvider;
+use serde_json::json;
+use tokio::sync::{Mutex, watch};
+
+use crate::baseline::Declared;
+use crate::datasource::{Datasource, OnMismatch};
+use crate::drift::{Baseline, DriftReport, Observation, compare, fingerprint};
+use crate::event::{EventType, NewEvent};
+use crate::impact::{Impact, PreparedStatementsCell};
+use crate::live::Live;
+use crate::publication::{Publication, name_of};
+use crate::published::Published;
+use crate::reconcile::{Closing, Open, Subject, reconcile};
+use crate::snapshot::restate;
+use crate::store::{ControlStore, History, StoredForeignTable, StoredSnapshot};
+use crate::stored_form;
+use crate::unopened::Unopened;
+
+/// What a start of the datasource, or a look at it while it runs, does with mismatches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// The first one since the process began: `on_mismatch` decides.
+    Boot,
+    /// After an outage: queries on tables that do not match fail, the rest is served.
+    Return,
+    /// Somebody asked for it: with `on_mismatch: fail` it is refused and the old tables stay.
+    Refresh,
+}
+
+/// What one check of a datasource's drift found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DriftCheck {
+    /// Differences that are open now.
+    pub differences: usize,
+    /// Events that this check gave rise to.
+    pub events: usize,
+    /// Tables our user may not read any more, which says nothing about their columns.
+    pub unreadable: usize,
+}
+
+pub(crate) struct Member {
+    pub(crate) environment: String,
+    pub(crate) datasource: Arc<Datasource>,
+    pub(crate) connector: Option<Arc<dyn Connector>>,
+    pub(crate) store: ControlStore,
+    pub(crate) history: History,
+    pub(crate) published: Arc<Published>,
+    pub(crate) live: watch::Sender<Live>,
+    /// The open remote, while it answers.
+    pub(crate) remote: watch::Sender<Option<Arc<dyn Remote>>>,
+    pub(crate) prepared_statements: PreparedStatementsCell,
+    pub(crate) accepted: Mutex<Accepted>,
+}
+
+/// What was accepted of the source last, and is published.
+#[derive(Default)]
+pub(crate) struct Accepted {
+    pub(crate) tables: Option<Arc<Introspection>>,
+    fingerprint: String,
+    pub(crate) imported: Vec<StoredForeignTable>,
+    /// What the next check compares with; made anew when the above changes.
+    baseline: Option<Arc<Baseline>>,
+}
+
+impl Accepted {
+    /// Lets the next check make its baseline anew.
+    pub(crate) fn forget_baseline(&mut self) {
+        self.baseline = None;
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member").field("environment", &self.environment).field("datasource", &self.datasource.name).finish_non_exhaustive()
+    }
+}
+
+impl Member {
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the environment that the member works with")]
+    pub(crate) fn new(
+        environment: &str,
+        datasource: Arc<Datasource>,
+        connector: Option<Arc<dyn Connector>>,
+        store: ControlStore,
+        history: History,
+        published: Arc<Published>,
+        prepared_statements: PreparedStatementsCell,
+        imported: Vec<StoredForeignTable>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            environment: environment.to_owned(),
+            datasource,
+            connector,
+            store,
+            history,
+            published,
+            live: watch::Sender::new(Live::default()),
+            remote: watch::Sender::new(None),
+            prepared_statements,
+            accepted: Mutex::new(Accepted { imported, ..Accepted::default() }),
+        })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.datasource.name
+    }
+
+    pub(crate) fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::new(kind, message).at(self.name())
+    }
+
+    /// Publishes what the store knows, before the source is asked. Reading its tables fails with `reason` until it is opened.
+    pub(crate) async fn restore(&self, stored: &StoredSnapshot, tables: Introspection, reason: &Arc<Error>) -> Result<()> {
+        let tables = Arc::new(tables);
+        let mut accepted = self.accepted.lock().await;
+        let provide = |table: &RemoteTable| -> Result<Arc<dyn TableProvider>> {
+            Ok(Arc::new(Unopened::new(table.arrow_schema(), Arc::clone(reason))))
+        };
+        let types = |expected: &str, actual: &str| self.type_change(expected, actual);
+        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types };
+        let publication = Publication::new(&declared, &provide, &tables, None)?;
+        self.published.replace(self.name(), publication.schemas, publication.imported)?;
+        self.published.make_unavailable(self.name(), reason);
+        self.live.send_modify(|live| {
+            live.stale_since = Some(stored.seen_at);
+            live.omitted = publication.omitted;
+            live.is_known = true;
+        });
+        accepted.fingerprint.clone_from(&stored.fingerprint);
+        accepted.tables = Some(tables);
+        Ok(())
+    }
+
+    /// The open remote.
+    pub(crate) fn open_remote(&self) -> Result<Arc<dyn Remote>> {
+        let remote = self.remote.borrow().clone();
+        remote.ok_or_else(|| {
+            let error = self.error(ErrorKind::Unreachable, "the datasource is not open");
+            error.hint("it is tried again by itself; see causeway.datasources for the reason")
+        })
+    }
+
+    /// One look at the source.
+    pub(crate) async fn look(&self, remote: &Arc<dyn Remote>, limit: Duration) -> Result<Introspection> {
+        let scope = Scope { schemas: self.datasource.allowed_schemas.clone() };
+        let deadline = Deadline::after(limit);
+        deadline.bound("listing its tables", remote.introspect(&scope, deadline)).await.map_err(|error| error.at(self.name()))
+    }
+
+    /// Accepts what a look saw: notes how it differs from before, stores it, and publishes it in one step; gives how many tables it has.
+    ///
+    /// # Errors
+    /// `SchemaMismatch` when pinned tables do not match and that is binding for `look`; `Conflict` when a schema is published already.
+    pub(crate) async fn accept(&self, remote: &Arc<dyn Remote>, seen: Introspection, look: Look) -> Result<usize> {
+        let mut accepted = self.accepted.lock().await;
+        let provide = |table: &RemoteTable| Arc::clone(remote).table(table);
+        let types = |expected: &str, actual: &str| self.type_change(expected, actual);
+        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types };
+        let publication = Publication::new(&declared, &provide, &seen, accepted.tables.as_deref())?;
+
+        let observation = Observation::of(&seen);
+        let before = compare(&declared.baseline(accepted.tables.as_deref(), &seen.default_schema), &observation, &types);
+        let validation = self.datasource.validation;
+        let is_binding = match look {
+            Look::Boot => validation.check_on_boot,
+            Look::Refresh => true,
+            Look::Return => false,
+        };
+        if !publication.mismatches.is_empty() && validation.on_mismatch == OnMismatch::Fail && is_binding {
+            self.note(&before, Closing::Reverted).await;
+            self.live.send_modify(|live| live.mismatches.clone_from(&publication.mismatches));
+            return Err(publication.mismatch_error(self.name()));
+        }
+        self.tell(&publication.mismatches);
+        for Omission { subject, reason, .. } in &publication.omitted {
+            tracing::debug!(datasource = self.name(), subject, reason, "left out");
+        }
+        let tables = publication.tables();
+        let baseline = Arc::new(declared.baseline(Some(&seen), &seen.default_schema));
+        let after = compare(&baseline, &observation, &types);
+        let fingerprint = fingerprint(&seen);
+        let stored = self.store_accepted(&fingerprint, &accepted.fingerprint, &seen, &before, &after).await;
+        self.published.replace(self.name(), publication.schemas, publication.imported)?;
+        self.live.send_modify(|live| {
+            live.omitted = publication.omitted;
+            live.mismatches = publication.mismatches;
+            live.capabilities = Some(*remote.capabilities());
+            live.is_known = true;
+        });
+        accepted.tables = Some(Arc::new(seen));
+        accepted.baseline = Some(baseline);
+        match stored {
+            Ok(()) => accepted.fingerprint = fingerprint,
+            // What is served must not wait for a disk: the next look that is accepted stores it.
+            Err(error) => tracing::error!(datasource = self.name(), %error, "its tables are published but not stored"),
+        }
+        Ok(tables)
+    }
+
+    async fn store_accepted(
+        &self,
+        fingerprint: &str,
+        known: &str,
+        seen: &Introspection,
+        before: &DriftReport,
+        after: &DriftReport,
+    ) -> Result<()> {
+        let news = self.news(before).await?;
+        if fingerprint == known && news.is_empty() {
+            return self.store.seen_again(&self.environment, self.name()).await;
+        }
+        let mut change = self.store.begin(&self.environment).await?;
+        let impact = |drift: &_| Impact::of(self.name(), drift, &self.published.current(), &self.prepared_statements);
+        reconcile(&mut change, self.name(), before, &news, Closing::Reverted, &impact).await?;
+        // What is accepted differs from itself no more; what remains is what contracts say otherwise.
+        let open = Open::new(change.open_drift(self.name()).await?);
+        reconcile(&mut change, self.name(), after, &open.news(after), Closing::Accepted, &impact).await?;
+        if fingerprint != known {
+            let content = stored_form::write(seen)?;
+            let version = change.keep_snapshot(self.name(), fingerprint, seen, content, self.history).await?;
+            let refreshed = NewEvent {
+                kind: EventType::CatalogRefreshed,
+                datasource: Some(self.name().to_owned()),
+                subject: None,
+                actor: None,
+                data: json!({ "version": version, "fingerprint": fingerprint, "tables": seen.tables.len() }),
+            };
+            change.append(&refreshed).await?;
+        }
+        change.commit().await
+    }
+
+    /// Compares the source with what is expected of it, looks twice before it says anything, and notes what it found. Nothing that is
+    /// published changes.
+    ///
+    /// # Errors
+    /// `Unreachable` when the datasource is not open; what looking at it gives; what writing the store gives.
+    pub(crate) async fn check_drift(&self, limit: Duration, confirm_after: Duration) -> Result<DriftCheck> {
+        let remote = self.open_remote()?;
+        let (mut seen, mut report) = self.observe(&remote, limit).await?;
+        let mut events = 0;
+        let first = self.news(&report).await?;
+        if !first.is_empty() {
+            tokio::time::sleep(confirm_after).await;
+            let suspected = report;
+            (seen, report) = self.observe(&remote, limit).await?;
+            self.tell_forbidden_from_gone(&remote, &mut report, limit).await?;
+            let confirmed: BTreeSet<Subject> =
+                self.news(&report).await?.into_iter().filter(|subject| first.contains(subject) && agree(&suspected, &report, subject)).collect();
+            if !confirmed.is_empty() {
+                let mut change = self.store.begin(&self.environment).await?;
+                let impact = |drift: &_| Impact::of(self.name(), drift, &self.published.current(), &self.prepared_statements);
+                events = reconcile(&mut change, self.name(), &report, &confirmed, Closing::Reverted, &impact).await?;
+                change.commit().await?;
+                for (schema, table) in &confirmed {
+                    tracing::info!(datasource = self.name(), table = name_of(schema, table), "its schema drifted, or is again as it was");
+                }
+            }
+        }
+        self.live.send_modify(|live| {
+            live.omitted = seen.omitted;
+            live.checked_at = Some(SystemTime::now());
+        });
+        let differences = report.tables.iter().map(|drift| drift.differences.len()).sum();
+        Ok(DriftCheck { differences, events, unreadable: report.unreadable.len() })
+    }
+
+    async fn observe(&self, remote: &Arc<dyn Remote>, limit: Duration) -> Result<(Introspection, DriftReport)> {
+        let seen = self.look(remote, limit).await?;
+        let baseline = self.baseline(&seen.default_schema).await;
+        let types = |expected: &str, actual: &str| self.type_change(expected, actual);
+        let report = compare(&baseline, &Observation::of(&seen), &types);
+        Ok((seen, report))
+    }
+
+    async fn baseline(&self, default_schema: &str) -> Arc<Baseline> {
+        let mut accepted = self.accepted.lock().await;
+        if let Some(baseline) = &accepted.baseline {
+            return Arc::clone(baseline);
+        }
+        let types = |expected: &str, actual: &str| self.type_change(expected, actual);
+        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types };
+        let baseline = Arc::new(declared.baseline(accepted.tables.as_deref(), default_schema));
+        accepted.baseline = Some(Arc::clone(&baseline));
+        baseline
+    }
+
+    /// A source may hide what our user may not read: a table that is not listed is asked for by name before it is called gone.
+    async fn tell_forbidden_from_gone(&self, remote: &Arc<dyn Remote>, report: &mut DriftReport, limit: Duration) -> Result<()> {
+        let mut forbidden = Vec::new();
+        for drift in report.tables.iter().filter(|drift| drift.is_missing()) {
+            let deadline = Deadline::after(limit);
+            let asked = remote.presence((&drift.schema, &drift.table), deadline);
+            match deadline.bound("asking for a table", asked).await.map_err(|error| error.at(self.name()))? {
+                Presence::Forbidden => forbidden.push(name_of(&drift.schema, &drift.table)),
+                Presence::Readable | Presence::Absent => {}
+            }
+        }
+        report.tables.retain(|drift| !forbidden.contains(&name_of(&drift.schema, &drift.table)));
+        report.unreadable.extend(forbidden);
+        Ok(())
+    }
+
+    async fn news(&self, report: &DriftReport) -> Result<BTreeSet<Subject>> {
+        let open = self.store.open_drift(&self.environment, self.name()).await?;
+        Ok(Open::new(open).news(report))
+    }
+
+    /// Notes differences of a look that is not accepted.
+    async fn note(&self, report: &DriftReport, closing: Closing) {
+        let noting = async {
+            let news = self.news(report).await?;
+            if news.is_empty() {
+                return Ok(());
+            }
+            let mut change = self.store.begin(&self.environment).await?;
+            let impact = |drift: &_| Impact::of(self.name(), drift, &self.published.current(), &self.prepared_statements);
+            reconcile(&mut change, self.name(), report, &news, closing, &impact).await?;
+            change.commit().await
+        };
+        if let Err(error) = noting.await {
+            tracing::error!(datasource = self.name(), %error, "its differences are not noted");
+        }
+    }
+
+    /// Logs mismatches that were not there at the last look.
+    fn tell(&self, mismatches: &[String]) {
+        let known = self.live.borrow();
+        for mismatch in mismatches.iter().filter(|mismatch| !known.mismatches.contains(mismatch)) {
+            match self.datasource.validation.on_mismatch {
+                OnMismatch::Fail | OnMismatch::Warn => {
+                    tracing::warn!(datasource = self.name(), mismatch, "a pinned table does not match the source");
+                }
+                OnMismatch::Ignore => {
+                    tracing::debug!(datasource = self.name(), mismatch, "a pinned table does not match the source");
+                }
+            }
+        }
+    }
+
+    /// How one look's tables differ from another's.
+    pub(crate) fn difference(&self, from: &Introspection, to: &Introspection) -> DriftReport {
+        let types = |expected: &str, actual: &str| self.type_change(expected, actual);
+        compare(&Baseline::of(from), &Observation::of(to), &types)
+    }
+
+    /// How two types of the connector relate; without the connector every difference is one.
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        match &self.connector {
+            Some(connector) => connector.type_change(expected, actual),
+            None if expected == actual => TypeChange::Same,
+            None => TypeChange::Different,
+        }
+    }
+
+    /// Appends an event about the datasource as a whole. One that cannot be written is logged instead.
+    pub(crate) async fn append(&self, kind: EventType, data: serde_json::Value) {
+        let event = NewEvent { kind, datasource: Some(self.name().to_owned()), subject: None, actor: None, data };
+        let appending = async {
+            let mut change = self.store.begin(&self.environment).await?;
+            change.append(&event).await?;
+            change.commit().await
+        };
+        if let Err(error) = appending.await {
+            tracing::error!(datasource = self.name(), event = kind.as_str(), %error, "an event is not written");
+        }
+    }
+}
+
+/// Whether two reports say the same about a table.
+fn agree(one: &DriftReport, other: &DriftReport, (schema, table): &Subject) -> bool {
+    let of = |report: &'_ DriftReport| report.tables.iter().find(|drift| drift.schema == *schema && drift.table == *table).cloned();
+    let differences = |report| of(report).map(|drift| drift.differences);
+    differences(one) == differences(other)
+}

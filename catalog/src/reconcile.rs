@@ -1,0 +1,176 @@
+//! From what a comparison found to what is noted of it: differences opened and closed, each told by one event in the same change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
+
+use causeway_providers::Result;
+use serde_json::{Value, json};
+
+use crate::drift::{Difference, DriftReport, TableDrift};
+use crate::event::{EventType, NewEvent};
+use crate::impact::Impact;
+use crate::publication::name_of;
+use crate::store::{Change, DriftRow};
+
+/// A remote schema and table.
+pub(crate) type Subject = (String, String);
+
+/// Why differences that are open may be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// The source is again as expected.
+    Reverted,
+    /// What the source is now was accepted by a refresh or an import.
+    Accepted,
+}
+
+impl Closing {
+    fn as_str(self) -> &'static str {
+        match self {
+            Closing::Reverted => "reverted",
+            Closing::Accepted => "accepted",
+        }
+    }
+}
+
+/// What makes two differences the same.
+type Key = (String, Option<String>, Option<String>, Option<String>, String);
+
+fn key_of(difference: &Difference) -> Key {
+    let Difference { kind, column, expected, actual, severity } = difference;
+    (kind.as_str().to_owned(), column.clone(), expected.clone(), actual.clone(), severity.as_str().to_owned())
+}
+
+fn key_of_row(row: &DriftRow) -> Key {
+    (row.kind.clone(), row.column.clone(), row.expected.clone(), row.actual.clone(), row.severity.clone())
+}
+
+/// The open differences of a datasource by table.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct Open(BTreeMap<Subject, Vec<DriftRow>>);
+
+impl Open {
+    pub(crate) fn new(rows: Vec<DriftRow>) -> Self {
+        let mut open = Self::default();
+        for row in rows {
+            open.0.entry((row.remote_schema.clone(), row.remote_table.clone())).or_default().push(row);
+        }
+        open
+    }
+
+    /// The tables of which a report says something else than what is open.
+    pub(crate) fn news(&self, report: &DriftReport) -> BTreeSet<Subject> {
+        let mut news: BTreeSet<Subject> = report
+            .tables
+            .iter()
+            .filter(|drift| !self.tells(drift))
+            .map(|drift| (drift.schema.clone(), drift.table.clone()))
+            .collect();
+        news.extend(self.0.keys().filter(|subject| !found(report, subject) && !unreadable(report, subject)).cloned());
+        news
+    }
+
+    /// Whether exactly the differences of `drift` are open.
+    fn tells(&self, drift: &TableDrift) -> bool {
+        let rows = self.0.get(&(drift.schema.clone(), drift.table.clone()));
+        let open: BTreeSet<Key> = rows.into_iter().flatten().map(key_of_row).collect();
+        open == drift.differences.iter().map(key_of).collect()
+    }
+}
+
+fn found(report: &DriftReport, (schema, table): &Subject) -> bool {
+    report.tables.iter().any(|drift| drift.schema == *schema && drift.table == *table)
+}
+
+fn unreadable(report: &DriftReport, (schema, table): &Subject) -> bool {
+    let name = name_of(schema, table);
+    report.unreadable.iter().any(|subject| *subject == name)
+}
+
+/// Brings what is noted of the tables in `of` to what `report` says; gives how many events that took.
+///
+/// A table whose differences are the ones open already makes no event, so doing it twice is doing it once.
+pub(crate) async fn reconcile(
+    change: &mut Change,
+    datasource: &str,
+    report: &DriftReport,
+    of: &BTreeSet<Subject>,
+    closing: Closing,
+    impact: &dyn Fn(&TableDrift) -> Impact,
+) -> Result<usize> {
+    let open = Open::new(change.open_drift(datasource).await?);
+    let mut events = 0;
+    for drift in report.tables.iter().filter(|drift| of.contains(&(drift.schema.clone(), drift.table.clone())) && !open.tells(drift)) {
+        let subject = (drift.schema.clone(), drift.table.clone());
+        let event = NewEvent {
+            kind: EventType::SchemaDrift,
+            datasource: Some(datasource.to_owned()),
+            subject: Some(name_of(&subject.0, &subject.1)),
+            actor: None,
+            data: json!({
+                "before": drift.before,
+                "after": drift.after,
+                "differences": drift.differences,
+                "impact": impact(drift),
+            }),
+        };
+        let sequence = change.append(&event).await?;
+        events += 1;
+        let now: BTreeSet<Key> = drift.differences.iter().map(key_of).collect();
+        let rows = open.0.get(&subject).map_or(&[][..], Vec::as_slice);
+        for row in rows.iter().filter(|row| !now.contains(&key_of_row(row))) {
+            change.close_difference(row, sequence).await?;
+        }
+        let known: BTreeSet<Key> = rows.iter().map(key_of_row).collect();
+        for difference in drift.differences.iter().filter(|difference| !known.contains(&key_of(difference))) {
+            change.open_difference(&row(datasource, &subject, difference, sequence)).await?;
+        }
+    }
+    for (subject, rows) in &open.0 {
+        if !of.contains(subject) || found(report, subject) || unreadable(report, subject) {
+            continue;
+        }
+        let event = NewEvent {
+            kind: EventType::SchemaDriftResolved,
+            datasource: Some(datasource.to_owned()),
+            subject: Some(name_of(&subject.0, &subject.1)),
+            actor: None,
+            data: json!({ "reason": closing.as_str(), "differences": rows.iter().map(resolved).collect::<Vec<_>>() }),
+        };
+        let sequence = change.append(&event).await?;
+        events += 1;
+        for row in rows {
+            change.close_difference(row, sequence).await?;
+        }
+    }
+    Ok(events)
+}
+
+fn row(datasource: &str, (schema, table): &Subject, difference: &Difference, sequence: i64) -> DriftRow {
+    DriftRow {
+        datasource: datasource.to_owned(),
+        remote_schema: schema.clone(),
+        remote_table: table.clone(),
+        kind: difference.kind.as_str().to_owned(),
+        column: difference.column.clone(),
+        expected: difference.expected.clone(),
+        actual: difference.actual.clone(),
+        severity: difference.severity.as_str().to_owned(),
+        first_seen: SystemTime::now(),
+        opened_sequence: sequence,
+        resolved_at: None,
+        resolved_sequence: None,
+    }
+}
+
+/// A difference that is gone, as the event that says so shows it.
+fn resolved(row: &DriftRow) -> Value {
+    json!({
+        "kind": row.kind,
+        "column": row.column,
+        "expected": row.expected,
+        "actual": row.actual,
+        "severity": row.severity,
+        "event": row.opened_sequence,
+    })
+}

@@ -1,0 +1,141 @@
+//! Differences between what was expected of remote tables and what is there: open ones, and those of the past.
+
+use std::time::SystemTime;
+
+use causeway_providers::Result;
+use sqlx::Row;
+use sqlx::sqlite::{SqliteExecutor, SqliteRow};
+
+use super::{Change, ControlStore, failed};
+use crate::moment;
+
+/// One difference, open or resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriftRow {
+    /// The datasource.
+    pub datasource: String,
+    /// The remote schema.
+    pub remote_schema: String,
+    /// The remote table.
+    pub remote_table: String,
+    /// What differs, in the words of events.
+    pub kind: String,
+    /// The column it is about.
+    pub column: Option<String>,
+    /// What was expected.
+    pub expected: Option<String>,
+    /// What was found.
+    pub actual: Option<String>,
+    /// `error` or `warning`.
+    pub severity: String,
+    /// When it was confirmed.
+    pub first_seen: SystemTime,
+    /// The event that told of it.
+    pub opened_sequence: i64,
+    /// When it was gone, or what is there was accepted.
+    pub resolved_at: Option<SystemTime>,
+    /// The event that told of that.
+    pub resolved_sequence: Option<i64>,
+}
+
+const COLUMNS: &str = "datasource, remote_schema, remote_table, kind, column_name, expected, actual, severity, first_seen, opened_seq, \
+                       resolved_at, resolved_seq";
+
+impl ControlStore {
+    /// All differences of an environment, oldest first.
+    pub(crate) async fn drift(&self, environment: &str) -> Result<Vec<DriftRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM drift WHERE environment = ?1 ORDER BY id");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(environment).fetch_all(self.readers()).await;
+        rows.map_err(unreadable)?.iter().map(row).collect()
+    }
+
+    /// The open differences of a datasource.
+    pub(crate) async fn open_drift(&self, environment: &str, datasource: &str) -> Result<Vec<DriftRow>> {
+        open_drift(self.readers(), environment, datasource).await
+    }
+}
+
+impl Change {
+    /// The open differences of a datasource.
+    pub(crate) async fn open_drift(&mut self, datasource: &str) -> Result<Vec<DriftRow>> {
+        let environment = self.environment().to_owned();
+        open_drift(self.connection(), &environment, datasource).await
+    }
+
+    /// Notes a difference that event [`DriftRow::opened_sequence`] tells of.
+    pub(crate) async fn open_difference(&mut self, difference: &DriftRow) -> Result<()> {
+        let environment = self.environment().to_owned();
+        sqlx::query(
+            "INSERT INTO drift (environment, datasource, remote_schema, remote_table, kind, column_name, expected, actual, severity, \
+             first_seen, opened_seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )
+        .bind(environment)
+        .bind(&difference.datasource)
+        .bind(&difference.remote_schema)
+        .bind(&difference.remote_table)
+        .bind(&difference.kind)
+        .bind(&difference.column)
+        .bind(&difference.expected)
+        .bind(&difference.actual)
+        .bind(&difference.severity)
+        .bind(moment::to_micros(difference.first_seen))
+        .bind(difference.opened_sequence)
+        .execute(self.connection())
+        .await
+        .map_err(|error| failed("a difference cannot be noted", error))?;
+        Ok(())
+    }
+
+    /// Notes that a difference is gone, as event `sequence` tells.
+    pub(crate) async fn close_difference(&mut self, difference: &DriftRow, sequence: i64) -> Result<()> {
+        let environment = self.environment().to_owned();
+        sqlx::query(
+            "UPDATE drift SET resolved_at = ?7, resolved_seq = ?8 WHERE environment = ?1 AND datasource = ?2 AND remote_schema = ?3 \
+             AND remote_table = ?4 AND kind = ?5 AND column_name IS ?6 AND expected IS ?9 AND actual IS ?10 AND resolved_at IS NULL",
+        )
+        .bind(environment)
+        .bind(&difference.datasource)
+        .bind(&difference.remote_schema)
+        .bind(&difference.remote_table)
+        .bind(&difference.kind)
+        .bind(&difference.column)
+        .bind(moment::now())
+        .bind(sequence)
+        .bind(&difference.expected)
+        .bind(&difference.actual)
+        .execute(self.connection())
+        .await
+        .map_err(|error| failed("a difference cannot be closed", error))?;
+        Ok(())
+    }
+}
+
+async fn open_drift<'c>(executor: impl SqliteExecutor<'c>, environment: &str, datasource: &str) -> Result<Vec<DriftRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM drift WHERE environment = ?1 AND datasource = ?2 AND resolved_at IS NULL ORDER BY id");
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(environment).bind(datasource).fetch_all(executor).await;
+    rows.map_err(unreadable)?.iter().map(row).collect()
+}
+
+fn row(row: &SqliteRow) -> Result<DriftRow> {
+    let get = || -> sqlx::Result<DriftRow> {
+        Ok(DriftRow {
+            datasource: row.try_get(0)?,
+            remote_schema: row.try_get(1)?,
+            remote_table: row.try_get(2)?,
+            kind: row.try_get(3)?,
+            column: row.try_get(4)?,
+            expected: row.try_get(5)?,
+            actual: row.try_get(6)?,
+            severity: row.try_get(7)?,
+            first_seen: moment::from_micros(row.try_get(8)?),
+            opened_sequence: row.try_get(9)?,
+            resolved_at: row.try_get::<Option<i64>, _>(10)?.map(moment::from_micros),
+            resolved_sequence: row.try_get(11)?,
+        })
+    };
+    get().map_err(unreadable)
+}
+
+fn unreadable(error: sqlx::Error) -> causeway_providers::Error {
+    failed("the stored differences cannot be read", error)
+}

@@ -1,0 +1,300 @@
+//! Whoever is sent events, how far each has come, and what it did not take.
+
+use std::time::{Duration, SystemTime};
+
+use causeway_providers::{Error, ErrorKind, Result};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{ControlStore, failed};
+use crate::moment;
+
+/// The ways events are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscriberKind {
+    /// By HTTP to a URL.
+    Webhook,
+    /// As rows into a table of a datasource.
+    Sink,
+}
+
+impl SubscriberKind {
+    /// The word in the store and in views.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SubscriberKind::Webhook => "webhook",
+            SubscriberKind::Sink => "sink",
+        }
+    }
+}
+
+/// How a subscriber does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SubscriberState {
+    /// Its target is not there yet.
+    Waiting,
+    /// Its target is being prepared.
+    Bootstrapping,
+    /// It takes events.
+    Ready,
+    /// It did not take the last one, which is tried again.
+    Error,
+    /// It is sent nothing, and nothing is kept for it.
+    Disabled,
+}
+
+impl SubscriberState {
+    const ALL: [SubscriberState; 5] = [Self::Waiting, Self::Bootstrapping, Self::Ready, Self::Error, Self::Disabled];
+
+    /// The word in the store and in views.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SubscriberState::Waiting => "waiting",
+            SubscriberState::Bootstrapping => "bootstrapping",
+            SubscriberState::Ready => "ready",
+            SubscriberState::Error => "error",
+            SubscriberState::Disabled => "disabled",
+        }
+    }
+}
+
+/// One subscriber.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscriber {
+    /// Its name, unique in its environment.
+    pub name: String,
+    /// How it is sent events.
+    pub kind: SubscriberKind,
+    /// The URL, or the datasource.
+    pub target: String,
+    /// Where its signing secret is: `env:NAME` or `file:PATH`, never the secret.
+    pub secret: Option<String>,
+    /// The event types it wants; empty is all.
+    pub types: Vec<String>,
+    /// How it does.
+    pub state: SubscriberState,
+    /// The number of the last event it took or will never take.
+    pub position: i64,
+    /// How often the next event was tried in vain.
+    pub attempts: u32,
+    /// Not before this is it tried again.
+    pub retry_at: Option<SystemTime>,
+    /// Why it did not take the last one.
+    pub last_error: Option<String>,
+}
+
+/// An event a subscriber did not take after all attempts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The subscriber.
+    pub subscriber: String,
+    /// The event's number.
+    pub sequence: i64,
+    /// When it was given up.
+    pub failed_at: SystemTime,
+    /// After how many attempts.
+    pub attempts: u32,
+    /// What the last one said.
+    pub error: String,
+}
+
+const COLUMNS: &str = "name, kind, target, secret, types, state, position, attempts, retry_at, last_error";
+
+impl ControlStore {
+    /// All subscribers of an environment, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn subscribers(&self, environment: &str) -> Result<Vec<Subscriber>> {
+        let sql = format!("SELECT {COLUMNS} FROM subscribers WHERE environment = ?1 ORDER BY name");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(environment).fetch_all(self.readers()).await;
+        rows.map_err(unreadable)?.iter().map(subscriber).collect()
+    }
+
+    /// Adds a subscriber, which is sent what comes after its position.
+    ///
+    /// # Errors
+    /// `Conflict` when there is one of that name.
+    pub async fn add_subscriber(&self, environment: &str, subscriber: &Subscriber) -> Result<()> {
+        let mut change = self.begin(environment).await?;
+        let done = sqlx::query(
+            "INSERT INTO subscribers (environment, name, kind, target, secret, types, state, position, created_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (environment, name) DO NOTHING",
+        )
+        .bind(environment)
+        .bind(&subscriber.name)
+        .bind(subscriber.kind.as_str())
+        .bind(&subscriber.target)
+        .bind(&subscriber.secret)
+        .bind(subscriber.types.join(","))
+        .bind(subscriber.state.as_str())
+        .bind(subscriber.position)
+        .bind(moment::now())
+        .execute(change.connection())
+        .await
+        .map_err(unwritable)?;
+        if done.rows_affected() == 0 {
+            return Err(Error::new(ErrorKind::Conflict, format!("{} \"{}\" is there already", subscriber.kind.as_str(), subscriber.name))
+                .hint("remove it first, or choose another name"));
+        }
+        change.commit().await
+    }
+
+    /// Removes a subscriber and what it did not take; `false` when there was none.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn remove_subscriber(&self, environment: &str, kind: SubscriberKind, name: &str) -> Result<bool> {
+        let done = sqlx::query("DELETE FROM subscribers WHERE environment = ?1 AND kind = ?2 AND name = ?3")
+            .bind(environment)
+            .bind(kind.as_str())
+            .bind(name)
+            .execute(&self.0.writer)
+            .await
+            .map_err(unwritable)?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Notes that a subscriber has taken all events up to `position`.
+    ///
+    /// # Errors
+    /// When the store cannot be written; the events are then sent again.
+    pub async fn advance_subscriber(&self, environment: &str, name: &str, position: i64) -> Result<()> {
+        sqlx::query(
+            "UPDATE subscribers SET position = MAX(position, ?3), state = 'ready', attempts = 0, retry_at = NULL, last_error = NULL \
+             WHERE environment = ?1 AND name = ?2 AND state <> 'disabled'",
+        )
+        .bind(environment)
+        .bind(name)
+        .bind(position)
+        .execute(&self.0.writer)
+        .await
+        .map_err(unwritable)?;
+        Ok(())
+    }
+
+    /// Notes how a subscriber does that has not taken the next event.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn note_subscriber(&self, environment: &str, name: &str, state: SubscriberState, error: Option<&str>) -> Result<()> {
+        sqlx::query("UPDATE subscribers SET state = ?3, last_error = ?4 WHERE environment = ?1 AND name = ?2")
+            .bind(environment)
+            .bind(name)
+            .bind(state.as_str())
+            .bind(error)
+            .execute(&self.0.writer)
+            .await
+            .map_err(unwritable)?;
+        Ok(())
+    }
+
+    /// Notes that a subscriber did not take the next event, and when it is tried again.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn postpone_subscriber(&self, environment: &str, name: &str, error: &str, wait: Duration) -> Result<()> {
+        sqlx::query(
+            "UPDATE subscribers SET state = 'error', attempts = attempts + 1, retry_at = ?3, last_error = ?4 \
+             WHERE environment = ?1 AND name = ?2 AND state <> 'disabled'",
+        )
+        .bind(environment)
+        .bind(name)
+        .bind(moment::to_micros(SystemTime::now() + wait))
+        .bind(error)
+        .execute(&self.0.writer)
+        .await
+        .map_err(unwritable)?;
+        Ok(())
+    }
+
+    /// Gives an event up for a subscriber: it is kept aside, and the subscriber goes on with the next.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn give_up_event(&self, environment: &str, name: &str, sequence: i64, error: &str) -> Result<()> {
+        let mut change = self.begin(environment).await?;
+        sqlx::query(
+            "INSERT INTO dead_letters (environment, subscriber, seq, failed_at, attempts, error) \
+             SELECT environment, name, ?3, ?4, attempts + 1, ?5 FROM subscribers WHERE environment = ?1 AND name = ?2 \
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(environment)
+        .bind(name)
+        .bind(sequence)
+        .bind(moment::now())
+        .bind(error)
+        .execute(change.connection())
+        .await
+        .map_err(unwritable)?;
+        sqlx::query(
+            "UPDATE subscribers SET position = MAX(position, ?3), attempts = 0, retry_at = NULL, last_error = ?4 \
+             WHERE environment = ?1 AND name = ?2",
+        )
+        .bind(environment)
+        .bind(name)
+        .bind(sequence)
+        .bind(error)
+        .execute(change.connection())
+        .await
+        .map_err(unwritable)?;
+        change.commit().await
+    }
+
+    /// All events that subscribers did not take.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn dead_letters(&self, environment: &str) -> Result<Vec<DeadLetter>> {
+        let rows: Vec<(String, i64, i64, u32, String)> = sqlx::query_as(
+            "SELECT subscriber, seq, failed_at, attempts, error FROM dead_letters WHERE environment = ?1 ORDER BY subscriber, seq",
+        )
+        .bind(environment)
+        .fetch_all(self.readers())
+        .await
+        .map_err(unreadable)?;
+        let letter = |(subscriber, sequence, failed_at, attempts, error)| DeadLetter {
+            subscriber,
+            sequence,
+            failed_at: moment::from_micros(failed_at),
+            attempts,
+            error,
+        };
+        Ok(rows.into_iter().map(letter).collect())
+    }
+}
+
+fn subscriber(row: &SqliteRow) -> Result<Subscriber> {
+    let get = || -> sqlx::Result<(Subscriber, String, String)> {
+        let (kind, state): (String, String) = (row.try_get(1)?, row.try_get(5)?);
+        let types: String = row.try_get(4)?;
+        let subscriber = Subscriber {
+            name: row.try_get(0)?,
+            kind: SubscriberKind::Webhook,
+            target: row.try_get(2)?,
+            secret: row.try_get(3)?,
+            types: types.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect(),
+            state: SubscriberState::Waiting,
+            position: row.try_get(6)?,
+            attempts: row.try_get(7)?,
+            retry_at: row.try_get::<Option<i64>, _>(8)?.map(moment::from_micros),
+            last_error: row.try_get(9)?,
+        };
+        Ok((subscriber, kind, state))
+    };
+    let (mut subscriber, kind, state) = get().map_err(unreadable)?;
+    let unknown = |word: &str| Error::new(ErrorKind::Invalid, format!("subscriber \"{}\" has the unknown word {word}", subscriber.name));
+    let kinds = [SubscriberKind::Webhook, SubscriberKind::Sink];
+    let found_kind = kinds.into_iter().find(|known| known.as_str() == kind).ok_or_else(|| unknown(&kind))?;
+    let found_state = SubscriberState::ALL.into_iter().find(|known| known.as_str() == state).ok_or_else(|| unknown(&state))?;
+    (subscriber.kind, subscriber.state) = (found_kind, found_state);
+    Ok(subscriber)
+}
+
+fn unreadable(error: sqlx::Error) -> Error {
+    failed("the subscribers cannot be read", error)
+}
+
+fn unwritable(error: sqlx::Error) -> Error {
+    failed("the subscribers cannot be changed", error)
+}
