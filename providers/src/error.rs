@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Invalid,
     /// Something of that name exists already, or changed in the meantime.
     Conflict,
+    /// A table at the source is not what it was published as.
+    SchemaMismatch,
     /// The source was reached and failed to execute what we sent.
     Failed,
     /// A fault of our own.

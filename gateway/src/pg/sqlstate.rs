@@ -191,6 +191,7 @@ impl From<&providers::Error> for PgError {
             providers::ErrorKind::LimitExceeded => "54000",
             providers::ErrorKind::Invalid => "22000",
             providers::ErrorKind::Conflict => "42710",
+            providers::ErrorKind::SchemaMismatch => "42P17",
             providers::ErrorKind::Failed => "HV000",
             providers::ErrorKind::Internal => return PgError::internal(chain(error)),
         };
@@ -218,6 +219,7 @@ fn default_hint(kind: providers::ErrorKind) -> Option<&'static str> {
         | providers::ErrorKind::Cancelled
         | providers::ErrorKind::Invalid
         | providers::ErrorKind::Conflict
+        | providers::ErrorKind::SchemaMismatch
         | providers::ErrorKind::Failed
         | providers::ErrorKind::Internal => None,
     }
