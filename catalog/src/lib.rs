@@ -28,7 +28,7 @@ mod stored_form;
 mod unopened;
 
 pub use datasource::{Datasource, Expose, OnMismatch, Origin, PinnedTable, SchemaMode, Validation};
-pub use drift::{Contract, ContractColumn, Difference, DifferenceKind, DriftReport, Severity, TableDrift};
+pub use drift::{ColumnImage, Contract, ContractColumn, Difference, DifferenceKind, DriftReport, Severity, TableDrift, TableImage};
 pub use environment::{DatasourceStatus, Environment, Keeping};
 pub use event::{Event, EventType, NewEvent};
 pub use impact::{PreparedStatement, PreparedStatements};

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::compare::{Difference, DifferenceKind, DriftReport};
-use crate::publication::name_of;
 
 impl Difference {
     /// The difference in words, for a reader who sees a list of them.
@@ -27,7 +26,7 @@ impl fmt::Display for DriftReport {
     /// A line per difference: `error` or `warning`, and what differs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for drift in &self.tables {
-            let table = name_of(&drift.schema, &drift.table);
+            let table = drift.subject().to_string();
             for difference in &drift.differences {
                 writeln!(f, "{:<7}  {}", difference.severity.as_str(), difference.describe(&table))?;
             }

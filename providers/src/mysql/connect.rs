@@ -131,12 +131,17 @@ impl Server {
         let limit = self.connect_timeout.mul_f64(0.95);
         match tokio::time::timeout(limit, self.dial_and_normalise()).await {
             Ok(session) => session,
-            Err(_) => Err(Error::new(
-                ErrorKind::Unreachable,
-                format!("cannot connect to {}: no answer within {}", self.place, humantime::format_duration(self.connect_timeout)),
-            )
-            .hint("check options.host and options.port, and that the server is up and reachable")),
+            Err(_) => Err(self.silent()),
         }
+    }
+
+    /// The error of a server that does not answer in the time that opening may take.
+    pub(super) fn silent(&self) -> Error {
+        Error::new(
+            ErrorKind::Unreachable,
+            format!("cannot connect to {}: no answer within {}", self.place, humantime::format_duration(self.connect_timeout)),
+        )
+        .hint("check options.host and options.port, and that the server is up and reachable")
     }
 
     /// Waits until what was abandoned is ended, within reason.
