@@ -76,6 +76,7 @@ impl Flavor {
 pub(super) struct Server {
     host: String,
     port: u16,
+    database: String,
     place: String,
     encrypted: Option<OptsBuilder>,
     clear: Option<OptsBuilder>,
@@ -116,6 +117,7 @@ impl Server {
         Ok(Arc::new(Self {
             host: host.to_owned(),
             port,
+            database: database.to_owned(),
             place: format!("{host}:{port}, database \"{database}\", user \"{user}\""),
             encrypted,
             clear: (mode == DISABLE || mode == PREFER).then_some(base),
@@ -305,9 +307,12 @@ impl Session {
     }
 
     /// Asks the server whether the connection still stands, and lifts the time limit.
+    ///
+    /// It does so by entering the database again: only then the server looks up anew what our user may do in it.
     pub(super) async fn prove(&mut self) -> mysql_async::Result<()> {
         self.limit_time(None).await?;
-        self.connection().query_drop("DO 1").await
+        let statement = format!("USE `{}`", self.server.database.replace('`', "``"));
+        self.connection().query_drop(statement).await
     }
 
     /// All rows of one of our own statements, whose result is small.

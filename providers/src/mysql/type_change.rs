@@ -105,8 +105,14 @@ impl Type {
             "double" | "double precision" | "real" | "float8" if length.is_none() => return float(true),
             "bit" => Type::Bit(length.unwrap_or(1)),
             "char" | "character" | "nchar" | "national char" | "national character" => Type::Char(size?),
-            "varchar" | "character varying" | "char varying" | "varcharacter" | "nvarchar" | "national varchar"
-            | "national character varying" | "national char varying" => Type::VarChar(length.and(size)?),
+            "varchar"
+            | "character varying"
+            | "char varying"
+            | "varcharacter"
+            | "nvarchar"
+            | "national varchar"
+            | "national character varying"
+            | "national char varying" => Type::VarChar(length.and(size)?),
             "binary" | "char byte" => Type::Binary(size?),
             "varbinary" => Type::Bytes(length.and(size)?),
             "datetime" => Type::Temporal(Temporal::DateTime, seconds),
@@ -194,10 +200,9 @@ fn fits(narrow: &Type, wide: &Type) -> bool {
     match (narrow, wide) {
         (Type::Whole(low, high), wide) => whole_fits(*low, *high, wide),
         (Type::Year, wide) => whole_fits(0, 2155, wide),
-        (
-            Type::Decimal { before, after, unsigned },
-            Type::Decimal { before: wide_before, after: wide_after, unsigned: only_positive },
-        ) => before <= wide_before && after <= wide_after && (*unsigned || !only_positive),
+        (Type::Decimal { before, after, unsigned }, Type::Decimal { before: wide_before, after: wide_after, unsigned: only_positive }) => {
+            before <= wide_before && after <= wide_after && (*unsigned || !only_positive)
+        }
         (
             Type::Float { double, rounded, unsigned },
             Type::Float { double: wide_double, rounded: wide_rounded, unsigned: only_positive },
@@ -230,9 +235,7 @@ fn whole_fits(low: i128, high: i128, wide: &Type) -> bool {
     match wide {
         Type::Whole(lowest, highest) => *lowest <= low && high <= *highest,
         Type::Decimal { before, unsigned, .. } => largest.to_string().len() as i64 <= *before && (low >= 0 || !unsigned),
-        Type::Float { double, rounded: None, unsigned } => {
-            largest <= 1 << if *double { 53 } else { 24 } && (low >= 0 || !unsigned)
-        }
+        Type::Float { double, rounded: None, unsigned } => largest <= 1 << if *double { 53 } else { 24 } && (low >= 0 || !unsigned),
         _ => false,
     }
 }

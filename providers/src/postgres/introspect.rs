@@ -152,8 +152,11 @@ pub(super) async fn presence(client: &Client, subject: &Subject) -> Result<Remot
 
 fn arrange(tables: BTreeMap<u32, Found>) -> Introspection {
     let mut seen = Introspection { default_schema: DEFAULT_SCHEMA.to_owned(), ..Introspection::default() };
-    let unreadable =
-        |subject: Subject, reason: &str| Omission { subject: subject.to_string(), reason: reason.to_owned(), cause: OmissionCause::Unreadable };
+    let unreadable = |subject: Subject, reason: &str| Omission {
+        subject: subject.to_string(),
+        reason: reason.to_owned(),
+        cause: OmissionCause::Unreadable,
+    };
     for Found { table, unreadable: columns, hidden } in tables.into_values() {
         if let Some(reason) = hidden {
             seen.omitted.push(unreadable(table.subject(), reason));

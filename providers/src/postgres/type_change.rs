@@ -69,10 +69,9 @@ impl Type {
             // The schema in the search path is not printed; one that hides a type of PostgreSQL's own is.
             let hides = |name: &str| Self::built_in(name, &[]).is_some();
             let canonical = declaration.canonical();
-            match canonical.strip_prefix("public.") {
-                Some(bare) if !hides(bare) => Type::Other(bare.to_owned()),
-                _ => Type::Other(canonical),
-            }
+            let canonical = canonical.strip_prefix("pg_catalog.").unwrap_or(&canonical);
+            let bare = canonical.strip_prefix("public.").filter(|bare| !hides(bare));
+            Type::Other(bare.unwrap_or(canonical).to_owned())
         })
     }
 

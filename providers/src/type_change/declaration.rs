@@ -120,7 +120,10 @@ mod tests {
         ];
         for (text, name, arguments) in cases {
             let parsed = Declaration::parse(text).unwrap();
-            assert_eq!((parsed.name().as_str(), parsed.arguments.iter().map(String::as_str).collect::<Vec<_>>()), (name, arguments.to_vec()));
+            assert_eq!(
+                (parsed.name().as_str(), parsed.arguments.iter().map(String::as_str).collect::<Vec<_>>()),
+                (name, arguments.to_vec())
+            );
         }
     }
 
