@@ -3,6 +3,7 @@
 //! What a session runs is read here, because SQL parsers lack many of its forms and drivers send all of them. Everything else is
 //! left to the planner, unread.
 
+mod cursor;
 mod lexer;
 mod parse;
 

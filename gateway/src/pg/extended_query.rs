@@ -16,7 +16,8 @@ use super::frontend::{Bind, Target};
 use super::pg_type::{WIDE_NUMERIC, parameter_oid, parameter_type};
 use super::portal::{Destination, Plan, Portal, PortalState, Prepared, Running, row_description};
 use super::session::Session;
-use super::simple_query::{command_columns, query_tag, single};
+use super::session_command::command_columns;
+use super::simple_query::{query_tag, single};
 use super::sqlstate::{
     DUPLICATE_CURSOR, DUPLICATE_STATEMENT, Halt, NOT_IN_STATE, OUT_OF_RANGE, PROTOCOL_VIOLATION, PgError, UNDEFINED_CURSOR,
     UNDEFINED_STATEMENT, UNSUPPORTED,

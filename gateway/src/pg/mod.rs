@@ -16,6 +16,7 @@ mod notice;
 mod pg_type;
 mod portal;
 mod session;
+mod session_command;
 mod settings;
 mod simple_query;
 mod sqlstate;
