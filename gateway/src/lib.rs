@@ -9,5 +9,8 @@ mod system;
 mod telemetry;
 
 pub use cli::run;
-pub use pg::{Backend, EndpointLimits, EnvironmentBackend, PgEndpoint, SessionIdentity, SettingRow, SettingsView, VisibleCatalog};
+pub use pg::{
+    Backend, EndpointLimits, EnvironmentBackend, Notification, Notifications, PgEndpoint, SessionIdentity, SettingRow, SettingsView,
+    VisibleCatalog,
+};
 pub use shutdown::Shutdown;

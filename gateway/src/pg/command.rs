@@ -62,6 +62,15 @@ pub(crate) enum Command {
         procedure: String,
         arguments: Vec<String>,
     },
+    Listen(String),
+    /// From one channel, or from all.
+    Unlisten(Option<String>),
+    Notify {
+        channel: String,
+        payload: String,
+    },
+    /// `SELECT pg_listening_channels()`.
+    ListeningChannels,
     /// Accepted without effect, with this tag.
     Ignored(&'static str),
 }

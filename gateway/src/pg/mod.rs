@@ -13,6 +13,7 @@ mod extended_query;
 mod frontend;
 mod listener;
 mod notice;
+mod notify;
 mod pg_type;
 mod portal;
 mod session;
@@ -35,6 +36,7 @@ use datafusion::catalog::CatalogProviderList;
 use datafusion::logical_expr::ScalarUDF;
 
 pub use listener::{EndpointLimits, PgEndpoint};
+pub use notify::{Notification, Notifications};
 pub use settings::{SettingRow, SettingsView};
 
 /// What the endpoint needs of the rest of the process.
@@ -48,6 +50,9 @@ pub trait Backend: Send + Sync {
 pub trait EnvironmentBackend: Send + Sync {
     /// Its name, which is the name of the one catalog in [`VisibleCatalog::catalog`].
     fn name(&self) -> &str;
+
+    /// The hub of its channels: one for as long as the environment is served.
+    fn notifications(&self) -> &Arc<Notifications>;
 
     /// What a statement of `session` sees, called once when the statement is planned. It does no IO.
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog;

@@ -47,6 +47,11 @@ impl Notice {
         Self { severity: Severity::Notice, code: "00000", message: message.into() }
     }
 
+    /// The same under a code of its own.
+    pub(crate) fn with_code(self, code: &'static str) -> Self {
+        Self { code, ..self }
+    }
+
     pub(crate) fn into_message(self) -> PgWireBackendMessage {
         PgWireBackendMessage::NoticeResponse(NoticeResponse::new(vec![
             (b'S', self.severity.as_str().to_owned()),

@@ -20,6 +20,9 @@ use super::sqlstate::{
     UNDEFINED_OBJECT, UNSUPPORTED,
 };
 
+/// The column of `pg_listening_channels()`.
+const LISTENING_CHANNELS: &str = "pg_listening_channels";
+
 /// What a statement of the session answers.
 pub(super) struct Reply {
     pub(super) rows: Option<RecordBatch>,
@@ -92,8 +95,26 @@ impl Session {
                 let environment = Arc::clone(&self.environment);
                 let call = async { environment.call(procedure, arguments).await.map_err(|error| PgError::from(&error)) };
                 let text = self.guarded(call).await?;
-                self.notify((!text.is_empty()).then(|| Notice::for_user(text)))?;
+                self.send_notice((!text.is_empty()).then(|| Notice::for_user(text)))?;
                 Ok(Reply::tag("CALL"))
+            }
+            Command::Listen(channel) => {
+                self.listen(channel)?;
+                Ok(Reply::tag("LISTEN"))
+            }
+            Command::Unlisten(channel) => {
+                self.unlisten(channel.as_deref())?;
+                Ok(Reply::tag("UNLISTEN"))
+            }
+            Command::Notify { channel, payload } => {
+                self.notify(channel, payload)?;
+                Ok(Reply::tag("NOTIFY"))
+            }
+            Command::ListeningChannels => {
+                let channels = self.channels();
+                let tag = format!("SELECT {}", channels.len());
+                let column = Arc::new(StringArray::from(channels));
+                Ok(Reply { rows: Some(text_batch(&[LISTENING_CHANNELS], vec![column])?), tag: tag.into() })
             }
             Command::Ignored(tag) => Ok(Reply::tag(*tag)),
         }
@@ -102,7 +123,7 @@ impl Session {
     fn warn_unless_in_transaction(&mut self, scope: SetScope, statement: &str) -> Result<(), Halt> {
         if scope == SetScope::Transaction && !self.transaction.is_open() {
             let message = format!("{statement} can only be used in transaction blocks");
-            self.notify(Some(Notice::warning(NO_ACTIVE_TRANSACTION, message)))?;
+            self.send_notice(Some(Notice::warning(NO_ACTIVE_TRANSACTION, message)))?;
         }
         Ok(())
     }
@@ -136,6 +157,7 @@ impl Session {
                 self.portals.clear();
                 self.prepared.clear();
                 self.settings.reset_all();
+                self.unlisten(None)?;
                 "DISCARD ALL"
             }
             DiscardTarget::Plans => {
@@ -179,7 +201,8 @@ impl Session {
                 return Ok(Reply::tag("SET"));
             }
         };
-        self.notify(answer.notice)?;
+        self.settle(answer.committed);
+        self.send_notice(answer.notice)?;
         Ok(Reply::tag(answer.tag))
     }
 
@@ -267,6 +290,7 @@ pub(super) fn command_columns(command: &Command) -> Option<SchemaRef> {
         Command::Show(ShowTarget::One(name)) => Some(text_schema(&[super::settings::display_name(name)])),
         Command::Show(ShowTarget::All) => Some(text_schema(&["name", "setting", "description"])),
         Command::SetConfig { .. } => Some(text_schema(&["set_config"])),
+        Command::ListeningChannels => Some(text_schema(&[LISTENING_CHANNELS])),
         _ => None,
     }
 }

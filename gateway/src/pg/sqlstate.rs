@@ -8,12 +8,14 @@ use datafusion::error::DataFusionError;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::ErrorResponse;
 
+pub(crate) const WARNING: &str = "01000";
 pub(crate) const SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION: &str = "25001";
 pub(crate) const NO_ACTIVE_TRANSACTION: &str = "25P01";
 pub(crate) const FAILED_TRANSACTION: &str = "25P02";
 pub(crate) const IDLE_IN_TRANSACTION: &str = "25P03";
 pub(crate) const IDLE_SESSION: &str = "57P05";
 pub(crate) const SYNTAX: &str = "42601";
+pub(crate) const NAME_TOO_LONG: &str = "42622";
 pub(crate) const UNDEFINED_OBJECT: &str = "42704";
 pub(crate) const UNSUPPORTED: &str = "0A000";
 pub(crate) const PROTOCOL_VIOLATION: &str = "08P01";
@@ -155,10 +157,12 @@ impl From<planner::Error> for PgError {
             planner::ErrorKind::UndefinedSchema => "3F000",
             planner::ErrorKind::TypeMismatch => "42804",
             planner::ErrorKind::InvalidText => INVALID_TEXT,
+            planner::ErrorKind::InvalidArgument => INVALID_PARAMETER_VALUE,
             planner::ErrorKind::OutOfRange => OUT_OF_RANGE,
             planner::ErrorKind::DivisionByZero => "22012",
             planner::ErrorKind::Unsupported => UNSUPPORTED,
             planner::ErrorKind::OutOfMemory => "53200",
+            planner::ErrorKind::LimitExceeded => "54000",
             planner::ErrorKind::Invalid => "42000",
             planner::ErrorKind::Datasource => {
                 return match error.datasource_error() {

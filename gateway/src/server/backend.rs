@@ -11,7 +11,7 @@ use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Visibility
 use super::session_state;
 use super::tables::Catalogs;
 use crate::pg::catalog::{Database, OidRegistry, PgCatalog, Server};
-use crate::pg::{Backend, EnvironmentBackend, SessionIdentity, VisibleCatalog};
+use crate::pg::{Backend, EnvironmentBackend, Notifications, SessionIdentity, VisibleCatalog};
 use crate::system;
 
 /// How many of the tables and columns that are not published a refresh names.
@@ -41,6 +41,7 @@ pub(super) struct EnvironmentAtPort {
     environment: Arc<Environment>,
     registry: ConnectorRegistry,
     environments: Vec<String>,
+    notifications: Arc<Notifications>,
     oids: Arc<OidRegistry>,
     started: SystemTime,
     /// The system catalogs of the newest snapshot any statement asked for.
@@ -48,12 +49,18 @@ pub(super) struct EnvironmentAtPort {
 }
 
 impl EnvironmentAtPort {
-    /// The environment, with the names of all there are.
-    pub(super) fn new(environment: Arc<Environment>, registry: ConnectorRegistry, environments: Vec<String>) -> Self {
+    /// The environment, with the names of all there are, and the hub its sessions listen to.
+    pub(super) fn new(
+        environment: Arc<Environment>,
+        registry: ConnectorRegistry,
+        environments: Vec<String>,
+        notifications: Arc<Notifications>,
+    ) -> Self {
         Self {
             environment,
             registry,
             environments,
+            notifications,
             oids: Arc::new(OidRegistry::new()),
             started: SystemTime::now(),
             catalogs: Mutex::new(None),
@@ -124,6 +131,10 @@ impl EnvironmentAtPort {
 impl EnvironmentBackend for EnvironmentAtPort {
     fn name(&self) -> &str {
         self.environment.name()
+    }
+
+    fn notifications(&self) -> &Arc<Notifications> {
+        &self.notifications
     }
 
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog {

@@ -119,6 +119,17 @@ impl<'a> Cursor<'a> {
         Ok(Some(value))
     }
 
+    /// A literal in quotes.
+    pub(super) fn literal(&mut self) -> Parsed<String> {
+        match self.peek() {
+            Some(token) if token.kind == Kind::Text => {
+                self.next();
+                Ok(unquote_text(self.text(token)).into_owned())
+            }
+            _ => Err(self.unexpected()),
+        }
+    }
+
     /// All that is left, which must be something.
     pub(super) fn take_rest(&mut self) -> Parsed<String> {
         let start = self.peek().ok_or_else(|| self.unexpected())?.start;

@@ -51,19 +51,15 @@ pub(super) fn recognise(sql: &str) -> Parsed<Option<Command>> {
         "move" => fetch(&mut cursor, true)?,
         "close" => Command::Close(cursor.name_or_all()?),
         "call" => call(&mut cursor)?,
-        "listen" => {
-            cursor.name()?;
-            Command::Ignored("LISTEN")
-        }
-        "unlisten" => {
-            if !cursor.accept_symbol(b'*') {
-                cursor.name()?;
-            }
-            Command::Ignored("UNLISTEN")
-        }
+        "listen" => Command::Listen(channel(&mut cursor)?),
+        "unlisten" if cursor.accept_symbol(b'*') => Command::Unlisten(None),
+        "unlisten" => Command::Unlisten(Some(channel(&mut cursor)?)),
         "notify" => {
-            return Err(PgError::new(UNSUPPORTED, "NOTIFY is not supported").hint("Causeway itself notifies of changes; clients LISTEN."));
+            let channel = channel(&mut cursor)?;
+            let payload = if cursor.accept_symbol(b',') { cursor.literal()? } else { String::new() };
+            Command::Notify { channel, payload }
         }
+        "select" if is_listening_channels(cursor) => return Ok(Some(Command::ListeningChannels)),
         "select" => match set_config(&mut cursor) {
             Some(command) => command,
             None => return Ok(None),
@@ -415,6 +411,22 @@ fn call(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         .map(|argument| argument.ok_or_else(|| PgError::new("22004", "an argument of a procedure is NULL")))
         .collect::<Result<_, _>>()?;
     Ok(Command::Call { procedure, arguments })
+}
+
+fn channel(cursor: &mut Cursor<'_>) -> Parsed<String> {
+    let refused = cursor.unexpected();
+    let name = cursor.name()?;
+    if name.is_empty() { Err(PgError { message: "zero-length delimited identifier".to_owned(), ..refused }) } else { Ok(name) }
+}
+
+/// `SELECT [* FROM] [pg_catalog.]pg_listening_channels()` and nothing else.
+fn is_listening_channels(mut cursor: Cursor<'_>) -> bool {
+    let _is_relation = cursor.accept_symbol(b'*') && cursor.accept("from");
+    let Ok(name) = cursor.dotted_name() else { return false };
+    matches!(&*name, "pg_listening_channels" | "pg_catalog.pg_listening_channels")
+        && cursor.accept_symbol(b'(')
+        && cursor.accept_symbol(b')')
+        && cursor.peek().is_none()
 }
 
 /// `SELECT [pg_catalog.]set_config('name', 'value', bool)` and nothing else.

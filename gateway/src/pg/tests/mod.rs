@@ -3,6 +3,7 @@
 mod bounds;
 mod extended;
 mod hostile;
+mod notify;
 mod simple;
 mod streaming;
 mod support;

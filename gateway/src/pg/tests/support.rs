@@ -26,7 +26,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_postgres::NoTls;
 
-use crate::pg::{Backend, EndpointLimits, EnvironmentBackend, PgEndpoint, SessionIdentity, VisibleCatalog};
+use crate::pg::{Backend, EndpointLimits, EnvironmentBackend, Notifications, PgEndpoint, SessionIdentity, VisibleCatalog};
 use crate::shutdown::Shutdown;
 
 /// Longer than anything here takes, so that a hang fails instead of blocking the suite.
@@ -215,6 +215,7 @@ pub(super) struct TestEnvironment {
     catalog: Arc<MemoryCatalogProviderList>,
     schema: Arc<MemorySchemaProvider>,
     version: AtomicU64,
+    pub(super) notifications: Arc<Notifications>,
     pub(super) open_streams: Arc<AtomicUsize>,
     pub(super) batches_made: Arc<AtomicUsize>,
 }
@@ -223,6 +224,10 @@ pub(super) struct TestEnvironment {
 impl EnvironmentBackend for TestEnvironment {
     fn name(&self) -> &str {
         "default"
+    }
+
+    fn notifications(&self) -> &Arc<Notifications> {
+        &self.notifications
     }
 
     fn visible(&self, _session: &SessionIdentity) -> VisibleCatalog {
@@ -245,7 +250,14 @@ impl TestEnvironment {
         let schema = Arc::new(MemorySchemaProvider::new());
         database.register_schema("public", Arc::clone(&schema) as _).expect("an empty catalog");
         catalog.register_catalog("default".to_owned(), database);
-        let environment = Self { catalog, schema, version: AtomicU64::new(1), open_streams: Arc::default(), batches_made: Arc::default() };
+        let environment = Self {
+            catalog,
+            schema,
+            version: AtomicU64::new(1),
+            notifications: Arc::default(),
+            open_streams: Arc::default(),
+            batches_made: Arc::default(),
+        };
         for (name, behaviour) in [
             ("slow", Behaviour::Slow),
             ("endless", Behaviour::Endless),
