@@ -10,7 +10,7 @@ mod telemetry;
 
 pub use cli::run;
 pub use pg::{
-    Backend, EndpointLimits, EnvironmentBackend, Notification, Notifications, PgEndpoint, SessionIdentity, SettingRow, SettingsView,
-    VisibleCatalog,
+    Backend, DropForeignTable, EndpointLimits, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notification,
+    Notifications, Outcome, PgEndpoint, SessionIdentity, SettingRow, SettingsView, Severity, VisibleCatalog,
 };
 pub use shutdown::Shutdown;

@@ -4,6 +4,7 @@
 //! left to the planner, unread.
 
 mod cursor;
+mod foreign;
 mod lexer;
 mod parse;
 
@@ -11,6 +12,7 @@ mod parse;
 mod tests;
 
 use causeway_planner::{Engine, Statement};
+pub use foreign::{DropForeignTable, ImportForeignSchema, ImportSelection};
 
 use super::settings::SetScope;
 use super::sqlstate::PgError;
@@ -71,6 +73,8 @@ pub(crate) enum Command {
     },
     /// `SELECT pg_listening_channels()`.
     ListeningChannels,
+    ImportForeignSchema(Box<ImportForeignSchema>),
+    DropForeignTable(Box<DropForeignTable>),
     /// Accepted without effect, with this tag.
     Ignored(&'static str),
 }

@@ -16,7 +16,7 @@ use super::frontend::{Bind, Target};
 use super::pg_type::{WIDE_NUMERIC, parameter_oid, parameter_type};
 use super::portal::{Destination, Plan, Portal, PortalState, Prepared, Running, row_description};
 use super::session::Session;
-use super::session_command::command_columns;
+use super::session_command::{command_columns, rows_tag};
 use super::simple_query::{query_tag, single};
 use super::sqlstate::{
     DUPLICATE_CURSOR, DUPLICATE_STATEMENT, Halt, NOT_IN_STATE, OUT_OF_RANGE, PROTOCOL_VIOLATION, PgError, UNDEFINED_CURSOR,
@@ -237,7 +237,7 @@ impl Session {
                 true
             }
             other => match portal.state {
-                PortalState::Running(_) => self.send_rows(&mut portal, limit, |_| "SHOW".to_owned()).await?,
+                PortalState::Running(_) => self.send_rows(&mut portal, limit, |rows| rows_tag(other, rows).into_owned()).await?,
                 PortalState::Ready(_) | PortalState::Done => {
                     begin_once(&mut portal, &name)?;
                     let reply = self.run_command(other).await?;

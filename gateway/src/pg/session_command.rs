@@ -6,10 +6,13 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use super::command::{Command, DiscardTarget, QueryTag, ShowTarget, TransactionCommand, TransactionModes, parse_all};
+use super::command::{
+    Command, DiscardTarget, DropForeignTable, ImportForeignSchema, QueryTag, ShowTarget, TransactionCommand, TransactionModes, parse_all,
+};
 use super::decode;
 use super::encode::{Format, Style};
 use super::notice::Notice;
+use super::outcome::{ImportStep, STEP_COLUMNS};
 use super::pg_type::oid_of_sql_name;
 use super::portal::{Destination, Portal, PortalState};
 use super::session::Session;
@@ -19,6 +22,8 @@ use super::sqlstate::{
     DUPLICATE_CURSOR, Halt, NO_ACTIVE_TRANSACTION, PgError, SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION, SYNTAX, UNDEFINED_CURSOR,
     UNDEFINED_OBJECT, UNSUPPORTED,
 };
+
+const IMPORT: &str = "IMPORT FOREIGN SCHEMA";
 
 /// The column of `pg_listening_channels()`.
 const LISTENING_CHANNELS: &str = "pg_listening_channels";
@@ -94,10 +99,12 @@ impl Session {
             Command::Call { procedure, arguments } => {
                 let environment = Arc::clone(&self.environment);
                 let call = async { environment.call(procedure, arguments).await.map_err(|error| PgError::from(&error)) };
-                let text = self.guarded(call).await?;
-                self.send_notice((!text.is_empty()).then(|| Notice::for_user(text)))?;
+                let outcome = self.guarded(call).await?;
+                self.send_notices(outcome.notices)?;
                 Ok(Reply::tag("CALL"))
             }
+            Command::ImportForeignSchema(import) => self.import(import).await,
+            Command::DropForeignTable(drop) => self.drop_tables(drop).await,
             Command::Listen(channel) => {
                 self.listen(channel)?;
                 Ok(Reply::tag("LISTEN"))
@@ -118,6 +125,42 @@ impl Session {
             }
             Command::Ignored(tag) => Ok(Reply::tag(*tag)),
         }
+    }
+
+    async fn import(&mut self, import: &ImportForeignSchema) -> Result<Reply, Halt> {
+        // PostgreSQL takes an import back with its transaction. Here it is written through at once, for every client to see, so a
+        // block that might be rolled back must not hold one.
+        if !import.is_dry_run() {
+            self.refuse_in_transaction(IMPORT)?;
+        }
+        let (environment, identity) = (Arc::clone(&self.environment), self.identity());
+        let done = async { environment.import_foreign_schema(import, &identity).await.map_err(|error| PgError::from(&error)) };
+        let outcome = self.guarded(done).await?;
+        self.send_notices(outcome.notices)?;
+        let rows = if import.is_dry_run() { Some(steps(&outcome.steps)?) } else { None };
+        Ok(Reply { rows, tag: IMPORT.into() })
+    }
+
+    async fn drop_tables(&mut self, drop: &DropForeignTable) -> Result<Reply, Halt> {
+        // As with an import.
+        self.refuse_in_transaction("DROP FOREIGN TABLE")?;
+        let (environment, identity) = (Arc::clone(&self.environment), self.identity());
+        let done = async { environment.drop_foreign_tables(drop, &identity).await.map_err(|error| PgError::from(&error)) };
+        let outcome = self.guarded(done).await?;
+        self.send_notices(outcome.notices)?;
+        Ok(Reply::tag("DROP FOREIGN TABLE"))
+    }
+
+    fn send_notices(&mut self, notices: Vec<Notice>) -> Result<(), Halt> {
+        notices.into_iter().try_for_each(|notice| self.send_notice(Some(notice)))
+    }
+
+    fn refuse_in_transaction(&self, statement: &str) -> Result<(), PgError> {
+        if self.transaction.is_open() {
+            let message = format!("{statement} cannot run inside a transaction block");
+            return Err(PgError::new(SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION, message));
+        }
+        Ok(())
     }
 
     fn warn_unless_in_transaction(&mut self, scope: SetScope, statement: &str) -> Result<(), Halt> {
@@ -150,10 +193,7 @@ impl Session {
     fn discard(&mut self, target: DiscardTarget) -> Result<Reply, Halt> {
         let tag = match target {
             DiscardTarget::All => {
-                if self.transaction.is_open() {
-                    let message = "DISCARD ALL cannot run inside a transaction block";
-                    return Err(PgError::new(SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION, message).into());
-                }
+                self.refuse_in_transaction("DISCARD ALL")?;
                 self.portals.clear();
                 self.prepared.clear();
                 self.settings.reset_all();
@@ -291,8 +331,29 @@ pub(super) fn command_columns(command: &Command) -> Option<SchemaRef> {
         Command::Show(ShowTarget::All) => Some(text_schema(&["name", "setting", "description"])),
         Command::SetConfig { .. } => Some(text_schema(&["set_config"])),
         Command::ListeningChannels => Some(text_schema(&[LISTENING_CHANNELS])),
+        Command::ImportForeignSchema(import) if import.is_dry_run() => Some(text_schema(&STEP_COLUMNS)),
         _ => None,
     }
+}
+
+/// The tag of what the session itself answers with rows, when its last `rows` are sent.
+pub(super) fn rows_tag(command: &Command, rows: u64) -> Cow<'static, str> {
+    match command {
+        Command::SetConfig { .. } | Command::ListeningChannels => format!("SELECT {rows}").into(),
+        Command::ImportForeignSchema(_) => IMPORT.into(),
+        _ => "SHOW".into(),
+    }
+}
+
+fn steps(steps: &[ImportStep]) -> Result<RecordBatch, PgError> {
+    let column = |get: fn(&ImportStep) -> &str| -> ArrayRef { Arc::new(steps.iter().map(|step| Some(get(step))).collect::<StringArray>()) };
+    let columns = vec![
+        column(|step| &step.remote_table),
+        column(|step| &step.published_name),
+        column(|step| &step.action),
+        column(|step| &step.detail),
+    ];
+    text_batch(&STEP_COLUMNS, columns)
 }
 
 fn text_schema(names: &[&str]) -> SchemaRef {

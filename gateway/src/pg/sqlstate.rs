@@ -16,6 +16,8 @@ pub(crate) const IDLE_IN_TRANSACTION: &str = "25P03";
 pub(crate) const IDLE_SESSION: &str = "57P05";
 pub(crate) const SYNTAX: &str = "42601";
 pub(crate) const NAME_TOO_LONG: &str = "42622";
+pub(crate) const DUPLICATE_OBJECT: &str = "42710";
+pub(crate) const INVALID_OPTION_NAME: &str = "HV00D";
 pub(crate) const UNDEFINED_OBJECT: &str = "42704";
 pub(crate) const UNSUPPORTED: &str = "0A000";
 pub(crate) const PROTOCOL_VIOLATION: &str = "08P01";
@@ -194,7 +196,7 @@ impl From<&providers::Error> for PgError {
             providers::ErrorKind::Timeout | providers::ErrorKind::Cancelled => CANCELLED,
             providers::ErrorKind::LimitExceeded => "54000",
             providers::ErrorKind::Invalid => "22000",
-            providers::ErrorKind::Conflict => "42710",
+            providers::ErrorKind::Conflict => DUPLICATE_OBJECT,
             providers::ErrorKind::Failed => "HV000",
             providers::ErrorKind::Internal => return PgError::internal(chain(error)),
         };

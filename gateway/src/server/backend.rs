@@ -11,7 +11,9 @@ use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Visibility
 use super::session_state;
 use super::tables::Catalogs;
 use crate::pg::catalog::{Database, OidRegistry, PgCatalog, Server};
-use crate::pg::{Backend, EnvironmentBackend, Notifications, SessionIdentity, VisibleCatalog};
+use crate::pg::{
+    Backend, DropForeignTable, EnvironmentBackend, ImportForeignSchema, Notifications, Outcome, SessionIdentity, VisibleCatalog,
+};
 use crate::system;
 
 /// How many of the tables and columns that are not published a refresh names.
@@ -153,13 +155,26 @@ impl EnvironmentBackend for EnvironmentAtPort {
         }
     }
 
-    async fn call(&self, procedure: &str, arguments: &[String]) -> Result<String> {
+    async fn call(&self, procedure: &str, arguments: &[String]) -> Result<Outcome> {
         match procedure {
-            "causeway.refresh_catalog" => self.refresh_catalog(arguments).await,
+            "causeway.refresh_catalog" => self.refresh_catalog(arguments).await.map(Outcome::told),
             other => {
                 Err(Error::new(ErrorKind::Unsupported, format!("procedure {other} does not exist"))
                     .hint("there is causeway.refresh_catalog"))
             }
         }
     }
+
+    async fn import_foreign_schema(&self, _import: &ImportForeignSchema, _session: &SessionIdentity) -> Result<Outcome> {
+        Err(no_store())
+    }
+
+    async fn drop_foreign_tables(&self, _drop: &DropForeignTable, _session: &SessionIdentity) -> Result<Outcome> {
+        Err(no_store())
+    }
+}
+
+/// What is published is declared in files alone, which statements do not change.
+fn no_store() -> Error {
+    Error::new(ErrorKind::Unsupported, "no writable store").hint("declare tables in the datasource's file, under `tables:`")
 }

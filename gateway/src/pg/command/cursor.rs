@@ -75,12 +75,20 @@ impl<'a> Cursor<'a> {
         if self.accept(keyword) { Ok(()) } else { Err(self.unexpected()) }
     }
 
+    pub(super) fn expect_symbol(&mut self, symbol: u8) -> Parsed<()> {
+        if self.accept_symbol(symbol) { Ok(()) } else { Err(self.unexpected()) }
+    }
+
     /// An identifier.
     pub(super) fn name(&mut self) -> Parsed<String> {
         match self.peek() {
             Some(token) if matches!(token.kind, Kind::Word | Kind::Quoted) => {
+                let name = identifier(token.kind, self.text(token));
+                if name.is_empty() {
+                    return Err(PgError::new(SYNTAX, "zero-length delimited identifier"));
+                }
                 self.next();
-                Ok(identifier(token.kind, self.text(token)))
+                Ok(name)
             }
             _ => Err(self.unexpected()),
         }

@@ -1,6 +1,7 @@
 //! The grammar of the statements a session runs itself.
 
 use super::cursor::{Cursor, Parsed};
+use super::foreign;
 use super::lexer::Kind;
 use super::{Command, DiscardTarget, ShowTarget, TransactionCommand, TransactionModes};
 use crate::pg::settings::{SetScope, fixed_zone_name};
@@ -51,14 +52,19 @@ pub(super) fn recognise(sql: &str) -> Parsed<Option<Command>> {
         "move" => fetch(&mut cursor, true)?,
         "close" => Command::Close(cursor.name_or_all()?),
         "call" => call(&mut cursor)?,
-        "listen" => Command::Listen(channel(&mut cursor)?),
+        "listen" => Command::Listen(cursor.name()?),
         "unlisten" if cursor.accept_symbol(b'*') => Command::Unlisten(None),
-        "unlisten" => Command::Unlisten(Some(channel(&mut cursor)?)),
+        "unlisten" => Command::Unlisten(Some(cursor.name()?)),
         "notify" => {
-            let channel = channel(&mut cursor)?;
+            let channel = cursor.name()?;
             let payload = if cursor.accept_symbol(b',') { cursor.literal()? } else { String::new() };
             Command::Notify { channel, payload }
         }
+        "import" if cursor.accept("foreign") => {
+            cursor.expect("schema")?;
+            foreign::import(&mut cursor)?
+        }
+        "drop" if cursor.accept("foreign") && cursor.accept("table") => foreign::drop_table(&mut cursor)?,
         "select" if is_listening_channels(cursor) => return Ok(Some(Command::ListeningChannels)),
         "select" => match set_config(&mut cursor) {
             Some(command) => command,
@@ -411,12 +417,6 @@ fn call(cursor: &mut Cursor<'_>) -> Parsed<Command> {
         .map(|argument| argument.ok_or_else(|| PgError::new("22004", "an argument of a procedure is NULL")))
         .collect::<Result<_, _>>()?;
     Ok(Command::Call { procedure, arguments })
-}
-
-fn channel(cursor: &mut Cursor<'_>) -> Parsed<String> {
-    let refused = cursor.unexpected();
-    let name = cursor.name()?;
-    if name.is_empty() { Err(PgError { message: "zero-length delimited identifier".to_owned(), ..refused }) } else { Ok(name) }
 }
 
 /// `SELECT [* FROM] [pg_catalog.]pg_listening_channels()` and nothing else.

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod extended;
+mod foreign;
 mod hostile;
 mod notify;
 mod simple;

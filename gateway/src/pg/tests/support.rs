@@ -26,7 +26,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_postgres::NoTls;
 
-use crate::pg::{Backend, EndpointLimits, EnvironmentBackend, Notifications, PgEndpoint, SessionIdentity, VisibleCatalog};
+use crate::pg::{
+    Backend, DropForeignTable, EndpointLimits, EnvironmentBackend, ImportForeignSchema, ImportStep, Notifications, Outcome, PgEndpoint,
+    SessionIdentity, VisibleCatalog,
+};
 use crate::shutdown::Shutdown;
 
 /// Longer than anything here takes, so that a hang fails instead of blocking the suite.
@@ -234,11 +237,37 @@ impl EnvironmentBackend for TestEnvironment {
         VisibleCatalog { catalog: Arc::clone(&self.catalog) as _, functions: Vec::new(), version: self.version.load(Ordering::SeqCst) }
     }
 
-    async fn call(&self, procedure: &str, arguments: &[String]) -> providers::Result<String> {
+    async fn call(&self, procedure: &str, arguments: &[String]) -> providers::Result<Outcome> {
         match (procedure, arguments) {
-            ("causeway.refresh_catalog", [name]) => Ok(format!("{name} refreshed")),
+            ("causeway.refresh_catalog", [name]) => Ok(Outcome::told(format!("{name} refreshed"))),
             ("causeway.hang", []) => std::future::pending().await,
             _ => Err(providers::Error::new(providers::ErrorKind::Unsupported, format!("procedure {procedure} does not exist"))),
+        }
+    }
+
+    async fn import_foreign_schema(&self, import: &ImportForeignSchema, session: &SessionIdentity) -> providers::Result<Outcome> {
+        if import.datasource != "crm" {
+            let text = format!("datasource \"{}\" does not exist", import.datasource);
+            return Err(providers::Error::new(providers::ErrorKind::Conflict, text));
+        }
+        let told = format!("{} imports {:?} of {}", session.user, import.selection, import.remote_schema);
+        let step = |(remote, published): (&str, &str)| ImportStep {
+            remote_table: remote.to_owned(),
+            published_name: format!("{}.{published}", import.into_schema),
+            action: "import".to_owned(),
+            detail: String::new(),
+        };
+        Ok(Outcome { steps: import.renames().into_iter().map(step).collect(), ..Outcome::told(told) })
+    }
+
+    async fn drop_foreign_tables(&self, drop: &DropForeignTable, _session: &SessionIdentity) -> providers::Result<Outcome> {
+        let missing = drop.names.iter().find(|(_, table)| table == "missing");
+        match missing {
+            Some((_, table)) if drop.if_exists => Ok(Outcome::told(format!("foreign table \"{table}\" does not exist, skipping"))),
+            Some((_, table)) => {
+                Err(providers::Error::new(providers::ErrorKind::NotFound, format!("foreign table \"{table}\" does not exist")))
+            }
+            None => Ok(Outcome::default()),
         }
     }
 }
