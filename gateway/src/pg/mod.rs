@@ -17,6 +17,7 @@ mod notify;
 mod outcome;
 mod pg_type;
 mod portal;
+mod query_start;
 mod session;
 mod session_command;
 mod settings;
@@ -60,6 +61,13 @@ pub trait EnvironmentBackend: Send + Sync {
 
     /// What a statement of `session` sees, called once when the statement is planned. It does no IO.
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog;
+
+    /// Looks at a datasource's tables anew; what [`visible`](Self::visible) gives then has them. Called once by a statement whose
+    /// source lacks what the snapshot says it has, before any of its rows were sent. Dropping the future gives up.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown datasource, or what the source gives; what is visible stays as it was then.
+    async fn refresh(&self, datasource: &str) -> causeway_providers::Result<()>;
 
     /// Runs `CALL procedure(arguments)`. Dropping the future gives up.
     ///

@@ -6,9 +6,8 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 
-use causeway_planner::{Engine, Statement, StatementContext};
+use causeway_planner::Engine;
 use chrono::{DateTime, Utc};
-use datafusion::arrow::datatypes::DataType;
 use futures::FutureExt;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::ReadyForQuery;
@@ -23,10 +22,10 @@ use super::connection::{Frame, Input, Output};
 use super::frontend::{self, FrontendMessage};
 use super::listener::farewell;
 use super::notice::Notice;
-use super::notify::{Subscription, pg_notify};
-use super::portal::{Delivered, Destination, Plan, Portal, Prepared, Running};
+use super::notify::Subscription;
+use super::portal::{Delivered, Destination, Portal, Prepared, Running};
 use super::settings::{Settings, SettingsView};
-use super::sqlstate::{ErrorSeverity, Halt, IDLE_IN_TRANSACTION, IDLE_SESSION, PgError, UNSUPPORTED};
+use super::sqlstate::{Aside, ErrorSeverity, Halt, IDLE_IN_TRANSACTION, IDLE_SESSION, PgError, UNSUPPORTED};
 use super::startup::Admitted;
 use super::transaction::Transaction;
 use super::{EnvironmentBackend, SessionIdentity};
@@ -272,7 +271,7 @@ impl Session {
 
     /// Logs a fault of ours and gives the client the number of the log line.
     fn numbered(&mut self, mut error: PgError) -> PgError {
-        if let Some(fault) = error.fault.take() {
+        if let Aside::Fault(fault) = std::mem::replace(&mut error.aside, Aside::Nothing) {
             self.faults += 1;
             let number = format!("{:x}-{}-{}", self.started.timestamp(), self.cancel.pid(), self.faults);
             error!(fault = number, cause = fault, "internal error");
@@ -323,6 +322,13 @@ impl Session {
         }
     }
 
+    /// Waits for the first rows of a result, unless the statement is ended from outside first.
+    pub(super) async fn begin(&mut self, running: &mut Running) -> Result<(), Halt> {
+        let statement = self.active();
+        let interrupted = pin!(interrupted(&mut self.input, &statement, &self.shutdown));
+        running.begin(&mut self.output, interrupted).await
+    }
+
     /// Sends rows of a running result, unless the statement is ended from outside first.
     pub(super) async fn deliver(&mut self, running: &mut Running, limit: Option<u64>, destination: Destination) -> Result<Delivered, Halt> {
         let statement = self.active();
@@ -346,28 +352,6 @@ impl Session {
             search_path: self.settings.search_path(&self.user),
             settings: SettingsView(self.settings.clone()),
         }
-    }
-
-    /// Plans a statement against what is visible now, or takes `known` if that is still the same.
-    pub(super) async fn plan(&mut self, statement: &Statement, declared: &[Option<DataType>], known: Option<Plan>) -> Result<Plan, Halt> {
-        let identity = self.identity();
-        let visible = self.environment.visible(&identity);
-        if let Some(known) = known.filter(|known| known.is_current(visible.version, &self.settings)) {
-            return Ok(known);
-        }
-        let mut functions = visible.functions;
-        functions.push(pg_notify(self.transaction.pending().outbox()));
-        let context = StatementContext {
-            catalog: visible.catalog,
-            environment: identity.database,
-            search_path: identity.search_path,
-            time_zone: self.settings.time_zone().for_planner(),
-            functions,
-            push_down: self.settings.push_down(),
-        };
-        let engine = Arc::clone(&self.engine);
-        let query = self.guarded(async { engine.plan(statement, declared, &context).await.map_err(PgError::from) }).await?;
-        Ok(Plan { query, version: visible.version, settings: self.settings.clone() })
     }
 }
 

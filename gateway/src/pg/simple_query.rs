@@ -1,7 +1,6 @@
 //! The simple protocol: a text of statements, answered one by one.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
@@ -36,15 +35,7 @@ impl Session {
         }
         match command {
             Command::Query { statement, tag } => {
-                let plan = self.plan(&statement, &[], None).await?;
-                if !plan.query.parameter_types().is_empty() {
-                    return Err(PgError::new("42P02", "there is no parameter $1").into());
-                }
-                let schema = Arc::clone(plan.query.schema());
-                let query = plan.query;
-                let stream = self.guarded(async { query.execute(Vec::new()).await.map_err(PgError::from) }).await?;
-                let formats = vec![Format::Text; schema.fields().len()];
-                let running = Running::new(stream, schema, formats, Style::of(&self.settings))?;
+                let running = self.start_unprepared(&statement).await?;
                 self.send_result(running, tag).await
             }
             Command::Execute { name, arguments } => {

@@ -50,18 +50,27 @@ pub(crate) struct PgError {
     pub(crate) message: String,
     pub(crate) detail: Option<String>,
     pub(crate) hint: Option<String>,
-    /// What the log is told of a fault of ours; the client is given only the number of the log line.
-    pub(crate) fault: Option<String>,
+    pub(crate) aside: Aside,
+}
+
+/// What the gateway itself makes of a failure; none of it reaches the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Aside {
+    Nothing,
+    /// A fault of ours, in words for the log; the client is given only the number of the log line.
+    Fault(Box<str>),
+    /// This datasource lacks what we believe it has: a new look at its tables may help.
+    OutdatedAt(Box<str>),
 }
 
 impl PgError {
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), detail: None, hint: None, fault: None }
+        Self { code: code.to_owned(), message: message.into(), detail: None, hint: None, aside: Aside::Nothing }
     }
 
     /// A fault of our own: `what` goes to the log only.
     pub(crate) fn internal(what: impl Into<String>) -> Self {
-        Self { fault: Some(what.into()), ..Self::new(INTERNAL, "internal error") }
+        Self { aside: Aside::Fault(what.into().into()), ..Self::new(INTERNAL, "internal error") }
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -207,6 +216,9 @@ impl From<&providers::Error> for PgError {
         };
         let mut shown = PgError::new(code, error.to_string());
         shown.detail = error.datasource().map(|datasource| format!("datasource: {datasource}"));
+        if let (providers::ErrorKind::NotFound, Some(datasource)) = (error.kind(), error.datasource()) {
+            shown.aside = Aside::OutdatedAt(datasource.into());
+        }
         shown.hint = error.hint_text().map(str::to_owned).or_else(|| default_hint(error.kind()).map(str::to_owned));
         shown
     }
@@ -276,7 +288,7 @@ mod tests {
     fn faults_of_ours_keep_their_text_to_the_log() {
         let error = PgError::from(&providers::Error::new(providers::ErrorKind::Internal, "secret state"));
         assert_eq!((error.code.as_str(), error.message.as_str()), (INTERNAL, "internal error"));
-        assert!(error.fault.as_deref().is_some_and(|fault| fault.contains("secret state")));
+        assert!(matches!(error.aside, Aside::Fault(fault) if fault.contains("secret state")));
     }
 
     #[test]

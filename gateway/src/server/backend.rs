@@ -155,6 +155,10 @@ impl EnvironmentBackend for EnvironmentAtPort {
         }
     }
 
+    async fn refresh(&self, datasource: &str) -> Result<()> {
+        self.environment.refresh(datasource).await.map(drop)
+    }
+
     async fn call(&self, procedure: &str, arguments: &[String]) -> Result<Outcome> {
         match procedure {
             "causeway.refresh_catalog" => self.refresh_catalog(arguments).await.map(Outcome::told),

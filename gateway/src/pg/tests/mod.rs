@@ -5,6 +5,7 @@ mod extended;
 mod foreign;
 mod hostile;
 mod notify;
+mod outdated;
 mod simple;
 mod streaming;
 mod support;

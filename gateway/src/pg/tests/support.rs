@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -219,6 +219,8 @@ pub(super) struct TestEnvironment {
     schema: Arc<MemorySchemaProvider>,
     version: AtomicU64,
     pub(super) notifications: Arc<Notifications>,
+    pub(super) refreshes: AtomicUsize,
+    found: Mutex<Found>,
     pub(super) open_streams: Arc<AtomicUsize>,
     pub(super) batches_made: Arc<AtomicUsize>,
 }
@@ -235,6 +237,20 @@ impl EnvironmentBackend for TestEnvironment {
 
     fn visible(&self, _session: &SessionIdentity) -> VisibleCatalog {
         VisibleCatalog { catalog: Arc::clone(&self.catalog) as _, functions: Vec::new(), version: self.version.load(Ordering::SeqCst) }
+    }
+
+    async fn refresh(&self, datasource: &str) -> providers::Result<()> {
+        self.refreshes.fetch_add(1, Ordering::SeqCst);
+        let found = std::mem::take(&mut *self.found.lock().expect("no test panics with it"));
+        match found {
+            Found::Nothing => Ok(()),
+            Found::Table(name, table) => {
+                self.publish(&name, table);
+                Ok(())
+            }
+            Found::Silence => std::future::pending().await,
+            Found::Refusal => Err(providers::Error::new(providers::ErrorKind::Unreachable, "connection refused").at(datasource)),
+        }
     }
 
     async fn call(&self, procedure: &str, arguments: &[String]) -> providers::Result<Outcome> {
@@ -284,6 +300,8 @@ impl TestEnvironment {
             schema,
             version: AtomicU64::new(1),
             notifications: Arc::default(),
+            refreshes: AtomicUsize::new(0),
+            found: Mutex::default(),
             open_streams: Arc::default(),
             batches_made: Arc::default(),
         };
@@ -294,6 +312,8 @@ impl TestEnvironment {
             ("broken", Behaviour::Broken),
             ("unreachable", Behaviour::Unreachable),
             ("panics", Behaviour::Panics),
+            ("outdated", Behaviour::Outdated),
+            ("outdated_later", Behaviour::OutdatedLater),
         ] {
             environment.publish(name, environment.streaming(behaviour));
         }
@@ -314,6 +334,16 @@ impl TestEnvironment {
         self.publish(name, Arc::new(table));
     }
 
+    /// What the next refresh will find.
+    pub(super) fn will_find(&self, found: Found) {
+        *self.found.lock().expect("no test panics with it") = found;
+    }
+
+    pub(super) fn will_find_rows(&self, name: &str, batch: RecordBatch) {
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).expect("a table");
+        self.will_find(Found::Table(name.to_owned(), Arc::new(table)));
+    }
+
     fn streaming(&self, behaviour: Behaviour) -> Arc<dyn TableProvider> {
         let source = Source {
             behaviour,
@@ -324,6 +354,20 @@ impl TestEnvironment {
         let schema = Arc::clone(&source.schema);
         Arc::new(StreamingTable::try_new(schema, vec![Arc::new(source)]).expect("a streaming table"))
     }
+}
+
+/// What a refresh of any datasource comes to.
+#[derive(Default)]
+pub(super) enum Found {
+    /// All is as it was.
+    #[default]
+    Nothing,
+    /// A table is another now.
+    Table(String, Arc<dyn TableProvider>),
+    /// The source does not answer.
+    Silence,
+    /// The source cannot be reached.
+    Refusal,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -340,6 +384,10 @@ enum Behaviour {
     Unreachable,
     /// One row, then a fault of ours.
     Panics,
+    /// The source has no such table.
+    Outdated,
+    /// One row, then the source has no such column.
+    OutdatedLater,
 }
 
 struct Source {
@@ -410,14 +458,20 @@ impl Stream for Rows {
                 Ok(self.batch(1, ""))
             }
             (Behaviour::Endless, _) => Ok(self.batch(100, &"x".repeat(1024))),
-            (Behaviour::Stuck | Behaviour::Broken | Behaviour::Panics, 0) => Ok(self.batch(1, "")),
+            (Behaviour::Stuck | Behaviour::Broken | Behaviour::Panics | Behaviour::OutdatedLater, 0) => Ok(self.batch(1, "")),
             (Behaviour::Stuck, _) => return Poll::Pending,
             (Behaviour::Panics, _) => panic!("a secret invariant does not hold"),
             (Behaviour::Broken, 1) => Err(self.fail(providers::ErrorKind::Failed, "division by zero")),
             (Behaviour::Unreachable, 0) => {
                 Err(providers::Error::new(providers::ErrorKind::Unreachable, "connection refused").at("crm").into())
             }
-            (Behaviour::Broken | Behaviour::Unreachable, _) => return Poll::Ready(None),
+            (Behaviour::Outdated, 0) | (Behaviour::OutdatedLater, 1) => {
+                Err(providers::Error::new(providers::ErrorKind::NotFound, "relation \"t\" does not exist")
+                    .at("crm")
+                    .remote_code("42P01")
+                    .into())
+            }
+            (Behaviour::Broken | Behaviour::Unreachable | Behaviour::Outdated | Behaviour::OutdatedLater, _) => return Poll::Ready(None),
         };
         self.sent += 1;
         self.made.fetch_add(1, Ordering::SeqCst);
