@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in tests a panic is the report")]
 
 mod architecture;
+mod changed_sources;
 mod cli;
 mod config;
 mod cross_source;

@@ -18,7 +18,7 @@ use causeway_providers::ConnectorRegistry;
 use tokio::task::JoinHandle;
 
 use crate::config::Settings;
-use crate::pg::{EndpointLimits, PgEndpoint};
+use crate::pg::{EndpointLimits, Notifications, PgEndpoint};
 use crate::shutdown::Shutdown;
 use backend::{EnvironmentAtPort, Environments};
 
@@ -114,7 +114,9 @@ impl Server {
         let address = endpoint.local_addr().map_err(|error| StartError::address(settings.postgres, &error))?;
 
         let environment = Environment::start(DEFAULT_ENVIRONMENT, datasources, registry.clone());
-        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), vec![DEFAULT_ENVIRONMENT.to_owned()]));
+        let names = vec![DEFAULT_ENVIRONMENT.to_owned()];
+        let notifications = Arc::new(Notifications::new());
+        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications));
         Ok(Self { environment, address, shutdown, port: Port::Bound(Box::new(endpoint)) })
     }
 

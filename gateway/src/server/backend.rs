@@ -11,7 +11,9 @@ use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Visibility
 use super::session_state;
 use super::tables::Catalogs;
 use crate::pg::catalog::{Database, OidRegistry, PgCatalog, Server};
-use crate::pg::{Backend, EnvironmentBackend, SessionIdentity, VisibleCatalog};
+use crate::pg::{
+    Backend, DropForeignTable, EnvironmentBackend, ImportForeignSchema, Notifications, Outcome, SessionIdentity, VisibleCatalog,
+};
 use crate::system;
 
 /// How many of the tables and columns that are not published a refresh names.
@@ -41,6 +43,7 @@ pub(super) struct EnvironmentAtPort {
     environment: Arc<Environment>,
     registry: ConnectorRegistry,
     environments: Vec<String>,
+    notifications: Arc<Notifications>,
     oids: Arc<OidRegistry>,
     started: SystemTime,
     /// The system catalogs of the newest snapshot any statement asked for.
@@ -48,12 +51,18 @@ pub(super) struct EnvironmentAtPort {
 }
 
 impl EnvironmentAtPort {
-    /// The environment, with the names of all there are.
-    pub(super) fn new(environment: Arc<Environment>, registry: ConnectorRegistry, environments: Vec<String>) -> Self {
+    /// The environment, with the names of all there are, and the hub its sessions listen to.
+    pub(super) fn new(
+        environment: Arc<Environment>,
+        registry: ConnectorRegistry,
+        environments: Vec<String>,
+        notifications: Arc<Notifications>,
+    ) -> Self {
         Self {
             environment,
             registry,
             environments,
+            notifications,
             oids: Arc::new(OidRegistry::new()),
             started: SystemTime::now(),
             catalogs: Mutex::new(None),
@@ -126,6 +135,10 @@ impl EnvironmentBackend for EnvironmentAtPort {
         self.environment.name()
     }
 
+    fn notifications(&self) -> &Arc<Notifications> {
+        &self.notifications
+    }
+
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog {
         let (snapshot, catalog) = self.current();
         let session = Arc::new(session_state::session(session, self.started));
@@ -142,13 +155,30 @@ impl EnvironmentBackend for EnvironmentAtPort {
         }
     }
 
-    async fn call(&self, procedure: &str, arguments: &[String]) -> Result<String> {
+    async fn refresh(&self, datasource: &str) -> Result<()> {
+        self.environment.refresh(datasource).await.map(drop)
+    }
+
+    async fn call(&self, procedure: &str, arguments: &[String]) -> Result<Outcome> {
         match procedure {
-            "causeway.refresh_catalog" => self.refresh_catalog(arguments).await,
+            "causeway.refresh_catalog" => self.refresh_catalog(arguments).await.map(Outcome::told),
             other => {
                 Err(Error::new(ErrorKind::Unsupported, format!("procedure {other} does not exist"))
                     .hint("there is causeway.refresh_catalog"))
             }
         }
     }
+
+    async fn import_foreign_schema(&self, _import: &ImportForeignSchema, _session: &SessionIdentity) -> Result<Outcome> {
+        Err(no_store())
+    }
+
+    async fn drop_foreign_tables(&self, _drop: &DropForeignTable, _session: &SessionIdentity) -> Result<Outcome> {
+        Err(no_store())
+    }
+}
+
+/// What is published is declared in files alone, which statements do not change.
+fn no_store() -> Error {
+    Error::new(ErrorKind::Unsupported, "no writable store").hint("declare tables in the datasource's file, under `tables:`")
 }
