@@ -9,6 +9,7 @@ mod manifest;
 mod pending;
 mod scan;
 mod type_mapping;
+mod verify;
 
 #[cfg(test)]
 mod tests;

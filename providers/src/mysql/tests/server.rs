@@ -240,7 +240,7 @@ pub(super) fn schema(types: &[DataType]) -> SchemaRef {
 pub(super) const LIMITS: ScanLimits = ScanLimits { query_timeout: Some(Duration::from_secs(60)), batch_rows: 8192 };
 
 pub(super) fn execute(remote: &Arc<MySqlRemote>, sql: &str, types: &[DataType]) -> SendableRecordBatchStream {
-    Arc::clone(remote).execute(RemoteSql(sql.to_owned()), schema(types), LIMITS).unwrap()
+    Arc::clone(remote).execute(RemoteSql::new(sql.to_owned()), schema(types), LIMITS).unwrap()
 }
 
 /// All cells of a statement's result, row by row, as text; NULL is `NULL`.
