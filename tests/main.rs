@@ -16,6 +16,7 @@ mod failure;
 mod idle;
 mod memory;
 mod psql;
+mod push_down;
 mod secrets;
 mod streaming;
 mod timeouts;

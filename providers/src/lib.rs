@@ -19,6 +19,8 @@ mod postgres;
 mod registry;
 mod remote;
 mod sample;
+#[cfg(test)]
+mod skip;
 pub mod sql;
 mod sqlite;
 mod subject;

@@ -93,10 +93,18 @@ impl Dialect for TestDialect {
         }
     }
 
-    fn order_by(&self, sql: &str, ascending: bool, nulls: NullOrder) -> String {
+    fn tells_null(&self, _column: &RemoteColumn) -> bool {
+        true
+    }
+
+    fn order_by(&self, sql: &str, _data_type: &DataType, ascending: bool, nulls: NullOrder) -> String {
         let direction = if ascending { "ASC" } else { "DESC" };
         let nulls = if nulls == NullOrder::First { "FIRST" } else { "LAST" };
         format!("{sql} {direction} NULLS {nulls}")
+    }
+
+    fn group_by(&self, sql: &str, _data_type: &DataType) -> String {
+        sql.to_owned()
     }
 
     fn null_safe_equal(&self, left: &str, right: &str) -> String {
@@ -225,7 +233,7 @@ impl SqlRemote for TestRemote {
             }
             let session = self.session()?;
             // A real source lets columns be named alike; this one must be helped.
-            let statement = match crate::parse::parse(&sql.0)?.remove(0) {
+            let statement = match crate::parse::parse(&sql.text)?.remove(0) {
                 Statement::Statement(statement) => Statement::Statement(Box::new(name_columns(*statement))),
                 other => other,
             };

@@ -51,7 +51,7 @@ fn schema(fields: &[(&str, DataType)]) -> SchemaRef {
 }
 
 fn start(remote: &Arc<PostgresRemote>, sql: &str, schema: &SchemaRef, limits: ScanLimits) -> SendableRecordBatchStream {
-    Arc::clone(remote).execute(RemoteSql(sql.to_owned()), Arc::clone(schema), limits).unwrap()
+    Arc::clone(remote).execute(RemoteSql::new(sql.to_owned()), Arc::clone(schema), limits).unwrap()
 }
 
 async fn run(remote: &Arc<PostgresRemote>, sql: &str, schema: &SchemaRef) -> Result<Vec<RecordBatch>, DataFusionError> {

@@ -51,7 +51,7 @@ impl RemoteScan {
 
 impl DisplayAs for RemoteScan {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RemoteScan: datasource={}, sql={}", self.remote.id(), self.sql.0)
+        write!(f, "RemoteScan: datasource={}, sql={}", self.remote.id(), self.sql.text)
     }
 }
 

@@ -1,5 +1,6 @@
 //! One connection to a database file: opening, settings, waiting for locks, interrupting, errors.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,8 +10,10 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 
+use super::verify::Verified;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::ServerVersion;
+use crate::sql::Reliance;
 
 /// How long SQLite itself waits for a lock before it asks us whether to go on. An interrupt does not end that wait, so it is short.
 const LOCK_WAIT: Duration = Duration::from_millis(100);
@@ -19,6 +22,7 @@ const LOCK_WAIT: Duration = Duration::from_millis(100);
 pub(super) struct Database {
     connection: Connection,
     file: FileIdentity,
+    verified: Box<RefCell<Verified>>,
 }
 
 impl Database {
@@ -36,11 +40,27 @@ impl Database {
             connection.pragma_update(None, "query_only", true)
         };
         settings().map_err(failure)?;
-        Ok(Self { connection, file })
+        Ok(Self { connection, file, verified: Box::default() })
     }
 
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Begins a transaction for a statement and makes sure of the columns it relies on. Blocks.
+    pub(super) fn make_sure(&self, reliance: &Reliance, stopped: &dyn Fn() -> bool) -> Result<()> {
+        if reliance.is_empty() {
+            return Ok(());
+        }
+        if self.connection.is_autocommit() {
+            self.connection.execute_batch("BEGIN").map_err(failure)?;
+        }
+        self.verified.borrow_mut().ensure(&self.connection, reliance, stopped)
+    }
+
+    /// Ends the transaction, if there is one.
+    pub(super) fn end(&self) -> Result<()> {
+        if self.connection.is_autocommit() { Ok(()) } else { self.connection.execute_batch("COMMIT").map_err(failure) }
     }
 
     /// Whether the path still names the file this connection has open. A removed or replaced file keeps its old rows for those

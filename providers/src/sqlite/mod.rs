@@ -10,6 +10,7 @@ mod pending;
 mod scan;
 mod type_change;
 mod type_mapping;
+mod verify;
 
 #[cfg(test)]
 mod tests;

@@ -24,6 +24,7 @@ use crate::mysql::MySqlRemote;
 use crate::mysql::manifest::MANIFEST;
 use crate::options::Options;
 use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope};
+use crate::skip::skip;
 use crate::sql::{RemoteSql, ScanLimits, SqlRemote};
 
 const DAEMON: &str = "/usr/sbin/mariadbd";
@@ -43,17 +44,16 @@ pub(super) struct TestServer {
 impl TestServer {
     /// The server most tests share; `None`, said loudly, where MariaDB is not installed.
     pub(super) fn shared() -> Option<&'static TestServer> {
-        static SHARED: OnceLock<Option<TestServer>> = OnceLock::new();
-        SHARED.get_or_init(|| TestServer::start(&[])).as_ref()
+        static SHARED: OnceLock<TestServer> = OnceLock::new();
+        installed().then(|| SHARED.get_or_init(|| TestServer::run(&[])))
     }
 
-    /// A server for one test.
-    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+    /// A server for one test; `None`, said loudly, where MariaDB is not installed.
     pub(super) fn start(arguments: &[&str]) -> Option<TestServer> {
-        if !Path::new(DAEMON).exists() {
-            eprintln!("SKIPPED: {DAEMON} is not installed, so the mysql connector is not tested");
-            return None;
-        }
+        installed().then(|| TestServer::run(arguments))
+    }
+
+    fn run(arguments: &[&str]) -> TestServer {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = std::env::temp_dir().join(format!("causeway-mysql-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -86,7 +86,7 @@ impl TestServer {
             .unwrap();
         let server = TestServer { port, folder, keeper };
         server.wait_until_up();
-        Some(server)
+        server
     }
 
     fn wait_until_up(&self) {
@@ -193,6 +193,15 @@ impl TestServer {
     }
 }
 
+/// Whether MariaDB is installed; if not, the running test is skipped.
+fn installed() -> bool {
+    let installed = Path::new(DAEMON).exists();
+    if !installed {
+        skip("MariaDB", "apt-get install -y mariadb-server");
+    }
+    installed
+}
+
 impl Drop for TestServer {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
@@ -231,7 +240,7 @@ pub(super) fn schema(types: &[DataType]) -> SchemaRef {
 pub(super) const LIMITS: ScanLimits = ScanLimits { query_timeout: Some(Duration::from_secs(60)), batch_rows: 8192 };
 
 pub(super) fn execute(remote: &Arc<MySqlRemote>, sql: &str, types: &[DataType]) -> SendableRecordBatchStream {
-    Arc::clone(remote).execute(RemoteSql(sql.to_owned()), schema(types), LIMITS).unwrap()
+    Arc::clone(remote).execute(RemoteSql::new(sql.to_owned()), schema(types), LIMITS).unwrap()
 }
 
 /// All cells of a statement's result, row by row, as text; NULL is `NULL`.
