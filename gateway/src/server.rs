@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_catalog::{Datasource, Environment};
+use causeway_catalog::{ControlStore, Datasource, Environment, Keeping};
 use causeway_planner::{Engine, EngineLimits};
 use causeway_providers::ConnectorRegistry;
 use tokio::task::JoinHandle;
@@ -54,6 +54,11 @@ pub(crate) struct StartError {
 impl StartError {
     fn new(message: String) -> Self {
         Self { message, hint: None, io_kind: None }
+    }
+
+    /// A control store that cannot be opened, or read.
+    fn store(error: &causeway_providers::Error) -> Self {
+        Self { hint: error.hint_text().map(str::to_owned), ..Self::new(error.message().to_owned()) }
     }
 
     /// A folder that cannot be used.
@@ -113,7 +118,10 @@ impl Server {
         .map_err(|error| StartError::address(settings.postgres, &error))?;
         let address = endpoint.local_addr().map_err(|error| StartError::address(settings.postgres, &error))?;
 
-        let environment = Environment::start(DEFAULT_ENVIRONMENT, datasources, registry.clone());
+        let store = ControlStore::open(&settings.data_dir).await.map_err(|error| StartError::store(&error))?;
+        let environment = Environment::start(DEFAULT_ENVIRONMENT, datasources, registry.clone(), store, Keeping::default())
+            .await
+            .map_err(|error| StartError::store(&error))?;
         let names = vec![DEFAULT_ENVIRONMENT.to_owned()];
         let notifications = Arc::new(Notifications::new());
         environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications));

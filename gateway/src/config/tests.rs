@@ -129,6 +129,8 @@ schema_names: { public: sales }
         writable: false,
         column_map: BTreeMap::from([("cust_nm".to_owned(), "name".to_owned())]),
         ignore_columns: vec!["legacy".to_owned()],
+        columns: None,
+        primary_key: None,
     };
     assert_eq!(crm.tables, [expected]);
 }

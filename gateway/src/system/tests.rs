@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use causeway_catalog::{Datasource, Expose, OnMismatch, Origin, SchemaMode, Validation};
+use causeway_catalog::{ControlStore, Datasource, Expose, Keeping, OnMismatch, Origin, SchemaMode, Validation};
 use causeway_providers::{
     Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Introspection, Manifest, Omission, OmissionCause, Options,
     Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, SqlRemote, Subject, TableKind,
@@ -114,6 +114,7 @@ fn datasource(name: &str) -> Datasource {
         expose: Expose::All,
         allow_writes: false,
         validation: Validation { on_mismatch: OnMismatch::Fail, check_on_boot: true, check_interval: None },
+        refresh_interval: None,
         tables: Vec::new(),
     }
 }
@@ -121,7 +122,9 @@ fn datasource(name: &str) -> Datasource {
 #[tokio::test]
 async fn every_view_tells_what_is() {
     let registry = ConnectorRegistry::default().with(Arc::new(FakeConnector));
-    let environment = Environment::start("default", vec![datasource("crm"), datasource("down")], registry);
+    let store = ControlStore::ephemeral().await.unwrap();
+    let environment = Environment::start("default", vec![datasource("crm"), datasource("down")], registry, store, Keeping::default());
+    let environment = environment.await.unwrap();
     environment.settled(Duration::from_secs(30)).await;
     let session = SessionContext::new();
     session.catalog("datafusion").unwrap().register_schema(SCHEMA, schema(&environment, &environment.snapshot())).unwrap();
