@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use causeway_providers::{
-    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Error, ErrorKind, Introspection, Manifest, Options, Presentation,
-    Remote, RemoteColumn, RemoteId, RemoteTable, Result, Scope, ServerVersion, SqlRemote, TableKind,
+    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Error, ErrorKind, Introspection, Manifest, OmissionCause, Options,
+    Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion, SqlRemote, Subject, TableKind,
+    TypeChange,
 };
 use datafusion::arrow::array::{Int64Array, StringArray};
 use datafusion::arrow::datatypes::DataType;
@@ -85,6 +86,17 @@ impl Connector for FakeConnector {
         source.opened.fetch_add(1, Ordering::Relaxed);
         Ok(Arc::new(FakeRemote { id: options.id.clone(), source }))
     }
+
+    /// Knows integers of three sizes.
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        let size = |name: &str| ["smallint", "integer", "bigint"].iter().position(|known| *known == name);
+        match (size(expected), size(actual)) {
+            _ if expected == actual => TypeChange::Same,
+            (Some(expected), Some(actual)) if expected < actual => TypeChange::Widened,
+            (Some(_), Some(_)) => TypeChange::Narrowed,
+            _ => TypeChange::Different,
+        }
+    }
 }
 
 /// A remote of the fake source.
@@ -113,6 +125,22 @@ impl Remote for FakeRemote {
     async fn introspect(&self, _scope: &Scope, _deadline: Deadline) -> Result<Introspection> {
         FakeSource::act(&self.source.introspect).await?;
         Ok(self.source.seen.lock().unwrap().clone())
+    }
+
+    async fn presence(&self, subject: &Subject, _deadline: Deadline) -> Result<RemotePresence> {
+        FakeSource::act(&self.source.introspect).await?;
+        let seen = self.source.seen.lock().unwrap();
+        let hidden = |subject: &Subject| {
+            let subject = subject.to_string();
+            seen.omitted.iter().any(|omission| omission.subject == subject && omission.cause == OmissionCause::Unreadable)
+        };
+        if hidden(subject) || hidden(&Subject::table(&subject.schema, &subject.table)) {
+            return Ok(RemotePresence::Forbidden);
+        }
+        let table = seen.tables.iter().find(|table| table.schema == subject.schema && table.name == subject.table);
+        let found = table
+            .is_some_and(|table| subject.column.as_ref().is_none_or(|wanted| table.columns.iter().any(|column| column.name == *wanted)));
+        Ok(if found { RemotePresence::Readable } else { RemotePresence::Absent })
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use causeway_providers::{Error, ErrorKind, Introspection, Omission, Remote, RemoteTable, Result};
+use causeway_providers::{Error, ErrorKind, Introspection, Omission, OmissionCause, Remote, RemoteTable, Result, Subject};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
@@ -141,7 +141,7 @@ impl<'a> Building<'a> {
         };
         match published {
             Ok(provider) => self.insert(table, &table.name, false, schema, columns, provider),
-            Err(reason) => self.omitted.push(Omission { subject: subject(table), reason }),
+            Err(reason) => self.omitted.push(omission(table, reason)),
         }
     }
 
@@ -149,7 +149,7 @@ impl<'a> Building<'a> {
     fn pin(&mut self, pin: &PinnedTable) -> Result<(&'a str, &'a str), Left> {
         let remote_schema = pin.remote_schema.as_deref().unwrap_or(&self.seen.default_schema);
         let Some(table) = self.tables().find(|table| table.schema == remote_schema && table.name == pin.remote_table) else {
-            let remote = [remote_schema, &pin.remote_table].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
+            let remote = Subject::table(remote_schema, &pin.remote_table).to_string();
             return Err(Left::Mismatch(match self.seen.omitted.iter().find(|omission| omission.subject == remote) {
                 Some(omission) => format!("pinned table \"{}\": {remote} cannot be read: {}", pin.name, omission.reason),
                 None => format!("pinned table \"{}\": the source has no table {remote}", pin.name),
@@ -157,7 +157,7 @@ impl<'a> Building<'a> {
         };
         for column in pin.column_map.keys() {
             if !table.columns.iter().any(|c| c.name == *column) {
-                return Err(Left::Mismatch(format!("pinned table \"{}\": {} has no column {column}", pin.name, subject(table))));
+                return Err(Left::Mismatch(format!("pinned table \"{}\": {} has no column {column}", pin.name, table.subject())));
             }
         }
         let kept: Vec<usize> = (0..table.columns.len()).filter(|&i| !pin.ignore_columns.contains(&table.columns[i].name)).collect();
@@ -170,7 +170,7 @@ impl<'a> Building<'a> {
         if let Some(twice) = names.iter().find(|name| !seen.insert(**name)) {
             return Err(Left::Mismatch(format!("pinned table \"{}\": two columns would be named {twice}", pin.name)));
         }
-        let omitted = |reason: String| Left::Omitted(Omission { subject: subject(table), reason });
+        let omitted = |reason: String| Left::Omitted(omission(table, reason));
         let inner = Arc::clone(self.remote).table(table).map_err(|error| omitted(error.message().to_owned()))?;
         let renamed = kept.len() != table.columns.len() || !pin.column_map.is_empty();
         let provider = if renamed { view(inner, table, &kept, &names).map_err(omitted)? } else { inner };
@@ -221,11 +221,8 @@ fn view(inner: Arc<dyn TableProvider>, table: &RemoteTable, kept: &[usize], name
     Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
-fn subject(table: &RemoteTable) -> String {
-    match table.schema.as_str() {
-        "" => table.name.clone(),
-        schema => format!("{schema}.{}", table.name),
-    }
+fn omission(table: &RemoteTable, reason: String) -> Omission {
+    Omission { subject: table.subject().to_string(), reason, cause: OmissionCause::Unmapped }
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ mod remote;
 mod sample;
 pub mod sql;
 mod sqlite;
+mod subject;
+mod type_change;
 
 pub use capabilities::Capabilities;
 pub use connector::Connector;
@@ -31,8 +33,10 @@ pub use memory::{MemoryConnector, MemoryTable};
 pub use options::{OptionFault, Options, PoolLimits};
 pub use registry::ConnectorRegistry;
 pub use remote::{
-    Comparison, Introspection, Omission, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion,
-    TableKind,
+    Comparison, Introspection, Omission, OmissionCause, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence,
+    RemoteTable, Scope, ServerVersion, TableKind,
 };
 pub use sample::write_sqlite_sample;
 pub use sql::SqlRemote;
+pub use subject::Subject;
+pub use type_change::TypeChange;

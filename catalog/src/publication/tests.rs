@@ -14,6 +14,10 @@ fn publish(datasource: &Datasource, tables: Vec<RemoteTable>) -> Result<Publicat
     Publication::new(datasource, &remote, &seen)
 }
 
+fn unmapped(subject: &str, reason: &str) -> Omission {
+    Omission { subject: subject.to_owned(), reason: reason.to_owned(), cause: OmissionCause::Unmapped }
+}
+
 fn names(publication: &Publication) -> Vec<String> {
     let schemas = publication.schemas.iter();
     schemas.flat_map(|(name, schema)| schema.tables.keys().map(move |table| format!("{name}.{table}"))).collect()
@@ -62,10 +66,7 @@ fn a_pinned_table_replaces_the_exposed_one_and_hides_its_namesake() {
     let published = publish(&crm, two_schemas()).unwrap();
     assert_eq!(names(&published), ["crm.Orders", "crm_mart.sales"]);
     assert_eq!(published.schemas["crm"].tables["Orders"].remote.name, "cust");
-    assert_eq!(
-        published.omitted,
-        [Omission { subject: "public.Orders".to_owned(), reason: "a pinned table of the same name hides it".to_owned() }]
-    );
+    assert_eq!(published.omitted, [unmapped("public.Orders", "a pinned table of the same name hides it")]);
     crm.expose = Expose::Pinned;
     assert_eq!(names(&publish(&crm, two_schemas()).unwrap()), ["crm.Orders"]);
 }
@@ -97,7 +98,7 @@ fn mismatches_name_table_and_column_and_leave_the_rest() {
 #[test]
 fn a_pinned_table_the_source_left_out_says_why() {
     let source = FakeSource::with(Vec::new());
-    let omission = Omission { subject: "public.odd".to_owned(), reason: "it has no columns".to_owned() };
+    let omission = unmapped("public.odd", "it has no columns");
     source.seen.lock().unwrap().omitted.push(omission);
     let seen = source.seen.lock().unwrap().clone();
     let remote: Arc<dyn Remote> = Arc::new(FakeRemote { id: RemoteId::new("crm"), source });
@@ -111,7 +112,7 @@ fn a_pinned_table_the_source_left_out_says_why() {
 fn a_table_that_cannot_be_read_is_omitted_and_hides_no_other() {
     let published = publish(&datasource("crm"), vec![table("public", "fine", &["id"]), table("public", "unreadable", &["id"])]).unwrap();
     assert_eq!(names(&published), ["crm.fine"]);
-    assert_eq!(published.omitted, [Omission { subject: "public.unreadable".to_owned(), reason: "it cannot be read".to_owned() }]);
+    assert_eq!(published.omitted, [unmapped("public.unreadable", "it cannot be read")]);
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use causeway_catalog::{Datasource, Expose, OnMismatch, Origin, SchemaMode, Validation};
 use causeway_providers::{
-    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Introspection, Manifest, Omission, Options, Presentation, Remote,
-    RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion, SqlRemote, TableKind,
+    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Introspection, Manifest, Omission, OmissionCause, Options,
+    Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, SqlRemote, Subject, TableKind,
+    TypeChange,
 };
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::MemTable;
@@ -31,6 +32,10 @@ impl Connector for FakeConnector {
             return Err(causeway_providers::Error::new(causeway_providers::ErrorKind::Unreachable, "connection refused"));
         }
         Ok(Arc::new(FakeRemote(options.id.clone())))
+    }
+
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        if expected == actual { TypeChange::Same } else { TypeChange::Different }
     }
 }
 
@@ -73,8 +78,14 @@ impl Remote for FakeRemote {
             comment: None,
             row_estimate: Some(7),
         };
-        let omission = Omission { subject: "public.odd".to_owned(), reason: "it has no columns".to_owned() };
+        let omission =
+            Omission { subject: "public.odd".to_owned(), reason: "it has no columns".to_owned(), cause: OmissionCause::Unmapped };
         Ok(Introspection { default_schema: "public".to_owned(), tables: vec![table], omitted: vec![omission] })
+    }
+
+    async fn presence(&self, subject: &Subject, _deadline: Deadline) -> causeway_providers::Result<RemotePresence> {
+        let found = *subject == Subject::table("public", "cust");
+        Ok(if found { RemotePresence::Readable } else { RemotePresence::Absent })
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> causeway_providers::Result<Arc<dyn TableProvider>> {

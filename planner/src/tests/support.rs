@@ -23,8 +23,8 @@ use futures::TryStreamExt;
 
 use causeway_providers::sql::{Argument, Dialect, LikeSupport, NullOrder, RemoteSql, ScanLimits, SqlRemote, SqlTable};
 use causeway_providers::{
-    Capabilities, Comparison, Deadline, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion,
-    TableKind,
+    Capabilities, Comparison, Deadline, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope,
+    ServerVersion, Subject, TableKind,
 };
 
 use crate::Statement;
@@ -179,6 +179,11 @@ impl Remote for TestRemote {
 
     async fn introspect(&self, _scope: &Scope, _deadline: Deadline) -> causeway_providers::Result<Introspection> {
         Ok(Introspection::default())
+    }
+
+    async fn presence(&self, subject: &Subject, _deadline: Deadline) -> causeway_providers::Result<RemotePresence> {
+        let found = self.tables.iter().any(|(table, _)| table.subject() == *subject);
+        Ok(if found { RemotePresence::Readable } else { RemotePresence::Absent })
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> causeway_providers::Result<Arc<dyn TableProvider>> {

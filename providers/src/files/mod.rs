@@ -12,6 +12,7 @@ mod scan;
 mod session;
 mod source;
 mod table;
+mod type_change;
 mod type_mapping;
 
 #[cfg(test)]
@@ -33,8 +34,10 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope, ServerVersion};
+use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::SqlRemote;
+use crate::subject::Subject;
+use crate::type_change::TypeChange;
 
 /// The connector.
 #[derive(Debug, Default)]
@@ -56,6 +59,10 @@ impl Connector for FilesConnector {
         let remote = opened.await.map_err(|e: Error| e.at(options.id.as_str()))?;
         remote.ping(Deadline::after(options.pool.connect_timeout)).await?;
         Ok(Arc::new(remote))
+    }
+
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        type_change::type_change(expected, actual)
     }
 }
 
@@ -112,6 +119,11 @@ impl Remote for FilesRemote {
         let (seen, layouts) = self.bound("introspection", deadline, look).await?;
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = layouts;
         Ok(seen)
+    }
+
+    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
+        let look = introspect::presence(&self.source, self.fallback, subject);
+        self.bound(&format!("looking for the table {subject}"), deadline, look).await
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {

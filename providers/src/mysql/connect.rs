@@ -76,6 +76,7 @@ impl Flavor {
 pub(super) struct Server {
     host: String,
     port: u16,
+    database: String,
     place: String,
     encrypted: Option<OptsBuilder>,
     clear: Option<OptsBuilder>,
@@ -116,6 +117,7 @@ impl Server {
         Ok(Arc::new(Self {
             host: host.to_owned(),
             port,
+            database: database.to_owned(),
             place: format!("{host}:{port}, database \"{database}\", user \"{user}\""),
             encrypted,
             clear: (mode == DISABLE || mode == PREFER).then_some(base),
@@ -131,12 +133,17 @@ impl Server {
         let limit = self.connect_timeout.mul_f64(0.95);
         match tokio::time::timeout(limit, self.dial_and_normalise()).await {
             Ok(session) => session,
-            Err(_) => Err(Error::new(
-                ErrorKind::Unreachable,
-                format!("cannot connect to {}: no answer within {}", self.place, humantime::format_duration(self.connect_timeout)),
-            )
-            .hint("check options.host and options.port, and that the server is up and reachable")),
+            Err(_) => Err(self.silent()),
         }
+    }
+
+    /// The error of a server that does not answer in the time that opening may take.
+    pub(super) fn silent(&self) -> Error {
+        Error::new(
+            ErrorKind::Unreachable,
+            format!("cannot connect to {}: no answer within {}", self.place, humantime::format_duration(self.connect_timeout)),
+        )
+        .hint("check options.host and options.port, and that the server is up and reachable")
     }
 
     /// Waits until what was abandoned is ended, within reason.
@@ -300,9 +307,12 @@ impl Session {
     }
 
     /// Asks the server whether the connection still stands, and lifts the time limit.
+    ///
+    /// It does so by entering the database again: only then the server looks up anew what our user may do in it.
     pub(super) async fn prove(&mut self) -> mysql_async::Result<()> {
         self.limit_time(None).await?;
-        self.connection().query_drop("DO 1").await
+        let statement = format!("USE `{}`", self.server.database.replace('`', "``"));
+        self.connection().query_drop(statement).await
     }
 
     /// All rows of one of our own statements, whose result is small.

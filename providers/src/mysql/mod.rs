@@ -6,6 +6,7 @@ mod failure;
 mod introspect;
 mod manifest;
 mod scan;
+mod type_change;
 mod type_mapping;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use tokio_util::sync::CancellationToken;
 
 use self::connect::{Flavor, Server, Session};
+use self::introspect::Place;
 use self::manifest::MANIFEST;
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
@@ -31,8 +33,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::{Pool, Pooled};
-use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope, ServerVersion};
+use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::{Dialect, MySqlDialect, RemoteSql, ScanLimits, SqlRemote, SqlTable};
+use crate::subject::Subject;
+use crate::type_change::TypeChange;
 
 /// The connector.
 #[derive(Debug, Default)]
@@ -46,6 +50,10 @@ impl Connector for MySqlConnector {
 
     async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>> {
         Ok(Arc::new(MySqlRemote::open(options).await?))
+    }
+
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        type_change::type_change(expected, actual)
     }
 }
 
@@ -69,6 +77,7 @@ pub(crate) struct MySqlRemote {
     server: Arc<Server>,
     pool: Arc<Pool<Session>>,
     dialect: MySqlDialect,
+    place: Place,
     query_timeout: Option<Duration>,
     closed: CancellationToken,
 }
@@ -78,15 +87,21 @@ impl MySqlRemote {
         let id = options.id.clone();
         let at = |error: Error| error.at(id.as_str());
         let server = Server::new(options).map_err(at)?;
+        let deadline = Deadline::after(options.pool.connect_timeout);
         let pool = Pool::new(id.clone(), options.pool);
         let mut session = pool.acquire(None, Session::is_usable, || server.connect()).await?;
         let dialect = match session.flavor() {
             Flavor::MariaDb => MySqlDialect::maria_db(),
             Flavor::MySql => MySqlDialect::my_sql(),
         };
+        session.begin();
+        let place = match tokio::time::timeout_at(deadline.instant(), introspect::place(&mut session)).await {
+            Ok(answer) => answer.map_err(|cause| at(failure::of_statement(cause, None)))?,
+            Err(_) => return Err(at(server.silent())),
+        };
         session.finish();
         session.give_back();
-        Ok(Self { id, server, pool, dialect, query_timeout: options.query_timeout, closed: CancellationToken::new() })
+        Ok(Self { id, server, pool, dialect, place, query_timeout: options.query_timeout, closed: CancellationToken::new() })
     }
 
     /// A connection of the pool. One that idled may have been closed by the server.
@@ -123,10 +138,20 @@ impl MySqlRemote {
     async fn look(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
         let mut session = self.proven_session(deadline).await?;
         session.begin();
-        let introspection = introspect::introspect(&mut session, scope).await.map_err(|cause| failure::of_statement(cause, None))?;
+        let introspection =
+            introspect::introspect(&mut session, &self.place, scope).await.map_err(|cause| failure::of_statement(cause, None))?;
         session.finish();
         session.give_back();
         Ok(introspection)
+    }
+
+    async fn look_for(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
+        let mut session = self.proven_session(deadline).await?;
+        session.begin();
+        let presence = introspect::presence(&mut session, subject).await.map_err(|cause| failure::of_statement(cause, None))?;
+        session.finish();
+        session.give_back();
+        Ok(presence)
     }
 }
 
@@ -155,6 +180,11 @@ impl Remote for MySqlRemote {
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
         let look = self.until_closed(self.look(scope, deadline));
         deadline.bound("introspection", look).await.map_err(|error| error.at(self.id.as_str()))
+    }
+
+    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
+        let look = self.until_closed(self.look_for(subject, deadline));
+        deadline.bound("looking for a table", look).await.map_err(|error| error.at(self.id.as_str()))
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {

@@ -10,6 +10,7 @@ mod sql_ascii;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod type_change;
 mod type_mapping;
 
 use std::sync::Arc;
@@ -31,8 +32,10 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope, ServerVersion};
+use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::{Dialect, PostgresDialect, RemoteSql, ScanLimits, SqlRemote, SqlTable};
+use crate::subject::Subject;
+use crate::type_change::TypeChange;
 
 static CAPABILITIES: Capabilities = Capabilities {
     filter: true,
@@ -59,6 +62,10 @@ impl Connector for PostgresConnector {
 
     async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>> {
         Ok(PostgresRemote::open(options).await?)
+    }
+
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        type_change::type_change(expected, actual)
     }
 }
 
@@ -153,6 +160,15 @@ impl Remote for PostgresRemote {
         self.within(deadline, "reading the catalog", move |lease| {
             let scope = scope.clone();
             Box::pin(async move { introspect::introspect(lease.client(), &scope).await })
+        })
+        .await
+    }
+
+    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
+        let subject = subject.clone();
+        self.within(deadline, "reading the catalog", move |lease| {
+            let subject = subject.clone();
+            Box::pin(async move { introspect::presence(lease.client(), &subject).await })
         })
         .await
     }

@@ -8,6 +8,7 @@ mod introspect;
 mod manifest;
 mod pending;
 mod scan;
+mod type_change;
 mod type_mapping;
 
 #[cfg(test)]
@@ -31,8 +32,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::{Pool, Pooled};
-use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope, ServerVersion};
+use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::{Dialect, RemoteSql, ScanLimits, SqlRemote, SqlTable, SqliteDialect};
+use crate::subject::Subject;
+use crate::type_change::TypeChange;
 
 /// The connector.
 #[derive(Debug, Default)]
@@ -55,6 +58,10 @@ impl Connector for SqliteConnector {
         };
         remote.ping(Deadline::after(options.pool.connect_timeout)).await?;
         Ok(Arc::new(remote))
+    }
+
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        type_change::type_change(expected, actual)
     }
 }
 
@@ -149,6 +156,14 @@ impl Remote for SqliteRemote {
         let patience = self.patience_within(deadline);
         self.with_database("introspection", deadline, move |database, stopped| {
             connect::patiently(patience, stopped, || introspect::introspect(database.connection()))
+        })
+        .await
+    }
+
+    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
+        let (patience, subject) = (self.patience_within(deadline), subject.clone());
+        self.with_database("looking for a table", deadline, move |database, stopped| {
+            connect::patiently(patience, stopped, || introspect::presence(database.connection(), &subject))
         })
         .await
     }

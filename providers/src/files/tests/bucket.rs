@@ -5,6 +5,8 @@ use datafusion::arrow::array::{ArrayRef, Int64Array};
 use object_store::ObjectStoreExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as ObjectPath;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::*;
 
@@ -101,4 +103,44 @@ async fn without_a_key_a_public_bucket_is_read() {
     put(&service.store("causeway-test"), "public/t.csv", b"id\n7\n".to_vec()).await;
     let remote = service.open("s3://causeway-test/public", None).await.unwrap();
     assert_eq!(cells(&query(&context(&remote).await, "SELECT id FROM t").await.unwrap()), [["7"]]);
+}
+
+/// A service that lists `secret.v1.csv` in its bucket and lets nobody read it.
+async fn forbidding_service() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(socket.read_u8().await.unwrap());
+            }
+            let (status, body) = if String::from_utf8(request).unwrap().contains("list-type=2") {
+                let contents = "<Contents><Key>secret.v1.csv</Key><LastModified>2024-01-01T00:00:00.000Z</LastModified><ETag>1</ETag>\
+                                <Size>9</Size></Contents>";
+                ("200 OK", format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"))
+            } else {
+                ("403 Forbidden", "<Error><Code>AccessDenied</Code></Error>".to_owned())
+            };
+            let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            socket.write_all((head + &body).as_bytes()).await.unwrap();
+        }
+    });
+    endpoint
+}
+
+#[tokio::test]
+async fn a_forbidden_object_is_a_table_that_may_not_be_read() {
+    let endpoint = forbidding_service().await;
+    let remote = open("s3://causeway-test", &[("endpoint", endpoint.as_str()), ("allow_http", "true")], |_| {}).await.unwrap();
+    let seen = remote.introspect(&Scope::default(), soon()).await.unwrap();
+    assert_eq!(seen.tables, []);
+    let omitted: Vec<_> = seen.omitted.iter().map(|omission| (omission.subject.as_str(), omission.cause)).collect();
+    // The table's own subject, by which it is known wherever else.
+    assert_eq!(omitted, [("\"secret.v1\"", OmissionCause::Unreadable)]);
+    let subject = Subject::table("", "secret.v1");
+    assert_eq!(subject.to_string(), seen.omitted[0].subject);
+    assert_eq!(remote.presence(&subject, soon()).await.unwrap(), RemotePresence::Forbidden);
+    assert_eq!(remote.presence(&Subject::table("", "secret"), soon()).await.unwrap(), RemotePresence::Absent);
 }
