@@ -22,6 +22,10 @@ fn publish_all(datasource: &Datasource, imported: &[StoredForeignTable], seen: I
     Publication::new(&Declared { datasource, imported, types: &types }, &provide, &seen, None)
 }
 
+fn unmapped(subject: &str, reason: &str) -> Omission {
+    Omission { subject: subject.to_owned(), reason: reason.to_owned(), cause: OmissionCause::Unmapped }
+}
+
 fn names(publication: &Publication) -> Vec<String> {
     let schemas = publication.schemas.iter();
     schemas.flat_map(|(name, schema)| schema.tables.keys().map(move |table| format!("{name}.{table}"))).collect()
