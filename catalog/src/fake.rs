@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use causeway_providers::{
     Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Error, ErrorKind, Introspection, Manifest, Options, Presentation,
-    Remote, RemoteColumn, RemoteId, RemoteTable, Result, Scope, ServerVersion, SqlRemote, TableKind,
+    Remote, RemoteColumn, RemoteId, RemoteTable, Result, Scope, ServerVersion, SqlRemote, TableKind, Writer,
 };
 use datafusion::arrow::array::{Int64Array, StringArray};
 use datafusion::arrow::datatypes::DataType;
@@ -133,6 +133,10 @@ impl Remote for FakeRemote {
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
         None
     }
 

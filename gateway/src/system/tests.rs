@@ -6,7 +6,7 @@ use std::time::Duration;
 use causeway_catalog::{Datasource, Expose, OnMismatch, Origin, SchemaMode, Validation};
 use causeway_providers::{
     Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Introspection, Manifest, Omission, Options, Presentation, Remote,
-    RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion, SqlRemote, TableKind,
+    RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion, SqlRemote, TableKind, Writer,
 };
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::MemTable;
@@ -82,6 +82,10 @@ impl Remote for FakeRemote {
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
         None
     }
 

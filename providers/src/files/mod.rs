@@ -35,6 +35,7 @@ use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope, ServerVersion};
 use crate::sql::SqlRemote;
+use crate::writer::Writer;
 
 /// The connector.
 #[derive(Debug, Default)]
@@ -126,6 +127,10 @@ impl Remote for FilesRemote {
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
         None
     }
 

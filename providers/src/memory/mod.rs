@@ -20,6 +20,7 @@ use crate::remote::{
     Comparison, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion, TableKind,
 };
 use crate::sql::SqlRemote;
+use crate::writer::Writer;
 
 /// The schema all tables are in.
 const SCHEMA: &str = "main";
@@ -130,6 +131,10 @@ impl Remote for MemoryRemote {
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
         None
     }
 

@@ -11,7 +11,7 @@ use super::type_mapping::{Collation, map};
 use crate::remote::{Introspection, Omission, RemoteColumn, RemoteTable, Scope, TableKind};
 
 /// The schema that appears under the datasource's own name.
-const DEFAULT_SCHEMA: &str = "public";
+pub(super) const DEFAULT_SCHEMA: &str = "public";
 
 /// The relations a user may have made and see: no partitions, whose parents are listed, and nothing temporary or of the system.
 macro_rules! relations {

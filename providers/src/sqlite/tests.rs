@@ -1,5 +1,7 @@
 //! The connector against real files.
 
+mod writing;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
