@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use causeway_providers::{
     Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Error, ErrorKind, Introspection, Manifest, OmissionCause, Options,
     Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion, SqlRemote, Subject, TableKind,
-    TypeChange,
+    TypeChange, Writer,
 };
 use datafusion::arrow::array::{Int64Array, StringArray};
 use datafusion::arrow::datatypes::DataType;
@@ -162,6 +162,10 @@ impl Remote for FakeRemote {
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
         None
     }
 

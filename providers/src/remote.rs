@@ -12,6 +12,7 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::sql::SqlRemote;
 use crate::subject::Subject;
+use crate::writer::Writer;
 
 /// Names a remote: the name of its datasource, unique within its environment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -78,6 +79,9 @@ pub trait Remote: fmt::Debug + Send + Sync {
 
     /// This remote as one that takes SQL text, when it does.
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>>;
+
+    /// This remote as one that takes rows, when it does. Whether it may is for the caller to know.
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>>;
 
     /// Closes all connections. Running streams fail.
     async fn close(&self);

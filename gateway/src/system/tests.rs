@@ -7,7 +7,7 @@ use causeway_catalog::{ControlStore, Datasource, Expose, Keeping, OnMismatch, Or
 use causeway_providers::{
     Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Introspection, Manifest, Omission, OmissionCause, Options,
     Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, SqlRemote, Subject, TableKind,
-    TypeChange,
+    TypeChange, Writer,
 };
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::MemTable;
@@ -93,6 +93,10 @@ impl Remote for FakeRemote {
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
         None
     }
 

@@ -24,7 +24,7 @@ use futures::TryStreamExt;
 use causeway_providers::sql::{Argument, Dialect, LikeSupport, NullOrder, RemoteSql, ScanLimits, SqlRemote, SqlTable};
 use causeway_providers::{
     Capabilities, Comparison, Deadline, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope,
-    ServerVersion, Subject, TableKind,
+    ServerVersion, Subject, TableKind, Writer,
 };
 
 use crate::Statement;
@@ -200,6 +200,10 @@ impl Remote for TestRemote {
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
         Some(self)
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
+        None
     }
 
     async fn close(&self) {}

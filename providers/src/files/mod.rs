@@ -38,6 +38,7 @@ use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable
 use crate::sql::SqlRemote;
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
+use crate::writer::Writer;
 
 /// The connector.
 #[derive(Debug, Default)]
@@ -138,6 +139,10 @@ impl Remote for FilesRemote {
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
         None
     }
 

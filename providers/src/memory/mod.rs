@@ -23,6 +23,7 @@ use crate::remote::{
 use crate::sql::SqlRemote;
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
+use crate::writer::Writer;
 
 /// The schema all tables are in.
 const SCHEMA: &str = "main";
@@ -146,6 +147,10 @@ impl Remote for MemoryRemote {
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
         None
     }
 

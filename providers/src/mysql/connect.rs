@@ -17,6 +17,7 @@ use super::failure;
 use super::manifest::{DISABLE, PREFER, VERIFY_FULL};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
+use crate::pool::Access;
 use crate::remote::ServerVersion;
 
 /// What every session is set to, whatever the server's defaults and the user's `init_connect` are.
@@ -128,10 +129,10 @@ impl Server {
     }
 
     /// A new connection in a known state.
-    pub(super) async fn connect(self: &Arc<Self>) -> Result<Session> {
+    pub(super) async fn connect(self: &Arc<Self>, access: Access) -> Result<Session> {
         // The pool has the same limit, but knows no host to name: leave it a little time.
         let limit = self.connect_timeout.mul_f64(0.95);
-        match tokio::time::timeout(limit, self.dial_and_normalise()).await {
+        match tokio::time::timeout(limit, self.dial_and_normalise(access)).await {
             Ok(session) => session,
             Err(_) => Err(self.silent()),
         }
@@ -153,11 +154,14 @@ impl Server {
         let _ = tokio::time::timeout(Duration::from_secs(2), self.endings.wait()).await;
     }
 
-    async fn dial_and_normalise(self: &Arc<Self>) -> Result<Session> {
+    async fn dial_and_normalise(self: &Arc<Self>, access: Access) -> Result<Session> {
         let (mut connection, address) = self.dial_any().await?;
         let version = async {
             connection.query_drop(NORMALISE).await?;
-            connection.query_drop("SET SESSION TRANSACTION READ ONLY").await?;
+            // One that writes keeps what the server says of the user.
+            if access == Access::Read {
+                connection.query_drop("SET SESSION TRANSACTION READ ONLY").await?;
+            }
             let row: Option<Row> = connection.query_first("SELECT VERSION()").await?;
             Ok(row.and_then(|mut row| row.take_opt::<String, _>(0)).and_then(Result::ok).unwrap_or_default())
         }

@@ -280,7 +280,7 @@ fn add_keys(found: &mut BTreeMap<Key, RemoteTable>, rows: &[Row]) {
 }
 
 /// A cell of the text protocol. The session has set utf8mb4, in which the server stores all names.
-fn text(row: &Row, index: usize) -> Option<String> {
+pub(super) fn text(row: &Row, index: usize) -> Option<String> {
     match row.as_ref(index)? {
         Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         Value::Int(number) => Some(number.to_string()),

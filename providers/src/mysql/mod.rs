@@ -2,12 +2,14 @@
 
 mod connect;
 mod decode;
+mod definition;
 mod failure;
 mod introspect;
 mod manifest;
 mod scan;
 mod type_change;
 mod type_mapping;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -32,11 +34,12 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::pool::{Pool, Pooled};
+use crate::pool::{Access, Pool, Pooled};
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::{Dialect, MySqlDialect, RemoteSql, ScanLimits, SqlRemote, SqlTable};
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
+use crate::writer::Writer;
 
 /// The connector.
 #[derive(Debug, Default)]
@@ -76,6 +79,8 @@ pub(crate) struct MySqlRemote {
     id: RemoteId,
     server: Arc<Server>,
     pool: Arc<Pool<Session>>,
+    /// The one connection that writes, made by the first write.
+    writing: Arc<Pool<Session>>,
     dialect: MySqlDialect,
     place: Place,
     query_timeout: Option<Duration>,
@@ -88,8 +93,8 @@ impl MySqlRemote {
         let at = |error: Error| error.at(id.as_str());
         let server = Server::new(options).map_err(at)?;
         let deadline = Deadline::after(options.pool.connect_timeout);
-        let pool = Pool::new(id.clone(), options.pool);
-        let mut session = pool.acquire(None, Session::is_usable, || server.connect()).await?;
+        let [pool, writing] = [Access::Read, Access::Write].map(|access| Pool::new(id.clone(), access.limits(options.pool)));
+        let mut session = pool.acquire(None, Session::is_usable, || server.connect(Access::Read)).await?;
         let dialect = match session.flavor() {
             Flavor::MariaDb => MySqlDialect::maria_db(),
             Flavor::MySql => MySqlDialect::my_sql(),
@@ -101,17 +106,17 @@ impl MySqlRemote {
         };
         session.finish();
         session.give_back();
-        Ok(Self { id, server, pool, dialect, place, query_timeout: options.query_timeout, closed: CancellationToken::new() })
+        Ok(Self { id, server, pool, writing, dialect, place, query_timeout: options.query_timeout, closed: CancellationToken::new() })
     }
 
     /// A connection of the pool. One that idled may have been closed by the server.
     async fn session(&self, deadline: Option<Deadline>) -> Result<Pooled<Session>> {
-        self.pool.acquire(deadline, Session::is_usable, || self.server.connect()).await
+        self.pool.acquire(deadline, Session::is_usable, || self.server.connect(Access::Read)).await
     }
 
     /// A new connection. When one that idled was closed by the server, so were most likely all.
     async fn fresh_session(&self) -> Result<Pooled<Session>> {
-        self.pool.acquire(None, |_| false, || self.server.connect()).await
+        self.pool.acquire(None, |_| false, || self.server.connect(Access::Read)).await
     }
 
     /// A connection that has just answered and has no time limit, for statements of our own.
@@ -196,9 +201,14 @@ impl Remote for MySqlRemote {
         Some(self)
     }
 
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
+        Some(self)
+    }
+
     async fn close(&self) {
         self.closed.cancel();
         self.pool.close();
+        self.writing.close();
         self.server.settle().await;
     }
 }

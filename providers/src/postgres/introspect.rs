@@ -11,7 +11,7 @@ use crate::remote::{Introspection, Omission, OmissionCause, RemoteColumn, Remote
 use crate::subject::Subject;
 
 /// The schema that appears under the datasource's own name.
-const DEFAULT_SCHEMA: &str = "public";
+pub(super) const DEFAULT_SCHEMA: &str = "public";
 
 /// The relations a user may have made and see: no partitions, whose parents are listed, and nothing temporary or of the system.
 macro_rules! relations {

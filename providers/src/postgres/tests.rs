@@ -7,6 +7,7 @@ mod scanning;
 mod server;
 mod tls;
 mod types;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -23,7 +23,7 @@ use super::connect::{Database, Stop, failure, patiently};
 use super::pending::Pending;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::Pooled;
+use crate::pool::{Access, Pooled};
 use crate::sql::{RemoteSql, ScanLimits};
 
 /// Batches that may wait for the consumer. More would only hold memory: SQLite reads on while the consumer works.
@@ -85,7 +85,7 @@ impl Scan {
         let deadline = self.query_timeout.map(Deadline::after);
         let database = tokio::select! {
             () = sender.closed() => return,
-            acquired = self.remote.acquire(deadline) => match (acquired, deadline) {
+            acquired = self.remote.acquire(Access::Read, deadline) => match (acquired, deadline) {
                 (Ok(database), _) => database,
                 (Err(error), Some(deadline)) if error.kind() == ErrorKind::Timeout => {
                     return self.fail(&sender, timed_out(deadline.limit()).because(error)).await;

@@ -1,6 +1,7 @@
 //! A MariaDB of our own on a free port, and what the tests do with it.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -64,11 +65,14 @@ impl TestServer {
             .output()
             .unwrap();
         assert!(installed.status.success(), "mariadb-install-db: {}", String::from_utf8_lossy(&installed.stderr));
-        // The shell outlives this process just long enough to end the server and remove its files.
+        // The shell outlives this process just long enough to end the server and remove its files. A line has it start the server again.
         let keeper = Command::new("sh")
             .args([
                 "-c",
-                "folder=$1; shift; \"$@\" & server=$!; echo $server > \"$folder/pid\"; read _; kill -9 $server; wait; rm -rf \"$folder\"",
+                "folder=$1; shift
+                 start() { \"$@\" & server=$!; echo $server > \"$folder/pid\"; }
+                 start \"$@\"; while read _; do wait $server; start \"$@\"; done
+                 kill -9 $server; wait; rm -rf \"$folder\"",
             ])
             .arg("sh")
             .arg(&folder)
@@ -109,6 +113,12 @@ impl TestServer {
     pub(super) fn kill(&self) {
         let pid = std::fs::read_to_string(self.folder.join("pid")).unwrap();
         assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+    }
+
+    /// Starts it again after [`kill`](Self::kill).
+    pub(super) fn revive(&self) {
+        self.keeper.stdin.as_ref().unwrap().write_all(b"\n").unwrap();
+        self.wait_until_up();
     }
 
     /// A connection as root.
