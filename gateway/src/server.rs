@@ -1,6 +1,7 @@
 //! Owns what runs in one process, from the first port to the last connection, and ends it in order.
 
 mod backend;
+mod background;
 mod session_state;
 mod tables;
 
@@ -15,9 +16,10 @@ use std::time::Duration;
 use causeway_catalog::{ControlStore, Datasource, Environment, Keeping};
 use causeway_planner::{Engine, EngineLimits};
 use causeway_providers::ConnectorRegistry;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::config::Settings;
+use crate::pg::catalog::OidRegistry;
 use crate::pg::{EndpointLimits, Notifications, PgEndpoint};
 use crate::shutdown::Shutdown;
 use backend::{EnvironmentAtPort, Environments};
@@ -35,6 +37,8 @@ pub(crate) struct Server {
     address: SocketAddr,
     shutdown: Shutdown,
     port: Port,
+    /// Tasks that end with the server.
+    background: JoinSet<()>,
 }
 
 /// The port before and after clients are answered.
@@ -124,8 +128,13 @@ impl Server {
             .map_err(|error| StartError::store(&error))?;
         let names = vec![DEFAULT_ENVIRONMENT.to_owned()];
         let notifications = Arc::new(Notifications::new());
-        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications));
-        Ok(Self { environment, address, shutdown, port: Port::Bound(Box::new(endpoint)) })
+        let stored = environment.store().oids(DEFAULT_ENVIRONMENT).await.map_err(|error| StartError::store(&error))?;
+        let oids = Arc::new(OidRegistry::with(stored));
+        let mut background = JoinSet::new();
+        background.spawn(background::ring(Arc::clone(&environment), Arc::clone(&notifications)));
+        background.spawn(background::keep_oids(Arc::clone(&environment), Arc::clone(&oids)));
+        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications, oids));
+        Ok(Self { environment, address, shutdown, port: Port::Bound(Box::new(endpoint)), background })
     }
 
     /// The environment it serves.
@@ -160,7 +169,7 @@ impl Server {
     }
 
     /// Lets running statements end for a while, or until `at_once`, then ends them and closes the datasources.
-    pub(crate) async fn stop(self, at_once: impl Future<Output = ()>) {
+    pub(crate) async fn stop(mut self, at_once: impl Future<Output = ()>) {
         self.shutdown.drain();
         if let Port::Served(mut serving) = self.port {
             let drained = serving.is_finished()
@@ -178,6 +187,8 @@ impl Server {
             }
         }
         self.environment.stop().await;
+        self.background.shutdown().await;
+        self.environment.store().close().await;
     }
 }
 

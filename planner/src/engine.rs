@@ -114,11 +114,12 @@ impl Engine {
             PushDown::On => plan,
             PushDown::Off => scans_only(plan)?,
         };
+        let tables = names.places();
         let (plan, types) = infer(plan, parameter_types)?;
         let analyzed = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?;
         let schema = result_schema(analyzed.schema().as_arrow(), column_names(query, analyzed.schema().as_arrow()));
         let planned = Planned { plan, state, push_down: context.push_down, explain };
-        Ok(Query::new(planned, schema, types))
+        Ok(Query::new(planned, schema, types, tables))
     }
 }
 

@@ -26,8 +26,7 @@ pub(super) enum ObjectKind {
 }
 
 impl ObjectKind {
-    const ALL: [ObjectKind; 7] =
-        [Self::Database, Self::Schema, Self::Relation, Self::Constraint, Self::Role, Self::Server, Self::Wrapper];
+    const ALL: [ObjectKind; 7] = [Self::Database, Self::Schema, Self::Relation, Self::Constraint, Self::Role, Self::Server, Self::Wrapper];
 
     /// The word the store keeps.
     fn as_str(self) -> &'static str {
