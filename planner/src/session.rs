@@ -13,6 +13,7 @@ use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 
+use crate::arithmetic::Checking;
 use crate::coercion::Coercion;
 use crate::engine::{EngineLimits, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
@@ -43,10 +44,11 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
 /// Functions that PostgreSQL has too, but with other formats: no answer is better than a wrong one.
 const FOREIGN_FUNCTIONS: [&str; 2] = ["to_char", "date_format"];
 
-/// Ours come first: they decide what DataFusion's coercion then finds decided.
+/// Our coercion comes first: it decides what DataFusion's then finds decided. Arithmetic is checked once all types are.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Coercion)];
     rules.extend(Analyzer::new().rules);
+    rules.push(Arc::new(Checking));
     rules
 }
 
