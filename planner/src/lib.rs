@@ -12,6 +12,7 @@ mod error;
 mod explain;
 mod federation;
 mod grammar;
+mod growth;
 mod names;
 mod output;
 mod parameters;

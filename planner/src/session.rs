@@ -18,6 +18,7 @@ use crate::coercion::Coercion;
 use crate::engine::{EngineLimits, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::federation::RemoteQueryPlanner;
+use crate::growth::bounded;
 
 /// Rows in a batch between operators.
 const BATCH_ROWS: usize = 8192;
@@ -37,6 +38,9 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
         .build();
     for name in FOREIGN_FUNCTIONS {
         state.deregister_udf(name)?;
+    }
+    for function in bounded(limits.memory, |name| state.scalar_functions().get(name).cloned()) {
+        state.register_udf(function)?;
     }
     Ok(state)
 }

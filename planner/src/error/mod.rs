@@ -38,6 +38,8 @@ pub enum ErrorKind {
     DivisionByZero,
     /// Valid SQL that we do not run (0A000).
     Unsupported,
+    /// A value would be too large (54000).
+    LimitExceeded,
     /// Memory or spill space ran out (53200).
     OutOfMemory,
     /// A datasource failed: the providers' error is the source and knows more.
