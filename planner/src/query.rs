@@ -9,6 +9,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::scalar::ScalarValue;
 
+use crate::arithmetic::{checked, plain};
 use crate::engine::PushDown;
 use crate::error::Result;
 use crate::explain::{self, Explain};
@@ -102,7 +103,7 @@ impl Planned {
         let optimized = state.optimize(&plan)?;
         let mut report = PlanReport::default();
         let logical = match self.push_down {
-            PushDown::On => federate(optimized, &mut report)?,
+            PushDown::On => checked(federate(plain(optimized)?, &mut report)?)?,
             PushDown::Off => {
                 report.off();
                 optimized

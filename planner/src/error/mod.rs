@@ -40,6 +40,8 @@ pub enum ErrorKind {
     DivisionByZero,
     /// Valid SQL that we do not run (0A000).
     Unsupported,
+    /// A value would be too large (54000).
+    LimitExceeded,
     /// Memory or spill space ran out (53200).
     OutOfMemory,
     /// More than a limit allows (54000).
