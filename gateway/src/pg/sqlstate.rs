@@ -172,7 +172,6 @@ impl From<planner::Error> for PgError {
             planner::ErrorKind::OutOfRange => OUT_OF_RANGE,
             planner::ErrorKind::DivisionByZero => "22012",
             planner::ErrorKind::Unsupported => UNSUPPORTED,
-            planner::ErrorKind::LimitExceeded => "54000",
             planner::ErrorKind::OutOfMemory => "53200",
             planner::ErrorKind::LimitExceeded => "54000",
             planner::ErrorKind::Invalid => "42000",

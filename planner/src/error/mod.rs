@@ -40,11 +40,9 @@ pub enum ErrorKind {
     DivisionByZero,
     /// Valid SQL that we do not run (0A000).
     Unsupported,
-    /// A value would be too large (54000).
-    LimitExceeded,
     /// Memory or spill space ran out (53200).
     OutOfMemory,
-    /// More than a limit allows (54000).
+    /// More than a limit allows, such as a value that would be too large (54000).
     LimitExceeded,
     /// A datasource failed: the providers' error is the source and knows more.
     Datasource,
