@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_same_name_has_the_same_oid_in_any_order() {
-        let (one, other) = (OidRegistry::default(), OidRegistry::new());
+        let (one, other) = (OidRegistry::default(), OidRegistry::default());
         let names: Vec<String> = (0..5_000).map(|i| format!("table_{i}")).collect();
         let forward: Vec<u32> = names.iter().map(|n| one.oid(ObjectKind::Relation, "crm", n)).collect();
         let backward: Vec<u32> = names.iter().rev().map(|n| other.oid(ObjectKind::Relation, "crm", n)).rev().collect();
