@@ -1,7 +1,9 @@
-//! The door: configuration, the command line, the Postgres endpoint, and what wires them to the planner and the catalog.
+//! The door: configuration, the command line, the Postgres and the HTTP endpoint, and what wires them to the planner and the catalog.
 
+mod administration;
 mod cli;
 pub mod config;
+mod http;
 mod pg;
 mod server;
 mod shutdown;

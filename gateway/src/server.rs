@@ -13,12 +13,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_catalog::{ControlStore, Datasource, Environment, Keeping};
+use causeway_catalog::{ControlStore, Datasource, Environment};
 use causeway_planner::{Engine, EngineLimits};
 use causeway_providers::ConnectorRegistry;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::administration::Administration;
 use crate::config::Settings;
+use crate::http::HttpEndpoint;
 use crate::pg::catalog::OidRegistry;
 use crate::pg::{EndpointLimits, Notifications, PgEndpoint};
 use crate::shutdown::Shutdown;
@@ -31,17 +33,20 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long they have once they were told to.
 const TERMINATE: Duration = Duration::from_secs(3);
 
-/// A gateway with its port bound and its datasources being opened.
+/// A gateway with its ports bound and its datasources being opened.
 pub(crate) struct Server {
     environment: Arc<Environment>,
     address: SocketAddr,
+    http_address: Option<SocketAddr>,
     shutdown: Shutdown,
     port: Port,
+    /// The HTTP endpoint, which answers from the first moment: whoever waits for the gateway asks there.
+    http: Option<JoinHandle<()>>,
     /// Tasks that end with the server.
     background: JoinSet<()>,
 }
 
-/// The port before and after clients are answered.
+/// The Postgres port before and after clients are answered.
 enum Port {
     Bound(Box<PgEndpoint>),
     Served(JoinHandle<()>),
@@ -53,11 +58,12 @@ pub(crate) struct StartError {
     message: String,
     hint: Option<String>,
     io_kind: Option<io::ErrorKind>,
+    address: Option<SocketAddr>,
 }
 
 impl StartError {
     fn new(message: String) -> Self {
-        Self { message, hint: None, io_kind: None }
+        Self { message, hint: None, io_kind: None, address: None }
     }
 
     /// A control store that cannot be opened, or read.
@@ -68,18 +74,18 @@ impl StartError {
     /// A folder that cannot be used.
     fn folder(key: &str, folder: &Path, error: &io::Error) -> Self {
         let message = format!("the folder {} cannot be made: {error}", folder.display());
-        Self { message, hint: Some(format!("choose another one with `{key}`")), io_kind: Some(error.kind()) }
+        Self { hint: Some(format!("choose another one with `{key}`")), io_kind: Some(error.kind()), ..Self::new(message) }
     }
 
     /// A port that cannot be bound.
-    fn address(address: SocketAddr, error: &io::Error) -> Self {
+    fn address(address: SocketAddr, option: &str, error: &io::Error) -> Self {
         let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => "another program listens there: stop it, or choose another port with --postgres-listen",
-            io::ErrorKind::PermissionDenied => "ports below 1024 are for the administrator: choose another one with --postgres-listen",
-            _ => "choose an address of this machine with --postgres-listen",
+            io::ErrorKind::AddrInUse => format!("another program listens there: stop it, or choose another port with {option}"),
+            io::ErrorKind::PermissionDenied => format!("ports below 1024 are for the administrator: choose another one with {option}"),
+            _ => format!("choose an address of this machine with {option}"),
         };
         let message = format!("cannot listen on {address}: {error}");
-        Self { message, hint: Some(hint.to_owned()), io_kind: Some(error.kind()) }
+        Self { message, hint: Some(hint), io_kind: Some(error.kind()), address: Some(address) }
     }
 
     pub(crate) fn message(&self) -> &str {
@@ -94,13 +100,19 @@ impl StartError {
     pub(crate) fn io_kind(&self) -> Option<io::ErrorKind> {
         self.io_kind
     }
+
+    /// The address that cannot be listened on, when that is why.
+    pub(crate) fn refused_address(&self) -> Option<SocketAddr> {
+        self.address
+    }
 }
 
 impl Server {
-    /// Binds the port and starts the datasources. Clients can connect, and wait until [`listen`](Self::listen).
+    /// Binds the ports, opens the control store and starts the datasources. Clients can connect, and wait until
+    /// [`listen`](Self::listen).
     ///
     /// # Errors
-    /// When a folder cannot be made or the port cannot be bound. No datasource is an error here.
+    /// When a folder cannot be made, a port cannot be bound or the store cannot be opened. No datasource is an error here.
     pub(crate) async fn bind(settings: &Settings, datasources: Vec<Datasource>, registry: &ConnectorRegistry) -> Result<Self, StartError> {
         let limits = &settings.limits;
         fs::create_dir_all(&settings.data_dir).map_err(|error| StartError::folder("data_dir", &settings.data_dir, &error))?;
@@ -109,7 +121,7 @@ impl Server {
             .map_err(|error| StartError::new(format!("the engine cannot start: {error}")))?;
 
         let shutdown = Shutdown::new();
-        // Environments are there before their datasources, so that the port is tried before any source is.
+        // Environments are there before their datasources, so that the ports are tried before any source is.
         let environments = Arc::new(Environments::default());
         let endpoint = PgEndpoint::bind(
             settings.postgres,
@@ -119,11 +131,18 @@ impl Server {
             shutdown.clone(),
         )
         .await
-        .map_err(|error| StartError::address(settings.postgres, &error))?;
-        let address = endpoint.local_addr().map_err(|error| StartError::address(settings.postgres, &error))?;
+        .map_err(|error| StartError::address(settings.postgres, "--postgres-listen", &error))?;
+        let address = endpoint.local_addr().map_err(|error| StartError::address(settings.postgres, "--postgres-listen", &error))?;
+        let http = match settings.http {
+            Some(address) => {
+                let bound = HttpEndpoint::bind(address, shutdown.clone()).await;
+                Some(bound.map_err(|error| StartError::address(address, "--http-listen", &error))?)
+            }
+            None => None,
+        };
 
         let store = ControlStore::open(&settings.data_dir).await.map_err(|error| StartError::store(&error))?;
-        let environment = Environment::start(DEFAULT_ENVIRONMENT, datasources, registry.clone(), store, Keeping::default())
+        let environment = Environment::start(DEFAULT_ENVIRONMENT, datasources, registry.clone(), store, settings.keeping)
             .await
             .map_err(|error| StartError::store(&error))?;
         let names = vec![DEFAULT_ENVIRONMENT.to_owned()];
@@ -134,7 +153,9 @@ impl Server {
         background.spawn(background::ring(Arc::clone(&environment), Arc::clone(&notifications)));
         background.spawn(background::keep_oids(Arc::clone(&environment), Arc::clone(&oids)));
         environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications, oids));
-        Ok(Self { environment, address, shutdown, port: Port::Bound(Box::new(endpoint)), background })
+        let http_address = http.as_ref().map(HttpEndpoint::address);
+        let http = http.map(|http| tokio::spawn(http.serve(Administration::new(Arc::clone(&environment)))));
+        Ok(Self { environment, address, http_address, shutdown, port: Port::Bound(Box::new(endpoint)), http, background })
     }
 
     /// The environment it serves.
@@ -142,7 +163,12 @@ impl Server {
         &self.environment
     }
 
-    /// Where it listens.
+    /// Where its HTTP endpoint listens, when it has one.
+    pub(crate) fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
+    }
+
+    /// Where its Postgres endpoint listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -157,33 +183,47 @@ impl Server {
         self
     }
 
-    /// Waits until no client is answered any more, which happens only by a fault of ours.
+    /// Waits until one of the ports answers nobody any more, which happens only by a fault of ours.
     pub(crate) async fn ended(&mut self) {
-        match &mut self.port {
-            Port::Bound(_) => std::future::pending().await,
-            Port::Served(serving) => {
+        let postgres = async {
+            match &mut self.port {
+                Port::Bound(_) => std::future::pending().await,
                 // How it ended was told by whoever panicked.
-                let _ = serving.await;
+                Port::Served(serving) => drop(serving.await),
             }
+        };
+        let http = async {
+            match &mut self.http {
+                None => std::future::pending().await,
+                Some(serving) => drop(serving.await),
+            }
+        };
+        tokio::select! {
+            () = postgres => {}
+            () = http => {}
         }
     }
 
     /// Lets running statements end for a while, or until `at_once`, then ends them and closes the datasources.
     pub(crate) async fn stop(mut self, at_once: impl Future<Output = ()>) {
         self.shutdown.drain();
-        if let Port::Served(mut serving) = self.port {
-            let drained = serving.is_finished()
-                || tokio::select! {
-                    _ = &mut serving => true,
-                    () = tokio::time::sleep(DRAIN) => false,
-                    () = at_once => false,
-                };
-            if !drained {
-                self.shutdown.terminate();
-                if tokio::time::timeout(TERMINATE, &mut serving).await.is_err() {
-                    tracing::warn!("some sessions did not end in time");
-                    serving.abort();
-                }
+        let postgres = match self.port {
+            Port::Bound(_) => None,
+            Port::Served(serving) => Some(serving),
+        };
+        let ports: Vec<JoinHandle<()>> = postgres.into_iter().chain(self.http).filter(|serving| !serving.is_finished()).collect();
+        let aborts: Vec<_> = ports.iter().map(JoinHandle::abort_handle).collect();
+        let mut serving = futures::future::join_all(ports);
+        let drained = tokio::select! {
+            _ = &mut serving => true,
+            () = tokio::time::sleep(DRAIN) => false,
+            () = at_once => false,
+        };
+        if !drained {
+            self.shutdown.terminate();
+            if tokio::time::timeout(TERMINATE, &mut serving).await.is_err() {
+                tracing::warn!("some sessions did not end in time");
+                aborts.iter().for_each(|port| port.abort());
             }
         }
         self.environment.stop().await;
@@ -193,4 +233,4 @@ impl Server {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -122,6 +122,7 @@ pub struct Gateway {
     process: Supervised,
     folder: TempDir,
     port: u16,
+    http_port: u16,
     /// The credentials, which reach it through its environment.
     variables: Vec<(String, String)>,
 }
@@ -142,7 +143,8 @@ impl Gateway {
     pub fn start_with(settings: &str, datasources: impl IntoIterator<Item = Datasource>) -> Self {
         let folder = tempfile::Builder::new().prefix("causeway-gateway-").tempdir().expect("a temporary folder can be made");
         let port = free_port();
-        write_config(folder.path(), port, settings);
+        let http_port = free_port();
+        write_config(folder.path(), port, http_port, settings);
         let mut variables = Vec::new();
         for datasource in datasources {
             for (key, value) in &datasource.credentials {
@@ -152,7 +154,7 @@ impl Gateway {
             fs::write(file, datasource.yaml()).expect("a file can be written to an own folder");
         }
         let process = serve(folder.path(), &variables);
-        let mut this = Self { process, folder, port, variables };
+        let mut this = Self { process, folder, port, http_port, variables };
         this.wait_until_settled();
         this
     }
@@ -195,6 +197,11 @@ impl Gateway {
     /// The port of its Postgres endpoint.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The base of its HTTP endpoint.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.http_port)
     }
 
     /// A client of it; its connection is a task of the current runtime.
@@ -315,9 +322,9 @@ fn serve(folder: &Path, variables: &[(String, String)]) -> Supervised {
     Supervised::spawn(command, "TERM", folder, &folder.join("log"))
 }
 
-fn write_config(folder: &Path, port: u16, settings: &str) {
+fn write_config(folder: &Path, port: u16, http_port: u16, settings: &str) {
     fs::create_dir(folder.join("datasources")).expect("a folder can be made in an own one");
-    let text = format!("listen:\n  postgres: 127.0.0.1:{port}\ndata_dir: ./data\nauth: trust\ndatasources: ./datasources\n{settings}\n");
+    let text = format!("listen:\n  postgres: 127.0.0.1:{port}\n  http: 127.0.0.1:{http_port}\ndata_dir: ./data\nauth: trust\ndatasources: ./datasources\n{settings}\n");
     fs::write(folder.join("causeway.yaml"), text).expect("a file can be written to an own folder");
 }
 
