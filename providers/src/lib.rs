@@ -19,6 +19,7 @@ mod postgres;
 mod registry;
 mod remote;
 mod sample;
+mod scan_observer;
 pub mod sql;
 mod sqlite;
 
@@ -35,4 +36,5 @@ pub use remote::{
     TableKind,
 };
 pub use sample::write_sqlite_sample;
+pub use scan_observer::{ScanObserver, ScanOutcome, ScanReport, observe_scans};
 pub use sql::SqlRemote;

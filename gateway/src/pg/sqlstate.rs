@@ -9,6 +9,7 @@ use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::ErrorResponse;
 
 pub(crate) const SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION: &str = "25001";
+pub(crate) const READ_ONLY: &str = "25006";
 pub(crate) const NO_ACTIVE_TRANSACTION: &str = "25P01";
 pub(crate) const FAILED_TRANSACTION: &str = "25P02";
 pub(crate) const IDLE_IN_TRANSACTION: &str = "25P03";
@@ -191,6 +192,7 @@ impl From<&providers::Error> for PgError {
             providers::ErrorKind::LimitExceeded => "54000",
             providers::ErrorKind::Invalid => "22000",
             providers::ErrorKind::Conflict => "42710",
+            providers::ErrorKind::ReadOnly => READ_ONLY,
             providers::ErrorKind::Failed => "HV000",
             providers::ErrorKind::Internal => return PgError::internal(chain(error)),
         };
@@ -218,6 +220,7 @@ fn default_hint(kind: providers::ErrorKind) -> Option<&'static str> {
         | providers::ErrorKind::Cancelled
         | providers::ErrorKind::Invalid
         | providers::ErrorKind::Conflict
+        | providers::ErrorKind::ReadOnly
         | providers::ErrorKind::Failed
         | providers::ErrorKind::Internal => None,
     }

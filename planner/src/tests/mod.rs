@@ -7,4 +7,5 @@ mod coercion;
 mod errors;
 mod explain;
 mod names;
+mod observed;
 mod parameters;

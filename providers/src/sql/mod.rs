@@ -2,6 +2,7 @@
 
 mod dialect;
 mod dialects;
+mod normalize;
 mod scan;
 mod select;
 mod table;
@@ -18,6 +19,7 @@ use crate::remote::Remote;
 
 pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
 pub use dialects::{MySqlDialect, PostgresDialect, SqliteDialect};
+pub use normalize::{Quoting, normalize};
 pub use scan::RemoteScan;
 pub use select::{Select, SelectItem};
 pub use table::SqlTable;
