@@ -1,5 +1,6 @@
 //! The door: configuration, the command line, the Postgres endpoint, and what wires them to the planner and the catalog.
 
+mod audit;
 mod cli;
 pub mod config;
 mod pg;
@@ -7,7 +8,9 @@ mod server;
 mod shutdown;
 mod system;
 mod telemetry;
+mod webhook;
 
+pub use audit::AuditPolicy;
 pub use cli::run;
 pub use pg::{Backend, EndpointLimits, EnvironmentBackend, PgEndpoint, SessionIdentity, SettingRow, SettingsView, VisibleCatalog};
 pub use shutdown::Shutdown;

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use causeway_catalog::Datasource;
 use causeway_providers::ConnectorRegistry;
 
+pub(crate) use credential::resolve as resolve_credential;
 pub use fault::{Fault, Faults};
 pub use gateway::{Limits, Settings};
 pub(crate) use gateway::{address, trust_is_refused};

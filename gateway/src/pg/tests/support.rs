@@ -226,7 +226,7 @@ impl EnvironmentBackend for TestEnvironment {
     }
 
     fn visible(&self, _session: &SessionIdentity) -> VisibleCatalog {
-        VisibleCatalog { catalog: Arc::clone(&self.catalog) as _, functions: Vec::new(), version: self.version.load(Ordering::SeqCst) }
+        VisibleCatalog { catalog: Arc::clone(&self.catalog) as _, functions: Vec::new(), observer: None, version: self.version.load(Ordering::SeqCst) }
     }
 
     async fn call(&self, procedure: &str, arguments: &[String]) -> providers::Result<String> {

@@ -1,0 +1,88 @@
+//! How often and how long deliveries are tried.
+
+use std::time::Duration;
+
+use super::target::{Patience, Verdict};
+
+/// The bounds of all couriers. Tests make them short.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Between two looks at who subscribes, and at a target that is not there yet.
+    pub(crate) look: Duration,
+    /// The wait after the first attempt that failed; it doubles with every further one.
+    pub(crate) first_retry: Duration,
+    /// The longest such wait.
+    pub(crate) last_retry: Duration,
+    /// The longest such wait for a target whose events are never given up, which then is soon there again.
+    pub(crate) last_endless_retry: Duration,
+    /// How often an event is tried at a target that does not answer.
+    pub(crate) unavailable_attempts: u32,
+    /// How often an event is tried at a target that answers, and refuses it.
+    pub(crate) refused_attempts: u32,
+    /// How long one delivery may take.
+    pub(crate) delivery: Duration,
+    /// How long it may stay unwritten that events were passed over which a subscriber does not want.
+    pub(crate) passed_over: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            look: Duration::from_secs(1),
+            first_retry: Duration::from_secs(1),
+            last_retry: Duration::from_secs(5 * 60),
+            last_endless_retry: Duration::from_secs(30),
+            // Seven and a half hours: 9 waits that double and 90 of five minutes.
+            unavailable_attempts: 100,
+            // Half an hour.
+            refused_attempts: 14,
+            delivery: Duration::from_secs(60),
+            passed_over: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Pace {
+    /// After how many attempts that end so an event is given up; `None` is never.
+    pub(crate) fn limit(&self, patience: Patience, verdict: Verdict) -> Option<u32> {
+        match (patience, verdict) {
+            (Patience::Endless, _) | (_, Verdict::NotYet | Verdict::Gone) => None,
+            (Patience::Limited, Verdict::Unavailable) => Some(self.unavailable_attempts),
+            (Patience::Limited, Verdict::Refused) => Some(self.refused_attempts),
+        }
+    }
+
+    /// The wait after so many attempts in vain, before it is jittered.
+    pub(crate) fn wait(&self, patience: Patience, attempts: u32) -> Duration {
+        let longest = match patience {
+            Patience::Limited => self.last_retry,
+            Patience::Endless => self.last_endless_retry,
+        };
+        self.first_retry.saturating_mul(2_u32.saturating_pow(attempts.saturating_sub(1))).min(longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest() {
+        let pace = Pace::default();
+        let waits = |patience| [1, 2, 3, 9, 10, 1000].map(|attempts| pace.wait(patience, attempts).as_secs());
+        assert_eq!(waits(Patience::Limited), [1, 2, 4, 256, 300, 300]);
+        assert_eq!(waits(Patience::Endless), [1, 2, 4, 30, 30, 30]);
+    }
+
+    #[test]
+    fn the_limits_are_as_long_as_the_documents_say() {
+        let pace = Pace::default();
+        let lasts = |verdict| {
+            let attempts = pace.limit(Patience::Limited, verdict).unwrap();
+            (1..attempts).map(|attempt| pace.wait(Patience::Limited, attempt)).sum::<Duration>().as_secs() / 60
+        };
+        assert_eq!(lasts(Verdict::Unavailable), 7 * 60 + 38);
+        assert_eq!(lasts(Verdict::Refused), 28);
+        assert_eq!(pace.limit(Patience::Endless, Verdict::Refused), None);
+    }
+}
