@@ -189,6 +189,7 @@ fn failure(kind: ErrorKind) -> &'static str {
         ErrorKind::Invalid => "invalid",
         ErrorKind::Conflict => "conflict",
         ErrorKind::ReadOnly => "read_only",
+        ErrorKind::SchemaMismatch => "schema_mismatch",
         ErrorKind::Failed => "failed",
         ErrorKind::Internal => "internal",
     }

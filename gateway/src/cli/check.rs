@@ -114,7 +114,7 @@ async fn settle(environment: &Environment, limit: Duration, terminal: &Terminal)
 /// How many tables a datasource publishes.
 pub(super) fn tables(environment: &Environment, datasource: &str) -> usize {
     let snapshot = environment.snapshot();
-    snapshot.schemas.values().filter(|schema| schema.datasource == datasource).map(|schema| schema.tables.len()).sum()
+    snapshot.schemas.values().filter(|schema| schema.datasource.as_deref() == Some(datasource)).map(|schema| schema.tables.len()).sum()
 }
 
 fn checked(environment: &Environment) -> Vec<Checked> {

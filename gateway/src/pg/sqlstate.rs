@@ -193,6 +193,7 @@ impl From<&providers::Error> for PgError {
             providers::ErrorKind::Invalid => "22000",
             providers::ErrorKind::Conflict => "42710",
             providers::ErrorKind::ReadOnly => READ_ONLY,
+            providers::ErrorKind::SchemaMismatch => "42P17",
             providers::ErrorKind::Failed => "HV000",
             providers::ErrorKind::Internal => return PgError::internal(chain(error)),
         };
@@ -221,6 +222,7 @@ fn default_hint(kind: providers::ErrorKind) -> Option<&'static str> {
         | providers::ErrorKind::Invalid
         | providers::ErrorKind::Conflict
         | providers::ErrorKind::ReadOnly
+        | providers::ErrorKind::SchemaMismatch
         | providers::ErrorKind::Failed
         | providers::ErrorKind::Internal => None,
     }

@@ -89,10 +89,9 @@ mod tests {
 
     use super::*;
 
-    fn schema(datasource: &str, unavailable: Option<Arc<Error>>) -> (String, SnapshotSchema) {
-        let schema =
-            SnapshotSchema { datasource: datasource.to_owned(), remote_schema: String::new(), tables: BTreeMap::new(), unavailable };
-        (datasource.to_owned(), schema)
+    fn schema(datasource: &str, unavailable: Option<Arc<Error>>) -> (String, Arc<SnapshotSchema>) {
+        let schema = SnapshotSchema { datasource: Some(datasource.to_owned()), unavailable, ..SnapshotSchema::default() };
+        (datasource.to_owned(), Arc::new(schema))
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! The schema `causeway`: what the gateway knows of itself, as views.
 
+mod events;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -8,12 +9,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use causeway_catalog::{CatalogSnapshot, Environment};
+use causeway_providers::{PRESENTATION_KEY, Presentation};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemTable, SchemaProvider, Session, TableProvider};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+
+use events::EventLog;
 
 /// The name of the schema.
 pub(crate) const SCHEMA: &str = "causeway";
@@ -26,10 +30,26 @@ enum View {
     ForeignTables,
     Omissions,
     Capabilities,
+    Drift,
+    CatalogHistory,
+    Events,
+    Subscribers,
+    DeadLetters,
 }
 
 impl View {
-    const ALL: [View; 5] = [View::Datasources, View::RemoteTables, View::ForeignTables, View::Omissions, View::Capabilities];
+    const ALL: [View; 10] = [
+        View::Datasources,
+        View::RemoteTables,
+        View::ForeignTables,
+        View::Omissions,
+        View::Capabilities,
+        View::Drift,
+        View::CatalogHistory,
+        View::Events,
+        View::Subscribers,
+        View::DeadLetters,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -38,6 +58,11 @@ impl View {
             View::ForeignTables => "foreign_tables",
             View::Omissions => "omissions",
             View::Capabilities => "capabilities",
+            View::Drift => "drift",
+            View::CatalogHistory => "catalog_history",
+            View::Events => "events",
+            View::Subscribers => "subscribers",
+            View::DeadLetters => "dead_letters",
         }
     }
 
@@ -52,6 +77,10 @@ impl View {
         let count = |name: &str| Field::new(name, DataType::Int64, false);
         let maybe_count = |name: &str| Field::new(name, DataType::Int64, true);
         let moment = |name: &str| Field::new(name, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true);
+        let json = |name: &str| {
+            let word = Presentation::Json.as_str().expect("json has a word");
+            Field::new(name, DataType::Utf8, false).with_metadata([(PRESENTATION_KEY.to_owned(), word.to_owned())].into())
+        };
         Arc::new(Schema::new(match self {
             View::Datasources => vec![
                 text("name"),
@@ -83,9 +112,57 @@ impl View {
                 text("remote_table"),
                 flag("pinned"),
                 count("column_count"),
+                flag("imported"),
+                flag("writable"),
+                maybe_text("unavailable"),
             ],
             View::Omissions => vec![text("datasource"), text("subject"), text("reason")],
             View::Capabilities => vec![text("datasource"), text("capability"), flag("supported")],
+            View::Drift => vec![
+                text("datasource"),
+                text("remote_schema"),
+                text("remote_table"),
+                text("kind"),
+                maybe_text("column"),
+                maybe_text("expected"),
+                maybe_text("actual"),
+                text("severity"),
+                moment("first_seen"),
+                count("event"),
+                moment("resolved_at"),
+                maybe_count("resolved_event"),
+            ],
+            View::CatalogHistory => vec![
+                text("datasource"),
+                count("version"),
+                moment("taken_at"),
+                moment("seen_at"),
+                count("table_count"),
+                text("fingerprint"),
+            ],
+            View::Events => vec![
+                count("seq"),
+                text("id"),
+                text("type"),
+                maybe_text("subject"),
+                text("source"),
+                moment("time"),
+                maybe_text("actor"),
+                json("data"),
+            ],
+            View::Subscribers => vec![
+                text("name"),
+                text("kind"),
+                text("target"),
+                maybe_text("types"),
+                text("state"),
+                count("position"),
+                count("behind"),
+                count("attempts"),
+                moment("retry_at"),
+                maybe_text("last_error"),
+            ],
+            View::DeadLetters => vec![text("subscriber"), count("seq"), moment("failed_at"), count("attempts"), text("error")],
         }))
     }
 }
@@ -113,13 +190,10 @@ impl SchemaProvider for CausewaySchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        Ok(View::named(name).map(|view| {
-            Arc::new(SystemView {
-                view,
-                schema: view.schema(),
-                environment: Arc::clone(&self.environment),
-                snapshot: Arc::clone(&self.snapshot),
-            }) as _
+        let (environment, snapshot) = (Arc::clone(&self.environment), Arc::clone(&self.snapshot));
+        Ok(View::named(name).map(|view| match view {
+            View::Events => Arc::new(EventLog::new(view.schema(), environment)) as Arc<dyn TableProvider>,
+            view => Arc::new(SystemView { view, schema: view.schema(), environment, snapshot }),
         }))
     }
 
@@ -165,6 +239,15 @@ impl TableProvider for SystemView {
             View::ForeignTables => rows::foreign_tables(&self.snapshot),
             View::Omissions => rows::omissions(&self.environment.datasources()),
             View::Capabilities => rows::capabilities(&self.environment.datasources()),
+            View::Drift => rows::drift(&self.environment.drift().await?),
+            View::CatalogHistory => rows::catalog_history(&self.environment.history().await?),
+            View::Subscribers => {
+                let latest = *self.environment.latest_event().borrow();
+                rows::subscribers(&self.environment.store().subscribers(self.environment.name()).await?, latest)
+            }
+            View::DeadLetters => rows::dead_letters(&self.environment.store().dead_letters(self.environment.name()).await?),
+            // The log has a provider of its own, which reads it in pages.
+            View::Events => rows::events(&[]),
         };
         let batch = RecordBatch::try_new(self.schema(), columns)?;
         MemTable::try_new(self.schema(), vec![vec![batch]])?.scan(state, projection, filters, limit).await

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use causeway_catalog::{CatalogSnapshot, DatasourceStatus, ForeignTable};
+use causeway_catalog::{CatalogSnapshot, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, StoredSnapshot, Subscriber};
 use causeway_providers::{Capabilities, Omission, RemoteTable, TableKind};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
 
@@ -23,7 +23,7 @@ pub(super) fn datasources(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
             limit.map(|limit| humantime::format_duration(limit).to_string())
         })),
         maybe_texts(all.iter().map(|status| status.last_error.as_deref())),
-        Arc::new(all.iter().map(|status| status.stale_since.map(microseconds)).collect::<TimestampMicrosecondArray>().with_timezone("UTC")),
+        moments(all.iter().map(|status| status.stale_since)),
     ]
 }
 
@@ -47,6 +47,7 @@ pub(super) fn remote_tables(snapshot: &CatalogSnapshot) -> Vec<ArrayRef> {
 
 pub(super) fn foreign_tables(snapshot: &CatalogSnapshot) -> Vec<ArrayRef> {
     let all: Vec<&ForeignTable> = tables(snapshot).collect();
+    let is_imported = |table: &ForeignTable| snapshot.schemas.get(&table.schema).is_some_and(|schema| schema.datasource.is_none());
     vec![
         texts(all.iter().map(|table| table.schema.as_str())),
         texts(all.iter().map(|table| table.name.as_str())),
@@ -55,6 +56,12 @@ pub(super) fn foreign_tables(snapshot: &CatalogSnapshot) -> Vec<ArrayRef> {
         texts(all.iter().map(|table| table.remote.name.as_str())),
         flags(all.iter().map(|table| table.pinned)),
         counts(all.iter().map(|table| Some(table.columns.fields().len() as u64))),
+        flags(all.iter().map(|table| is_imported(table))),
+        flags(all.iter().map(|table| table.writable)),
+        maybe_texts(all.iter().map(|table| {
+            let reason = table.unavailable.as_ref().or(snapshot.schemas.get(&table.schema)?.unavailable.as_ref())?;
+            Some(reason.message())
+        })),
     ]
 }
 
@@ -65,6 +72,73 @@ pub(super) fn omissions(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
         texts(omissions.iter().map(|(datasource, _)| *datasource)),
         texts(omissions.iter().map(|(_, omission)| omission.subject.as_str())),
         texts(omissions.iter().map(|(_, omission)| omission.reason.as_str())),
+    ]
+}
+
+pub(super) fn drift(all: &[DriftRow]) -> Vec<ArrayRef> {
+    vec![
+        texts(all.iter().map(|row| row.datasource.as_str())),
+        texts(all.iter().map(|row| row.remote_schema.as_str())),
+        texts(all.iter().map(|row| row.remote_table.as_str())),
+        texts(all.iter().map(|row| row.kind.as_str())),
+        maybe_texts(all.iter().map(|row| row.column.as_deref())),
+        maybe_texts(all.iter().map(|row| row.expected.as_deref())),
+        maybe_texts(all.iter().map(|row| row.actual.as_deref())),
+        texts(all.iter().map(|row| row.severity.as_str())),
+        moments(all.iter().map(|row| Some(row.first_seen))),
+        numbers(all.iter().map(|row| Some(row.opened_sequence))),
+        moments(all.iter().map(|row| row.resolved_at)),
+        numbers(all.iter().map(|row| row.resolved_sequence)),
+    ]
+}
+
+pub(super) fn catalog_history(all: &[StoredSnapshot]) -> Vec<ArrayRef> {
+    vec![
+        texts(all.iter().map(|snapshot| snapshot.datasource.as_str())),
+        numbers(all.iter().map(|snapshot| Some(snapshot.version))),
+        moments(all.iter().map(|snapshot| Some(snapshot.taken_at))),
+        moments(all.iter().map(|snapshot| Some(snapshot.seen_at))),
+        counts(all.iter().map(|snapshot| Some(snapshot.table_count))),
+        texts(all.iter().map(|snapshot| snapshot.fingerprint.as_str())),
+    ]
+}
+
+pub(super) fn events(all: &[Event]) -> Vec<ArrayRef> {
+    vec![
+        numbers(all.iter().map(|event| Some(event.sequence))),
+        maybe_texts(all.iter().map(|event| Some(event.id.to_string()))),
+        texts(all.iter().map(|event| event.kind.as_str())),
+        maybe_texts(all.iter().map(|event| event.subject.as_deref())),
+        maybe_texts(all.iter().map(|event| Some(event.source()))),
+        moments(all.iter().map(|event| Some(event.time))),
+        maybe_texts(all.iter().map(|event| event.actor.as_deref())),
+        maybe_texts(all.iter().map(|event| Some(event.data.to_string()))),
+    ]
+}
+
+/// Subscribers, and how far each is behind event `latest`.
+pub(super) fn subscribers(all: &[Subscriber], latest: i64) -> Vec<ArrayRef> {
+    vec![
+        texts(all.iter().map(|subscriber| subscriber.name.as_str())),
+        texts(all.iter().map(|subscriber| subscriber.kind.as_str())),
+        texts(all.iter().map(|subscriber| subscriber.target.as_str())),
+        maybe_texts(all.iter().map(|subscriber| (!subscriber.types.is_empty()).then(|| subscriber.types.join(", ")))),
+        texts(all.iter().map(|subscriber| subscriber.state.as_str())),
+        numbers(all.iter().map(|subscriber| Some(subscriber.position))),
+        numbers(all.iter().map(|subscriber| Some((latest - subscriber.position).max(0)))),
+        counts(all.iter().map(|subscriber| Some(u64::from(subscriber.attempts)))),
+        moments(all.iter().map(|subscriber| subscriber.retry_at)),
+        maybe_texts(all.iter().map(|subscriber| subscriber.last_error.as_deref())),
+    ]
+}
+
+pub(super) fn dead_letters(all: &[DeadLetter]) -> Vec<ArrayRef> {
+    vec![
+        texts(all.iter().map(|letter| letter.subscriber.as_str())),
+        numbers(all.iter().map(|letter| Some(letter.sequence))),
+        moments(all.iter().map(|letter| Some(letter.failed_at))),
+        counts(all.iter().map(|letter| Some(u64::from(letter.attempts)))),
+        texts(all.iter().map(|letter| letter.error.as_str())),
     ]
 }
 
@@ -100,7 +174,7 @@ fn words(capabilities: &Capabilities) -> [(&'static str, bool); 10] {
 }
 
 fn tables(snapshot: &CatalogSnapshot) -> impl Iterator<Item = &ForeignTable> {
-    snapshot.schemas.values().flat_map(|schema| schema.tables.values().map(AsRef::as_ref))
+    snapshot.tables().map(AsRef::as_ref)
 }
 
 fn kind(kind: TableKind) -> &'static str {
@@ -128,6 +202,14 @@ fn maybe_texts(values: impl Iterator<Item = Option<impl AsRef<str>>>) -> ArrayRe
 
 fn flags(values: impl Iterator<Item = bool>) -> ArrayRef {
     Arc::new(values.map(Some).collect::<BooleanArray>())
+}
+
+fn numbers(values: impl Iterator<Item = Option<i64>>) -> ArrayRef {
+    Arc::new(values.collect::<Int64Array>())
+}
+
+fn moments(values: impl Iterator<Item = Option<SystemTime>>) -> ArrayRef {
+    Arc::new(values.map(|value| value.map(microseconds)).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
 }
 
 fn counts(values: impl Iterator<Item = Option<u64>>) -> ArrayRef {

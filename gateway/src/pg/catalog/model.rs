@@ -153,7 +153,7 @@ impl Relation {
 
     /// Its comment.
     pub(super) fn comment(&self) -> Option<&str> {
-        self.foreign().and_then(|table| table.remote.comment.as_deref())
+        self.foreign().and_then(|table| table.comment.as_deref())
     }
 
     /// How many columns it has.
@@ -288,7 +288,11 @@ impl Model {
         schemas.extend(database.system_schemas.keys().map(|name| (name.as_str(), Some("views of the gateway itself".to_owned()))));
         schemas.extend(database.snapshot.schemas.iter().map(|(name, schema)| {
             let remote = if schema.remote_schema.is_empty() { String::new() } else { format!(", remote schema {}", schema.remote_schema) };
-            (name.as_str(), Some(format!("datasource {}{remote}", schema.datasource)))
+            let told = match &schema.datasource {
+                Some(datasource) => format!("datasource {datasource}{remote}"),
+                None => "imported tables".to_owned(),
+            };
+            (name.as_str(), Some(told))
         }));
         for (name, comment) in schemas {
             namespaces.push(Namespace { oid: namespace(name), name: name.to_owned(), comment });
@@ -470,9 +474,9 @@ fn number_servers(database: &Database, oids: &OidRegistry) -> Vec<NumberedServer
         .snapshot
         .schemas
         .values()
-        .map(|s| {
-            let server = Server { name: s.datasource.clone(), wrapper: "causeway".to_owned(), options: Vec::new() };
-            (s.datasource.as_str(), server)
+        .filter_map(|schema| {
+            let name = schema.datasource.as_deref()?;
+            Some((name, Server { name: name.to_owned(), wrapper: "causeway".to_owned(), options: Vec::new() }))
         })
         .collect();
     servers.extend(database.servers.iter().map(|s| (s.name.as_str(), s.clone())));

@@ -1,8 +1,11 @@
-//! Object ids: the same name gets the same number while the process lives, and nearly always after a restart too.
+//! Object ids: the same name gets the same number for ever, as far as they are kept.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::mem;
 use std::sync::{Mutex, PoisonError};
+
+use causeway_catalog::StoredOid;
 
 /// The first oid PostgreSQL gives to objects of users.
 pub(super) const FIRST_USER_OID: u32 = 16_384;
@@ -22,6 +25,24 @@ pub(super) enum ObjectKind {
     Wrapper,
 }
 
+impl ObjectKind {
+    const ALL: [ObjectKind; 7] =
+        [Self::Database, Self::Schema, Self::Relation, Self::Constraint, Self::Role, Self::Server, Self::Wrapper];
+
+    /// The word the store keeps.
+    fn as_str(self) -> &'static str {
+        match self {
+            ObjectKind::Database => "database",
+            ObjectKind::Schema => "schema",
+            ObjectKind::Relation => "relation",
+            ObjectKind::Constraint => "constraint",
+            ObjectKind::Role => "role",
+            ObjectKind::Server => "server",
+            ObjectKind::Wrapper => "wrapper",
+        }
+    }
+}
+
 /// Gives out oids by name, one registry for the whole process.
 ///
 /// A number is the hash of kind, schema and name, moved on while another object has it. The order of requests therefore matters only
@@ -35,6 +56,8 @@ pub(crate) struct OidRegistry {
 struct Known {
     by_name: HashMap<(ObjectKind, Box<str>, Box<str>), u32>,
     taken: HashSet<u32>,
+    /// Given out since somebody last took them to be kept.
+    new: Vec<StoredOid>,
 }
 
 impl OidRegistry {
@@ -43,11 +66,29 @@ impl OidRegistry {
         Self::default()
     }
 
+    /// A registry that goes on from what was given out before.
+    pub(crate) fn with(stored: Vec<StoredOid>) -> Self {
+        let mut known = Known::default();
+        for StoredOid { kind, schema, name, oid } in stored {
+            // A kind that only a newer version knows still has its number.
+            known.taken.insert(oid);
+            if let Some(kind) = ObjectKind::ALL.into_iter().find(|known| known.as_str() == kind) {
+                known.by_name.insert((kind, schema.into(), name.into()), oid);
+            }
+        }
+        Self { known: Mutex::new(known) }
+    }
+
+    /// The numbers given out since this was last asked, for whoever keeps them.
+    pub(crate) fn take_new(&self) -> Vec<StoredOid> {
+        mem::take(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner).new)
+    }
+
     /// The oid of an object.
     pub(super) fn oid(&self, kind: ObjectKind, schema: &str, name: &str) -> u32 {
         // The lock guards two maps that every panic-free path leaves in step, so a poisoned one is still whole.
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let Known { by_name, taken } = &mut *known;
+        let Known { by_name, taken, new } = &mut *known;
         match by_name.entry((kind, schema.into(), name.into())) {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => {
@@ -55,6 +96,7 @@ impl OidRegistry {
                 while !taken.insert(oid) {
                     oid = if oid + 1 == OID_LIMIT { FIRST_USER_OID } else { oid + 1 };
                 }
+                new.push(StoredOid { kind: kind.as_str().to_owned(), schema: schema.to_owned(), name: name.to_owned(), oid });
                 *entry.insert(oid)
             }
         }
@@ -96,6 +138,20 @@ mod tests {
             assert!(seen.insert(oids.oid(ObjectKind::Relation, "crm", &i.to_string())));
             assert!(seen.insert(oids.oid(ObjectKind::Constraint, "crm", &i.to_string())));
         }
+    }
+
+    #[test]
+    fn what_was_kept_is_given_again_and_is_not_new() {
+        let before = OidRegistry::new();
+        let oid = before.oid(ObjectKind::Relation, "crm", "cust");
+        let mut kept = before.take_new();
+        assert_eq!(kept.len(), 1);
+        assert!(before.take_new().is_empty());
+        kept[0].oid = oid + 7;
+        let after = OidRegistry::with(kept);
+        assert_eq!(after.oid(ObjectKind::Relation, "crm", "cust"), oid + 7);
+        assert!(after.take_new().is_empty());
+        assert_eq!(after.oid(ObjectKind::Relation, "crm", "other"), before.oid(ObjectKind::Relation, "crm", "other"));
     }
 
     #[test]

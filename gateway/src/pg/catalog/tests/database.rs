@@ -42,7 +42,7 @@ pub(super) fn table(name: &str, kind: TableKind, columns: Vec<RemoteColumn>) -> 
 }
 
 /// A schema with these tables, published as they are.
-pub(super) fn schema(name: &str, tables: Vec<RemoteTable>) -> (String, SnapshotSchema) {
+pub(super) fn schema(name: &str, tables: Vec<RemoteTable>) -> (String, Arc<SnapshotSchema>) {
     let published = tables.into_iter().map(|remote| {
         let columns = remote.arrow_schema();
         let table = ForeignTable {
@@ -50,6 +50,9 @@ pub(super) fn schema(name: &str, tables: Vec<RemoteTable>) -> (String, SnapshotS
             name: remote.name.clone(),
             datasource: name.to_owned(),
             pinned: false,
+            writable: false,
+            comment: remote.comment.clone(),
+            unavailable: None,
             remote_columns: (0..columns.fields().len()).collect(),
             provider: Arc::new(EmptyTable::new(Arc::clone(&columns))),
             columns,
@@ -58,7 +61,8 @@ pub(super) fn schema(name: &str, tables: Vec<RemoteTable>) -> (String, SnapshotS
         (table.name.clone(), Arc::new(table))
     });
     let tables = published.collect();
-    (name.to_owned(), SnapshotSchema { datasource: name.to_owned(), remote_schema: "public".to_owned(), tables, unavailable: None })
+    let schema = SnapshotSchema { datasource: Some(name.to_owned()), remote_schema: "public".to_owned(), tables, unavailable: None };
+    (name.to_owned(), Arc::new(schema))
 }
 
 /// Tables, views, keys, comments, odd names and a renamed column.
