@@ -60,7 +60,8 @@ impl Courier {
         let mut latest = self.environment.latest_event();
         loop {
             self.bell.borrow_and_update();
-            let next = match self.round(&mut known, *latest.borrow_and_update()).await {
+            let newest = *latest.borrow_and_update();
+            let next = match self.round(&mut known, newest).await {
                 Ok(next) => next,
                 Err(error) => {
                     tracing::error!(subscriber = self.name, %error, "its events wait for the control store");
