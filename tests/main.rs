@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "in tests a panic is the report")]
 
 mod architecture;
+mod changed_sources;
 mod cli;
 mod config;
 mod cross_source;
@@ -15,6 +16,7 @@ mod failure;
 mod idle;
 mod memory;
 mod psql;
+mod push_down;
 mod secrets;
 mod streaming;
 mod timeouts;

@@ -2,12 +2,11 @@
 
 use std::fmt::Write;
 
-use causeway_providers::{Error, ErrorKind, Introspection, Presentation, RemoteColumn, RemoteTable, Result};
+use causeway_providers::{Error, ErrorKind, Introspection, Presentation, RemoteColumn, RemoteTable, Result, Subject};
 use datafusion::arrow::datatypes::DataType;
 
 use crate::lifecycle::Timing;
 use crate::member::Member;
-use crate::publication::name_of;
 
 /// Types whose values are text at the source as well. Whatever else arrives as text is worth a look.
 const TEXT_TYPES: [&str; 14] = [
@@ -22,7 +21,7 @@ impl Member {
         let schema = remote_schema.unwrap_or(&seen.default_schema);
         let found = seen.tables.iter().find(|table| table.schema == schema && table.name == remote_table);
         let table = found.ok_or_else(|| -> Error {
-            self.error(ErrorKind::NotFound, format!("the source has no table {}", name_of(schema, remote_table)))
+            self.error(ErrorKind::NotFound, format!("the source has no table {}", Subject::table(schema, remote_table)))
                 .hint(format!("SELECT remote_table FROM causeway.remote_tables WHERE datasource = '{}' lists them", self.name()))
         })?;
         Ok(yaml(table, &seen))
@@ -66,7 +65,7 @@ pub(crate) fn reviews(table: &RemoteTable, seen: &Introspection) -> Vec<String> 
 }
 
 fn omitted(table: &RemoteTable, seen: &Introspection) -> impl Iterator<Item = String> {
-    let prefix = format!("{}.", name_of(&table.schema, &table.name));
+    let prefix = format!("{}.", Subject::table(&table.schema, &table.name));
     seen.omitted.iter().filter_map(move |omission| {
         let column = omission.subject.strip_prefix(&prefix)?;
         Some(format!("column {column} is left out: {}", omission.reason))
@@ -114,7 +113,7 @@ mod tests {
         cust.primary_key = vec!["id".to_owned()];
         cust.columns[0].nullable = false;
         cust.columns[2].remote_type = "mood: enum".to_owned();
-        let omitted = Omission { subject: "public.odd.name.geo".into(), reason: "no type for point".into(), cause: OmissionCause::Unmapped };
+        let omitted = Omission { subject: "public.\"odd.name\".geo".into(), reason: "no type for point".into(), cause: OmissionCause::Unmapped };
         let seen = Introspection { default_schema: "public".into(), tables: vec![cust.clone()], omitted: vec![omitted] };
         assert_eq!(
             yaml(&cust, &seen),

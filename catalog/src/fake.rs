@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use causeway_providers::{
-    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Error, ErrorKind, Introspection, Manifest, Options, Presentation,
-    Remote, RemoteColumn, RemoteId, RemoteTable, Result, Scope, ServerVersion, SqlRemote, TableKind,
+    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Error, ErrorKind, Introspection, Manifest, OmissionCause, Options,
+    Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion, SqlRemote, Subject, TableKind,
+    TypeChange, Writer,
 };
 use datafusion::arrow::array::{Int64Array, StringArray};
 use datafusion::arrow::datatypes::DataType;
@@ -85,6 +86,17 @@ impl Connector for FakeConnector {
         source.opened.fetch_add(1, Ordering::Relaxed);
         Ok(Arc::new(FakeRemote { id: options.id.clone(), source }))
     }
+
+    /// Knows integers of three sizes.
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        let size = |name: &str| ["smallint", "integer", "bigint"].iter().position(|known| *known == name);
+        match (size(expected), size(actual)) {
+            _ if expected == actual => TypeChange::Same,
+            (Some(expected), Some(actual)) if expected < actual => TypeChange::Widened,
+            (Some(_), Some(_)) => TypeChange::Narrowed,
+            _ => TypeChange::Different,
+        }
+    }
 }
 
 /// A remote of the fake source.
@@ -115,6 +127,23 @@ impl Remote for FakeRemote {
         Ok(self.source.seen.lock().unwrap().clone())
     }
 
+    async fn presence(&self, subject: &Subject, _deadline: Deadline) -> Result<RemotePresence> {
+        FakeSource::act(&self.source.introspect).await?;
+        let seen = self.source.seen.lock().unwrap();
+        let hidden = |subject: &Subject| {
+            let subject = subject.to_string();
+            seen.omitted.iter().any(|omission| omission.subject == subject && omission.cause == OmissionCause::Unreadable)
+        };
+        if hidden(subject) || hidden(&Subject::table(&subject.schema, &subject.table)) {
+            return Ok(RemotePresence::Forbidden);
+        }
+        let table = seen.tables.iter().find(|table| table.schema == subject.schema && table.name == subject.table);
+        let found = table.is_some_and(|table| {
+            subject.column.as_ref().is_none_or(|wanted| table.columns.iter().any(|column| column.name == *wanted))
+        });
+        Ok(if found { RemotePresence::Readable } else { RemotePresence::Absent })
+    }
+
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
         if table.name == "unreadable" {
             return Err(Error::new(ErrorKind::Unsupported, "it cannot be read"));
@@ -133,6 +162,10 @@ impl Remote for FakeRemote {
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
         None
     }
 
@@ -186,6 +219,7 @@ pub(crate) fn datasource(name: &str) -> Datasource {
         expose: Expose::All,
         allow_writes: false,
         validation: Validation { on_mismatch: OnMismatch::Fail, check_on_boot: true, check_interval: None },
+        refresh_interval: None,
         tables: Vec::new(),
     }
 }
@@ -199,5 +233,7 @@ pub(crate) fn pinned(name: &str, remote: &str, column_map: &[(&str, &str)], igno
         writable: false,
         column_map: column_map.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
         ignore_columns: ignore.iter().map(|c| (*c).to_owned()).collect(),
+        columns: None,
+        primary_key: None,
     }
 }

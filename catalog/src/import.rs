@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use causeway_providers::{ErrorKind, Introspection, RemoteTable, Result};
+use causeway_providers::{ErrorKind, Introspection, RemoteTable, Result, Subject};
 use serde_json::json;
 
 use crate::drift::{Contract, TableImage, table_fingerprint};
 use crate::event::{EventType, NewEvent};
 use crate::lifecycle::Timing;
 use crate::member::{Look, Member};
-use crate::publication::name_of;
 use crate::store::StoredForeignTable;
 
 /// Schemas that are ours.
@@ -145,11 +144,11 @@ impl Member {
         }
         let there: Vec<&RemoteTable> = seen.tables.iter().filter(|table| table.schema == schema).collect();
         let missing = |name: &str| {
-            let omitted = seen.omitted.iter().find(|omission| omission.subject == name_of(schema, name));
+            let omitted = seen.omitted.iter().find(|omission| omission.subject == Subject::table(schema, name).to_string());
             match omitted {
                 Some(omission) => self.error(ErrorKind::NotFound, format!("{} cannot be read: {}", omission.subject, omission.reason)),
                 None => self
-                    .error(ErrorKind::NotFound, format!("the source has no table {}", name_of(schema, name)))
+                    .error(ErrorKind::NotFound, format!("the source has no table {}", Subject::table(schema, name)))
                     .hint(format!("SELECT remote_table FROM causeway.remote_tables WHERE datasource = '{}' lists them", self.name())),
             }
         };
@@ -207,14 +206,14 @@ impl Member {
         let mine = imported.iter().find(|known| known.schema == import.into && known.name == name);
         let owner = match mine {
             Some(known) if same(known) => None,
-            Some(known) => Some(format!("{} of this datasource", name_of(&known.contract.schema, &known.contract.table))),
+            Some(known) => Some(format!("{} of this datasource", Subject::table(&known.contract.schema, &known.contract.table))),
             None => self
                 .published
                 .current()
                 .schemas
                 .get(&import.into)
                 .and_then(|schema| schema.tables.get(name))
-                .map(|other| format!("{} of datasource \"{}\"", name_of(&other.remote.schema, &other.remote.name), other.datasource)),
+                .map(|other| format!("{} of datasource \"{}\"", Subject::table(&other.remote.schema, &other.remote.name), other.datasource)),
         };
         match owner {
             None => Ok(()),
@@ -228,7 +227,7 @@ impl Member {
         NewEvent {
             kind: EventType::TableImported,
             datasource: Some(self.name().to_owned()),
-            subject: Some(name_of(&table.schema, &table.name)),
+            subject: Some(Subject::table(&table.schema, &table.name).to_string()),
             actor: kept.imported_by.clone(),
             data: json!({
                 "schema": kept.schema,

@@ -31,7 +31,7 @@ mod unopened;
 
 pub use datasource::{Datasource, Expose, OnMismatch, Origin, PinnedTable, SchemaMode, Validation};
 pub use delivery::{Delivery, EventTarget, Patience, Refusal, Targets, Verdict};
-pub use drift::{Contract, ContractColumn, Difference, DifferenceKind, DriftReport, Severity, TableDrift};
+pub use drift::{ColumnImage, Contract, ContractColumn, Difference, DifferenceKind, DriftReport, Severity, TableDrift, TableImage};
 pub use environment::{DatasourceStatus, Environment, Keeping};
 pub use event::{Event, EventType, NewEvent};
 pub use gates::{SCHEMA_MODE_VIOLATION, WRITE_FORBIDDEN, admit_ddl, admit_rows, admit_write};

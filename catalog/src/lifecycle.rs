@@ -99,11 +99,17 @@ impl Lifecycle {
     async fn keep(&mut self, remote: &mut Option<Arc<dyn Remote>>) {
         let mut failures = 0;
         let mut asked: Option<RefreshRequest> = None;
+        let mut look = Look::Boot;
         loop {
-            let look = if self.member.live.borrow().introspected { Look::Return } else { Look::Boot };
             match self.open(look).await {
                 Ok((opened, tables)) => {
+                    let (kind, data) = match (look, failures) {
+                        (Look::Boot, 0) => (EventType::DatasourceStarted, json!({ "tables": tables })),
+                        (_, attempts) => (EventType::DatasourceRecovered, json!({ "tables": tables, "attempts": attempts })),
+                    };
+                    self.member.append(kind, data).await;
                     failures = 0;
+                    look = Look::Return;
                     // The older remote is not closed: statements that began before the outage may still read from it, and
                     // its idle connections go with the last of them.
                     let opened: &Arc<dyn Remote> = remote.insert(opened);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use causeway_providers::{
-    Connector, Deadline, Error, ErrorKind, Introspection, Omission, OmissionCause, Presence, Remote, RemoteTable, Result, Scope, TypeChange,
+    Connector, Deadline, Error, ErrorKind, Introspection, Omission, Remote, RemotePresence, RemoteTable, Result, Scope, Subject, TypeChange,
 };
 use datafusion::catalog::TableProvider;
 use serde_json::json;
@@ -20,10 +20,9 @@ use crate::drift::{Baseline, DriftReport, Observation, compare, fingerprint};
 use crate::event::{EventType, NewEvent};
 use crate::impact::{Impact, PreparedStatementsCell};
 use crate::live::Live;
-use crate::publication::{Publication, name_of};
+use crate::publication::Publication;
 use crate::published::Published;
-use crate::reconcile::{Closing, Open, Subject, reconcile};
-use crate::snapshot::restate;
+use crate::reconcile::{Closing, Open, reconcile};
 use crate::store::{ControlStore, History, StoredForeignTable, StoredSnapshot};
 use crate::stored_form;
 use crate::unopened::Unopened;
@@ -264,8 +263,8 @@ impl Member {
                 let impact = |drift: &_| Impact::of(self.name(), drift, &self.published.current(), &self.prepared_statements);
                 events = reconcile(&mut change, self.name(), &report, &confirmed, Closing::Reverted, &impact).await?;
                 change.commit().await?;
-                for (schema, table) in &confirmed {
-                    tracing::info!(datasource = self.name(), table = name_of(schema, table), "its schema drifted, or is again as it was");
+                for subject in &confirmed {
+                    tracing::info!(datasource = self.name(), table = %subject, "its schema drifted, or is again as it was");
                 }
             }
         }
@@ -302,13 +301,14 @@ impl Member {
         let mut forbidden = Vec::new();
         for drift in report.tables.iter().filter(|drift| drift.is_missing()) {
             let deadline = Deadline::after(limit);
-            let asked = remote.presence((&drift.schema, &drift.table), deadline);
+            let subject = Subject::table(&drift.schema, &drift.table);
+            let asked = remote.presence(&subject, deadline);
             match deadline.bound("asking for a table", asked).await.map_err(|error| error.at(self.name()))? {
-                Presence::Forbidden => forbidden.push(name_of(&drift.schema, &drift.table)),
-                Presence::Readable | Presence::Absent => {}
+                RemotePresence::Forbidden => forbidden.push(subject.to_string()),
+                RemotePresence::Readable | RemotePresence::Absent => {}
             }
         }
-        report.tables.retain(|drift| !forbidden.contains(&name_of(&drift.schema, &drift.table)));
+        report.tables.retain(|drift| !forbidden.contains(&Subject::table(&drift.schema, &drift.table).to_string()));
         report.unreadable.extend(forbidden);
         Ok(())
     }
@@ -380,8 +380,6 @@ impl Member {
 }
 
 /// Whether two reports say the same about a table.
-fn agree(one: &DriftReport, other: &DriftReport, (schema, table): &Subject) -> bool {
-    let of = |report: &'_ DriftReport| report.tables.iter().find(|drift| drift.schema == *schema && drift.table == *table).cloned();
-    let differences = |report| of(report).map(|drift| drift.differences);
-    differences(one) == differences(other)
+fn agree(one: &DriftReport, other: &DriftReport, subject: &Subject) -> bool {
+    one.of(subject).map(|drift| &drift.differences) == other.of(subject).map(|drift| &drift.differences)
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use causeway_providers::{Error, ErrorKind, Introspection, Omission, OmissionCause, RemoteTable, Result};
+use causeway_providers::{Error, ErrorKind, Introspection, Omission, OmissionCause, RemoteTable, Result, Subject};
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::catalog::view::ViewTable;
@@ -229,7 +229,7 @@ impl<'a> Building<'a> {
     }
 
     fn missing(&self, pin: &Pin) -> String {
-        let remote = name_of(&pin.remote_schema, &pin.remote_table);
+        let remote = Subject::table(&pin.remote_schema, &pin.remote_table).to_string();
         match self.seen.omitted.iter().find(|omission| omission.subject == remote) {
             Some(omission) => format!("{remote} cannot be read: {}", omission.reason),
             None => format!("the source has no table {remote}"),
@@ -295,12 +295,7 @@ fn view(inner: Arc<dyn TableProvider>, table: &RemoteTable, kept: &[usize], name
 }
 
 fn subject(table: &RemoteTable) -> String {
-    name_of(&table.schema, &table.name)
-}
-
-/// A remote table as people write it.
-pub(crate) fn name_of(schema: &str, table: &str) -> String {
-    if schema.is_empty() { table.to_owned() } else { format!("{schema}.{table}") }
+    Subject::table(&table.schema, &table.name).to_string()
 }
 
 #[cfg(test)]

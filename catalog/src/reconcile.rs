@@ -3,17 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use causeway_providers::Result;
+use causeway_providers::{Result, Subject};
 use serde_json::{Value, json};
 
 use crate::drift::{Difference, DriftReport, TableDrift};
 use crate::event::{EventType, NewEvent};
 use crate::impact::Impact;
-use crate::publication::name_of;
 use crate::store::{Change, DriftRow};
-
-/// A remote schema and table.
-pub(crate) type Subject = (String, String);
 
 /// Why differences that are open may be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +49,7 @@ impl Open {
     pub(crate) fn new(rows: Vec<DriftRow>) -> Self {
         let mut open = Self::default();
         for row in rows {
-            open.0.entry((row.remote_schema.clone(), row.remote_table.clone())).or_default().push(row);
+            open.0.entry(Subject::table(&row.remote_schema, &row.remote_table)).or_default().push(row);
         }
         open
     }
@@ -64,27 +60,23 @@ impl Open {
             .tables
             .iter()
             .filter(|drift| !self.tells(drift))
-            .map(|drift| (drift.schema.clone(), drift.table.clone()))
+            .map(TableDrift::subject)
             .collect();
-        news.extend(self.0.keys().filter(|subject| !found(report, subject) && !unreadable(report, subject)).cloned());
+        news.extend(self.0.keys().filter(|subject| report.of(subject).is_none() && !unreadable(report, subject)).cloned());
         news
     }
 
     /// Whether exactly the differences of `drift` are open.
     fn tells(&self, drift: &TableDrift) -> bool {
-        let rows = self.0.get(&(drift.schema.clone(), drift.table.clone()));
+        let rows = self.0.get(&drift.subject());
         let open: BTreeSet<Key> = rows.into_iter().flatten().map(key_of_row).collect();
         open == drift.differences.iter().map(key_of).collect()
     }
 }
 
-fn found(report: &DriftReport, (schema, table): &Subject) -> bool {
-    report.tables.iter().any(|drift| drift.schema == *schema && drift.table == *table)
-}
-
-fn unreadable(report: &DriftReport, (schema, table): &Subject) -> bool {
-    let name = name_of(schema, table);
-    report.unreadable.iter().any(|subject| *subject == name)
+fn unreadable(report: &DriftReport, subject: &Subject) -> bool {
+    let name = subject.to_string();
+    report.unreadable.contains(&name)
 }
 
 /// Brings what is noted of the tables in `of` to what `report` says; gives how many events that took.
@@ -96,16 +88,16 @@ pub(crate) async fn reconcile(
     report: &DriftReport,
     of: &BTreeSet<Subject>,
     closing: Closing,
-    impact: &dyn Fn(&TableDrift) -> Impact,
+    impact: &(dyn Fn(&TableDrift) -> Impact + Send + Sync),
 ) -> Result<usize> {
     let open = Open::new(change.open_drift(datasource).await?);
     let mut events = 0;
-    for drift in report.tables.iter().filter(|drift| of.contains(&(drift.schema.clone(), drift.table.clone())) && !open.tells(drift)) {
-        let subject = (drift.schema.clone(), drift.table.clone());
+    for drift in report.tables.iter().filter(|drift| of.contains(&drift.subject()) && !open.tells(drift)) {
+        let subject = drift.subject();
         let event = NewEvent {
             kind: EventType::SchemaDrift,
             datasource: Some(datasource.to_owned()),
-            subject: Some(name_of(&subject.0, &subject.1)),
+            subject: Some(subject.to_string()),
             actor: None,
             data: json!({
                 "before": drift.before,
@@ -127,13 +119,13 @@ pub(crate) async fn reconcile(
         }
     }
     for (subject, rows) in &open.0 {
-        if !of.contains(subject) || found(report, subject) || unreadable(report, subject) {
+        if !of.contains(subject) || report.of(subject).is_some() || unreadable(report, subject) {
             continue;
         }
         let event = NewEvent {
             kind: EventType::SchemaDriftResolved,
             datasource: Some(datasource.to_owned()),
-            subject: Some(name_of(&subject.0, &subject.1)),
+            subject: Some(subject.to_string()),
             actor: None,
             data: json!({ "reason": closing.as_str(), "differences": rows.iter().map(resolved).collect::<Vec<_>>() }),
         };
@@ -146,11 +138,11 @@ pub(crate) async fn reconcile(
     Ok(events)
 }
 
-fn row(datasource: &str, (schema, table): &Subject, difference: &Difference, sequence: i64) -> DriftRow {
+fn row(datasource: &str, subject: &Subject, difference: &Difference, sequence: i64) -> DriftRow {
     DriftRow {
         datasource: datasource.to_owned(),
-        remote_schema: schema.clone(),
-        remote_table: table.clone(),
+        remote_schema: subject.schema.clone(),
+        remote_table: subject.table.clone(),
         kind: difference.kind.as_str().to_owned(),
         column: difference.column.clone(),
         expected: difference.expected.clone(),

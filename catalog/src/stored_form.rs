@@ -1,10 +1,10 @@
 //! What a source had, as it is stored: values of their own with a version, so that the live types may change freely.
 
-use arrow_schema::DataType;
 use causeway_providers::{
     Comparison, Error, ErrorKind, Introspection, Omission, OmissionCause, Presentation, RemoteColumn, RemoteTable, Result, TableKind,
 };
-use serde::{Deserialize, Serialize};
+use datafusion::arrow::datatypes::DataType;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The version that is written. Older ones are read for ever.
 const VERSION: u32 = 1;
@@ -47,6 +47,7 @@ struct StoredColumn {
     name: String,
     #[serde(rename = "type")]
     remote_type: String,
+    #[serde(serialize_with = "write_type", deserialize_with = "read_type")]
     arrow: DataType,
     #[serde(default, skip_serializing_if = "StoredPresentation::is_plain")]
     presentation: StoredPresentation,
@@ -56,6 +57,16 @@ struct StoredColumn {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     collation: Option<String>,
     comparison: StoredComparison,
+}
+
+/// An Arrow type as Arrow prints and reads it, such as `Decimal128(10, 2)`.
+fn write_type<S: Serializer>(data_type: &DataType, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(data_type)
+}
+
+fn read_type<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DataType, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
 }
 
 /// A word per value of a live enumeration, both ways.

@@ -15,8 +15,8 @@ use causeway_providers::{ErrorKind, ScanObserver, ScanOutcome, ScanReport};
 use futures::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::mpsc::{self, Receiver, Sender, error::TrySendError};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::pg::SessionIdentity;
 
@@ -46,7 +46,7 @@ const STOPPING: Duration = Duration::from_secs(5);
 /// Audits the statements of one environment.
 pub(crate) struct Audit {
     reports: Reports,
-    writing: JoinHandle<()>,
+    writing: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -71,7 +71,10 @@ impl Audit {
         let (events, received) = mpsc::channel(waiting);
         let (dropped, stop) = (Arc::new(AtomicU64::new(0)), CancellationToken::new());
         let writer = Writer { environment, policy, received, dropped: Arc::clone(&dropped), stop: stop.clone() };
-        Some(Self { reports: Reports { events, policy, dropped }, writing: tokio::spawn(writer.run()), stop })
+        let writing = TaskTracker::new();
+        writing.spawn(writer.run());
+        writing.close();
+        Some(Self { reports: Reports { events, policy, dropped }, writing, stop })
     }
 
     /// What is told of the statements of a session.
@@ -85,11 +88,10 @@ impl Audit {
     }
 
     /// Writes what was reported so far, if that can be done soon, and ends.
-    pub(crate) async fn stop(mut self) {
+    pub(crate) async fn stop(&self) {
         self.stop.cancel();
-        if tokio::time::timeout(STOPPING, &mut self.writing).await.is_err() {
+        if tokio::time::timeout(STOPPING, self.writing.wait()).await.is_err() {
             tracing::warn!("not all audited statements were written in time");
-            self.writing.abort();
         }
     }
 }

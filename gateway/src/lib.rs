@@ -12,5 +12,8 @@ mod webhook;
 
 pub use audit::AuditPolicy;
 pub use cli::run;
-pub use pg::{Backend, EndpointLimits, EnvironmentBackend, PgEndpoint, SessionIdentity, SettingRow, SettingsView, VisibleCatalog};
+pub use pg::{
+    Backend, DropForeignTable, EndpointLimits, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notification,
+    Notifications, Outcome, PgEndpoint, SessionIdentity, SettingRow, SettingsView, Severity, VisibleCatalog,
+};
 pub use shutdown::Shutdown;

@@ -12,14 +12,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_catalog::{Datasource, Environment};
+use causeway_catalog::{ControlStore, Datasource, Delivery, Environment, Keeping};
 use causeway_planner::{Engine, EngineLimits};
 use causeway_providers::ConnectorRegistry;
 use tokio::task::JoinHandle;
 
+use crate::audit::Audit;
 use crate::config::Settings;
-use crate::pg::{EndpointLimits, PgEndpoint};
+use crate::pg::{EndpointLimits, Notifications, PgEndpoint};
 use crate::shutdown::Shutdown;
+use crate::webhook::Webhooks;
 use backend::{EnvironmentAtPort, Environments};
 
 /// The environment of connections that name none.
@@ -32,6 +34,8 @@ const TERMINATE: Duration = Duration::from_secs(3);
 /// A gateway with its port bound and its datasources being opened.
 pub(crate) struct Server {
     environment: Arc<Environment>,
+    audit: Option<Arc<Audit>>,
+    delivery: Delivery,
     address: SocketAddr,
     shutdown: Shutdown,
     port: Port,
@@ -54,6 +58,11 @@ pub(crate) struct StartError {
 impl StartError {
     fn new(message: String) -> Self {
         Self { message, hint: None, io_kind: None }
+    }
+
+    /// A control store that cannot be opened, or read.
+    fn store(error: &causeway_providers::Error) -> Self {
+        Self { hint: error.hint_text().map(str::to_owned), ..Self::new(error.message().to_owned()) }
     }
 
     /// A folder that cannot be used.
@@ -113,9 +122,17 @@ impl Server {
         .map_err(|error| StartError::address(settings.postgres, &error))?;
         let address = endpoint.local_addr().map_err(|error| StartError::address(settings.postgres, &error))?;
 
-        let environment = Environment::start(DEFAULT_ENVIRONMENT, datasources, registry.clone());
-        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), vec![DEFAULT_ENVIRONMENT.to_owned()]));
-        Ok(Self { environment, address, shutdown, port: Port::Bound(Box::new(endpoint)) })
+        let store = ControlStore::open(&settings.data_dir).await.map_err(|error| StartError::store(&error))?;
+        let environment = Environment::start(DEFAULT_ENVIRONMENT, datasources, registry.clone(), store, Keeping::default())
+            .await
+            .map_err(|error| StartError::store(&error))?;
+        let names = vec![DEFAULT_ENVIRONMENT.to_owned()];
+        let notifications = Arc::new(Notifications::new());
+        let audit = Audit::start(Arc::clone(&environment), settings.audit).map(Arc::new);
+        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications, audit.clone()));
+        let webhooks = Webhooks::new(&settings.data_dir).map_err(StartError::new)?;
+        let delivery = Delivery::start(Arc::clone(&environment), Arc::new(webhooks));
+        Ok(Self { environment, audit, delivery, address, shutdown, port: Port::Bound(Box::new(endpoint)) })
     }
 
     /// The environment it serves.
@@ -167,6 +184,10 @@ impl Server {
                 }
             }
         }
+        if let Some(audit) = &self.audit {
+            audit.stop().await;
+        }
+        self.delivery.stop().await;
         self.environment.stop().await;
     }
 }

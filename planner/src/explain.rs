@@ -82,7 +82,7 @@ impl Page {
     fn tree(&mut self, plan: &dyn ExecutionPlan, depth: usize) {
         let text = match plan.downcast_ref::<RemoteScan>() {
             Some(scan) => {
-                self.statements.push(format!("{}: {}", scan.remote().id(), scan.sql().0));
+                self.statements.push(format!("{}: {}", scan.remote().id(), scan.sql().text));
                 format!("RemoteScan on {} [{}]", scan.remote().id(), self.statements.len())
             }
             None => displayable(plan).one_line().to_string().trim_end().to_owned(),

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::remote::Remote;
+use crate::type_change::TypeChange;
 
 /// Code for one kind of source.
 #[async_trait]
@@ -23,4 +24,13 @@ pub trait Connector: fmt::Debug + Send + Sync {
     /// # Errors
     /// `Unreachable`, `Unauthorized`, `NotFound`, `Timeout` or `Invalid`, naming the datasource.
     async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>>;
+
+    /// What became of a column that was `expected` and is `actual`: two types as [`RemoteColumn::remote_type`] prints them, or as a
+    /// person may write them. Pure.
+    ///
+    /// Synonyms are [`TypeChange::Same`]. Read backwards a widening is a narrowing, and two widenings in a row are one. A text that
+    /// the connector cannot read is the same as itself and different from all others.
+    ///
+    /// [`RemoteColumn::remote_type`]: crate::RemoteColumn::remote_type
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange;
 }

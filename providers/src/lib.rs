@@ -2,7 +2,7 @@
 //!
 //! A [`Connector`] knows one kind of source and opens a datasource of it as a [`Remote`]. A remote introspects itself in bulk and
 //! gives DataFusion a table provider per table; one that takes SQL text is also a [`SqlRemote`], to which the planner ships whole
-//! sub-plans. What a source may compute for us is an allow-list: [`Capabilities`] for plan nodes, [`sql::translate`] for
+//! sub-plans, and one that takes rows is a [`Writer`]. What a source may compute for us is an allow-list: [`Capabilities`] for plan nodes, [`sql::translate`] for
 //! expressions. Drivers and object stores are known in this crate and nowhere else.
 
 mod capabilities;
@@ -20,8 +20,13 @@ mod registry;
 mod remote;
 mod sample;
 mod scan_observer;
+#[cfg(test)]
+mod skip;
 pub mod sql;
 mod sqlite;
+mod subject;
+mod type_change;
+mod writer;
 
 pub use capabilities::Capabilities;
 pub use connector::Connector;
@@ -32,9 +37,12 @@ pub use memory::{MemoryConnector, MemoryTable};
 pub use options::{OptionFault, Options, PoolLimits};
 pub use registry::ConnectorRegistry;
 pub use remote::{
-    Comparison, Introspection, Omission, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion,
-    TableKind,
+    Comparison, Introspection, Omission, OmissionCause, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence,
+    RemoteTable, Scope, ServerVersion, TableKind,
 };
 pub use sample::write_sqlite_sample;
 pub use scan_observer::{ScanObserver, ScanOutcome, ScanReport, observe_scans};
 pub use sql::SqlRemote;
+pub use subject::Subject;
+pub use type_change::TypeChange;
+pub use writer::{CellValue, DescribedColumn, DescribedType, EnsureMode, EnsureReport, InsertReport, TableDescriptor, Writer};

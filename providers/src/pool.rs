@@ -16,6 +16,26 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::PoolLimits;
 use crate::remote::RemoteId;
 
+/// What the connections of a pool are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Reading. Their sessions refuse to write, as far as the source can be told so.
+    Read,
+    /// Writing. The source's own settings say whether they may.
+    Write,
+}
+
+impl Access {
+    /// The limits of a pool for this. There is one connection for writing, so that writes of one remote never wait for each other's
+    /// locks.
+    pub(crate) fn limits(self, limits: PoolLimits) -> PoolLimits {
+        match self {
+            Self::Read => limits,
+            Self::Write => PoolLimits { max_connections: 1, ..limits },
+        }
+    }
+}
+
 /// Connections of one datasource.
 pub(crate) struct Pool<C> {
     id: RemoteId,

@@ -11,6 +11,8 @@ use crate::capabilities::Capabilities;
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::sql::SqlRemote;
+use crate::subject::Subject;
+use crate::writer::Writer;
 
 /// Names a remote: the name of its datasource, unique within its environment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,13 +56,20 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// says that the source is there.
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion>;
 
-    /// Lists tables and columns in bulk: a constant number of remote queries, whatever the number of tables.
+    /// Lists tables and columns in bulk: at most three remote statements, transaction control and all, whatever the number of tables.
     ///
-    /// A table or column that cannot be mapped is in [`Introspection::omitted`] with the reason; it never fails the call.
+    /// A table or column that cannot be mapped, or that our user may not read where the source tells, is in
+    /// [`Introspection::omitted`] with the reason; it never fails the call.
     ///
     /// # Errors
     /// As [`ping`](Self::ping).
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection>;
+
+    /// Asks the source about one table, or one column, that a look did not find: is it gone, or may our user not read it any more?
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping). A source that does not answer has not said that the table is absent.
+    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence>;
 
     /// A table of this remote for the planner. Does no IO.
     ///
@@ -70,6 +79,9 @@ pub trait Remote: fmt::Debug + Send + Sync {
 
     /// This remote as one that takes SQL text, when it does.
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>>;
+
+    /// This remote as one that takes rows, when it does. Whether it may is for the caller to know.
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>>;
 
     /// Closes all connections. Running streams fail.
     async fn close(&self);
@@ -105,10 +117,32 @@ pub struct Introspection {
 /// A table or column that is not published, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Omission {
-    /// `schema.table` or `schema.table.column`.
+    /// The [`Subject`] as it prints, `schema.table` or `schema.table.column`; or the path of a file that is no table.
     pub subject: String,
     /// Why, in words for the user.
     pub reason: String,
+    /// Why, for programs.
+    pub cause: OmissionCause,
+}
+
+/// What keeps a table or column from being published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OmissionCause {
+    /// It cannot be made a table or a column of ours.
+    Unmapped,
+    /// Our user may not read it.
+    Unreadable,
+}
+
+/// What the source says about one table or column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RemotePresence {
+    /// It is there, and our user may read it.
+    Readable,
+    /// Our user may not read it. It is there, unless the source answers so of whatever our user may not know of.
+    Forbidden,
+    /// It is not there, or nothing is that can be read as a table or column.
+    Absent,
 }
 
 /// A table or view of a remote. Names are the remote's own, verbatim.
@@ -137,6 +171,11 @@ impl RemoteTable {
     pub fn arrow_schema(&self) -> SchemaRef {
         Arc::new(Schema::new(self.columns.iter().map(RemoteColumn::field).collect::<Vec<_>>()))
     }
+
+    /// The table's own name for people and programs.
+    pub fn subject(&self) -> Subject {
+        Subject::table(&self.schema, &self.name)
+    }
 }
 
 /// What a remote relation is.
@@ -152,6 +191,19 @@ pub enum TableKind {
     MaterializedView,
     /// A foreign table over there.
     ForeignTable,
+}
+
+impl TableKind {
+    /// The words users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TableKind::Table => "table",
+            TableKind::PartitionedTable => "partitioned table",
+            TableKind::View => "view",
+            TableKind::MaterializedView => "materialized view",
+            TableKind::ForeignTable => "foreign table",
+        }
+    }
 }
 
 /// A column of a remote table.

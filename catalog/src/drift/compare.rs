@@ -5,12 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use causeway_providers::{Introspection, OmissionCause, RemoteTable, TypeChange};
+use causeway_providers::{Introspection, OmissionCause, RemoteTable, Subject, TypeChange};
 use serde::Serialize;
 
 use super::contract::{Baseline, Contract, Expectation};
 use super::image::TableImage;
-use crate::publication::name_of;
 
 /// How a type of the connector relates to one that was expected.
 pub(crate) type TypeRule<'a> = &'a (dyn Fn(&str, &str) -> TypeChange + Send + Sync);
@@ -101,6 +100,11 @@ pub struct TableDrift {
 }
 
 impl TableDrift {
+    /// The table.
+    pub fn subject(&self) -> Subject {
+        Subject::table(&self.schema, &self.table)
+    }
+
     /// Whether the table is not there.
     pub(crate) fn is_missing(&self) -> bool {
         self.differences.iter().any(|difference| difference.kind == DifferenceKind::MissingTable)
@@ -116,24 +120,26 @@ pub struct DriftReport {
     pub unreadable: Vec<String>,
 }
 
+impl DriftReport {
+    /// What was found of one table.
+    pub fn of(&self, subject: &Subject) -> Option<&TableDrift> {
+        self.tables.iter().find(|drift| drift.schema == subject.schema && drift.table == subject.table)
+    }
+}
+
 /// What one look saw, by what matters to a comparison.
 pub(crate) struct Observation<'a> {
     tables: BTreeMap<(&'a str, &'a str), &'a RemoteTable>,
     /// Tables, and columns as `table.column`, that our user may not read.
     unreadable: BTreeSet<&'a str>,
-    /// Tables that are there and cannot be published.
-    unmapped: BTreeSet<&'a str>,
 }
 
 impl<'a> Observation<'a> {
     pub(crate) fn of(seen: &'a Introspection) -> Self {
-        let omitted = |cause: OmissionCause| {
-            seen.omitted.iter().filter(move |omission| omission.cause == cause).map(|omission| omission.subject.as_str()).collect()
-        };
+        let unreadable = seen.omitted.iter().filter(|omission| omission.cause == OmissionCause::Unreadable);
         Self {
             tables: seen.tables.iter().map(|table| ((table.schema.as_str(), table.name.as_str()), table)).collect(),
-            unreadable: omitted(OmissionCause::Unreadable),
-            unmapped: omitted(OmissionCause::Unmapped),
+            unreadable: unreadable.map(|omission| omission.subject.as_str()).collect(),
         }
     }
 }
@@ -144,7 +150,7 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
     let mut unreadable = BTreeSet::new();
     for expectation in &base.expectations {
         let contract = &expectation.contract;
-        let name = name_of(&contract.schema, &contract.table);
+        let name = Subject::table(&contract.schema, &contract.table).to_string();
         let table = seen.tables.get(&(contract.schema.as_str(), contract.table.as_str())).copied();
         let differences = match table {
             None if seen.unreadable.contains(name.as_str()) => {
@@ -152,7 +158,10 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
                 continue;
             }
             None => vec![missing_table(&name)],
-            Some(table) => differences(contract, table, types, &|column| seen.unreadable.contains(format!("{name}.{column}").as_str())),
+            Some(table) => differences(contract, table, types, &|column| {
+                let column = Subject::column(&contract.schema, &contract.table, column).to_string();
+                seen.unreadable.contains(column.as_str())
+            }),
         };
         if !differences.is_empty() {
             let drift = found.entry((contract.schema.clone(), contract.table.clone())).or_insert_with(|| drift(expectation, table));
@@ -170,7 +179,7 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
                 kind: DifferenceKind::NewTable,
                 column: None,
                 expected: None,
-                actual: Some(name_of(schema, name)),
+                actual: Some(Subject::table(schema, name).to_string()),
                 severity: Severity::Warning,
             };
             let (schema, name) = (schema.to_owned(), name.to_owned());

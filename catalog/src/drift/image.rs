@@ -1,6 +1,6 @@
 //! A remote table as events show it, and its fingerprint.
 
-use causeway_providers::{Introspection, RemoteTable, TableKind};
+use causeway_providers::{Introspection, RemoteTable};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -48,22 +48,12 @@ impl TableImage {
             comment: column.comment.clone(),
         };
         Self {
-            kind: kind(table.kind),
+            kind: table.kind.as_str(),
             columns: table.columns.iter().map(column).collect(),
             primary_key: table.primary_key.clone(),
             unique_keys: table.unique_keys.clone(),
             comment: table.comment.clone(),
         }
-    }
-}
-
-fn kind(kind: TableKind) -> &'static str {
-    match kind {
-        TableKind::Table => "table",
-        TableKind::PartitionedTable => "partitioned table",
-        TableKind::View => "view",
-        TableKind::MaterializedView => "materialized view",
-        TableKind::ForeignTable => "foreign table",
     }
 }
 

@@ -9,5 +9,6 @@ pub(crate) use compare::{Observation, TypeRule, compare, compare_table};
 pub use compare::{Difference, DifferenceKind, DriftReport, Severity, TableDrift};
 pub use contract::{Contract, ContractColumn};
 pub(crate) use contract::{Baseline, Expectation};
+pub(crate) use describe::describe;
 pub use image::{ColumnImage, TableImage};
 pub(crate) use image::{fingerprint, table_fingerprint};

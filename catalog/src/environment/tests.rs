@@ -2,6 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+mod drift;
+mod imports;
+mod restarts;
+
 use super::*;
 use crate::datasource::{OnMismatch, PinnedTable};
 use crate::fake::{FakeSource, Mood, datasource, pinned, registry, table};
@@ -15,6 +19,8 @@ fn fast() -> Timing {
         doubt: Duration::from_millis(5),
         ping: Duration::from_millis(100),
         introspect: Duration::from_secs(10),
+        check: Duration::from_secs(10),
+        confirm: Duration::from_millis(1),
         first_retry: Duration::from_millis(5),
         last_retry: Duration::from_millis(20),
         last_retry_conflict: Duration::from_millis(20),
@@ -22,8 +28,12 @@ fn fast() -> Timing {
     }
 }
 
-fn start(datasources: Vec<Datasource>, sources: &[(&str, &Arc<FakeSource>)]) -> Arc<Environment> {
-    Environment::start_with("default", datasources, registry(sources), fast())
+async fn start(datasources: Vec<Datasource>, sources: &[(&str, &Arc<FakeSource>)]) -> Arc<Environment> {
+    start_on(ControlStore::ephemeral().await.unwrap(), datasources, sources).await
+}
+
+async fn start_on(store: ControlStore, datasources: Vec<Datasource>, sources: &[(&str, &Arc<FakeSource>)]) -> Arc<Environment> {
+    Environment::start_with("default", datasources, registry(sources), store, Keeping::default(), fast()).await.unwrap()
 }
 
 fn source() -> Arc<FakeSource> {
@@ -51,7 +61,7 @@ fn in_state(name: &'static str, state: DatasourceState) -> impl Fn(&Environment)
 async fn a_datasource_that_is_down_harms_no_other_and_heals_by_itself() {
     let (good, bad) = (source(), source());
     bad.set(&Mood::Refuses(ErrorKind::Unreachable));
-    let environment = start(vec![datasource("good"), datasource("bad")], &[("good", &good), ("bad", &bad)]);
+    let environment = start(vec![datasource("good"), datasource("bad")], &[("good", &good), ("bad", &bad)]).await;
     environment.settled(PATIENCE).await;
 
     assert_eq!(status(&environment, "good").state, DatasourceState::Running);
@@ -79,13 +89,13 @@ async fn a_datasource_that_is_down_harms_no_other_and_heals_by_itself() {
 #[tokio::test]
 async fn an_outage_keeps_the_tables_known_and_says_since_when() {
     let crm = source();
-    let environment = start(vec![datasource("crm")], &[("crm", &crm)]);
+    let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
     environment.settled(PATIENCE).await;
     crm.set(&Mood::Refuses(ErrorKind::Unreachable));
     until(&environment, in_state("crm", DatasourceState::Error)).await;
     let schema = environment.snapshot().schemas["crm"].clone();
     assert!(schema.tables.contains_key("cust"));
-    assert_eq!(schema.unavailable.unwrap().kind(), ErrorKind::Unreachable);
+    assert_eq!(schema.unavailable.as_ref().unwrap().kind(), ErrorKind::Unreachable);
     let since = status(&environment, "crm").stale_since.unwrap();
     until(&environment, |e| status(e, "crm").stale_since == Some(since)).await;
 
@@ -102,7 +112,7 @@ async fn an_outage_keeps_the_tables_known_and_says_since_when() {
 #[tokio::test]
 async fn one_late_ping_is_no_outage_and_three_are() {
     let crm = source();
-    let environment = start(vec![datasource("crm")], &[("crm", &crm)]);
+    let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
     environment.settled(PATIENCE).await;
     *crm.ping.lock().unwrap() = Mood::Hangs;
     let before = crm.pinged.load(Ordering::Relaxed);
@@ -119,7 +129,7 @@ async fn a_source_that_hangs_while_opening_is_given_up_and_can_be_stopped() {
     *crm.open.lock().unwrap() = Mood::Hangs;
     let mut slow = datasource("crm");
     slow.options.pool.connect_timeout = Duration::ZERO;
-    let environment = start(vec![slow], &[("crm", &crm)]);
+    let environment = start(vec![slow], &[("crm", &crm)]).await;
     assert_eq!(status(&environment, "crm").state, DatasourceState::Starting);
     assert_eq!(environment.snapshot().schemas["crm"].unavailable.as_ref().unwrap().message(), "the datasource has not been opened yet");
     until(&environment, in_state("crm", DatasourceState::Error)).await;
@@ -132,7 +142,7 @@ async fn a_source_that_hangs_while_opening_is_given_up_and_can_be_stopped() {
 async fn failing_to_list_tables_closes_what_was_opened() {
     let crm = source();
     *crm.introspect.lock().unwrap() = Mood::Refuses(ErrorKind::Unauthorized);
-    let environment = start(vec![datasource("crm")], &[("crm", &crm)]);
+    let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
     until(&environment, |_| crm.closed.load(Ordering::Relaxed) >= 2).await;
     assert_eq!(status(&environment, "crm").state, DatasourceState::Error);
     let told = environment.snapshot().schemas["crm"].unavailable.clone().unwrap();
@@ -144,7 +154,7 @@ async fn failing_to_list_tables_closes_what_was_opened() {
 #[tokio::test]
 async fn refresh_swaps_atomically_counts_and_keeps_the_old_on_failure() {
     let crm = source();
-    let environment = start(vec![datasource("crm")], &[("crm", &crm)]);
+    let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
     environment.settled(PATIENCE).await;
     let before = environment.snapshot();
     assert!(Arc::ptr_eq(&before, &environment.snapshot()));
@@ -170,7 +180,9 @@ async fn refresh_opens_a_failed_datasource_at_once() {
     let mut timing = fast();
     timing.first_retry = Duration::from_secs(3600);
     timing.last_retry = timing.first_retry;
-    let environment = Environment::start_with("default", vec![datasource("crm")], registry(&[("crm", &crm)]), timing);
+    let store = ControlStore::ephemeral().await.unwrap();
+    let started = Environment::start_with("default", vec![datasource("crm")], registry(&[("crm", &crm)]), store, Keeping::default(), timing);
+    let environment = started.await.unwrap();
     environment.settled(PATIENCE).await;
     assert_eq!(environment.refresh("crm").await.unwrap_err().kind(), ErrorKind::Unreachable);
     crm.set(&Mood::Well);
@@ -191,7 +203,7 @@ fn with_pin(on_mismatch: OnMismatch, pin: PinnedTable) -> Datasource {
 async fn a_mismatch_stops_the_datasource_only_when_it_shall() {
     let crm = source();
     let sources = [("crm", &crm)];
-    let failing = start(vec![with_pin(OnMismatch::Fail, pinned("c", "cust", &[("absent", "x")], &[]))], &sources);
+    let failing = start(vec![with_pin(OnMismatch::Fail, pinned("c", "cust", &[("absent", "x")], &[]))], &sources).await;
     failing.settled(PATIENCE).await;
     let failed = status(&failing, "crm");
     assert_eq!(failed.state, DatasourceState::Error);
@@ -203,13 +215,13 @@ async fn a_mismatch_stops_the_datasource_only_when_it_shall() {
 
     // Once it runs, a mismatch is told at the next refresh, which is refused; what was published stays.
     crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id"]);
-    assert_eq!(failing.refresh("crm").await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(failing.refresh("crm").await.unwrap_err().kind(), ErrorKind::SchemaMismatch);
     assert_eq!(status(&failing, "crm").state, DatasourceState::Running);
     assert!(failing.snapshot().schemas["crm"].tables.contains_key("c"));
     failing.stop().await;
 
     for on_mismatch in [OnMismatch::Warn, OnMismatch::Ignore] {
-        let environment = start(vec![with_pin(on_mismatch, pinned("c", "absent", &[], &[]))], &sources);
+        let environment = start(vec![with_pin(on_mismatch, pinned("c", "absent", &[], &[]))], &sources).await;
         environment.settled(PATIENCE).await;
         let told = status(&environment, "crm");
         assert_eq!((told.state, told.mismatches.len()), (DatasourceState::Running, 1));
@@ -222,7 +234,7 @@ async fn a_mismatch_stops_the_datasource_only_when_it_shall() {
 async fn a_clash_of_schemas_fails_the_one_that_came_to_it() {
     let (crm, mart) = (source(), source());
     crm.seen.lock().unwrap().tables.push(table("mart", "sales", &["id"]));
-    let environment = start(vec![datasource("crm"), datasource("crm_mart")], &[("crm", &crm), ("crm_mart", &mart)]);
+    let environment = start(vec![datasource("crm"), datasource("crm_mart")], &[("crm", &crm), ("crm_mart", &mart)]).await;
     environment.settled(PATIENCE).await;
     assert_eq!(status(&environment, "crm_mart").state, DatasourceState::Running);
     let failed = status(&environment, "crm");
@@ -235,14 +247,14 @@ async fn a_clash_of_schemas_fails_the_one_that_came_to_it() {
 #[tokio::test]
 async fn stopping_closes_what_is_open_and_dropping_ends_the_tasks() {
     let crm = source();
-    let environment = start(vec![datasource("crm")], &[("crm", &crm)]);
+    let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
     environment.settled(PATIENCE).await;
     environment.stop().await;
     assert_eq!(crm.closed.load(Ordering::Relaxed), 1);
     assert_eq!(environment.snapshot().schemas["crm"].unavailable.as_ref().unwrap().message(), "the datasource was stopped");
 
     let other = source();
-    let dropped = start(vec![datasource("crm")], &[("crm", &other)]);
+    let dropped = start(vec![datasource("crm")], &[("crm", &other)]).await;
     dropped.settled(PATIENCE).await;
     let tasks = dropped.tasks.clone();
     drop(dropped);
@@ -254,7 +266,7 @@ async fn stopping_closes_what_is_open_and_dropping_ends_the_tasks() {
 async fn an_unknown_connector_is_an_error_of_that_datasource() {
     let mut odd = datasource("crm");
     odd.connector = "oracle".to_owned();
-    let environment = start(vec![odd], &[]);
+    let environment = start(vec![odd], &[]).await;
     environment.settled(PATIENCE).await;
     assert_eq!(status(&environment, "crm").last_error.as_deref(), Some("no connector \"oracle\" in this build: it has fake"));
     environment.stop().await;

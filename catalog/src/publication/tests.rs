@@ -1,17 +1,29 @@
 //! Names, pinned tables and column maps.
 
-use causeway_providers::{Presentation, RemoteId};
+use causeway_providers::{Presentation, Remote, RemoteId, TypeChange};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::SessionContext;
 
 use super::*;
+use crate::datasource::Datasource;
+use crate::drift::{Contract, ContractColumn};
 use crate::fake::{FakeRemote, FakeSource, datasource, pinned, table};
+use crate::store::StoredForeignTable;
 
 fn publish(datasource: &Datasource, tables: Vec<RemoteTable>) -> Result<Publication> {
-    let source = FakeSource::with(tables);
-    let seen = source.seen.lock().unwrap().clone();
+    publish_all(datasource, &[], Introspection { default_schema: "public".to_owned(), tables, omitted: Vec::new() })
+}
+
+fn publish_all(datasource: &Datasource, imported: &[StoredForeignTable], seen: Introspection) -> Result<Publication> {
+    let source = FakeSource::with(seen.tables.clone());
     let remote: Arc<dyn Remote> = Arc::new(FakeRemote { id: RemoteId::new(&datasource.name), source });
-    Publication::new(datasource, &remote, &seen)
+    let provide = |table: &RemoteTable| Arc::clone(&remote).table(table);
+    let types = |expected: &str, actual: &str| if expected == actual { TypeChange::Same } else { TypeChange::Different };
+    Publication::new(&Declared { datasource, imported, types: &types }, &provide, &seen, None)
+}
+
+fn unmapped(subject: &str, reason: &str) -> Omission {
+    Omission { subject: subject.to_owned(), reason: reason.to_owned(), cause: OmissionCause::Unmapped }
 }
 
 fn names(publication: &Publication) -> Vec<String> {
@@ -64,7 +76,11 @@ fn a_pinned_table_replaces_the_exposed_one_and_hides_its_namesake() {
     assert_eq!(published.schemas["crm"].tables["Orders"].remote.name, "cust");
     assert_eq!(
         published.omitted,
-        [Omission { subject: "public.Orders".to_owned(), reason: "a pinned table of the same name hides it".to_owned() }]
+        [Omission {
+            subject: "public.Orders".to_owned(),
+            reason: "a pinned table of the same name hides it".to_owned(),
+            cause: OmissionCause::Unmapped
+        }]
     );
     crm.expose = Expose::Pinned;
     assert_eq!(names(&publish(&crm, two_schemas()).unwrap()), ["crm.Orders"]);
@@ -88,7 +104,11 @@ fn mismatches_name_table_and_column_and_leave_the_rest() {
             "pinned table \"doubled\": two columns would be named id",
         ]
     );
-    assert_eq!(names(&published), ["crm.Orders", "crm.good", "crm_mart.sales"]);
+    assert_eq!(names(&published), ["crm.Orders", "crm.good", "crm.renamed", "crm_mart.sales"]);
+    let broken = published.schemas["crm"].table("renamed").unwrap_err();
+    assert_eq!(broken.kind(), ErrorKind::SchemaMismatch);
+    assert_eq!(broken.message(), "EXTERNAL_SCHEMA_MISMATCH: pinned table \"renamed\": public.cust has no column no_such");
+    assert!(published.schemas["crm"].table("good").unwrap().is_some(), "the others go on");
     let error = published.mismatch_error("crm");
     assert!(error.message().starts_with("EXTERNAL_SCHEMA_MISMATCH: pinned table \"gone\""), "{error}");
     assert_eq!(error.datasource(), Some("crm"));
@@ -96,14 +116,12 @@ fn mismatches_name_table_and_column_and_leave_the_rest() {
 
 #[test]
 fn a_pinned_table_the_source_left_out_says_why() {
-    let source = FakeSource::with(Vec::new());
-    let omission = Omission { subject: "public.odd".to_owned(), reason: "it has no columns".to_owned() };
-    source.seen.lock().unwrap().omitted.push(omission);
-    let seen = source.seen.lock().unwrap().clone();
-    let remote: Arc<dyn Remote> = Arc::new(FakeRemote { id: RemoteId::new("crm"), source });
+    let omission =
+        Omission { subject: "public.odd".to_owned(), reason: "it has no columns".to_owned(), cause: OmissionCause::Unmapped };
+    let seen = Introspection { default_schema: "public".to_owned(), tables: Vec::new(), omitted: vec![omission] };
     let mut crm = datasource("crm");
     crm.tables = vec![pinned("odd", "odd", &[], &[])];
-    let published = Publication::new(&crm, &remote, &seen).unwrap();
+    let published = publish_all(&crm, &[], seen).unwrap();
     assert_eq!(published.mismatches, ["pinned table \"odd\": public.odd cannot be read: it has no columns"]);
 }
 
@@ -111,7 +129,14 @@ fn a_pinned_table_the_source_left_out_says_why() {
 fn a_table_that_cannot_be_read_is_omitted_and_hides_no_other() {
     let published = publish(&datasource("crm"), vec![table("public", "fine", &["id"]), table("public", "unreadable", &["id"])]).unwrap();
     assert_eq!(names(&published), ["crm.fine"]);
-    assert_eq!(published.omitted, [Omission { subject: "public.unreadable".to_owned(), reason: "it cannot be read".to_owned() }]);
+    assert_eq!(
+        published.omitted,
+        [Omission {
+            subject: "public.unreadable".to_owned(),
+            reason: "it cannot be read".to_owned(),
+            cause: OmissionCause::Unmapped
+        }]
+    );
 }
 
 #[test]
@@ -144,4 +169,54 @@ async fn renamed_columns_are_read_filtered_and_keep_their_presentation() {
     let rows = session.sql(sql).await.unwrap().collect().await.unwrap();
     let shown = pretty_format_batches(&rows).unwrap().to_string();
     assert_eq!(shown.lines().collect::<Vec<_>>()[1..4], ["| Name | id |", "+------+----+", "| bob  | 2  |"]);
+}
+
+fn contract(columns: &[(&str, &str)]) -> Vec<ContractColumn> {
+    let column = |(name, remote_type): &(&str, &str)| ContractColumn {
+        name: (*name).to_owned(),
+        remote_type: (*remote_type).to_owned(),
+        nullable: None,
+    };
+    columns.iter().map(column).collect()
+}
+
+#[test]
+fn a_contract_publishes_its_columns_alone_and_breaks_when_one_is_gone() {
+    let mut crm = datasource("crm");
+    crm.expose = Expose::Pinned;
+    let mut kept = pinned("kept", "cust", &[("cust_nm", "name")], &[]);
+    kept.columns = Some(contract(&[("cust_nm", "text"), ("id", "bigint")]));
+    let mut broken = pinned("broken", "cust", &[], &[]);
+    broken.columns = Some(contract(&[("id", "text"), ("email", "text")]));
+    crm.tables = vec![kept, broken];
+    let published = publish(&crm, two_schemas()).unwrap();
+    let columns: Vec<_> = published.schemas["crm"].tables["kept"].columns.fields().iter().map(|f| f.name().clone()).collect();
+    assert_eq!(columns, ["name", "id"], "in the contract's order, without what it does not name");
+    assert_eq!(
+        published.mismatches,
+        ["pinned table \"broken\": public.cust: column email is gone (expected text); public.cust: column id is bigint (expected text)"]
+    );
+    assert_eq!(published.schemas["crm"].table("broken").unwrap_err().kind(), ErrorKind::SchemaMismatch);
+}
+
+#[test]
+fn imported_tables_go_to_the_schema_they_were_imported_into() {
+    let cust = table("public", "cust", &["id", "cust_nm"]);
+    let imported = StoredForeignTable {
+        schema: "sales".to_owned(),
+        name: "customers".to_owned(),
+        datasource: "crm".to_owned(),
+        writable: false,
+        contract: Contract::of(&cust),
+        fingerprint: String::new(),
+        comment: Some("ours".to_owned()),
+        imported_at: std::time::SystemTime::now(),
+        imported_by: None,
+    };
+    let seen = Introspection { default_schema: "public".to_owned(), tables: vec![cust], omitted: Vec::new() };
+    let published = publish_all(&datasource("crm"), &[imported], seen).unwrap();
+    assert_eq!(names(&published), ["crm.cust"], "the datasource's own schema goes on showing it");
+    let customers = &published.imported[0];
+    assert_eq!((customers.schema.as_str(), customers.name.as_str(), customers.pinned), ("sales", "customers", true));
+    assert_eq!(customers.comment.as_deref(), Some("ours"));
 }

@@ -2,11 +2,12 @@
 
 use std::time::SystemTime;
 
-use causeway_providers::Result;
+use causeway_providers::{Result, Subject};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteExecutor, SqliteRow};
 
 use super::{Change, ControlStore, failed};
+use crate::drift::describe;
 use crate::moment;
 
 /// One difference, open or resolved.
@@ -36,6 +37,15 @@ pub struct DriftRow {
     pub resolved_at: Option<SystemTime>,
     /// The event that told of that.
     pub resolved_sequence: Option<i64>,
+}
+
+impl DriftRow {
+    /// The difference in words: its severity, its table, and what of it differs.
+    pub fn describe(&self) -> String {
+        let table = Subject::table(&self.remote_schema, &self.remote_table).to_string();
+        let words = describe(&self.kind, &table, self.column.as_deref(), self.expected.as_deref(), self.actual.as_deref());
+        format!("{:<7}  {words}", self.severity)
+    }
 }
 
 const COLUMNS: &str = "datasource, remote_schema, remote_table, kind, column_name, expected, actual, severity, first_seen, opened_seq, \

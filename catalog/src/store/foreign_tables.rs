@@ -12,25 +12,25 @@ use crate::moment;
 
 /// An imported table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredForeignTable {
+pub(crate) struct StoredForeignTable {
     /// The published schema.
-    pub schema: String,
+    pub(crate) schema: String,
     /// The published name.
-    pub name: String,
+    pub(crate) name: String,
     /// The datasource it is read from.
-    pub datasource: String,
+    pub(crate) datasource: String,
     /// Whether writes are allowed, given the datasource allows them.
-    pub writable: bool,
+    pub(crate) writable: bool,
     /// What is expected of the remote table.
-    pub contract: Contract,
+    pub(crate) contract: Contract,
     /// The remote table's fingerprint when it was imported.
-    pub fingerprint: String,
+    pub(crate) fingerprint: String,
     /// Its comment.
-    pub comment: Option<String>,
+    pub(crate) comment: Option<String>,
     /// When it was imported last.
-    pub imported_at: SystemTime,
+    pub(crate) imported_at: SystemTime,
     /// By whom.
-    pub imported_by: Option<String>,
+    pub(crate) imported_by: Option<String>,
 }
 
 impl ControlStore {

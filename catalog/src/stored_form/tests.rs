@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use arrow_schema::{Field, TimeUnit};
+use datafusion::arrow::datatypes::{Field, TimeUnit};
 
 use super::*;
 

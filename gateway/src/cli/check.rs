@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use causeway_catalog::{DatasourceState, DatasourceStatus, Environment, OnMismatch};
+use causeway_catalog::{ControlStore, DatasourceState, DatasourceStatus, Environment, Keeping, OnMismatch};
 use causeway_providers::ConnectorRegistry;
 use clap::Args;
 use serde::Serialize;
@@ -71,7 +71,17 @@ pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
         }
     };
     let longest = config.datasources.iter().map(|datasource| datasource.options.pool.connect_timeout).max().unwrap_or_default();
-    let environment = Environment::start("default", config.datasources, registry);
+    let started = async {
+        let store = ControlStore::ephemeral().await?;
+        Environment::start("default", config.datasources, registry, store, Keeping::default()).await
+    };
+    let environment = match started.await {
+        Ok(environment) => environment,
+        Err(error) => {
+            terminal.error(error.message(), error.hint_text());
+            return UNUSABLE;
+        }
+    };
     settle(&environment, longest + MARGIN, terminal).await;
     let checked = checked(&environment);
     environment.stop().await;

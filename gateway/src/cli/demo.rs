@@ -238,6 +238,7 @@ fn datasources(sample: &Sample, registry: &ConnectorRegistry) -> Result<Vec<Data
             expose: Expose::All,
             allow_writes: false,
             validation: Validation { on_mismatch: OnMismatch::Fail, check_on_boot: true, check_interval: None },
+            refresh_interval: None,
             tables: Vec::new(),
         })
     };

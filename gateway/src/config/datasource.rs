@@ -72,6 +72,7 @@ pub(super) fn read(
             expose,
             allow_writes,
             validation,
+            refresh_interval: None,
             tables,
         }
     });
@@ -217,7 +218,8 @@ fn tables(section: &mut Section<'_>) -> Vec<PinnedTable> {
         if let (Some(name), Some(Ok((remote_schema, remote_table)))) = (name, split) {
             if names.insert((remote_schema.clone(), name.text.clone())) {
                 let (name, writable) = (name.text, writable);
-                tables.push(PinnedTable { name, remote_schema, remote_table, writable, column_map, ignore_columns });
+                let (columns, primary_key) = (None, None);
+                tables.push(PinnedTable { name, remote_schema, remote_table, writable, column_map, ignore_columns, columns, primary_key });
             } else {
                 table.fault("name", format!("is \"{}\", as is that of a table above", name.text));
             }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::fault::Report;
 use super::section::Section;
+use crate::audit::AuditPolicy;
 
 /// What `causeway.yaml` says about the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// `listen.postgres`: where the Postgres endpoint listens; 127.0.0.1:7432 by default.
     pub postgres: SocketAddr,
@@ -16,6 +17,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// `limits`.
     pub limits: Limits,
+    /// Which statements are audited; none by default.
+    pub audit: AuditPolicy,
 }
 
 /// The bounds of the process.
@@ -33,7 +36,7 @@ impl Settings {
     /// The defaults, with a data folder.
     pub fn new(data_dir: PathBuf) -> Self {
         let limits = Limits { max_connections: 1000, memory: 2 << 30, spill: data_dir.join("spill") };
-        Self { postgres: SocketAddr::from(([127, 0, 0, 1], 7432)), data_dir, limits }
+        Self { postgres: SocketAddr::from(([127, 0, 0, 1], 7432)), data_dir, limits, audit: AuditPolicy::default() }
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use causeway_catalog::{Expose, OnMismatch, PinnedTable, SchemaMode};
 use causeway_providers::{
-    Connector, Error, ErrorKind, Manifest, OptionSpec, Options, Presence, Remote, Result as ProvidersResult, ValueKind, Visibility,
+    Connector, Error, ErrorKind, Manifest, OptionSpec, Options, Presence, Remote, Result as ProvidersResult, TypeChange, ValueKind,
+    Visibility,
 };
 use tempfile::TempDir;
 
@@ -38,6 +39,10 @@ impl Connector for FakeConnector {
 
     async fn open(&self, _options: &Options) -> ProvidersResult<Arc<dyn Remote>> {
         Err(Error::new(ErrorKind::Unsupported, "nothing is opened while a configuration is read"))
+    }
+
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        if expected == actual { TypeChange::Same } else { TypeChange::Different }
     }
 }
 
@@ -124,6 +129,8 @@ schema_names: { public: sales }
         writable: false,
         column_map: BTreeMap::from([("cust_nm".to_owned(), "name".to_owned())]),
         ignore_columns: vec!["legacy".to_owned()],
+        columns: None,
+        primary_key: None,
     };
     assert_eq!(crm.tables, [expected]);
 }

@@ -3,6 +3,8 @@
 //! What a session runs is read here, because SQL parsers lack many of its forms and drivers send all of them. Everything else is
 //! left to the planner, unread.
 
+mod cursor;
+mod foreign;
 mod lexer;
 mod parse;
 
@@ -10,6 +12,7 @@ mod parse;
 mod tests;
 
 use causeway_planner::{Engine, Statement};
+pub use foreign::{DropForeignTable, ImportForeignSchema, ImportSelection};
 
 use super::settings::SetScope;
 use super::sqlstate::PgError;
@@ -61,6 +64,17 @@ pub(crate) enum Command {
         procedure: String,
         arguments: Vec<String>,
     },
+    Listen(String),
+    /// From one channel, or from all.
+    Unlisten(Option<String>),
+    Notify {
+        channel: String,
+        payload: String,
+    },
+    /// `SELECT pg_listening_channels()`.
+    ListeningChannels,
+    ImportForeignSchema(Box<ImportForeignSchema>),
+    DropForeignTable(Box<DropForeignTable>),
     /// Accepted without effect, with this tag.
     Ignored(&'static str),
 }

@@ -14,12 +14,13 @@ use super::decode;
 use super::encode::{Format, Style};
 use super::frontend::{Bind, Target};
 use super::pg_type::{WIDE_NUMERIC, parameter_oid, parameter_type};
-use super::portal::{Destination, Plan, Portal, PortalState, Prepared, Running, row_description};
+use super::portal::{Bound, Destination, Plan, Portal, PortalState, Prepared, Running, changed_result, row_description};
 use super::session::Session;
-use super::simple_query::{command_columns, query_tag, single};
+use super::session_command::{command_columns, rows_tag};
+use super::simple_query::{query_tag, single};
 use super::sqlstate::{
     DUPLICATE_CURSOR, DUPLICATE_STATEMENT, Halt, NOT_IN_STATE, OUT_OF_RANGE, PROTOCOL_VIOLATION, PgError, UNDEFINED_CURSOR,
-    UNDEFINED_STATEMENT, UNSUPPORTED,
+    UNDEFINED_STATEMENT,
 };
 
 impl Session {
@@ -126,15 +127,14 @@ impl Session {
         };
         let plan = self.plan(statement, &prepared.declared, prepared.take_plan()).await?;
         if !prepared.describes(plan.query.schema()) {
-            return Err(PgError::new(UNSUPPORTED, "cached plan must not change result type")
-                .hint("The tables changed since the statement was prepared: prepare it again.")
-                .into());
+            return Err(changed_result().into());
         }
-        let (query, parameters) = match read(&prepared, plan.query.parameter_types()) {
+        let version = plan.version;
+        let bound = match read(&prepared, plan.query.parameter_types()) {
             Ok(parameters) => {
                 let query = plan.query.clone();
                 self.keep(&prepared, plan);
-                (query, parameters)
+                Bound { query, version, parameters }
             }
             // PostgreSQL's numeric parameters hold any digits. A plan that took one for its column's decimal is made anew for these.
             Err(error) if error.code == OUT_OF_RANGE => {
@@ -144,11 +144,11 @@ impl Session {
                     return Err(error.into());
                 }
                 let parameters = read(&prepared, wide.query.parameter_types())?;
-                (wide.query, parameters)
+                Bound { query: wide.query, version: wide.version, parameters }
             }
             Err(error) => return Err(error.into()),
         };
-        Ok(Portal { prepared, formats, state: PortalState::Ready(Some((query, parameters))) })
+        Ok(Portal { prepared, formats, state: PortalState::Ready(Some(bound)) })
     }
 
     /// Keeps the plan of a named statement; the unnamed one is rarely bound twice, and an idle session should cost little.
@@ -157,20 +157,6 @@ impl Session {
         if !is_unnamed {
             prepared.keep_plan(plan);
         }
-    }
-
-    /// Starts the query of a portal that has not begun.
-    pub(super) async fn start(&mut self, portal: &mut Portal) -> Result<(), Halt> {
-        if !matches!(portal.state, PortalState::Ready(Some(_))) {
-            return Ok(());
-        }
-        if let PortalState::Ready(Some((query, parameters))) = std::mem::replace(&mut portal.state, PortalState::Done) {
-            let schema = Arc::clone(query.schema());
-            let stream = self.guarded(async { query.execute(parameters).await.map_err(PgError::from) }).await?;
-            let running = Running::new(stream, schema, portal.formats.clone(), Style::of(&self.settings))?;
-            portal.state = PortalState::Running(Box::new(running));
-        }
-        Ok(())
     }
 
     pub(super) fn describe(&mut self, target: Target) -> Result<(), Halt> {
@@ -222,6 +208,11 @@ impl Session {
                 };
                 if let PortalState::Ready(None) = portal.state {
                     let (mut inner, own) = self.execute_arguments(name, arguments).await?;
+                    // Another statement may have taken the name since.
+                    let is_as_told = inner.prepared.columns.as_ref().is_some_and(|columns| prepared.describes(columns));
+                    if !is_as_told {
+                        return Err(changed_result().into());
+                    }
                     inner.formats.clone_from(&portal.formats);
                     self.start(&mut inner).await?;
                     portal.state = inner.state;
@@ -231,12 +222,16 @@ impl Session {
             }
             Command::Fetch { cursor, count, moves } => {
                 begin_once(&mut portal, &name)?;
+                // Another cursor may have taken the name since.
+                if !moves && !prepared.describes(&*self.cursor_columns(cursor)?) {
+                    return Err(changed_result().into());
+                }
                 let tag = self.fetch(cursor, *count, *moves, &portal.formats).await?;
                 self.complete(tag)?;
                 true
             }
             other => match portal.state {
-                PortalState::Running(_) => self.send_rows(&mut portal, limit, |_| "SHOW".to_owned()).await?,
+                PortalState::Running(_) => self.send_rows(&mut portal, limit, |rows| rows_tag(other, rows).into_owned()).await?,
                 PortalState::Ready(_) | PortalState::Done => {
                     begin_once(&mut portal, &name)?;
                     let reply = self.run_command(other).await?;

@@ -13,9 +13,13 @@ mod extended_query;
 mod frontend;
 mod listener;
 mod notice;
+mod notify;
+mod outcome;
 mod pg_type;
 mod portal;
+mod query_start;
 mod session;
+mod session_command;
 mod settings;
 mod simple_query;
 mod sqlstate;
@@ -34,7 +38,11 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::CatalogProviderList;
 use datafusion::logical_expr::ScalarUDF;
 
+pub use command::{DropForeignTable, ImportForeignSchema, ImportSelection};
 pub use listener::{EndpointLimits, PgEndpoint};
+pub use notice::{Notice, Severity};
+pub use notify::{Notification, Notifications};
+pub use outcome::{ImportStep, Outcome};
 pub use settings::{SettingRow, SettingsView};
 
 /// What the endpoint needs of the rest of the process.
@@ -49,14 +57,41 @@ pub trait EnvironmentBackend: Send + Sync {
     /// Its name, which is the name of the one catalog in [`VisibleCatalog::catalog`].
     fn name(&self) -> &str;
 
+    /// The hub of its channels: one for as long as the environment is served.
+    fn notifications(&self) -> &Arc<Notifications>;
+
     /// What a statement of `session` sees, called once when the statement is planned. It does no IO.
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog;
 
-    /// Runs `CALL procedure(arguments)` and returns a text for the user. Dropping the future gives up.
+    /// Looks at a datasource's tables anew; what [`visible`](Self::visible) gives then has them. Called once by a statement whose
+    /// source lacks what the snapshot says it has, before any of its rows were sent. Dropping the future gives up.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown datasource, or what the source gives; what is visible stays as it was then.
+    async fn refresh(&self, datasource: &str) -> causeway_providers::Result<()>;
+
+    /// Runs `CALL procedure(arguments)`. Dropping the future gives up.
     ///
     /// # Errors
     /// `Unsupported` for a procedure that does not exist, `Invalid` for wrong arguments, or what the procedure met.
-    async fn call(&self, procedure: &str, arguments: &[String]) -> causeway_providers::Result<String>;
+    async fn call(&self, procedure: &str, arguments: &[String]) -> causeway_providers::Result<Outcome>;
+
+    /// Publishes tables of a datasource, or tells what it would do when [`is_dry_run`](ImportForeignSchema::is_dry_run).
+    ///
+    /// All of it is done or nothing, and what is done stays: it is never called within a transaction block, but for a dry run.
+    /// Dropping the future gives up, with the same choice.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown datasource, schema or table, `Conflict` for a name that is taken, `Unsupported` when nothing can be
+    /// kept, or what the source gives.
+    async fn import_foreign_schema(&self, import: &ImportForeignSchema, session: &SessionIdentity) -> causeway_providers::Result<Outcome>;
+
+    /// Withdraws tables that were imported. All of it is done or nothing; it is never called within a transaction block.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown table unless [`if_exists`](DropForeignTable::if_exists), `Unsupported` for one that was not imported
+    /// or when nothing can be kept.
+    async fn drop_foreign_tables(&self, drop: &DropForeignTable, session: &SessionIdentity) -> causeway_providers::Result<Outcome>;
 }
 
 /// The tables and functions one statement sees.

@@ -5,7 +5,7 @@ use pgwire::messages::response::NoticeResponse;
 
 /// How much a notice matters, in PostgreSQL's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Severity {
+pub enum Severity {
     /// Something the user may like to know.
     Notice,
     /// Something that is probably not what the user meant.
@@ -30,21 +30,31 @@ impl Severity {
     }
 }
 
-/// One notice.
+/// One notice: what goes along with the answer to a statement that succeeds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Notice {
-    pub(crate) severity: Severity,
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
+pub struct Notice {
+    /// How much it matters.
+    pub severity: Severity,
+    /// Its SQLSTATE.
+    pub code: &'static str,
+    /// Its text, without secrets.
+    pub message: String,
 }
 
 impl Notice {
-    pub(crate) fn warning(code: &'static str, message: impl Into<String>) -> Self {
+    /// A warning under a code.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, code, message: message.into() }
     }
 
-    pub(crate) fn for_user(message: impl Into<String>) -> Self {
+    /// Something the user may like to know.
+    pub fn for_user(message: impl Into<String>) -> Self {
         Self { severity: Severity::Notice, code: "00000", message: message.into() }
+    }
+
+    /// The same under a code of its own.
+    pub(crate) fn with_code(self, code: &'static str) -> Self {
+        Self { code, ..self }
     }
 
     pub(crate) fn into_message(self) -> PgWireBackendMessage {

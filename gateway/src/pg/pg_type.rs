@@ -35,6 +35,7 @@ pub(crate) const NUMERIC: u32 = 1700;
 pub(crate) const REGCLASS: u32 = 2205;
 pub(crate) const REGTYPE: u32 = 2206;
 pub(crate) const UUID: u32 = 2950;
+const VOID: u32 = 2278;
 pub(crate) const JSONB: u32 = 3802;
 
 /// The metadata key of a field whose PostgreSQL type its Arrow type cannot tell, as in the system catalogs. The value is the name of
@@ -61,7 +62,7 @@ impl PgType {
         match self.oid {
             BOOL | CHAR => 1,
             INT2 => 2,
-            INT4 | FLOAT4 | DATE | OID | REGPROC | REGCLASS | REGTYPE | XID => 4,
+            INT4 | FLOAT4 | DATE | OID | REGPROC | REGCLASS | REGTYPE | XID | VOID => 4,
             INT8 | FLOAT8 | TIME | TIMESTAMP | TIMESTAMPTZ => 8,
             INTERVAL | UUID => 16,
             NAME => 64,
@@ -191,6 +192,7 @@ fn oid_of_name(name: &str) -> Option<u32> {
     match name {
         "int2vector" => return Some(INT2VECTOR),
         "oidvector" => return Some(OIDVECTOR),
+        "void" => return Some(VOID),
         _ => {}
     }
     match name.strip_prefix('_') {

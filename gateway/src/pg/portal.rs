@@ -10,6 +10,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::memory::MemoryStream;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
+use futures::stream::Fuse;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 
@@ -19,7 +20,7 @@ use super::encode::{EncodedBatch, Format, RowEncoder, Style};
 use super::pg_type::PgType;
 use super::session::survive;
 use super::settings::Settings;
-use super::sqlstate::{Halt, PgError};
+use super::sqlstate::{Halt, PgError, UNSUPPORTED};
 
 /// A statement with its types known.
 #[derive(Debug)]
@@ -52,11 +53,11 @@ impl Plan {
 }
 
 impl Prepared {
-    /// Whether the client was told of these columns.
+    /// Whether the client was told of these columns: of their names and of their types as it knows them.
     pub(crate) fn describes(&self, planned: &Schema) -> bool {
         self.columns.as_ref().is_some_and(|described| {
             described.fields().len() == planned.fields().len()
-                && described.fields().iter().zip(planned.fields()).all(|(a, b)| a.name() == b.name() && a.data_type() == b.data_type())
+                && described.fields().iter().zip(planned.fields()).all(|(a, b)| a.name() == b.name() && PgType::of(a) == PgType::of(b))
         })
     }
 
@@ -77,16 +78,24 @@ pub(crate) struct Portal {
 }
 
 pub(crate) enum PortalState {
-    /// Not begun; with the plan and the parameters of a query.
-    Ready(Option<(Query, Vec<ScalarValue>)>),
+    /// Not begun; with what a query needs for it.
+    Ready(Option<Bound>),
     /// Some rows are out.
     Running(Box<Running>),
     Done,
 }
 
+/// A planned query with its parameters.
+pub(crate) struct Bound {
+    pub(crate) query: Query,
+    /// What it was planned against.
+    pub(crate) version: u64,
+    pub(crate) parameters: Vec<ScalarValue>,
+}
+
 /// A result on its way.
 pub(crate) struct Running {
-    stream: SendableRecordBatchStream,
+    stream: Fuse<SendableRecordBatchStream>,
     encoder: RowEncoder,
     formats: Vec<Format>,
     schema: SchemaRef,
@@ -114,7 +123,7 @@ pub(crate) enum Destination {
 impl Running {
     pub(crate) fn new(stream: SendableRecordBatchStream, schema: SchemaRef, formats: Vec<Format>, style: Style) -> Result<Self, PgError> {
         let encoder = RowEncoder::new(Arc::clone(&schema), formats.clone(), style)?;
-        Ok(Self { stream, encoder, formats, schema, batch: None, encoded: None })
+        Ok(Self { stream: stream.fuse(), encoder, formats, schema, batch: None, encoded: None })
     }
 
     /// A result that is there already.
@@ -136,6 +145,26 @@ impl Running {
         self.encoder = RowEncoder::new(Arc::clone(&self.schema), formats.clone(), style)?;
         self.formats = formats;
         self.encoded = None;
+        Ok(())
+    }
+
+    /// Waits for the first rows, or the end, and sends nothing of them. What was answered before leaves meanwhile.
+    pub(crate) async fn begin(&mut self, output: &mut Output, mut interrupted: Pin<&mut impl Future<Output = Halt>>) -> Result<(), Halt> {
+        while self.batch.is_none() {
+            tokio::select! {
+                biased;
+                halt = &mut interrupted => return Err(halt),
+                batch = survive(self.stream.next()) => match batch? {
+                    Some(batch) => {
+                        let batch = batch.map_err(PgError::from)?;
+                        self.batch = (batch.num_rows() > 0).then_some((batch, 0));
+                        tokio::task::coop::consume_budget().await;
+                    }
+                    None => return Ok(()),
+                },
+                written = output.write_some(), if !output.is_empty() => written?,
+            }
+        }
         Ok(())
     }
 
@@ -204,6 +233,12 @@ impl Running {
         }
         Ok(())
     }
+}
+
+/// The refusal of a result with other columns than its statement was prepared with.
+pub(crate) fn changed_result() -> PgError {
+    PgError::new(UNSUPPORTED, "cached plan must not change result type")
+        .hint("The tables changed since the statement was prepared: prepare it again.")
 }
 
 /// The description of a result's columns.

@@ -6,9 +6,8 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 
-use causeway_planner::{Engine, Statement, StatementContext};
+use causeway_planner::Engine;
 use chrono::{DateTime, Utc};
-use datafusion::arrow::datatypes::DataType;
 use futures::FutureExt;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::ReadyForQuery;
@@ -23,9 +22,10 @@ use super::connection::{Frame, Input, Output};
 use super::frontend::{self, FrontendMessage};
 use super::listener::farewell;
 use super::notice::Notice;
-use super::portal::{Delivered, Destination, Plan, Portal, Prepared, Running};
+use super::notify::Subscription;
+use super::portal::{Delivered, Destination, Portal, Prepared, Running};
 use super::settings::{Settings, SettingsView};
-use super::sqlstate::{ErrorSeverity, Halt, IDLE_IN_TRANSACTION, IDLE_SESSION, PgError, UNSUPPORTED};
+use super::sqlstate::{Aside, ErrorSeverity, Halt, IDLE_IN_TRANSACTION, IDLE_SESSION, PgError, UNSUPPORTED};
 use super::startup::Admitted;
 use super::transaction::Transaction;
 use super::{EnvironmentBackend, SessionIdentity};
@@ -41,6 +41,8 @@ pub(crate) struct Session {
     pub(super) transaction: Transaction,
     pub(super) prepared: HashMap<String, Arc<Prepared>>,
     pub(super) portals: HashMap<String, Portal>,
+    /// The channels it listens on; `None` without any.
+    pub(super) subscription: Option<Box<Subscription>>,
     /// Set by an error in the extended protocol: messages are skipped until Sync.
     pub(super) is_skipping: bool,
     /// Set from the first message of the extended protocol to its Sync.
@@ -84,6 +86,7 @@ impl Session {
             transaction: Transaction::default(),
             prepared: HashMap::new(),
             portals: HashMap::new(),
+            subscription: None,
             is_skipping: false,
             is_in_pipeline: false,
             user: admitted.user,
@@ -118,7 +121,7 @@ impl Session {
     }
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, Halt> {
-        self.ready()?;
+        self.ready().await?;
         loop {
             let frame = self.next_frame().await?;
             // Boxed so that an idle session does not keep room for the states of a running one.
@@ -128,6 +131,7 @@ impl Session {
 
     /// Waits for the next message. Everything answered so far leaves first.
     async fn next_frame(&mut self) -> Result<Frame, Halt> {
+        let mut silent_since = None;
         loop {
             // What has been sent ahead is no reason to stay: it has not begun.
             let is_idle = !self.is_in_pipeline;
@@ -137,14 +141,21 @@ impl Session {
             if let Some(frame) = self.input.take_frame().map_err(|error| Halt::Fatal(Box::new(error)))? {
                 return Ok(frame);
             }
+            if is_idle {
+                self.tell_notifications().await?;
+            }
             self.flush().await?;
-            let limit = self.idle_limit();
+            let is_listening = is_idle && !self.transaction.is_open();
+            // What the client is told of meanwhile does not make it less silent.
+            let since = *silent_since.get_or_insert_with(Instant::now);
+            let limit = self.idle_limit().map(|(limit, error)| (since.checked_add(limit), error));
             let filled = tokio::select! {
                 biased;
                 filled = self.input.fill() => filled?,
                 () = self.shutdown.drained(), if is_idle => return Err(Halt::Fatal(Box::new(PgError::terminated()))),
                 () = self.shutdown.terminated() => return Err(Halt::Fatal(Box::new(PgError::terminated()))),
                 error = idled_out(limit) => return Err(Halt::Fatal(Box::new(error))),
+                () = arrived(self.subscription.as_deref()), if is_listening => continue,
             };
             if !filled {
                 return Err(Halt::Gone);
@@ -186,7 +197,7 @@ impl Session {
             Err(Halt::Statement(error)) => {
                 self.fail(*error)?;
                 self.is_skipping = is_extended;
-                if is_extended { Ok(()) } else { self.ready() }
+                if is_extended { Ok(()) } else { self.ready().await }
             }
             other => other,
         }
@@ -196,7 +207,7 @@ impl Session {
         match message {
             FrontendMessage::Query(sql) => {
                 self.simple_query(&sql).await?;
-                self.ready()
+                self.ready().await
             }
             FrontendMessage::Parse { name, query, parameter_oids } => self.parse(name, &query, &parameter_oids).await,
             FrontendMessage::Bind(bind) => self.bind(bind).await,
@@ -206,7 +217,7 @@ impl Session {
             FrontendMessage::Flush => self.flush().await,
             FrontendMessage::Sync => {
                 self.is_skipping = false;
-                self.ready()
+                self.ready().await
             }
             FrontendMessage::Terminate => Err(Halt::Gone),
             FrontendMessage::FunctionCall => {
@@ -217,12 +228,15 @@ impl Session {
     }
 
     /// Ends the statement at hand and tells the client that the next may come.
-    pub(super) fn ready(&mut self) -> Result<(), Halt> {
+    pub(super) async fn ready(&mut self) -> Result<(), Halt> {
         self.end_statement();
         self.is_in_pipeline = false;
         if !self.transaction.is_open() {
             self.settings.end_transaction();
             self.portals.clear();
+            let committed = self.transaction.settle();
+            self.settle(committed);
+            self.tell_notifications().await?;
         }
         self.tell_settings()?;
         self.output.send(PgWireBackendMessage::ReadyForQuery(ReadyForQuery::new(self.transaction.status())))?;
@@ -257,7 +271,7 @@ impl Session {
 
     /// Logs a fault of ours and gives the client the number of the log line.
     fn numbered(&mut self, mut error: PgError) -> PgError {
-        if let Some(fault) = error.fault.take() {
+        if let Aside::Fault(fault) = std::mem::replace(&mut error.aside, Aside::Nothing) {
             self.faults += 1;
             let number = format!("{:x}-{}-{}", self.started.timestamp(), self.cancel.pid(), self.faults);
             error!(fault = number, cause = fault, "internal error");
@@ -272,7 +286,7 @@ impl Session {
     }
 
     /// Sends a notice if the client wants it.
-    pub(super) fn notify(&mut self, notice: Option<Notice>) -> Result<(), Halt> {
+    pub(super) fn send_notice(&mut self, notice: Option<Notice>) -> Result<(), Halt> {
         match notice {
             Some(notice) if notice.severity.passes(&self.settings.client_min_messages()) => self.send(notice.into_message()),
             _ => Ok(()),
@@ -308,6 +322,13 @@ impl Session {
         }
     }
 
+    /// Waits for the first rows of a result, unless the statement is ended from outside first.
+    pub(super) async fn begin(&mut self, running: &mut Running) -> Result<(), Halt> {
+        let statement = self.active();
+        let interrupted = pin!(interrupted(&mut self.input, &statement, &self.shutdown));
+        running.begin(&mut self.output, interrupted).await
+    }
+
     /// Sends rows of a running result, unless the statement is ended from outside first.
     pub(super) async fn deliver(&mut self, running: &mut Running, limit: Option<u64>, destination: Destination) -> Result<Delivered, Halt> {
         let statement = self.active();
@@ -315,38 +336,22 @@ impl Session {
         running.deliver(limit, destination, &mut self.output, interrupted).await
     }
 
+    /// The session's number, as in `pg_backend_pid()`.
+    pub(super) fn pid(&self) -> i32 {
+        self.cancel.pid()
+    }
+
     pub(super) fn identity(&self) -> SessionIdentity {
         SessionIdentity {
             user: self.user.clone(),
             database: self.environment.name().to_owned(),
             application_name: self.settings.application_name().to_string(),
-            pid: self.cancel.pid(),
+            pid: self.pid(),
             client_address: self.client,
             started: self.started,
             search_path: self.settings.search_path(&self.user),
             settings: SettingsView(self.settings.clone()),
         }
-    }
-
-    /// Plans a statement against what is visible now, or takes `known` if that is still the same.
-    pub(super) async fn plan(&mut self, statement: &Statement, declared: &[Option<DataType>], known: Option<Plan>) -> Result<Plan, Halt> {
-        let identity = self.identity();
-        let visible = self.environment.visible(&identity);
-        if let Some(known) = known.filter(|known| known.is_current(visible.version, &self.settings)) {
-            return Ok(known);
-        }
-        let context = StatementContext {
-            catalog: visible.catalog,
-            environment: identity.database,
-            search_path: identity.search_path,
-            time_zone: self.settings.time_zone().for_planner(),
-            functions: visible.functions,
-            push_down: self.settings.push_down(),
-            observer: visible.observer,
-        };
-        let engine = Arc::clone(&self.engine);
-        let query = self.guarded(async { engine.plan(statement, declared, &context).await.map_err(PgError::from) }).await?;
-        Ok(Plan { query, version: visible.version, settings: self.settings.clone() })
     }
 }
 
@@ -377,12 +382,20 @@ async fn interrupted(input: &mut Input, statement: &ActiveStatement, shutdown: &
     }
 }
 
-async fn idled_out(limit: Option<(std::time::Duration, PgError)>) -> PgError {
+async fn idled_out(limit: Option<(Option<Instant>, PgError)>) -> PgError {
     match limit {
-        Some((limit, error)) => {
-            tokio::time::sleep(limit).await;
+        Some((Some(end), error)) => {
+            tokio::time::sleep_until(end).await;
             error
         }
+        // A limit beyond what a clock can show is none.
+        Some((None, _)) | None => std::future::pending().await,
+    }
+}
+
+async fn arrived(subscription: Option<&Subscription>) {
+    match subscription {
+        Some(subscription) => subscription.arrived().await,
         None => std::future::pending().await,
     }
 }

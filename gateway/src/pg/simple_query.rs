@@ -1,37 +1,15 @@
-//! The simple protocol, and what the statements of the session itself do in both protocols.
+//! The simple protocol: a text of statements, answered one by one.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
 
-use super::command::{Command, DiscardTarget, QueryTag, ShowTarget, TransactionCommand, TransactionModes, parse_all};
+use super::command::{Command, QueryTag, parse_all};
 use super::encode::{Format, Style};
-use super::notice::Notice;
-use super::pg_type::oid_of_sql_name;
-use super::portal::{Destination, Portal, PortalState, Running, row_description};
+use super::portal::{Destination, PortalState, Running, row_description};
 use super::session::Session;
-use super::settings::SetScope;
-use super::sqlstate::{
-    DUPLICATE_CURSOR, Halt, NO_ACTIVE_TRANSACTION, PgError, SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION, SYNTAX, UNDEFINED_CURSOR,
-    UNDEFINED_OBJECT, UNSUPPORTED,
-};
-use super::{command, decode};
-
-/// What a statement of the session answers.
-pub(super) struct Reply {
-    pub(super) rows: Option<RecordBatch>,
-    pub(super) tag: Cow<'static, str>,
-}
-
-impl Reply {
-    fn tag(tag: impl Into<Cow<'static, str>>) -> Self {
-        Self { rows: None, tag: tag.into() }
-    }
-}
+use super::sqlstate::{Halt, PgError, SYNTAX};
 
 impl Session {
     /// Runs all statements of a text; an error leaves out the rest.
@@ -57,15 +35,7 @@ impl Session {
         }
         match command {
             Command::Query { statement, tag } => {
-                let plan = self.plan(&statement, &[], None).await?;
-                if !plan.query.parameter_types().is_empty() {
-                    return Err(PgError::new("42P02", "there is no parameter $1").into());
-                }
-                let schema = Arc::clone(plan.query.schema());
-                let query = plan.query;
-                let stream = self.guarded(async { query.execute(Vec::new()).await.map_err(PgError::from) }).await?;
-                let formats = vec![Format::Text; schema.fields().len()];
-                let running = Running::new(stream, schema, formats, Style::of(&self.settings))?;
+                let running = self.start_unprepared(&statement).await?;
                 self.send_result(running, tag).await
             }
             Command::Execute { name, arguments } => {
@@ -108,233 +78,6 @@ impl Session {
     pub(super) fn complete(&mut self, tag: impl Into<Cow<'static, str>>) -> Result<(), Halt> {
         self.send(PgWireBackendMessage::CommandComplete(CommandComplete::new(tag.into().into_owned())))
     }
-
-    /// Runs a statement that is the session's own.
-    pub(super) async fn run_command(&mut self, command: &Command) -> Result<Reply, Halt> {
-        match command {
-            Command::Query { .. } | Command::Execute { .. } | Command::Fetch { .. } => {
-                Err(PgError::internal("a statement with a stream was run without one").into())
-            }
-            Command::Set { scope, name, value } => {
-                self.warn_unless_in_transaction(*scope, "SET LOCAL")?;
-                match value {
-                    Some(value) => self.settings.set(*scope, name, value)?,
-                    None => self.settings.reset(*scope, name)?,
-                }
-                Ok(Reply::tag("SET"))
-            }
-            Command::SetConfig { scope, name, value } => {
-                self.settings.set(*scope, name, value)?;
-                let shown = self.settings.show(name)?;
-                Ok(Reply { rows: Some(one_row(&["set_config"], &[&shown])?), tag: "SELECT 1".into() })
-            }
-            Command::Show(target) => Ok(Reply { rows: Some(self.show(target)?), tag: "SHOW".into() }),
-            Command::Reset(name) => {
-                match name {
-                    Some(name) => self.settings.reset(SetScope::Session, name)?,
-                    None => self.settings.reset_all(),
-                }
-                Ok(Reply::tag("RESET"))
-            }
-            Command::Discard(target) => self.discard(*target),
-            Command::Transaction(command) => self.transact(command),
-            Command::Prepare { name, types, sql } => {
-                let oids = types.iter().map(|name| type_number(name)).collect::<Result<Vec<_>, _>>()?;
-                self.prepare_named(name, sql, &oids).await?;
-                Ok(Reply::tag("PREPARE"))
-            }
-            Command::Deallocate(name) => match name {
-                Some(name) => match self.prepared.remove(name) {
-                    Some(_) => Ok(Reply::tag("DEALLOCATE")),
-                    None => Err(super::extended_query::unknown_statement(name).into()),
-                },
-                None => {
-                    self.prepared.clear();
-                    Ok(Reply::tag("DEALLOCATE ALL"))
-                }
-            },
-            Command::Declare { name, sql } => self.declare(name, sql).await,
-            Command::Close(name) => match name {
-                Some(name) => match self.portals.remove(name) {
-                    Some(_) => Ok(Reply::tag("CLOSE CURSOR")),
-                    None => Err(unknown_cursor(name).into()),
-                },
-                None => {
-                    self.portals.clear();
-                    Ok(Reply::tag("CLOSE CURSOR ALL"))
-                }
-            },
-            Command::Call { procedure, arguments } => {
-                let environment = Arc::clone(&self.environment);
-                let call = async { environment.call(procedure, arguments).await.map_err(|error| PgError::from(&error)) };
-                let text = self.guarded(call).await?;
-                self.notify((!text.is_empty()).then(|| Notice::for_user(text)))?;
-                Ok(Reply::tag("CALL"))
-            }
-            Command::Ignored(tag) => Ok(Reply::tag(*tag)),
-        }
-    }
-
-    fn warn_unless_in_transaction(&mut self, scope: SetScope, statement: &str) -> Result<(), Halt> {
-        if scope == SetScope::Transaction && !self.transaction.is_open() {
-            let message = format!("{statement} can only be used in transaction blocks");
-            self.notify(Some(Notice::warning(NO_ACTIVE_TRANSACTION, message)))?;
-        }
-        Ok(())
-    }
-
-    fn show(&self, target: &ShowTarget) -> Result<RecordBatch, PgError> {
-        match target {
-            ShowTarget::One(name) => {
-                let value = self.settings.show(name)?;
-                one_row(&[super::settings::display_name(name)], &[&value])
-            }
-            ShowTarget::All => {
-                let rows = self.settings.all();
-                let column = |get: fn(&super::SettingRow) -> &str| -> ArrayRef {
-                    Arc::new(rows.iter().map(|row| Some(get(row))).collect::<StringArray>())
-                };
-                text_batch(
-                    &["name", "setting", "description"],
-                    vec![column(|row| &row.name), column(|row| &row.value), column(|row| row.description)],
-                )
-            }
-        }
-    }
-
-    fn discard(&mut self, target: DiscardTarget) -> Result<Reply, Halt> {
-        let tag = match target {
-            DiscardTarget::All => {
-                if self.transaction.is_open() {
-                    let message = "DISCARD ALL cannot run inside a transaction block";
-                    return Err(PgError::new(SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION, message).into());
-                }
-                self.portals.clear();
-                self.prepared.clear();
-                self.settings.reset_all();
-                "DISCARD ALL"
-            }
-            DiscardTarget::Plans => {
-                for prepared in self.prepared.values() {
-                    prepared.take_plan();
-                }
-                "DISCARD PLANS"
-            }
-            DiscardTarget::Sequences => "DISCARD SEQUENCES",
-            DiscardTarget::Temp => "DISCARD TEMP",
-        };
-        Ok(Reply::tag(tag))
-    }
-
-    fn transact(&mut self, command: &TransactionCommand) -> Result<Reply, Halt> {
-        let answer = match command {
-            TransactionCommand::Begin { tag, modes } => {
-                let answer = self.transaction.begin(&self.settings, tag);
-                self.apply_modes(modes, SetScope::Transaction, "transaction")?;
-                answer
-            }
-            TransactionCommand::Commit { and_chain } => {
-                // Cursors do not outlive their transaction.
-                self.portals.clear();
-                self.transaction.commit(&mut self.settings, *and_chain)?
-            }
-            TransactionCommand::Rollback { and_chain } => {
-                self.portals.clear();
-                self.transaction.rollback(&mut self.settings, *and_chain)?
-            }
-            TransactionCommand::Savepoint(name) => self.transaction.savepoint(name.clone(), &self.settings)?,
-            TransactionCommand::Release(name) => self.transaction.release(name)?,
-            TransactionCommand::RollbackTo(name) => self.transaction.rollback_to(name, &mut self.settings)?,
-            TransactionCommand::Characteristics { is_session: true, modes } => {
-                self.apply_modes(modes, SetScope::Session, "default_transaction")?;
-                return Ok(Reply::tag("SET"));
-            }
-            TransactionCommand::Characteristics { is_session: false, modes } => {
-                self.warn_unless_in_transaction(SetScope::Transaction, "SET TRANSACTION")?;
-                self.apply_modes(modes, SetScope::Transaction, "transaction")?;
-                return Ok(Reply::tag("SET"));
-            }
-        };
-        self.notify(answer.notice)?;
-        Ok(Reply::tag(answer.tag))
-    }
-
-    fn apply_modes(&mut self, modes: &TransactionModes, scope: SetScope, prefix: &str) -> Result<(), PgError> {
-        let word = |on: bool| if on { "on" } else { "off" };
-        let values = [("isolation", modes.isolation), ("read_only", modes.read_only.map(word)), ("deferrable", modes.deferrable.map(word))];
-        for (suffix, value) in values {
-            if let Some(value) = value {
-                self.settings.set(scope, &format!("{prefix}_{suffix}"), value)?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn declare(&mut self, name: &str, sql: &str) -> Result<Reply, Halt> {
-        if !self.transaction.is_open() {
-            return Err(PgError::new(NO_ACTIVE_TRANSACTION, "DECLARE CURSOR can only be used in transaction blocks").into());
-        }
-        if self.portals.contains_key(name) {
-            return Err(PgError::new(DUPLICATE_CURSOR, format!("cursor \"{name}\" already exists")).into());
-        }
-        let prepared = self.prepare(single(parse_all(&self.engine, sql)?)?, &[]).await?;
-        if !matches!(prepared.command, Some(Command::Query { .. })) {
-            return Err(PgError::new(SYNTAX, "a cursor is declared for a query").into());
-        }
-        let portal = self.open(Arc::new(prepared), &[], |_, _| Ok(Vec::new())).await?;
-        self.portals.insert(name.to_owned(), portal);
-        Ok(Reply::tag("DECLARE CURSOR"))
-    }
-
-    /// The columns of an open cursor.
-    pub(super) fn cursor_columns(&self, name: &str) -> Result<SchemaRef, PgError> {
-        let portal = self.portals.get(name).ok_or_else(|| unknown_cursor(name))?;
-        portal.prepared.columns.clone().ok_or_else(|| unknown_cursor(name))
-    }
-
-    /// Sends the next rows of a cursor, or passes over them, and returns the tag.
-    pub(super) async fn fetch(&mut self, name: &str, count: Option<usize>, moves: bool, formats: &[Format]) -> Result<String, Halt> {
-        let mut portal = self.portals.remove(name).ok_or_else(|| unknown_cursor(name))?;
-        self.start(&mut portal).await?;
-        let mut rows = 0;
-        if let PortalState::Running(running) = &mut portal.state {
-            let columns = running.schema().fields().len();
-            let formats = if formats.len() == columns { formats.to_vec() } else { vec![Format::Text; columns] };
-            running.set_formats(formats, Style::of(&self.settings))?;
-            let destination = if moves { Destination::Nowhere } else { Destination::Client };
-            let delivered = self.deliver(running, count.map(|count| count as u64), destination).await?;
-            rows = delivered.rows;
-            if delivered.is_complete {
-                portal.state = PortalState::Done;
-            }
-        }
-        self.portals.insert(name.to_owned(), portal);
-        Ok(format!("{} {rows}", if moves { "MOVE" } else { "FETCH" }))
-    }
-
-    /// Binds the literals of an `EXECUTE` to a prepared statement.
-    pub(super) async fn execute_arguments(&mut self, name: &str, arguments: &[Option<String>]) -> Result<(Portal, QueryTag), Halt> {
-        let prepared = self.prepared.get(name).cloned().ok_or_else(|| super::extended_query::unknown_statement(name))?;
-        let Some(Command::Query { tag, .. }) = prepared.command else {
-            return Err(PgError::new(UNSUPPORTED, "EXECUTE runs prepared queries only").into());
-        };
-        let zone = self.settings.time_zone();
-        let expected = prepared.parameter_oids.len();
-        if arguments.len() != expected {
-            return Err(PgError::new(SYNTAX, format!("wrong number of parameters for prepared statement \"{name}\""))
-                .detail(format!("Expected {expected} parameters but got {}.", arguments.len()))
-                .into());
-        }
-        let oids = prepared.parameter_oids.clone();
-        let portal = self.open(prepared, &[], |_, types| {
-            oids.iter()
-                .zip(arguments)
-                .zip(types)
-                .map(|((oid, argument), data_type)| decode::from_text(*oid, argument.as_deref(), data_type, zone))
-                .collect()
-        });
-        Ok((portal.await?, tag))
-    }
 }
 
 /// The tag of a query that sent `rows`.
@@ -351,42 +94,4 @@ pub(super) fn single(mut commands: Vec<Command>) -> Result<Option<Command>, PgEr
         return Err(PgError::new(SYNTAX, "cannot insert multiple commands into a prepared statement"));
     }
     Ok(commands.pop())
-}
-
-/// The columns of what the session itself answers.
-pub(super) fn command_columns(command: &command::Command) -> Option<SchemaRef> {
-    match command {
-        Command::Show(ShowTarget::One(name)) => Some(text_schema(&[super::settings::display_name(name)])),
-        Command::Show(ShowTarget::All) => Some(text_schema(&["name", "setting", "description"])),
-        Command::SetConfig { .. } => Some(text_schema(&["set_config"])),
-        _ => None,
-    }
-}
-
-fn text_schema(names: &[&str]) -> SchemaRef {
-    Arc::new(Schema::new(names.iter().map(|name| Field::new(*name, DataType::Utf8, false)).collect::<Vec<_>>()))
-}
-
-fn text_batch(names: &[&str], columns: Vec<ArrayRef>) -> Result<RecordBatch, PgError> {
-    RecordBatch::try_new(text_schema(names), columns).map_err(|error| PgError::internal(error.to_string()))
-}
-
-fn one_row(names: &[&str], values: &[&str]) -> Result<RecordBatch, PgError> {
-    text_batch(names, values.iter().map(|value| Arc::new(StringArray::from(vec![*value])) as ArrayRef).collect())
-}
-
-fn type_number(name: &str) -> Result<u32, PgError> {
-    // A length or precision changes nothing for a parameter.
-    let bare = match (name.find('('), name.rfind(')')) {
-        (Some(open), Some(close)) if open < close => format!("{}{}", name[..open].trim_end(), &name[close + 1..]),
-        _ => name.to_owned(),
-    };
-    if bare == "unknown" {
-        return Ok(0);
-    }
-    oid_of_sql_name(&bare).ok_or_else(|| PgError::new(UNDEFINED_OBJECT, format!("type \"{name}\" does not exist")))
-}
-
-fn unknown_cursor(name: &str) -> PgError {
-    PgError::new(UNDEFINED_CURSOR, format!("cursor \"{name}\" does not exist"))
 }

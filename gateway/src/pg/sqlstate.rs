@@ -8,6 +8,7 @@ use datafusion::error::DataFusionError;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::response::ErrorResponse;
 
+pub(crate) const WARNING: &str = "01000";
 pub(crate) const SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION: &str = "25001";
 pub(crate) const READ_ONLY: &str = "25006";
 pub(crate) const NO_ACTIVE_TRANSACTION: &str = "25P01";
@@ -15,6 +16,9 @@ pub(crate) const FAILED_TRANSACTION: &str = "25P02";
 pub(crate) const IDLE_IN_TRANSACTION: &str = "25P03";
 pub(crate) const IDLE_SESSION: &str = "57P05";
 pub(crate) const SYNTAX: &str = "42601";
+pub(crate) const NAME_TOO_LONG: &str = "42622";
+pub(crate) const DUPLICATE_OBJECT: &str = "42710";
+pub(crate) const INVALID_OPTION_NAME: &str = "HV00D";
 pub(crate) const UNDEFINED_OBJECT: &str = "42704";
 pub(crate) const UNSUPPORTED: &str = "0A000";
 pub(crate) const PROTOCOL_VIOLATION: &str = "08P01";
@@ -47,18 +51,27 @@ pub(crate) struct PgError {
     pub(crate) message: String,
     pub(crate) detail: Option<String>,
     pub(crate) hint: Option<String>,
-    /// What the log is told of a fault of ours; the client is given only the number of the log line.
-    pub(crate) fault: Option<String>,
+    pub(crate) aside: Aside,
+}
+
+/// What the gateway itself makes of a failure; none of it reaches the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Aside {
+    Nothing,
+    /// A fault of ours, in words for the log; the client is given only the number of the log line.
+    Fault(Box<str>),
+    /// This datasource lacks what we believe it has: a new look at its tables may help.
+    OutdatedAt(Box<str>),
 }
 
 impl PgError {
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), detail: None, hint: None, fault: None }
+        Self { code: code.to_owned(), message: message.into(), detail: None, hint: None, aside: Aside::Nothing }
     }
 
     /// A fault of our own: `what` goes to the log only.
     pub(crate) fn internal(what: impl Into<String>) -> Self {
-        Self { fault: Some(what.into()), ..Self::new(INTERNAL, "internal error") }
+        Self { aside: Aside::Fault(what.into().into()), ..Self::new(INTERNAL, "internal error") }
     }
 
     pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
@@ -156,10 +169,12 @@ impl From<planner::Error> for PgError {
             planner::ErrorKind::UndefinedSchema => "3F000",
             planner::ErrorKind::TypeMismatch => "42804",
             planner::ErrorKind::InvalidText => INVALID_TEXT,
+            planner::ErrorKind::InvalidArgument => INVALID_PARAMETER_VALUE,
             planner::ErrorKind::OutOfRange => OUT_OF_RANGE,
             planner::ErrorKind::DivisionByZero => "22012",
             planner::ErrorKind::Unsupported => UNSUPPORTED,
             planner::ErrorKind::OutOfMemory => "53200",
+            planner::ErrorKind::LimitExceeded => "54000",
             planner::ErrorKind::Invalid => "42000",
             planner::ErrorKind::Datasource => {
                 return match error.datasource_error() {
@@ -191,7 +206,7 @@ impl From<&providers::Error> for PgError {
             providers::ErrorKind::Timeout | providers::ErrorKind::Cancelled => CANCELLED,
             providers::ErrorKind::LimitExceeded => "54000",
             providers::ErrorKind::Invalid => "22000",
-            providers::ErrorKind::Conflict => "42710",
+            providers::ErrorKind::Conflict => DUPLICATE_OBJECT,
             providers::ErrorKind::ReadOnly => READ_ONLY,
             providers::ErrorKind::SchemaMismatch => "42P17",
             providers::ErrorKind::Failed => "HV000",
@@ -204,6 +219,9 @@ impl From<&providers::Error> for PgError {
         };
         let mut shown = PgError::new(code, error.to_string());
         shown.detail = error.datasource().map(|datasource| format!("datasource: {datasource}"));
+        if let (providers::ErrorKind::NotFound, Some(datasource)) = (error.kind(), error.datasource()) {
+            shown.aside = Aside::OutdatedAt(datasource.into());
+        }
         shown.hint = error.hint_text().map(str::to_owned).or_else(|| default_hint(error.kind()).map(str::to_owned));
         shown
     }
@@ -275,7 +293,7 @@ mod tests {
     fn faults_of_ours_keep_their_text_to_the_log() {
         let error = PgError::from(&providers::Error::new(providers::ErrorKind::Internal, "secret state"));
         assert_eq!((error.code.as_str(), error.message.as_str()), (INTERNAL, "internal error"));
-        assert!(error.fault.as_deref().is_some_and(|fault| fault.contains("secret state")));
+        assert!(matches!(error.aside, Aside::Fault(fault) if fault.contains("secret state")));
     }
 
     #[test]

@@ -1,17 +1,22 @@
 //! Transaction blocks as clients see them.
 //!
-//! Statements read; nothing is ever left to commit. What a block governs is the status byte, the settings it gives back when it is
-//! rolled back, and that nothing runs in it after an error.
+//! Statements read; no row is ever left to commit. What a block governs is the status byte, the settings it gives back when it is
+//! rolled back, the notifications it sends when it commits, and that nothing runs in it after an error.
 
 use pgwire::messages::response::TransactionStatus;
 
 use super::notice::Notice;
+use super::notify::{Committed, Mark, Pending};
 use super::settings::Settings;
 use super::sqlstate::{FAILED_TRANSACTION, NO_ACTIVE_TRANSACTION, PgError, SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION, UNDEFINED_SAVEPOINT};
 
 /// Where a session stands.
 #[derive(Debug, Default)]
-pub(crate) struct Transaction(Option<Block>);
+pub(crate) struct Transaction {
+    block: Option<Block>,
+    /// What is done at the end. Statements outside a block are a transaction too: up to the next ReadyForQuery.
+    pending: Pending,
+}
 
 #[derive(Debug)]
 struct Block {
@@ -24,6 +29,7 @@ struct Block {
 struct Savepoint {
     name: String,
     settings: Settings,
+    pending: Mark,
 }
 
 /// What a transaction statement answers.
@@ -31,19 +37,21 @@ struct Savepoint {
 pub(crate) struct Answer {
     pub(crate) tag: &'static str,
     pub(crate) notice: Option<Notice>,
+    /// What the end of a transaction leaves to be done.
+    pub(crate) committed: Committed,
 }
 
 fn answer(tag: &'static str) -> Answer {
-    Answer { tag, notice: None }
+    Answer { tag, notice: None, committed: Committed::default() }
 }
 
 fn warn(tag: &'static str, code: &'static str, message: &str) -> Answer {
-    Answer { tag, notice: Some(Notice::warning(code, message)) }
+    Answer { notice: Some(Notice::warning(code, message)), ..answer(tag) }
 }
 
 impl Transaction {
     pub(crate) fn status(&self) -> TransactionStatus {
-        match &self.0 {
+        match &self.block {
             None => TransactionStatus::Idle,
             Some(block) if block.failed => TransactionStatus::Error,
             Some(_) => TransactionStatus::Transaction,
@@ -51,18 +59,29 @@ impl Transaction {
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.0.is_some()
+        self.block.is_some()
     }
 
     pub(crate) fn is_failed(&self) -> bool {
-        self.0.as_ref().is_some_and(|block| block.failed)
+        self.block.as_ref().is_some_and(|block| block.failed)
     }
 
     /// A statement failed.
     pub(crate) fn fail(&mut self) {
-        if let Some(block) = &mut self.0 {
-            block.failed = true;
+        match &mut self.block {
+            Some(block) => block.failed = true,
+            None => drop(self.pending.end()),
         }
+    }
+
+    /// What waits for the end of the transaction.
+    pub(crate) fn pending(&mut self) -> &mut Pending {
+        &mut self.pending
+    }
+
+    /// Commits what was done outside a block; within one nothing is due yet.
+    pub(crate) fn settle(&mut self) -> Committed {
+        if self.is_open() { Committed::default() } else { self.pending.end() }
     }
 
     /// Refuses what may not run after an error.
@@ -78,7 +97,7 @@ impl Transaction {
         if self.is_open() {
             return warn(tag, SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION, "there is already a transaction in progress");
         }
-        self.0 = Some(Block { failed: false, before: settings.clone(), savepoints: Vec::new() });
+        self.block = Some(Block { failed: false, before: settings.clone(), savepoints: Vec::new() });
         answer(tag)
     }
 
@@ -91,17 +110,19 @@ impl Transaction {
     }
 
     fn end(&mut self, settings: &mut Settings, and_chain: bool, commit: bool) -> Result<Answer, PgError> {
-        let Some(block) = self.0.take() else {
+        let Some(block) = self.block.take() else {
             if and_chain {
                 let statement = if commit { "COMMIT AND CHAIN" } else { "ROLLBACK AND CHAIN" };
                 return Err(PgError::new(NO_ACTIVE_TRANSACTION, format!("{statement} can only be used in transaction blocks")));
             }
-            let tag = if commit { "COMMIT" } else { "ROLLBACK" };
-            return Ok(warn(tag, NO_ACTIVE_TRANSACTION, "there is no transaction in progress"));
+            let ended = warn(if commit { "COMMIT" } else { "ROLLBACK" }, NO_ACTIVE_TRANSACTION, "there is no transaction in progress");
+            let pending = self.pending.end();
+            return Ok(if commit { Answer { committed: pending, ..ended } } else { ended });
         };
         // A failed block cannot be committed: the client learns it from the tag.
-        let committed = commit && !block.failed;
-        if committed {
+        let is_committed = commit && !block.failed;
+        let pending = self.pending.end();
+        if is_committed {
             settings.end_transaction();
         } else {
             *settings = block.before;
@@ -109,12 +130,13 @@ impl Transaction {
         if and_chain {
             self.begin(settings, "BEGIN");
         }
-        Ok(answer(if committed { "COMMIT" } else { "ROLLBACK" }))
+        Ok(if is_committed { Answer { committed: pending, ..answer("COMMIT") } } else { answer("ROLLBACK") })
     }
 
     pub(crate) fn savepoint(&mut self, name: String, settings: &Settings) -> Result<Answer, PgError> {
+        let pending = self.pending.mark();
         let block = self.block("SAVEPOINT")?;
-        block.savepoints.push(Savepoint { name, settings: settings.clone() });
+        block.savepoints.push(Savepoint { name, settings: settings.clone(), pending });
         Ok(answer("SAVEPOINT"))
     }
 
@@ -131,11 +153,15 @@ impl Transaction {
         block.savepoints.truncate(at + 1);
         block.failed = false;
         settings.clone_from(&block.savepoints[at].settings);
+        let pending = block.savepoints[at].pending;
+        self.pending.rewind(pending);
         Ok(answer("ROLLBACK"))
     }
 
     fn block(&mut self, statement: &str) -> Result<&mut Block, PgError> {
-        self.0.as_mut().ok_or_else(|| PgError::new(NO_ACTIVE_TRANSACTION, format!("{statement} can only be used in transaction blocks")))
+        self.block
+            .as_mut()
+            .ok_or_else(|| PgError::new(NO_ACTIVE_TRANSACTION, format!("{statement} can only be used in transaction blocks")))
     }
 }
 

@@ -5,17 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use causeway_catalog::{CatalogSnapshot, Environment};
-use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Visibility};
+use causeway_catalog::{CatalogSnapshot, Environment, Import, ImportedTable, Selection};
+use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, Visibility};
 
 use super::session_state;
 use super::tables::Catalogs;
+use crate::audit::Audit;
 use crate::pg::catalog::{Database, OidRegistry, PgCatalog, Server};
-use crate::pg::{Backend, EnvironmentBackend, SessionIdentity, VisibleCatalog};
+use crate::pg::{
+    Backend, DropForeignTable, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notifications, Outcome,
+    SessionIdentity, VisibleCatalog,
+};
 use crate::system;
 
 /// How many of the tables and columns that are not published a refresh names.
 const OMISSIONS_SHOWN: usize = 10;
+/// How many open differences a check names.
+const DIFFERENCES_SHOWN: usize = 20;
 
 /// The environments of the process, by name.
 #[derive(Default)]
@@ -41,6 +47,8 @@ pub(super) struct EnvironmentAtPort {
     environment: Arc<Environment>,
     registry: ConnectorRegistry,
     environments: Vec<String>,
+    notifications: Arc<Notifications>,
+    audit: Option<Arc<Audit>>,
     oids: Arc<OidRegistry>,
     started: SystemTime,
     /// The system catalogs of the newest snapshot any statement asked for.
@@ -48,12 +56,20 @@ pub(super) struct EnvironmentAtPort {
 }
 
 impl EnvironmentAtPort {
-    /// The environment, with the names of all there are.
-    pub(super) fn new(environment: Arc<Environment>, registry: ConnectorRegistry, environments: Vec<String>) -> Self {
+    /// The environment, with the names of all there are, the hub its sessions listen to, and the audit of their statements.
+    pub(super) fn new(
+        environment: Arc<Environment>,
+        registry: ConnectorRegistry,
+        environments: Vec<String>,
+        notifications: Arc<Notifications>,
+        audit: Option<Arc<Audit>>,
+    ) -> Self {
         Self {
             environment,
             registry,
             environments,
+            notifications,
+            audit,
             oids: Arc::new(OidRegistry::new()),
             started: SystemTime::now(),
             catalogs: Mutex::new(None),
@@ -100,12 +116,38 @@ impl EnvironmentAtPort {
         self.environment.datasources().into_iter().map(server).collect()
     }
 
+    /// The schema in which a statement finds an imported table.
+    fn imported(&self, schema: Option<&str>, name: &str, session: &SessionIdentity) -> Option<String> {
+        let snapshot = self.environment.snapshot();
+        let schemas = schema.map_or_else(|| session.search_path.clone(), |schema| vec![schema.to_owned()]);
+        let has = |schema: &String| {
+            snapshot.schemas.get(schema).is_some_and(|found| found.datasource.is_none() && found.tables.contains_key(name))
+        };
+        schemas.into_iter().find(has)
+    }
+
+    /// `CALL causeway.check_drift('name')`.
+    async fn check_drift(&self, arguments: &[String]) -> Result<String> {
+        let datasource = only_argument("check_drift", arguments)?;
+        let found = self.environment.check_drift(datasource).await?;
+        let count = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+        let mut notice = format!("datasource \"{datasource}\": {} open", count(found.differences, "difference", "differences"));
+        if found.unreadable > 0 {
+            notice.push_str(&format!(", {} our user may not read", count(found.unreadable, "table", "tables")));
+        }
+        let open = self.environment.drift().await?;
+        for row in open.iter().filter(|row| row.datasource == *datasource && row.resolved_at.is_none()).take(DIFFERENCES_SHOWN) {
+            notice.push_str(&format!("\n{}", row.describe()));
+        }
+        if found.differences > DIFFERENCES_SHOWN {
+            notice.push_str("\nand more: SELECT * FROM causeway.drift WHERE resolved_at IS NULL");
+        }
+        Ok(notice)
+    }
+
     /// `CALL causeway.refresh_catalog('name')`.
     async fn refresh_catalog(&self, arguments: &[String]) -> Result<String> {
-        let [datasource] = arguments else {
-            return Err(Error::new(ErrorKind::Invalid, format!("causeway.refresh_catalog takes one argument, not {}", arguments.len()))
-                .hint("CALL causeway.refresh_catalog('datasource')"));
-        };
+        let datasource = only_argument("refresh_catalog", arguments)?;
         let tables = self.environment.refresh(datasource).await?;
         let mut notice = format!("datasource \"{datasource}\" has {tables} {}", if tables == 1 { "table" } else { "tables" });
         let omitted = self.environment.datasources().into_iter().find(|status| status.datasource.name == *datasource).map(|s| s.omitted);
@@ -126,8 +168,13 @@ impl EnvironmentBackend for EnvironmentAtPort {
         self.environment.name()
     }
 
+    fn notifications(&self) -> &Arc<Notifications> {
+        &self.notifications
+    }
+
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog {
         let (snapshot, catalog) = self.current();
+        let observer = self.audit.as_ref().map(|audit| audit.observer(session));
         let session = Arc::new(session_state::session(session, self.started));
         let system = catalog.schemas(&session);
         let own = BTreeMap::from([
@@ -139,16 +186,80 @@ impl EnvironmentBackend for EnvironmentAtPort {
             version: snapshot.version,
             catalog: Catalogs::new(self.environment.name(), snapshot, own),
             functions: catalog.functions(&session),
+            observer,
         }
     }
 
-    async fn call(&self, procedure: &str, arguments: &[String]) -> Result<String> {
+    async fn refresh(&self, datasource: &str) -> Result<()> {
+        self.environment.refresh(datasource).await.map(drop)
+    }
+
+    async fn call(&self, procedure: &str, arguments: &[String]) -> Result<Outcome> {
         match procedure {
-            "causeway.refresh_catalog" => self.refresh_catalog(arguments).await,
+            "causeway.refresh_catalog" => self.refresh_catalog(arguments).await.map(Outcome::told),
+            "causeway.check_drift" => self.check_drift(arguments).await.map(Outcome::told),
             other => {
                 Err(Error::new(ErrorKind::Unsupported, format!("procedure {other} does not exist"))
-                    .hint("there is causeway.refresh_catalog"))
+                    .hint("there are causeway.refresh_catalog and causeway.check_drift"))
             }
         }
+    }
+
+    async fn import_foreign_schema(&self, import: &ImportForeignSchema, session: &SessionIdentity) -> Result<Outcome> {
+        let renames = import.renames().into_iter().map(|(remote, name)| (remote.to_owned(), name.to_owned()));
+        let wanted = Import {
+            remote_schema: Some(import.remote_schema.clone()),
+            selection: match &import.selection {
+                ImportSelection::All => Selection::All,
+                ImportSelection::LimitTo(names) => Selection::Only(names.clone()),
+                ImportSelection::Except(names) => Selection::Except(names.clone()),
+            },
+            into: import.into_schema.clone(),
+            renames: renames.collect(),
+            writable: import.is_writable(),
+            dry_run: import.is_dry_run(),
+            actor: Some(session.user.clone()),
+        };
+        let report = self.environment.import(&import.datasource, &wanted).await?;
+        if !report.is_written {
+            return Ok(Outcome { notices: Vec::new(), steps: report.tables.iter().map(step).collect() });
+        }
+        let reviews = report.tables.iter().flat_map(|table| {
+            table.reviews.iter().map(move |review| Notice::for_user(format!("{}.{}: {review}", table.schema, table.name)))
+        });
+        Ok(Outcome { notices: reviews.collect(), steps: Vec::new() })
+    }
+
+    async fn drop_foreign_tables(&self, drop: &DropForeignTable, session: &SessionIdentity) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
+        for (schema, name) in &drop.names {
+            match self.imported(schema.as_deref(), name, session) {
+                Some(schema) => self.environment.drop_imported(&schema, name, Some(&session.user)).await?,
+                None if drop.if_exists => {
+                    outcome.notices.push(Notice::for_user(format!("foreign table \"{name}\" does not exist, skipping")));
+                }
+                None => self.environment.drop_imported(schema.as_deref().unwrap_or_default(), name, Some(&session.user)).await?,
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+/// A table of a dry run, as a row.
+fn step(table: &ImportedTable) -> ImportStep {
+    ImportStep {
+        remote_table: Subject::table(&table.remote_schema, &table.remote_table).to_string(),
+        published_name: format!("{}.{}", table.schema, table.name),
+        action: if table.is_known { "replace" } else { "import" }.to_owned(),
+        detail: table.reviews.join("; "),
+    }
+}
+
+/// The argument of a procedure that takes the name of a datasource.
+fn only_argument<'a>(procedure: &str, arguments: &'a [String]) -> Result<&'a String> {
+    match arguments {
+        [datasource] => Ok(datasource),
+        _ => Err(Error::new(ErrorKind::Invalid, format!("causeway.{procedure} takes one argument, not {}", arguments.len()))
+            .hint(format!("CALL causeway.{procedure}('datasource')"))),
     }
 }

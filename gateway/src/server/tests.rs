@@ -30,6 +30,7 @@ fn sqlite(name: &str, file: &Path) -> Datasource {
         expose: Expose::All,
         allow_writes: false,
         validation: Validation { on_mismatch: OnMismatch::Fail, check_on_boot: true, check_interval: None },
+        refresh_interval: None,
         tables: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use causeway_catalog::{CatalogSnapshot, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, StoredSnapshot, Subscriber};
-use causeway_providers::{Capabilities, Omission, RemoteTable, TableKind};
+use causeway_providers::{Capabilities, Omission, RemoteTable};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
 
 pub(super) fn datasources(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
@@ -37,7 +37,7 @@ pub(super) fn remote_tables(snapshot: &CatalogSnapshot) -> Vec<ArrayRef> {
         texts(tables.keys().map(|(datasource, _, _)| *datasource)),
         texts(tables.keys().map(|(_, schema, _)| *schema)),
         texts(tables.keys().map(|(_, _, name)| *name)),
-        texts(remotes().map(|remote| kind(remote.kind))),
+        texts(remotes().map(|remote| remote.kind.as_str())),
         counts(remotes().map(|remote| Some(remote.columns.len() as u64))),
         maybe_texts(remotes().map(|remote| (!remote.primary_key.is_empty()).then(|| remote.primary_key.join(", ")))),
         counts(remotes().map(|remote| remote.row_estimate)),
@@ -175,16 +175,6 @@ fn words(capabilities: &Capabilities) -> [(&'static str, bool); 10] {
 
 fn tables(snapshot: &CatalogSnapshot) -> impl Iterator<Item = &ForeignTable> {
     snapshot.tables().map(AsRef::as_ref)
-}
-
-fn kind(kind: TableKind) -> &'static str {
-    match kind {
-        TableKind::Table => "table",
-        TableKind::PartitionedTable => "partitioned table",
-        TableKind::View => "view",
-        TableKind::MaterializedView => "materialized view",
-        TableKind::ForeignTable => "foreign table",
-    }
 }
 
 fn microseconds(moment: SystemTime) -> i64 {

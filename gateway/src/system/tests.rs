@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use causeway_catalog::{Datasource, Expose, OnMismatch, Origin, SchemaMode, Validation};
+use causeway_catalog::{ControlStore, Datasource, Expose, Keeping, OnMismatch, Origin, SchemaMode, Validation};
 use causeway_providers::{
-    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Introspection, Manifest, Omission, Options, Presentation, Remote,
-    RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion, SqlRemote, TableKind,
+    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Introspection, Manifest, Omission, OmissionCause, Options,
+    Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, SqlRemote, Subject, TableKind,
+    TypeChange, Writer,
 };
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::MemTable;
@@ -31,6 +32,10 @@ impl Connector for FakeConnector {
             return Err(causeway_providers::Error::new(causeway_providers::ErrorKind::Unreachable, "connection refused"));
         }
         Ok(Arc::new(FakeRemote(options.id.clone())))
+    }
+
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        if expected == actual { TypeChange::Same } else { TypeChange::Different }
     }
 }
 
@@ -73,8 +78,14 @@ impl Remote for FakeRemote {
             comment: None,
             row_estimate: Some(7),
         };
-        let omission = Omission { subject: "public.odd".to_owned(), reason: "it has no columns".to_owned() };
+        let omission =
+            Omission { subject: "public.odd".to_owned(), reason: "it has no columns".to_owned(), cause: OmissionCause::Unmapped };
         Ok(Introspection { default_schema: "public".to_owned(), tables: vec![table], omitted: vec![omission] })
+    }
+
+    async fn presence(&self, subject: &Subject, _deadline: Deadline) -> causeway_providers::Result<RemotePresence> {
+        let found = *subject == Subject::table("public", "cust");
+        Ok(if found { RemotePresence::Readable } else { RemotePresence::Absent })
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> causeway_providers::Result<Arc<dyn TableProvider>> {
@@ -82,6 +93,10 @@ impl Remote for FakeRemote {
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
         None
     }
 
@@ -103,6 +118,7 @@ fn datasource(name: &str) -> Datasource {
         expose: Expose::All,
         allow_writes: false,
         validation: Validation { on_mismatch: OnMismatch::Fail, check_on_boot: true, check_interval: None },
+        refresh_interval: None,
         tables: Vec::new(),
     }
 }
@@ -110,7 +126,9 @@ fn datasource(name: &str) -> Datasource {
 #[tokio::test]
 async fn every_view_tells_what_is() {
     let registry = ConnectorRegistry::default().with(Arc::new(FakeConnector));
-    let environment = Environment::start("default", vec![datasource("crm"), datasource("down")], registry);
+    let store = ControlStore::ephemeral().await.unwrap();
+    let environment = Environment::start("default", vec![datasource("crm"), datasource("down")], registry, store, Keeping::default());
+    let environment = environment.await.unwrap();
     environment.settled(Duration::from_secs(30)).await;
     let session = SessionContext::new();
     session.catalog("datafusion").unwrap().register_schema(SCHEMA, schema(&environment, &environment.snapshot())).unwrap();

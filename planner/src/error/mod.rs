@@ -32,6 +32,8 @@ pub enum ErrorKind {
     TypeMismatch,
     /// A text is not a value of the type (22P02).
     InvalidText,
+    /// An argument that a function does not take (22023).
+    InvalidArgument,
     /// A number is out of its type's range (22003).
     OutOfRange,
     /// A division by zero (22012).
@@ -40,6 +42,8 @@ pub enum ErrorKind {
     Unsupported,
     /// Memory or spill space ran out (53200).
     OutOfMemory,
+    /// More than a limit allows (54000).
+    LimitExceeded,
     /// A datasource failed: the providers' error is the source and knows more.
     Datasource,
     /// A statement that is wrong in another way (42000).

@@ -9,7 +9,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, FetchType, Filter, Limit, Projection, SkipType, Sort, TableScan};
 
 use causeway_providers::Comparison;
-use causeway_providers::sql::{NullOrder, SqlTable, TableScope, Translation, translate, translate_value};
+use causeway_providers::sql::{NullOrder, Reliance, SqlTable, TableScope, Translation, translate, translate_value};
 
 use super::Reason;
 use super::open::{Aliases, ColumnAliases, OpenColumn, OpenSelect, Source};
@@ -64,6 +64,7 @@ pub(super) fn scan(scan: &TableScan, aliases: &mut Aliases) -> Option<OpenSelect
         order_by: Vec::new(),
         limit: None,
         offset: 0,
+        reliance: table.reliance(&scan.filters),
         gains: false,
         rows: table.table().row_estimate,
     })
@@ -87,9 +88,9 @@ pub(super) fn filter(node: &Filter, open: &OpenSelect, aliases: &mut Aliases) ->
     let mut conditions = Vec::new();
     for conjunct in split_conjunction(&node.predicate) {
         match translate(open.dialect(), conjunct, &open.scope(node.input.schema())) {
-            Translation::Exact(sql) => conditions.push(sql),
+            Translation::Exact(sql) => conditions.push((sql, conjunct)),
             Translation::Superset(sql) => {
-                conditions.push(sql);
+                conditions.push((sql, conjunct));
                 above.push(conjunct.clone());
                 reasons.push("the source lets more rows through: checked again here".to_owned());
             }
@@ -99,7 +100,10 @@ pub(super) fn filter(node: &Filter, open: &OpenSelect, aliases: &mut Aliases) ->
             }
         }
     }
-    for condition in conditions {
+    for (condition, conjunct) in conditions {
+        open.rely(conjunct, node.input.schema());
+        // A scan takes in the conditions it is offered; one that comes here all the same is more than a scan would do.
+        open.gains |= !open.filter.contains(&condition);
         match &mut open.grouping {
             Some(grouping) => grouping.having.push(condition),
             None => open.restrict(condition),
@@ -113,7 +117,13 @@ pub(super) fn projection(node: &Projection, open: &OpenSelect) -> Result<OpenSel
     let scope = open.scope(node.input.schema());
     let columns = node.expr.iter().map(|expr| open.compute(expr, &scope)).collect::<Result<Vec<_>, _>>()?;
     matches_schema(&columns, &node.schema)?;
-    Ok(OpenSelect { columns, ..open.clone() })
+    let mut grown = open.clone();
+    for (expr, column) in node.expr.iter().zip(&columns) {
+        if !column.is_reference() {
+            grown.rely(expr, node.input.schema());
+        }
+    }
+    Ok(OpenSelect { columns, ..grown })
 }
 
 /// Whether the source's columns have the types the plan counts on.
@@ -157,8 +167,11 @@ pub(super) fn sort(node: &Sort, open: &OpenSelect, aliases: &mut Aliases) -> Res
                 Comparison::None => return Err(format!("{} is ordered otherwise at the source", value.data_type)),
             }
             let nulls = if key.nulls_first { NullOrder::First } else { NullOrder::Last };
-            order_by.push(open.dialect().order_by(&value.sql, key.asc, nulls));
+            order_by.push(open.dialect().order_by(&value.sql, &value.data_type, key.asc, nulls));
         }
+    }
+    for key in &node.expr {
+        open.rely(&key.expr, node.input.schema());
     }
     let limit = node.fetch.map(|fetch| fetch as u64);
     let rows = at_most(open.rows, limit);
@@ -209,6 +222,8 @@ pub(super) fn union(schema: &DFSchema, branches: &[OpenSelect], aliases: &mut Al
         let branch = OpenSelect { order_by: Vec::new(), ..branch };
         texts.push(branch.output(ColumnAliases::Positional));
     }
+    let mut reliance = Reliance::default();
+    branches.iter().for_each(|branch| reliance.merge(&branch.reliance));
     let alias = aliases.next(first.remote.id());
     let columns = first
         .columns
@@ -226,6 +241,7 @@ pub(super) fn union(schema: &DFSchema, branches: &[OpenSelect], aliases: &mut Al
         order_by: Vec::new(),
         limit: None,
         offset: 0,
+        reliance,
         gains: branches.iter().any(|branch| branch.gains),
         rows: branches.iter().map(|branch| branch.rows).sum(),
     })

@@ -22,6 +22,9 @@ pub(super) fn aggregate(node: &Aggregate, open: &OpenSelect, aliases: &mut Alias
     }
     let input = node.input.schema();
     let mut open = open.clone().flattened(aliases);
+    for expr in node.group_expr.iter().chain(&node.aggr_expr) {
+        open.rely(expr, input);
+    }
     let mut keys = group_keys(&open, &node.group_expr, input)?;
     if keys.iter().any(|key| !key.is_reference()) {
         // Sources disagree on what an expression in GROUP BY is; they agree on a column of a derived table.
@@ -53,13 +56,16 @@ pub(super) fn distinct(node: &Distinct, open: &OpenSelect, aliases: &mut Aliases
         open = open.closed(aliases);
     }
     let all: Vec<Expr> = input.schema().columns().into_iter().map(Expr::Column).collect();
+    for expr in &all {
+        open.rely(expr, input.schema());
+    }
     let keys = group_keys(&open, &all, input.schema())?;
     Ok(grouped(open, keys.clone(), keys))
 }
 
 fn grouped(open: OpenSelect, keys: Vec<OpenColumn>, columns: Vec<OpenColumn>) -> OpenSelect {
     let rows = if keys.is_empty() { Some(1) } else { open.rows };
-    let keys = keys.iter().map(|key| key.sql().to_owned()).collect();
+    let keys = keys.iter().map(|key| open.dialect().group_by(key.sql(), key.data_type())).collect();
     OpenSelect { columns, grouping: Some(Grouping { keys, having: Vec::new() }), rows, gains: true, ..open }
 }
 

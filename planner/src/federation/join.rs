@@ -5,7 +5,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, Join, JoinType, Operator, binary_expr};
 
 use causeway_providers::Capabilities;
-use causeway_providers::sql::{SqlRemote, Translation, translate};
+use causeway_providers::sql::{Reliance, SqlRemote, Translation, translate};
 
 use super::Reason;
 use super::absorb::Absorbed;
@@ -26,6 +26,11 @@ pub(super) fn join(node: &Join, left: &OpenSelect, right: &OpenSelect, aliases: 
     let left = operand(left, left_is_nullable, node.join_type, aliases);
     let right = operand(right, right_is_nullable, node.join_type, aliases);
     let conditions = conditions(node, &left, &right)?;
+    let (mut left, mut right) = (left, right);
+    for expr in node.on.iter().flat_map(|(one, other)| [one, other]).chain(&node.filter) {
+        left.rely(expr, node.left.schema());
+        right.rely(expr, node.right.schema());
+    }
     if !conditions.above.is_empty() && node.join_type != JoinType::Inner {
         return Err(conditions.reasons.into_iter().next().unwrap_or_default());
     }
@@ -156,6 +161,7 @@ fn combined(left: OpenSelect, right: OpenSelect, keyword: &str, on: Option<Vec<S
         from: Source { sql, joined: true },
         filter: [left.filter, right.filter].concat(),
         query_timeout: [left.query_timeout, right.query_timeout].into_iter().flatten().min(),
+        reliance: both(left.reliance, &right.reliance),
         order_by: Vec::new(),
         gains: true,
         rows,
@@ -166,12 +172,18 @@ fn combined(left: OpenSelect, right: OpenSelect, keyword: &str, on: Option<Vec<S
     }
 }
 
+fn both(mut one: Reliance, other: &Reliance) -> Reliance {
+    one.merge(other);
+    one
+}
+
 /// `kept` restricted to rows for which `sought` has a match, or none.
 fn exists(kept: OpenSelect, sought: OpenSelect, on: Vec<String>, keyword: &str) -> OpenSelect {
     let inner = OpenSelect { columns: Vec::new(), filter: [sought.filter, on].concat(), ..sought };
-    let condition = format!("{keyword} ({})", inner.finish().0.0);
+    let condition = format!("{keyword} ({})", inner.finish().0.text);
     let query_timeout = [kept.query_timeout, inner.query_timeout].into_iter().flatten().min();
-    let mut kept = OpenSelect { query_timeout, gains: true, ..kept };
+    let reliance = both(kept.reliance, &inner.reliance);
+    let mut kept = OpenSelect { query_timeout, reliance, gains: true, ..kept };
     kept.restrict(condition);
     kept
 }

@@ -33,8 +33,8 @@ impl RemoteQuery {
     }
 
     /// Two are the same when they ask the same of the same remote.
-    fn identity(&self) -> (&str, &RemoteSql) {
-        (self.remote.id().as_str(), &self.sql)
+    fn identity(&self) -> (&str, &str) {
+        (self.remote.id().as_str(), &self.sql.text)
     }
 }
 
@@ -76,7 +76,7 @@ impl UserDefinedLogicalNodeCore for RemoteQuery {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RemoteQuery: datasource={}, sql={}", self.remote.id(), self.sql.0)
+        write!(f, "RemoteQuery: datasource={}, sql={}", self.remote.id(), self.sql.text)
     }
 
     fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, inputs: Vec<LogicalPlan>) -> DataFusionResult<Self> {

@@ -8,7 +8,9 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::Expr;
 
-use causeway_providers::sql::{ColumnScope, Dialect, RemoteSql, ScanLimits, ScopedColumn, Select, SelectItem, SqlRemote, translate_value};
+use causeway_providers::sql::{
+    ColumnScope, Dialect, Reliance, RemoteSql, ScanLimits, ScopedColumn, Select, SelectItem, SqlRemote, translate_value,
+};
 use causeway_providers::{Comparison, RemoteColumn, RemoteId, RemoteTable};
 
 use super::Reason;
@@ -155,6 +157,8 @@ pub(super) struct OpenSelect {
     pub(super) order_by: Vec<String>,
     pub(super) limit: Option<u64>,
     pub(super) offset: u64,
+    /// The stored values it computes with.
+    pub(super) reliance: Reliance,
     /// Whether it does more than the plain scan of a table would.
     pub(super) gains: bool,
     /// How many rows it has at most, by the source's own estimate.
@@ -183,6 +187,16 @@ impl OpenSelect {
     pub(super) fn restrict(&mut self, condition: String) {
         if !self.filter.contains(&condition) {
             self.filter.push(condition);
+        }
+    }
+
+    /// Notes that the source computes with the columns `expr` mentions, where they are stored ones.
+    pub(super) fn rely(&mut self, expr: &Expr, schema: &DFSchema) {
+        for column in expr.column_refs() {
+            let found = schema.maybe_index_of_column(column).and_then(|index| self.columns.get(index));
+            if let Some(OpenColumn { form: Form::Remote { table, index }, .. }) = found {
+                self.reliance.on(table, *index);
+            }
         }
     }
 
@@ -272,7 +286,7 @@ impl OpenSelect {
     /// The finished statement and what it may take.
     pub(super) fn finish(&self) -> (RemoteSql, ScanLimits) {
         let limits = ScanLimits { query_timeout: self.query_timeout, batch_rows: BATCH_ROWS };
-        (RemoteSql(self.output(ColumnAliases::None)), limits)
+        (RemoteSql { text: self.output(ColumnAliases::None), reliance: self.reliance.clone() }, limits)
     }
 
     fn select(&self, items: Vec<SelectItem>) -> Select {

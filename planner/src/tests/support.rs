@@ -23,8 +23,8 @@ use futures::TryStreamExt;
 
 use causeway_providers::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting, RemoteSql, ScanLimits, SqlRemote, SqlTable};
 use causeway_providers::{
-    Capabilities, Comparison, Deadline, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion,
-    TableKind,
+    Capabilities, Comparison, Deadline, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope,
+    ServerVersion, Subject, TableKind, Writer,
 };
 
 use crate::Statement;
@@ -97,10 +97,18 @@ impl Dialect for TestDialect {
         }
     }
 
-    fn order_by(&self, sql: &str, ascending: bool, nulls: NullOrder) -> String {
+    fn tells_null(&self, _column: &RemoteColumn) -> bool {
+        true
+    }
+
+    fn order_by(&self, sql: &str, _data_type: &DataType, ascending: bool, nulls: NullOrder) -> String {
         let direction = if ascending { "ASC" } else { "DESC" };
         let nulls = if nulls == NullOrder::First { "FIRST" } else { "LAST" };
         format!("{sql} {direction} NULLS {nulls}")
+    }
+
+    fn group_by(&self, sql: &str, _data_type: &DataType) -> String {
+        sql.to_owned()
     }
 
     fn null_safe_equal(&self, left: &str, right: &str) -> String {
@@ -185,12 +193,21 @@ impl Remote for TestRemote {
         Ok(Introspection::default())
     }
 
+    async fn presence(&self, subject: &Subject, _deadline: Deadline) -> causeway_providers::Result<RemotePresence> {
+        let found = self.tables.iter().any(|(table, _)| table.subject() == *subject);
+        Ok(if found { RemotePresence::Readable } else { RemotePresence::Absent })
+    }
+
     fn table(self: Arc<Self>, table: &RemoteTable) -> causeway_providers::Result<Arc<dyn TableProvider>> {
         Ok(Arc::new(SqlTable::new(self, table.clone(), Some(Duration::from_secs(30)))))
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
         Some(self)
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
+        None
     }
 
     async fn close(&self) {}
@@ -224,7 +241,7 @@ impl SqlRemote for TestRemote {
             }
             let session = self.session()?;
             // A real source lets columns be named alike; this one must be helped.
-            let statement = match crate::parse::parse(&sql.0)?.remove(0) {
+            let statement = match crate::parse::parse(&sql.text)?.remove(0) {
                 Statement::Statement(statement) => Statement::Statement(Box::new(name_columns(*statement))),
                 other => other,
             };

@@ -17,7 +17,10 @@ use super::source::Source;
 use super::table::parquet_format;
 use super::type_mapping::{common, publish};
 use crate::error::{Error, ErrorKind, Result};
-use crate::remote::{Comparison, Introspection, Omission, Presentation, RemoteColumn, RemoteTable, TableKind};
+use crate::remote::{
+    Comparison, Introspection, Omission, OmissionCause, Presentation, RemoteColumn, RemotePresence, RemoteTable, TableKind,
+};
+use crate::subject::Subject;
 
 /// Files have no schemas.
 pub(super) const SCHEMA: &str = "";
@@ -28,6 +31,7 @@ const CONCURRENCY: usize = 8;
 /// Why a table is left out, or why the whole look failed.
 enum Fault {
     Table(String),
+    Forbidden(String),
     Store(Error),
 }
 
@@ -36,16 +40,14 @@ impl Fault {
     fn of(error: Error) -> Self {
         match error.kind() {
             ErrorKind::Unreachable | ErrorKind::Timeout => Self::Store(error),
+            ErrorKind::Unauthorized => Self::Forbidden(error.message().to_owned()),
             _ => Self::Table(error.message().to_owned()),
         }
     }
 }
 
 pub(super) async fn introspect(source: &Source, fallback: Option<Format>) -> Result<(Introspection, BTreeMap<String, Arc<Layout>>)> {
-    let location = &source.location;
-    still_there(&location.shown)?;
-    let files: Vec<ObjectMeta> = location.store.list(None).try_collect().await.map_err(|e| store_failure(&e, &location.shown))?;
-    let (layouts, mut omitted) = arrange(files, fallback);
+    let (layouts, mut omitted) = list(source, fallback).await?;
     let state = source.context().state();
     let looks = layouts.into_iter().map(|layout| {
         let state = &state;
@@ -69,11 +71,39 @@ pub(super) async fn introspect(source: &Source, fallback: Option<Format>) -> Res
                 });
                 known.insert(layout.name.clone(), Arc::new(layout));
             }
-            Err(Fault::Table(reason)) => omitted.push(Omission { subject: layout.place.path().to_owned(), reason }),
+            Err(Fault::Table(reason)) => {
+                omitted.push(Omission { subject: layout.place.path().to_owned(), reason, cause: OmissionCause::Unmapped });
+            }
+            // A table all the same, and so under its own name.
+            Err(Fault::Forbidden(reason)) => {
+                let subject = Subject::table(SCHEMA, &layout.name).to_string();
+                omitted.push(Omission { subject, reason, cause: OmissionCause::Unreadable });
+            }
             Err(Fault::Store(error)) => return Err(error),
         }
     }
     Ok((Introspection { default_schema: SCHEMA.to_owned(), tables, omitted }, known))
+}
+
+/// Looks for one table or column: one listing, then that table's files alone.
+pub(super) async fn presence(source: &Source, fallback: Option<Format>, subject: &Subject) -> Result<RemotePresence> {
+    let (layouts, _) = list(source, fallback).await?;
+    let layout = layouts.into_iter().find(|layout| subject.schema == SCHEMA && layout.name == subject.table);
+    let Some(layout) = layout else { return Ok(RemotePresence::Absent) };
+    match (look_at(source, &source.context().state(), &layout).await, &subject.column) {
+        (Ok(columns), Some(wanted)) if !columns.iter().any(|column| column.name == *wanted) => Ok(RemotePresence::Absent),
+        (Ok(_), _) => Ok(RemotePresence::Readable),
+        (Err(Fault::Forbidden(_)), _) => Ok(RemotePresence::Forbidden),
+        (Err(Fault::Table(_)), _) => Ok(RemotePresence::Absent),
+        (Err(Fault::Store(error)), _) => Err(error),
+    }
+}
+
+async fn list(source: &Source, fallback: Option<Format>) -> Result<(Vec<Layout>, Vec<Omission>)> {
+    let location = &source.location;
+    still_there(&location.shown)?;
+    let files: Vec<ObjectMeta> = location.store.list(None).try_collect().await.map_err(|e| store_failure(&e, &location.shown))?;
+    Ok(arrange(files, fallback))
 }
 
 async fn look_at(source: &Source, state: &SessionState, layout: &Layout) -> Result<Vec<RemoteColumn>, Fault> {

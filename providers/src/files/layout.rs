@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use object_store::ObjectMeta;
 
-use crate::remote::Omission;
+use crate::remote::{Omission, OmissionCause};
 
 /// How a file's rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -206,7 +206,7 @@ fn stem(name: &str) -> &str {
 }
 
 fn omission(subject: &str, reason: &str) -> Omission {
-    Omission { subject: subject.to_owned(), reason: reason.to_owned() }
+    Omission { subject: subject.to_owned(), reason: reason.to_owned(), cause: OmissionCause::Unmapped }
 }
 
 #[cfg(test)]

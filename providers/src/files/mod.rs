@@ -12,6 +12,7 @@ mod scan;
 mod session;
 mod source;
 mod table;
+mod type_change;
 mod type_mapping;
 
 #[cfg(test)]
@@ -33,8 +34,11 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope, ServerVersion};
+use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::SqlRemote;
+use crate::subject::Subject;
+use crate::type_change::TypeChange;
+use crate::writer::Writer;
 
 /// The connector.
 #[derive(Debug, Default)]
@@ -56,6 +60,10 @@ impl Connector for FilesConnector {
         let remote = opened.await.map_err(|e: Error| e.at(options.id.as_str()))?;
         remote.ping(Deadline::after(options.pool.connect_timeout)).await?;
         Ok(Arc::new(remote))
+    }
+
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        type_change::type_change(expected, actual)
     }
 }
 
@@ -114,6 +122,11 @@ impl Remote for FilesRemote {
         Ok(seen)
     }
 
+    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
+        let look = introspect::presence(&self.source, self.fallback, subject);
+        self.bound(&format!("looking for the table {subject}"), deadline, look).await
+    }
+
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&table.name).cloned();
         let layout = known.filter(|_| table.schema == introspect::SCHEMA).ok_or_else(|| {
@@ -126,6 +139,10 @@ impl Remote for FilesRemote {
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
         None
     }
 

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod observed;
+mod s3_service;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +23,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::options::OptionFault;
-use crate::remote::Comparison;
+use crate::remote::{Comparison, OmissionCause};
 
 /// A folder and the datasource over it.
 struct Lake {
@@ -159,6 +160,34 @@ async fn formats_are_read_side_by_side() {
     assert_eq!(cells(&lake.query("SELECT count(*), max(n) FROM numbers").await), [["3", "3"]]);
     let joined = "SELECT p.name FROM people p JOIN numbers n ON p.id = n.n JOIN events e ON e.id = n.n ORDER BY 1";
     assert_eq!(cells(&lake.query(joined).await).len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_absent() {
+    let lake = Lake::of(&[("people.csv", "id,name\n1,Ada\n"), ("a.b.csv", "id\n1\n"), ("parts/year=2024/x.csv", "v\n1\n")]).await;
+    lake.write("torn.parquet", "no Parquet");
+    let (readable, absent) = (RemotePresence::Readable, RemotePresence::Absent);
+    let ask = async |cases: &[(Subject, RemotePresence)]| {
+        for (subject, presence) in cases {
+            assert_eq!(lake.remote.presence(subject, soon()).await.unwrap(), *presence, "{subject}");
+        }
+    };
+    ask(&[
+        (Subject::table("", "people"), readable),
+        (Subject::column("", "people", "name"), readable),
+        (Subject::column("", "people", "born"), absent),
+        (Subject::column("", "parts", "year"), readable),
+        (Subject::table("", "a.b"), readable),
+        (Subject::table("", "torn"), absent),
+        (Subject::table("", "no such"), absent),
+        (Subject::table("main", "people"), absent),
+    ])
+    .await;
+    fs::remove_file(lake.folder.path().join("people.csv")).unwrap();
+    ask(&[(Subject::table("", "people"), absent)]).await;
+    fs::remove_dir_all(lake.folder.path()).unwrap();
+    let error = lake.remote.presence(&Subject::table("", "people"), soon()).await.unwrap_err();
+    assert_eq!((error.kind(), error.datasource()), (ErrorKind::NotFound, Some("lake")));
 }
 
 #[tokio::test]

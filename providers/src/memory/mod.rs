@@ -1,6 +1,7 @@
 //! The `memory` connector: tables handed over by the process itself. It is the reference in tests and reads nothing.
 
 mod manifest;
+mod type_change;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,9 +18,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::remote::{
-    Comparison, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemoteTable, Scope, ServerVersion, TableKind,
+    Comparison, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, TableKind,
 };
 use crate::sql::SqlRemote;
+use crate::subject::Subject;
+use crate::type_change::TypeChange;
+use crate::writer::Writer;
 
 /// The schema all tables are in.
 const SCHEMA: &str = "main";
@@ -88,6 +92,10 @@ impl Connector for MemoryConnector {
         tables.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Arc::new(MemoryRemote { id: options.id.clone(), tables }))
     }
+
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        type_change::type_change(expected, actual)
+    }
 }
 
 #[derive(Debug)]
@@ -116,6 +124,15 @@ impl Remote for MemoryRemote {
         Ok(Introspection { default_schema: SCHEMA.to_owned(), tables, omitted: Vec::new() })
     }
 
+    async fn presence(&self, subject: &Subject, _deadline: Deadline) -> Result<RemotePresence> {
+        let table = self.tables.iter().find(|known| subject.schema == SCHEMA && known.name == subject.table);
+        Ok(match (table, &subject.column) {
+            (Some(table), Some(column)) if table.schema.column_with_name(column).is_none() => RemotePresence::Absent,
+            (Some(_), _) => RemotePresence::Readable,
+            (None, _) => RemotePresence::Absent,
+        })
+    }
+
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
         let found = self.tables.iter().find(|known| table.schema == SCHEMA && known.name == table.name);
         let found = found.ok_or_else(|| {
@@ -130,6 +147,10 @@ impl Remote for MemoryRemote {
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
+        None
+    }
+
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
         None
     }
 
@@ -163,6 +184,16 @@ mod tests {
         let provider = Arc::clone(&remote).table(&seen.tables[0]).unwrap();
         let rows = SessionContext::new().read_table(provider).unwrap().collect().await.unwrap();
         assert_eq!(rows, vec![batch]);
+        let cases = [
+            (Subject::table("main", "numbers"), RemotePresence::Readable),
+            (Subject::column("main", "numbers", "n"), RemotePresence::Readable),
+            (Subject::column("main", "numbers", "m"), RemotePresence::Absent),
+            (Subject::table("main", "letters"), RemotePresence::Absent),
+            (Subject::table("other", "numbers"), RemotePresence::Absent),
+        ];
+        for (subject, presence) in cases {
+            assert_eq!(remote.presence(&subject, deadline).await.unwrap(), presence, "{subject}");
+        }
         let unknown = RemoteTable { name: "letters".to_owned(), ..seen.tables[0].clone() };
         let error = remote.table(&unknown).unwrap_err();
         assert_eq!((error.kind(), error.datasource()), (ErrorKind::NotFound, Some("mem")));

@@ -17,6 +17,7 @@ use super::failure;
 use super::manifest::{DISABLE, PREFER, VERIFY_FULL};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
+use crate::pool::Access;
 use crate::remote::ServerVersion;
 
 /// What every session is set to, whatever the server's defaults and the user's `init_connect` are.
@@ -76,6 +77,7 @@ impl Flavor {
 pub(super) struct Server {
     host: String,
     port: u16,
+    database: String,
     place: String,
     encrypted: Option<OptsBuilder>,
     clear: Option<OptsBuilder>,
@@ -116,6 +118,7 @@ impl Server {
         Ok(Arc::new(Self {
             host: host.to_owned(),
             port,
+            database: database.to_owned(),
             place: format!("{host}:{port}, database \"{database}\", user \"{user}\""),
             encrypted,
             clear: (mode == DISABLE || mode == PREFER).then_some(base),
@@ -126,17 +129,22 @@ impl Server {
     }
 
     /// A new connection in a known state.
-    pub(super) async fn connect(self: &Arc<Self>) -> Result<Session> {
+    pub(super) async fn connect(self: &Arc<Self>, access: Access) -> Result<Session> {
         // The pool has the same limit, but knows no host to name: leave it a little time.
         let limit = self.connect_timeout.mul_f64(0.95);
-        match tokio::time::timeout(limit, self.dial_and_normalise()).await {
+        match tokio::time::timeout(limit, self.dial_and_normalise(access)).await {
             Ok(session) => session,
-            Err(_) => Err(Error::new(
-                ErrorKind::Unreachable,
-                format!("cannot connect to {}: no answer within {}", self.place, humantime::format_duration(self.connect_timeout)),
-            )
-            .hint("check options.host and options.port, and that the server is up and reachable")),
+            Err(_) => Err(self.silent()),
         }
+    }
+
+    /// The error of a server that does not answer in the time that opening may take.
+    pub(super) fn silent(&self) -> Error {
+        Error::new(
+            ErrorKind::Unreachable,
+            format!("cannot connect to {}: no answer within {}", self.place, humantime::format_duration(self.connect_timeout)),
+        )
+        .hint("check options.host and options.port, and that the server is up and reachable")
     }
 
     /// Waits until what was abandoned is ended, within reason.
@@ -146,11 +154,14 @@ impl Server {
         let _ = tokio::time::timeout(Duration::from_secs(2), self.endings.wait()).await;
     }
 
-    async fn dial_and_normalise(self: &Arc<Self>) -> Result<Session> {
+    async fn dial_and_normalise(self: &Arc<Self>, access: Access) -> Result<Session> {
         let (mut connection, address) = self.dial_any().await?;
         let version = async {
             connection.query_drop(NORMALISE).await?;
-            connection.query_drop("SET SESSION TRANSACTION READ ONLY").await?;
+            // One that writes keeps what the server says of the user.
+            if access == Access::Read {
+                connection.query_drop("SET SESSION TRANSACTION READ ONLY").await?;
+            }
             let row: Option<Row> = connection.query_first("SELECT VERSION()").await?;
             Ok(row.and_then(|mut row| row.take_opt::<String, _>(0)).and_then(Result::ok).unwrap_or_default())
         }
@@ -300,9 +311,12 @@ impl Session {
     }
 
     /// Asks the server whether the connection still stands, and lifts the time limit.
+    ///
+    /// It does so by entering the database again: only then the server looks up anew what our user may do in it.
     pub(super) async fn prove(&mut self) -> mysql_async::Result<()> {
         self.limit_time(None).await?;
-        self.connection().query_drop("DO 1").await
+        let statement = format!("USE `{}`", self.server.database.replace('`', "``"));
+        self.connection().query_drop(statement).await
     }
 
     /// All rows of one of our own statements, whose result is small.

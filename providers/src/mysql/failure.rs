@@ -25,6 +25,38 @@ pub(super) fn of_statement(failure: DriverFailure, limit: Option<Duration>) -> E
     }
 }
 
+/// The error of a write.
+pub(super) fn of_write(failure: DriverFailure) -> Error {
+    let DriverFailure::Server(answer) = failure else { return of_statement(failure, None) };
+    let (kind, hint) = match answer.code {
+        1044 | 1142 | 1143 | 1227 | 1370 => (
+            ErrorKind::Unauthorized,
+            "grant the datasource's user INSERT, UPDATE (which finding a key there already takes) and SELECT on it",
+        ),
+        1290 | 1792 | 1836 => {
+            (ErrorKind::Unauthorized, "the source takes no writes: see read_only and transaction_read_only (tx_read_only) at the server")
+        }
+        1021 | 1114 => (ErrorKind::LimitExceeded, "the source has no room: free some there"),
+        1205 => (ErrorKind::Timeout, "another session there holds a lock on the table: try again when it is done"),
+        1213 => (ErrorKind::Failed, "the source gave it up for another write: try again"),
+        1969 | 3024 => (ErrorKind::Timeout, "try again, or give it more time"),
+        1046 | 1049 | 1054 | 1146 => (ErrorKind::NotFound, "make the table ready first, and its database by hand"),
+        1048 | 1364 | 1366 | 1406 | 1452 | 3819 | 4025 => {
+            (ErrorKind::Failed, "a constraint of the table refuses a row: let it allow the row")
+        }
+        _ => return of_server(&answer, None),
+    };
+    Error::new(kind, shown(&answer)).hint(hint).remote_code(answer.state)
+}
+
+/// The code of the server's answer, when it is one.
+pub(super) fn code(failure: &DriverFailure) -> Option<u16> {
+    match failure {
+        DriverFailure::Server(answer) => Some(answer.code),
+        DriverFailure::Io(_) | DriverFailure::Driver(_) | DriverFailure::Other(_) | DriverFailure::Url(_) => None,
+    }
+}
+
 /// Whether the connection is of no use after this failure.
 pub(super) fn lost_connection(failure: &DriverFailure) -> bool {
     match failure {

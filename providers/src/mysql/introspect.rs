@@ -4,61 +4,144 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mysql_async::{Row, Value};
 
-use super::connect::{Flavor, Session};
+use super::connect::Session;
 use super::type_mapping::{ColumnType, map};
-use crate::remote::{Comparison, Introspection, Omission, Presentation, RemoteColumn, RemoteTable, Scope, TableKind};
+use crate::remote::{
+    Comparison, Introspection, Omission, OmissionCause, Presentation, RemoteColumn, RemotePresence, RemoteTable, Scope, TableKind,
+};
+use crate::subject::Subject;
 
 /// Databases that are the server's own.
 const OWN: &str = "('mysql', 'information_schema', 'performance_schema', 'sys')";
 
-/// Reads everything in `scope`, in five statements at most.
-pub(super) async fn introspect(session: &mut Session, scope: &Scope) -> mysql_async::Result<Introspection> {
-    let place = session.rows("SELECT DATABASE(), @@lower_case_table_names").await?;
-    let default_schema = place.first().and_then(|row| text(row, 0)).unwrap_or_default();
-    let wanted = Wanted { schemas: &scope.schemas, ignore_case: place.first().and_then(|row| number(row, 1)) != Some(0) };
+/// What does not change while a datasource is open.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The configured database as the server spells it.
+    default_schema: String,
+    /// Whether names of databases differ by more than their case.
+    ignore_case: bool,
+    /// Whether the server tells which columns were made as `json`: MariaDB since 10.3 does.
+    tells_checks: bool,
+}
 
-    // MySQL and MariaDB differ in the case of these names, hence the aliases, and the columns are taken by position.
-    let tables = session
-        .rows(&format!(
-            "SELECT TABLE_SCHEMA AS s, TABLE_NAME AS n, TABLE_TYPE AS k, TABLE_ROWS AS r, TABLE_COMMENT AS c \
-             FROM information_schema.TABLES WHERE TABLE_SCHEMA NOT IN {OWN}"
-        ))
+/// Asks a new connection once.
+pub(super) async fn place(session: &mut Session) -> mysql_async::Result<Place> {
+    let rows = session
+        .rows(
+            "SELECT DATABASE(), @@lower_case_table_names, \
+                 (SELECT COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'information_schema' \
+                  AND TABLE_NAME = 'CHECK_CONSTRAINTS' AND COLUMN_NAME = 'TABLE_NAME')",
+        )
         .await?;
-    let columns = session
-        .rows(&format!(
-            "SELECT TABLE_SCHEMA AS s, TABLE_NAME AS n, COLUMN_NAME AS c, DATA_TYPE AS t, COLUMN_TYPE AS f, \
-             NUMERIC_PRECISION AS p, NUMERIC_SCALE AS d, CHARACTER_OCTET_LENGTH AS o, COLLATION_NAME AS l, IS_NULLABLE AS u, \
-             COLUMN_COMMENT AS m, ORDINAL_POSITION AS i \
-             FROM information_schema.COLUMNS WHERE TABLE_SCHEMA NOT IN {OWN} ORDER BY s, n, i"
-        ))
-        .await?;
-    let keys = session
-        .rows(&format!(
-            "SELECT TABLE_SCHEMA AS s, TABLE_NAME AS n, INDEX_NAME AS k, COLUMN_NAME AS c, SEQ_IN_INDEX AS i \
-             FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 AND TABLE_SCHEMA NOT IN {OWN} ORDER BY s, n, k, i"
-        ))
-        .await?;
-    let checks = match session.flavor() {
-        Flavor::MariaDb => session.rows(JSON_CHECKS).await,
-        Flavor::MySql => Ok(Vec::new()),
+    let row = rows.first();
+    Ok(Place {
+        default_schema: row.and_then(|row| text(row, 0)).unwrap_or_default(),
+        ignore_case: row.and_then(|row| number(row, 1)) != Some(0),
+        tells_checks: row.and_then(|row| number(row, 2)) == Some(1),
+    })
+}
+
+// The columns of a look by position: MySQL and MariaDB differ in the case of their names. What has two names is the one in rows of
+// tables and the other in rows of columns.
+const PART: usize = 0;
+const SCHEMA: usize = 1;
+const TABLE: usize = 2;
+/// The name of the column, of the key, of the check.
+const NAME: usize = 3;
+/// The position of the column in the table, of the part in the key.
+const POSITION: usize = 4;
+/// What kind the table is, the name of the column's type, the column of the key's part.
+const KIND: usize = 5;
+const ROWS_OR_PRECISION: usize = 6;
+const COMMENT: usize = 7;
+const FULL_TYPE: usize = 8;
+const SCALE: usize = 9;
+const OCTETS: usize = 10;
+const COLLATION: usize = 11;
+const NULLABLE: usize = 12;
+
+/// One statement for tables, columns, keys and checks, which `part` tells apart.
+fn look(place: &Place) -> String {
+    // All are text in one character set, so that the parts fit together whatever the server keeps them in.
+    let part = |part: &str, columns: &[&str], from: &str| {
+        let mut all: Vec<String> = columns.iter().map(|column| format!("CONVERT({column} USING utf8mb4)")).collect();
+        all.resize(NULLABLE, "CONVERT(NULL USING utf8mb4)".to_owned());
+        format!("SELECT '{part}' AS part, {} FROM information_schema.{from}", all.join(", "))
     };
-    let checks = match checks {
-        // Before 10.3 there is no such view, and so no way to tell.
-        Err(mysql_async::Error::Server(_)) => Vec::new(),
-        other => other?,
-    };
-    let mut introspection = assemble(default_schema, &wanted, &tables, &columns, &keys);
-    mark_json(&mut introspection.tables, &checks);
+    let mut parts = vec![
+        part(
+            "t",
+            &["TABLE_SCHEMA", "TABLE_NAME", "NULL", "NULL", "TABLE_TYPE", "TABLE_ROWS", "TABLE_COMMENT"],
+            &format!("TABLES WHERE TABLE_SCHEMA NOT IN {OWN}"),
+        ),
+        part(
+            "c",
+            &[
+                "TABLE_SCHEMA",
+                "TABLE_NAME",
+                "COLUMN_NAME",
+                "ORDINAL_POSITION",
+                "DATA_TYPE",
+                "NUMERIC_PRECISION",
+                "COLUMN_COMMENT",
+                "COLUMN_TYPE",
+                "NUMERIC_SCALE",
+                "CHARACTER_OCTET_LENGTH",
+                "COLLATION_NAME",
+                "IS_NULLABLE",
+            ],
+            &format!("COLUMNS WHERE TABLE_SCHEMA NOT IN {OWN}"),
+        ),
+        part(
+            "k",
+            &["TABLE_SCHEMA", "TABLE_NAME", "INDEX_NAME", "SEQ_IN_INDEX", "COLUMN_NAME"],
+            &format!("STATISTICS WHERE NON_UNIQUE = 0 AND TABLE_SCHEMA NOT IN {OWN}"),
+        ),
+    ];
+    if place.tells_checks {
+        // The columns MariaDB was told to be `json`: it makes them a `longtext` with this check.
+        let json = "CHECK_CONSTRAINTS WHERE CHECK_CLAUSE = CONCAT('json_valid(`', REPLACE(CONSTRAINT_NAME, '`', '``'), '`)')";
+        parts.push(part("j", &["CONSTRAINT_SCHEMA", "TABLE_NAME", "CONSTRAINT_NAME"], json));
+    }
+    parts.join(" UNION ALL ")
+}
+
+/// Reads everything in `scope`, in one statement.
+pub(super) async fn introspect(session: &mut Session, place: &Place, scope: &Scope) -> mysql_async::Result<Introspection> {
+    let mut rows = session.rows(&look(place)).await?;
+    rows.sort_by_cached_key(|row| (text(row, SCHEMA), text(row, TABLE), number(row, POSITION)));
+    let mut parts: BTreeMap<String, Vec<Row>> = BTreeMap::new();
+    for row in rows {
+        parts.entry(text(&row, PART).unwrap_or_default()).or_default().push(row);
+    }
+    let mut part = |name: &str| parts.remove(name).unwrap_or_default();
+    let wanted = Wanted { schemas: &scope.schemas, ignore_case: place.ignore_case };
+    let mut introspection = assemble(place.default_schema.clone(), &wanted, &part("t"), &part("c"), &part("k"));
+    mark_json(&mut introspection.tables, &part("j"));
     Ok(introspection)
 }
 
-/// The columns MariaDB was told to be `json`: it makes them a `longtext` with this check.
-const JSON_CHECKS: &str = "SELECT CONSTRAINT_SCHEMA AS s, TABLE_NAME AS n, CONSTRAINT_NAME AS c \
-     FROM information_schema.CHECK_CONSTRAINTS \
-     WHERE CHECK_CLAUSE = CONCAT('json_valid(`', REPLACE(CONSTRAINT_NAME, '`', '``'), '`)')";
+/// Asks for no row of a table or a column: `information_schema` shows only what our user may see.
+pub(super) async fn presence(session: &mut Session, subject: &Subject) -> mysql_async::Result<RemotePresence> {
+    let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
+    let wanted = subject.column.as_deref().map_or_else(|| "1".to_owned(), quoted);
+    let statement = format!("SELECT {wanted} FROM {}.{} LIMIT 0", quoted(&subject.schema), quoted(&subject.table));
+    match session.rows(&statement).await {
+        Ok(_) => Ok(RemotePresence::Readable),
+        Err(mysql_async::Error::Server(answer)) => match answer.code {
+            // Refused: the database, the table, the column.
+            1044 | 1142 | 1143 => Ok(RemotePresence::Forbidden),
+            // No such database, table or column; a table without its data; a view that refers to what is not there.
+            1049 | 1051 | 1054 | 1109 | 1146 | 1356 | 1449 | 1932 => Ok(RemotePresence::Absent),
+            _ => Err(mysql_async::Error::Server(answer)),
+        },
+        Err(other) => Err(other),
+    }
+}
 
 fn mark_json(tables: &mut [RemoteTable], checks: &[Row]) {
-    let checked: BTreeSet<_> = checks.iter().map(|row| (text(row, 0), text(row, 1), text(row, 2))).collect();
+    let checked: BTreeSet<_> = checks.iter().map(|row| (text(row, SCHEMA), text(row, TABLE), text(row, NAME))).collect();
     for table in tables.iter_mut().filter(|_| !checked.is_empty()) {
         for column in table.columns.iter_mut().filter(|column| column.remote_type == "longtext") {
             if checked.contains(&(Some(table.schema.clone()), Some(table.name.clone()), Some(column.name.clone()))) {
@@ -89,7 +172,7 @@ fn assemble(default_schema: String, wanted: &Wanted<'_>, tables: &[Row], columns
     let mut omitted = Vec::new();
     let mut found: BTreeMap<Key, RemoteTable> = BTreeMap::new();
     for row in tables {
-        let (Some(schema), Some(name), Some(kind)) = (text(row, 0), text(row, 1), text(row, 2)) else { continue };
+        let (Some(schema), Some(name), Some(kind)) = (text(row, SCHEMA), text(row, TABLE), text(row, KIND)) else { continue };
         let kind = match kind.as_str() {
             "BASE TABLE" | "SYSTEM VERSIONED" => TableKind::Table,
             "VIEW" => TableKind::View,
@@ -99,7 +182,7 @@ fn assemble(default_schema: String, wanted: &Wanted<'_>, tables: &[Row], columns
         if !wanted.has(&schema) {
             continue;
         }
-        let comment = text(row, 4).filter(|comment| !comment.is_empty() && kind == TableKind::Table);
+        let comment = text(row, COMMENT).filter(|comment| !comment.is_empty() && kind == TableKind::Table);
         let table = RemoteTable {
             schema: schema.clone(),
             name: name.clone(),
@@ -108,17 +191,18 @@ fn assemble(default_schema: String, wanted: &Wanted<'_>, tables: &[Row], columns
             primary_key: Vec::new(),
             unique_keys: Vec::new(),
             comment,
-            row_estimate: number(row, 3),
+            row_estimate: number(row, ROWS_OR_PRECISION),
         };
         found.insert((schema, name), table);
     }
     for row in columns {
-        let (Some(schema), Some(name), Some(column)) = (text(row, 0), text(row, 1), text(row, 2)) else { continue };
+        let (Some(schema), Some(name), Some(column)) = (text(row, SCHEMA), text(row, TABLE), text(row, NAME)) else { continue };
         if let Some(table) = found.get_mut(&(schema, name)) {
             match self::column(row, column) {
                 Ok(column) => table.columns.push(column),
                 Err((column, reason)) => {
-                    omitted.push(Omission { subject: format!("{}.{}.{column}", table.schema, table.name), reason });
+                    let subject = Subject::column(&table.schema, &table.name, &column).to_string();
+                    omitted.push(Omission { subject, reason, cause: OmissionCause::Unmapped });
                 }
             }
         }
@@ -128,11 +212,15 @@ fn assemble(default_schema: String, wanted: &Wanted<'_>, tables: &[Row], columns
         .into_values()
         .filter(|table| {
             if table.columns.is_empty() {
-                let reason = match table.kind {
-                    TableKind::View => "no column can be read: the view refers to what is not there, or its definer may not read it",
-                    _ => "no column can be read",
+                let (reason, cause) = match table.kind {
+                    TableKind::View => {
+                        let reason = "no column can be read: the view refers to what is not there, or its definer may not read it";
+                        (reason, OmissionCause::Unmapped)
+                    }
+                    // Tables have columns. Our user may do something to this one, or it would not be listed, but not read it.
+                    _ => ("no column can be read", OmissionCause::Unreadable),
                 };
-                omitted.push(Omission { subject: format!("{}.{}", table.schema, table.name), reason: reason.to_owned() });
+                omitted.push(Omission { subject: table.subject().to_string(), reason: reason.to_owned(), cause });
             }
             !table.columns.is_empty()
         })
@@ -141,14 +229,14 @@ fn assemble(default_schema: String, wanted: &Wanted<'_>, tables: &[Row], columns
 }
 
 fn column(row: &Row, name: String) -> Result<RemoteColumn, (String, String)> {
-    let (data_type, remote_type) = (text(row, 3).unwrap_or_default(), text(row, 4).unwrap_or_default());
-    let collation = text(row, 8);
+    let (data_type, remote_type) = (text(row, KIND).unwrap_or_default(), text(row, FULL_TYPE).unwrap_or_default());
+    let collation = text(row, COLLATION);
     let described = ColumnType {
         name: &data_type,
         full: &remote_type,
-        precision: number(row, 5),
-        scale: number(row, 6),
-        octets: number(row, 7),
+        precision: number(row, ROWS_OR_PRECISION),
+        scale: number(row, SCALE),
+        octets: number(row, OCTETS),
         collation: collation.as_deref(),
     };
     match map(&described) {
@@ -158,8 +246,8 @@ fn column(row: &Row, name: String) -> Result<RemoteColumn, (String, String)> {
             presentation: mapping.presentation,
             comparison: mapping.comparison,
             // What is not plainly stated to be NOT NULL may be NULL.
-            nullable: text(row, 9).as_deref() != Some("NO"),
-            comment: text(row, 10).filter(|comment| !comment.is_empty()),
+            nullable: text(row, NULLABLE).as_deref() != Some("NO"),
+            comment: text(row, COMMENT).filter(|comment| !comment.is_empty()),
             collation,
             remote_type,
         }),
@@ -171,8 +259,8 @@ fn add_keys(found: &mut BTreeMap<Key, RemoteTable>, rows: &[Row]) {
     // A part of a key is `None` where it is an expression.
     let mut keys: BTreeMap<(Key, String), Vec<Option<String>>> = BTreeMap::new();
     for row in rows {
-        if let (Some(schema), Some(table), Some(key)) = (text(row, 0), text(row, 1), text(row, 2)) {
-            keys.entry(((schema, table), key)).or_default().push(text(row, 3));
+        if let (Some(schema), Some(table), Some(key)) = (text(row, SCHEMA), text(row, TABLE), text(row, NAME)) {
+            keys.entry(((schema, table), key)).or_default().push(text(row, KIND));
         }
     }
     for ((table, key), parts) in keys {
@@ -192,7 +280,7 @@ fn add_keys(found: &mut BTreeMap<Key, RemoteTable>, rows: &[Row]) {
 }
 
 /// A cell of the text protocol. The session has set utf8mb4, in which the server stores all names.
-fn text(row: &Row, index: usize) -> Option<String> {
+pub(super) fn text(row: &Row, index: usize) -> Option<String> {
     match row.as_ref(index)? {
         Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
         Value::Int(number) => Some(number.to_string()),

@@ -2,11 +2,14 @@
 
 mod connect;
 mod decode;
+mod definition;
 mod failure;
 mod introspect;
 mod manifest;
 mod scan;
+mod type_change;
 mod type_mapping;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +26,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use tokio_util::sync::CancellationToken;
 
 use self::connect::{Flavor, Server, Session};
+use self::introspect::Place;
 use self::manifest::MANIFEST;
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
@@ -30,9 +34,12 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::pool::{Pool, Pooled};
-use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope, ServerVersion};
+use crate::pool::{Access, Pool, Pooled};
+use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::{Dialect, MySqlDialect, RemoteSql, ScanLimits, SqlRemote, SqlTable};
+use crate::subject::Subject;
+use crate::type_change::TypeChange;
+use crate::writer::Writer;
 
 /// The connector.
 #[derive(Debug, Default)]
@@ -46,6 +53,10 @@ impl Connector for MySqlConnector {
 
     async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>> {
         Ok(Arc::new(MySqlRemote::open(options).await?))
+    }
+
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        type_change::type_change(expected, actual)
     }
 }
 
@@ -68,7 +79,10 @@ pub(crate) struct MySqlRemote {
     id: RemoteId,
     server: Arc<Server>,
     pool: Arc<Pool<Session>>,
+    /// The one connection that writes, made by the first write.
+    writing: Arc<Pool<Session>>,
     dialect: MySqlDialect,
+    place: Place,
     query_timeout: Option<Duration>,
     closed: CancellationToken,
 }
@@ -78,25 +92,31 @@ impl MySqlRemote {
         let id = options.id.clone();
         let at = |error: Error| error.at(id.as_str());
         let server = Server::new(options).map_err(at)?;
-        let pool = Pool::new(id.clone(), options.pool);
-        let mut session = pool.acquire(None, Session::is_usable, || server.connect()).await?;
+        let deadline = Deadline::after(options.pool.connect_timeout);
+        let [pool, writing] = [Access::Read, Access::Write].map(|access| Pool::new(id.clone(), access.limits(options.pool)));
+        let mut session = pool.acquire(None, Session::is_usable, || server.connect(Access::Read)).await?;
         let dialect = match session.flavor() {
             Flavor::MariaDb => MySqlDialect::maria_db(),
             Flavor::MySql => MySqlDialect::my_sql(),
         };
+        session.begin();
+        let place = match tokio::time::timeout_at(deadline.instant(), introspect::place(&mut session)).await {
+            Ok(answer) => answer.map_err(|cause| at(failure::of_statement(cause, None)))?,
+            Err(_) => return Err(at(server.silent())),
+        };
         session.finish();
         session.give_back();
-        Ok(Self { id, server, pool, dialect, query_timeout: options.query_timeout, closed: CancellationToken::new() })
+        Ok(Self { id, server, pool, writing, dialect, place, query_timeout: options.query_timeout, closed: CancellationToken::new() })
     }
 
     /// A connection of the pool. One that idled may have been closed by the server.
     async fn session(&self, deadline: Option<Deadline>) -> Result<Pooled<Session>> {
-        self.pool.acquire(deadline, Session::is_usable, || self.server.connect()).await
+        self.pool.acquire(deadline, Session::is_usable, || self.server.connect(Access::Read)).await
     }
 
     /// A new connection. When one that idled was closed by the server, so were most likely all.
     async fn fresh_session(&self) -> Result<Pooled<Session>> {
-        self.pool.acquire(None, |_| false, || self.server.connect()).await
+        self.pool.acquire(None, |_| false, || self.server.connect(Access::Read)).await
     }
 
     /// A connection that has just answered and has no time limit, for statements of our own.
@@ -123,10 +143,20 @@ impl MySqlRemote {
     async fn look(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
         let mut session = self.proven_session(deadline).await?;
         session.begin();
-        let introspection = introspect::introspect(&mut session, scope).await.map_err(|cause| failure::of_statement(cause, None))?;
+        let introspection =
+            introspect::introspect(&mut session, &self.place, scope).await.map_err(|cause| failure::of_statement(cause, None))?;
         session.finish();
         session.give_back();
         Ok(introspection)
+    }
+
+    async fn look_for(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
+        let mut session = self.proven_session(deadline).await?;
+        session.begin();
+        let presence = introspect::presence(&mut session, subject).await.map_err(|cause| failure::of_statement(cause, None))?;
+        session.finish();
+        session.give_back();
+        Ok(presence)
     }
 }
 
@@ -157,6 +187,11 @@ impl Remote for MySqlRemote {
         deadline.bound("introspection", look).await.map_err(|error| error.at(self.id.as_str()))
     }
 
+    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
+        let look = self.until_closed(self.look_for(subject, deadline));
+        deadline.bound("looking for a table", look).await.map_err(|error| error.at(self.id.as_str()))
+    }
+
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
         let query_timeout = self.query_timeout;
         Ok(Arc::new(SqlTable::new(self, table.clone(), query_timeout)))
@@ -166,9 +201,14 @@ impl Remote for MySqlRemote {
         Some(self)
     }
 
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
+        Some(self)
+    }
+
     async fn close(&self) {
         self.closed.cancel();
         self.pool.close();
+        self.writing.close();
         self.server.settle().await;
     }
 }

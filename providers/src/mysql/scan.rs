@@ -46,7 +46,7 @@ pub(super) fn execute(
         let output = task.tx();
         // Dropping the stream aborts the task, and that drops the session, which ends the statement at the server.
         task.spawn(async move {
-            let run = remote.until_closed(Scan { remote: &remote, sql: &sql.0, limits, output: &output }.run(batch));
+            let run = remote.until_closed(Scan { remote: &remote, sql: &sql.text, limits, output: &output }.run(batch));
             let outcome = match limits.query_timeout {
                 Some(limit) => tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Err(failure::timed_out(limit))),
                 None => run.await,

@@ -9,3 +9,4 @@ mod literals;
 mod pushdown;
 mod server;
 mod types;
+mod writing;

@@ -20,7 +20,7 @@ use super::{failure, tls};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Options, PoolLimits};
-use crate::pool::{Pool, Pooled};
+use crate::pool::{Access, Pool, Pooled};
 use crate::remote::RemoteId;
 
 /// The state of every session, whatever the role's and the database's settings say.
@@ -38,10 +38,11 @@ const SESSION: &str = "\
     SET client_encoding = 'UTF8'; \
     SET client_min_messages = 'error'; \
     SET search_path = pg_catalog, public; \
-    SET default_transaction_read_only = on; \
     SET default_transaction_isolation = 'read committed'; \
     SET lock_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '60s'";
+/// What a session that only reads is told as well. One that writes keeps what the server says of the role and the database.
+const READ_ONLY: &str = "; SET default_transaction_read_only = on";
 
 /// The oldest server whose catalogs and functions are as we expect.
 const OLDEST_SERVER: u32 = 12;
@@ -50,7 +51,7 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// How long one cancel may take to be noticed before it is sent again. A cancel that comes before its statement is lost.
 const CANCEL_AGAIN: Duration = Duration::from_millis(250);
 /// The source's own limit comes this much after ours, which has the better text.
-const REMOTE_GRACE: Duration = Duration::from_secs(1);
+pub(super) const REMOTE_GRACE: Duration = Duration::from_secs(1);
 
 /// Where to connect and as whom.
 pub(super) struct Target {
@@ -59,11 +60,12 @@ pub(super) struct Target {
     tls: MakeRustlsConnect,
     address: String,
     limits: PoolLimits,
+    access: Access,
 }
 
 impl Target {
     /// Reads the options and the certificates they name.
-    pub(super) fn new(options: &Options) -> Result<Self> {
+    pub(super) fn new(options: &Options, access: Access) -> Result<Self> {
         let (host, port) = (options.required(HOST)?, options.port(PORT)?);
         let (database, user) = (options.required(DATABASE)?, options.required(USER)?);
         let (mode, tls) = tls::from_options(options)?;
@@ -84,7 +86,7 @@ impl Target {
             config.password(password);
         }
         let address = format!("{host}:{port}/{database} as user \"{user}\"");
-        Ok(Self { id: options.id.clone(), config, tls, address, limits: options.pool })
+        Ok(Self { id: options.id.clone(), config, tls, address, limits: access.limits(options.pool), access })
     }
 
     /// Opens a connection and normalises its session.
@@ -119,7 +121,8 @@ impl Target {
             let text = format!("the server at {} is PostgreSQL {}", self.address, connection.server_version);
             return Err(Error::new(ErrorKind::Unsupported, text).hint(format!("PostgreSQL {OLDEST_SERVER} or later is needed")));
         }
-        connection.client().batch_execute(SESSION).await.map_err(failed)?;
+        let read_only = if self.access == Access::Read { READ_ONLY } else { "" };
+        connection.client().batch_execute(&format!("{SESSION}{read_only}")).await.map_err(failed)?;
         Ok(connection)
     }
 }
@@ -261,7 +264,8 @@ impl Lease {
         self.client().copy_out(&statement?).await
     }
 
-    async fn limit_statements(&self, limit: Option<Duration>) -> Result<(), tokio_postgres::Error> {
+    /// Tells the server how long the next statements may take.
+    pub(super) async fn limit_statements(&self, limit: Option<Duration>) -> Result<(), tokio_postgres::Error> {
         if self.connection().statement_timeout == limit {
             return Ok(());
         }

@@ -99,6 +99,55 @@ pub(super) fn running(error: DriverError, clock: Option<Clock>) -> Error {
     }
 }
 
+/// The error for a write that failed.
+pub(super) fn writing(error: DriverError) -> Error {
+    let lost = |text: String| {
+        Error::new(ErrorKind::Unreachable, text)
+            .hint("the server stopped or the network failed: write again, what has arrived is recognised")
+    };
+    let Some(remote) = error.as_db_error() else {
+        return lost("lost the connection while writing".to_owned()).because(error);
+    };
+    let message = || remote.message().to_owned();
+    let (kind, text, hint) = match remote.code().code() {
+        "42501" => (ErrorKind::Unauthorized, message(), "grant the datasource's role INSERT and SELECT on the table"),
+        "25006" => (
+            ErrorKind::Unauthorized,
+            format!("the source takes no writes: {}", remote.message()),
+            "the server is a standby, or default_transaction_read_only is set for the role, the database or the server",
+        ),
+        "53100" => (ErrorKind::LimitExceeded, message(), "the source's disk is full: make room there"),
+        "42P01" | "42703" | "3F000" => (ErrorKind::NotFound, message(), "make the table ready first, and its schema by hand"),
+        "42P10" => (
+            ErrorKind::Conflict,
+            "the table's primary key is not the described one".to_owned(),
+            "make the table ready first, and see what that leaves to be done by hand",
+        ),
+        "23505" => (ErrorKind::Conflict, constraint(remote), "another key than the primary one is taken: drop that constraint"),
+        code if code.starts_with("23") => (ErrorKind::Failed, constraint(remote), "drop the constraint, or let it allow the row"),
+        code if is_shutdown(remote.code()) => {
+            return lost(format!("lost the connection while writing: {}", remote.message())).remote_code(code);
+        }
+        _ => return at_source(remote, None),
+    };
+    Error::new(kind, text).hint(hint).remote_code(remote.code().code())
+}
+
+/// Names the constraint that refused a row, and never the row.
+fn constraint(remote: &DbError) -> String {
+    match (remote.constraint(), remote.column()) {
+        (Some(name), _) => format!("constraint \"{name}\" refuses a row"),
+        (None, Some(name)) => format!("column \"{name}\" refuses a row"),
+        (None, None) => "a constraint refuses a row".to_owned(),
+    }
+}
+
+/// Whether a statement that makes something failed because it is there already. The check of `IF NOT EXISTS` and the making are two
+/// steps, between which another session may come; then an index of the catalog says so.
+pub(super) fn is_there_already(error: &DriverError) -> bool {
+    error.code().is_some_and(|code| matches!(code.code(), "42P07" | "42701" | "42710" | "23505"))
+}
+
 /// Whether the connection itself is gone, so that another one may do better.
 pub(super) fn is_lost(error: &DriverError) -> bool {
     error.is_closed() || cause::<io::Error>(error).is_some() || error.as_db_error().is_some_and(|e| is_shutdown(e.code()))

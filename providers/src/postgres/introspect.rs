@@ -1,17 +1,17 @@
-//! Reads what tables there are, in one snapshot and a constant number of statements.
+//! Reads what tables there are, in one statement.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
-use futures::future::try_join3;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Error as DriverError, Row, RowStream};
+use tokio_postgres::{Client, Error as DriverError, Row};
 
 use super::type_mapping::{Collation, map};
-use crate::remote::{Introspection, Omission, RemoteColumn, RemoteTable, Scope, TableKind};
+use crate::remote::{Introspection, Omission, OmissionCause, RemoteColumn, RemotePresence, RemoteTable, Scope, TableKind};
+use crate::subject::Subject;
 
 /// The schema that appears under the datasource's own name.
-const DEFAULT_SCHEMA: &str = "public";
+pub(super) const DEFAULT_SCHEMA: &str = "public";
 
 /// The relations a user may have made and see: no partitions, whose parents are listed, and nothing temporary or of the system.
 macro_rules! relations {
@@ -23,27 +23,12 @@ macro_rules! relations {
     };
 }
 
-/// An inheritance parent also shows the rows of its children, which its own keys and NOT NULL do not bind.
-macro_rules! has_children {
-    () => {
-        "(c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid))"
-    };
-}
-
-const TABLES: &str = concat!(
-    "SELECT c.oid, n.nspname::pg_catalog.text, c.relname::pg_catalog.text, c.relkind::pg_catalog.text, \
-            CASE WHEN c.relkind IN ('r', 'p', 'm', 'f') AND (c.reltuples > 0 OR (c.reltuples = 0 AND \
-                 pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 140000)) \
-                 THEN c.reltuples::pg_catalog.float8 END, \
-            pg_catalog.obj_description(c.oid, 'pg_class'), \
-            COALESCE(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false), \
-            COALESCE(pg_catalog.has_any_column_privilege(c.oid, 'SELECT'), false) \
-     FROM ",
-    relations!(),
-);
-
-/// Two collations never have one name here, even if one of them is the database's: text columns may meet only under one.
-const COLUMNS: &str = concat!(
+/// Tables, their columns and their keys, which `part` tells apart: one statement is one snapshot by itself. Else a table made or
+/// dropped meanwhile could appear without columns, which looks like drift.
+///
+/// An inheritance parent also shows the rows of its children, which its own keys and NOT NULL do not bind. Two collations never have
+/// one name here, even if one of them is the database's: text columns may meet only under one.
+const LOOK: &str = concat!(
     "WITH RECURSIVE step AS ( \
          SELECT t.oid AS domain, t.typbasetype AS base, t.typtypmod AS modifier FROM pg_catalog.pg_type t WHERE t.typtype = 'd' \
          UNION ALL \
@@ -56,71 +41,162 @@ const COLUMNS: &str = concat!(
                 COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale', \
                          d.datcollate::pg_catalog.text) AS name \
          FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database() \
-     ) \
-     SELECT c.oid, a.attname::pg_catalog.text, a.attnotnull AND c.relkind <> 'f' AND NOT ",
-    has_children!(),
-    ",       pg_catalog.format_type(a.atttypid, a.atttypmod), \
+     ), relation AS MATERIALIZED ( \
+         SELECT c.oid, n.oid AS schema, n.nspname, c.relname, c.relkind, c.reltuples, \
+                c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid) AS has_children \
+         FROM ",
+    relations!(),
+    " ) \
+     SELECT 't'::pg_catalog.text AS part, r.oid AS relation, 0::pg_catalog.int8 AS place, r.relname::pg_catalog.text AS name, \
+            r.nspname::pg_catalog.text AS schema_or_type, pg_catalog.obj_description(r.oid, 'pg_class') AS comment, \
+            COALESCE(pg_catalog.has_any_column_privilege(r.oid, 'SELECT'), false) AS readable, \
+            COALESCE(pg_catalog.has_schema_privilege(r.schema, 'USAGE'), false) AS usable_or_nullable_or_primary, \
+            r.relkind::pg_catalog.text AS kind, \
+            CASE WHEN r.relkind IN ('r', 'p', 'm', 'f') AND (r.reltuples > 0 OR (r.reltuples = 0 AND \
+                 pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 140000)) \
+                 THEN r.reltuples::pg_catalog.float8 END AS estimate, \
+            NULL::pg_catalog.oid AS base, NULL::pg_catalog.int4 AS modifier, NULL::pg_catalog.text AS collation, \
+            NULL::pg_catalog.text AS provider, NULL::pg_catalog.text AS locale, NULL::pg_catalog.bool AS deterministic, \
+            NULL::pg_catalog.text AS encoding, NULL::pg_catalog.text[] AS key \
+     FROM relation r \
+     UNION ALL \
+     SELECT 'c', r.oid, a.attnum::pg_catalog.int8, a.attname::pg_catalog.text, \
+            pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.col_description(r.oid, a.attnum), \
+            COALESCE(pg_catalog.has_column_privilege(r.oid, a.attnum, 'SELECT'), false), \
+            NOT a.attnotnull OR r.relkind = 'f' OR r.has_children, \
+            NULL::pg_catalog.text, NULL::pg_catalog.float8, \
             COALESCE(domain.base, a.atttypid), COALESCE(domain.modifier, a.atttypmod), \
-            pg_catalog.col_description(c.oid, a.attnum), \
-            COALESCE(pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'), false), \
             CASE WHEN co.collprovider = 'd' THEN db.name \
                  WHEN cn.nspname = 'pg_catalog' AND co.collname::pg_catalog.text <> db.name THEN co.collname::pg_catalog.text \
                  ELSE cn.nspname || '.' || co.collname END, \
             CASE WHEN co.collprovider = 'd' THEN db.provider ELSE co.collprovider::pg_catalog.text END, \
             CASE WHEN co.collprovider = 'd' THEN db.locale ELSE COALESCE(co.collcollate::pg_catalog.text, '') END, \
-            COALESCE(co.collisdeterministic, true), db.encoding \
-     FROM pg_catalog.pg_attribute a \
+            COALESCE(co.collisdeterministic, true), db.encoding, NULL::pg_catalog.text[] \
+     FROM relation r \
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
      LEFT JOIN domain ON domain.domain = a.atttypid \
      LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation \
      LEFT JOIN pg_catalog.pg_namespace cn ON cn.oid = co.collnamespace \
-     CROSS JOIN db, ",
-    relations!(),
-    " AND a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY c.oid, a.attnum",
+     CROSS JOIN db \
+     UNION ALL \
+     SELECT 'k', r.oid, i.indexrelid::pg_catalog.int8, NULL::pg_catalog.text, \
+            NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.bool, i.indisprimary, \
+            NULL::pg_catalog.text, NULL::pg_catalog.float8, NULL::pg_catalog.oid, NULL::pg_catalog.int4, NULL::pg_catalog.text, \
+            NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.bool, NULL::pg_catalog.text, \
+            pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY k.place) \
+     FROM relation r \
+     JOIN pg_catalog.pg_index i ON i.indrelid = r.oid \
+     CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, place) \
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+     WHERE i.indisunique AND i.indisvalid AND NOT i.indisexclusion AND i.indpred IS NULL AND i.indexprs IS NULL \
+       AND k.place <= i.indnkeyatts AND NOT r.has_children \
+     GROUP BY r.oid, i.indexrelid, i.indisprimary"
 );
 
-const KEYS: &str = concat!(
-    "SELECT c.oid, i.indisprimary, pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY k.place) \
-     FROM pg_catalog.pg_index i \
-     CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, place) \
-     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum, ",
+/// One relation of a look, whether it may be read, and whether a column of it may be; NULL is no such column.
+const PRESENCE: &str = concat!(
+    "SELECT COALESCE(pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
+                 AND pg_catalog.has_any_column_privilege(c.oid, 'SELECT'), false), \
+            (SELECT COALESCE(pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'), false) FROM pg_catalog.pg_attribute a \
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname::pg_catalog.text = $3) \
+     FROM ",
     relations!(),
-    " AND i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND NOT i.indisexclusion \
-       AND i.indpred IS NULL AND i.indexprs IS NULL AND k.place <= i.indnkeyatts AND NOT ",
-    has_children!(),
-    " GROUP BY c.oid, i.indexrelid, i.indisprimary ORDER BY c.oid, i.indexrelid",
+    " AND c.relname::pg_catalog.text = $2"
 );
 
 /// What the role of `client` may read within `scope`.
 pub(super) async fn introspect(client: &Client, scope: &Scope) -> Result<Introspection, DriverError> {
-    // One snapshot: else a table made or dropped meanwhile could appear without columns, which looks like drift.
-    client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-    let (mut tables, columns, mut keys) = try_join3(tables(client, scope), columns(client, scope), keys(client, scope)).await?;
-    client.batch_execute("COMMIT").await?;
-
-    let mut seen = Introspection { default_schema: DEFAULT_SCHEMA.to_owned(), ..Introspection::default() };
-    for (oid, column) in columns {
-        let Some(found) = tables.get_mut(&oid) else { continue };
+    let schemas: &(dyn ToSql + Sync) = &scope.schemas;
+    let mut rows = std::pin::pin!(client.query_typed_raw(LOOK, [(schemas, Type::TEXT_ARRAY)]).await?);
+    let mut tables: BTreeMap<u32, Found> = BTreeMap::new();
+    let mut columns = Vec::new();
+    let mut keys = Vec::new();
+    while let Some(row) = rows.try_next().await? {
+        let (relation, place): (u32, i64) = (row.try_get(RELATION)?, row.try_get(PLACE)?);
+        match row.try_get(PART)? {
+            "t" => drop(tables.insert(relation, table(&row)?)),
+            "c" => columns.push((relation, place, column(&row)?)),
+            _ => keys.push((relation, place, Key { primary: row.try_get(FLAG)?, columns: row.try_get(KEY)? })),
+        }
+    }
+    columns.sort_by_key(|(relation, place, _)| (*relation, *place));
+    keys.sort_by_key(|(relation, place, _)| (*relation, *place));
+    for (relation, _, column) in columns {
+        let Some(found) = tables.get_mut(&relation) else { continue };
         match column {
             Ok(column) => found.table.columns.push(column),
             Err(unreadable) => found.unreadable.push(unreadable),
         }
     }
-    for (oid, mut found) in tables {
-        let subject = format!("{}.{}", found.table.schema, found.table.name);
-        if let Some(reason) = found.hidden {
-            seen.omitted.push(Omission { subject, reason: reason.to_owned() });
+    for (relation, _, key) in keys {
+        if let Some(found) = tables.get_mut(&relation) {
+            keep_key(&mut found.table, key);
+        }
+    }
+    Ok(arrange(tables))
+}
+
+/// What the catalogs say of one table or column, whoever may read it.
+pub(super) async fn presence(client: &Client, subject: &Subject) -> Result<RemotePresence, DriverError> {
+    let schemas = vec![subject.schema.as_str()];
+    let parameters: [(&(dyn ToSql + Sync), Type); 3] =
+        [(&schemas, Type::TEXT_ARRAY), (&subject.table, Type::TEXT), (&subject.column, Type::TEXT)];
+    let rows = client.query_typed(PRESENCE, &parameters).await?;
+    let Some(row) = rows.first() else { return Ok(RemotePresence::Absent) };
+    let readable = match (row.try_get(0)?, row.try_get::<_, Option<bool>>(1)?, &subject.column) {
+        (_, None, Some(_)) => return Ok(RemotePresence::Absent),
+        (table, column, _) => table && column.unwrap_or(true),
+    };
+    Ok(if readable { RemotePresence::Readable } else { RemotePresence::Forbidden })
+}
+
+fn arrange(tables: BTreeMap<u32, Found>) -> Introspection {
+    let mut seen = Introspection { default_schema: DEFAULT_SCHEMA.to_owned(), ..Introspection::default() };
+    let unreadable = |subject: Subject, reason: &str| Omission {
+        subject: subject.to_string(),
+        reason: reason.to_owned(),
+        cause: OmissionCause::Unreadable,
+    };
+    for Found { table, unreadable: columns, hidden } in tables.into_values() {
+        if let Some(reason) = hidden {
+            seen.omitted.push(unreadable(table.subject(), reason));
             continue;
         }
-        for column in found.unreadable {
-            seen.omitted.push(Omission { subject: format!("{subject}.{column}"), reason: "no SELECT privilege on the column".to_owned() });
+        for column in columns {
+            let subject = Subject::column(&table.schema, &table.name, &column);
+            seen.omitted.push(unreadable(subject, "no SELECT privilege on the column"));
         }
-        keep_keys(&mut found.table, keys.remove(&oid).unwrap_or_default());
-        seen.tables.push(found.table);
+        seen.tables.push(table);
+    }
+    for table in &mut seen.tables {
+        table.unique_keys.sort();
     }
     seen.tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
     seen.omitted.sort_by(|a, b| a.subject.cmp(&b.subject));
-    Ok(seen)
+    seen
 }
+
+// The columns of a look by position, because looking for their names takes longer than reading them. What has two names is the one
+// in rows of tables and the other in rows of columns.
+const PART: usize = 0;
+const RELATION: usize = 1;
+const PLACE: usize = 2;
+const NAME: usize = 3;
+const SCHEMA_OR_TYPE: usize = 4;
+const COMMENT: usize = 5;
+const READABLE: usize = 6;
+/// Whether the schema is usable, the column nullable, the key primary.
+const FLAG: usize = 7;
+const KIND: usize = 8;
+const ESTIMATE: usize = 9;
+const BASE: usize = 10;
+const MODIFIER: usize = 11;
+const COLLATION: usize = 12;
+const PROVIDER: usize = 13;
+const LOCALE: usize = 14;
+const DETERMINISTIC: usize = 15;
+const ENCODING: usize = 16;
+const KEY: usize = 17;
 
 /// A table on the way to being listed.
 struct Found {
@@ -134,98 +210,69 @@ struct Key {
     columns: Vec<String>,
 }
 
-/// Keeps the keys all of whose columns our role may read.
-fn keep_keys(table: &mut RemoteTable, keys: Vec<Key>) {
-    for key in keys {
-        if !key.columns.iter().all(|name| table.columns.iter().any(|column| column.name == *name)) {
-            continue;
-        }
-        if key.primary {
-            table.primary_key = key.columns;
-        } else if !table.unique_keys.contains(&key.columns) {
-            table.unique_keys.push(key.columns);
-        }
+/// Keeps a key all of whose columns our role may read. All columns are there already.
+fn keep_key(table: &mut RemoteTable, key: Key) {
+    if !key.columns.iter().all(|name| table.columns.iter().any(|column| column.name == *name)) {
+        return;
     }
-    table.unique_keys.sort();
+    if key.primary {
+        table.primary_key = key.columns;
+    } else if !table.unique_keys.contains(&key.columns) {
+        table.unique_keys.push(key.columns);
+    }
 }
 
-async fn select(client: &Client, sql: &str, scope: &Scope) -> Result<RowStream, DriverError> {
-    let schemas: &(dyn ToSql + Sync) = &scope.schemas;
-    client.query_typed_raw(sql, [(schemas, Type::TEXT_ARRAY)]).await
-}
-
-async fn tables(client: &Client, scope: &Scope) -> Result<BTreeMap<u32, Found>, DriverError> {
-    let rows = select(client, TABLES, scope).await?;
-    rows.and_then(|row| async move { table(&row) }).try_collect().await
-}
-
-fn table(row: &Row) -> Result<(u32, Found), DriverError> {
-    let kind = match row.try_get::<_, &str>(3)? {
+fn table(row: &Row) -> Result<Found, DriverError> {
+    let kind = match row.try_get::<_, &str>(KIND)? {
         "p" => TableKind::PartitionedTable,
         "v" => TableKind::View,
         "m" => TableKind::MaterializedView,
         "f" => TableKind::ForeignTable,
         _ => TableKind::Table,
     };
-    let hidden = match (row.try_get(6)?, row.try_get(7)?) {
+    let hidden = match (row.try_get(FLAG)?, row.try_get(READABLE)?) {
         (false, _) => Some("no USAGE privilege on the schema"),
         (true, false) => Some("no SELECT privilege"),
         (true, true) => None,
     };
     let table = RemoteTable {
-        schema: row.try_get(1)?,
-        name: row.try_get(2)?,
+        schema: row.try_get(SCHEMA_OR_TYPE)?,
+        name: row.try_get(NAME)?,
         kind,
         columns: Vec::new(),
         primary_key: Vec::new(),
         unique_keys: Vec::new(),
-        comment: row.try_get(5)?,
-        row_estimate: row.try_get::<_, Option<f64>>(4)?.map(|rows| rows as u64),
+        comment: row.try_get(COMMENT)?,
+        row_estimate: row.try_get::<_, Option<f64>>(ESTIMATE)?.map(|rows| rows as u64),
     };
-    Ok((row.try_get(0)?, Found { table, unreadable: Vec::new(), hidden }))
+    Ok(Found { table, unreadable: Vec::new(), hidden })
 }
 
-/// The columns in order of table and position; a name alone is one that our role may not read.
-type Columns = Vec<(u32, Result<RemoteColumn, String>)>;
-
-async fn columns(client: &Client, scope: &Scope) -> Result<Columns, DriverError> {
-    let rows = select(client, COLUMNS, scope).await?;
-    rows.and_then(|row| async move { Ok((row.try_get(0)?, column(&row)?)) }).try_collect().await
-}
-
+/// A column; a name alone is one that our role may not read.
 fn column(row: &Row) -> Result<Result<RemoteColumn, String>, DriverError> {
-    let name: String = row.try_get(1)?;
-    if !row.try_get(7)? {
+    let name: String = row.try_get(NAME)?;
+    if !row.try_get(READABLE)? {
         return Ok(Err(name));
     }
-    let collation: Option<String> = row.try_get(8)?;
+    let collation: Option<String> = row.try_get(COLLATION)?;
     let details = match &collation {
         Some(_) => Some(Collation {
-            provider: row.try_get(9)?,
-            locale: row.try_get(10)?,
-            deterministic: row.try_get(11)?,
-            encoding: row.try_get(12)?,
+            provider: row.try_get(PROVIDER)?,
+            locale: row.try_get(LOCALE)?,
+            deterministic: row.try_get(DETERMINISTIC)?,
+            encoding: row.try_get(ENCODING)?,
         }),
         None => None,
     };
-    let mapping = map(row.try_get(4)?, row.try_get(5)?, details);
+    let mapping = map(row.try_get(BASE)?, row.try_get(MODIFIER)?, details);
     Ok(Ok(RemoteColumn {
         name,
-        remote_type: row.try_get(3)?,
+        remote_type: row.try_get(SCHEMA_OR_TYPE)?,
         data_type: mapping.data_type,
         presentation: mapping.presentation,
-        nullable: !row.try_get::<_, bool>(2)?,
-        comment: row.try_get(6)?,
+        nullable: row.try_get(FLAG)?,
+        comment: row.try_get(COMMENT)?,
         collation,
         comparison: mapping.comparison,
     }))
-}
-
-async fn keys(client: &Client, scope: &Scope) -> Result<HashMap<u32, Vec<Key>>, DriverError> {
-    let rows = select(client, KEYS, scope).await?;
-    rows.try_fold(HashMap::new(), |mut keys: HashMap<u32, Vec<Key>>, row| async move {
-        keys.entry(row.try_get(0)?).or_default().push(Key { primary: row.try_get(1)?, columns: row.try_get(2)? });
-        Ok(keys)
-    })
-    .await
 }

@@ -2,6 +2,7 @@
 
 mod connect;
 mod copy_binary;
+mod definition;
 mod failure;
 mod introspect;
 mod manifest;
@@ -10,7 +11,9 @@ mod sql_ascii;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod type_change;
 mod type_mapping;
+mod write;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +22,7 @@ use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join};
 use tokio_util::sync::CancellationToken;
 
 use self::connect::{Connections, Lease, Target};
@@ -31,8 +34,12 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope, ServerVersion};
+use crate::pool::Access;
+use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::{Dialect, PostgresDialect, RemoteSql, ScanLimits, SqlRemote, SqlTable};
+use crate::subject::Subject;
+use crate::type_change::TypeChange;
+use crate::writer::Writer;
 
 static CAPABILITIES: Capabilities = Capabilities {
     filter: true,
@@ -60,6 +67,10 @@ impl Connector for PostgresConnector {
     async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>> {
         Ok(PostgresRemote::open(options).await?)
     }
+
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        type_change::type_change(expected, actual)
+    }
 }
 
 /// One opened database.
@@ -67,6 +78,8 @@ impl Connector for PostgresConnector {
 struct PostgresRemote {
     id: RemoteId,
     connections: Arc<Connections>,
+    /// The one connection that writes, dialled by the first write.
+    writing: Arc<Connections>,
     dialect: &'static dyn Dialect,
     query_timeout: Option<Duration>,
     closed: CancellationToken,
@@ -75,7 +88,8 @@ struct PostgresRemote {
 impl PostgresRemote {
     async fn open(options: &Options) -> Result<Arc<Self>> {
         let at = |error: crate::Error| error.at(options.id.as_str());
-        let connections = Connections::new(Target::new(options).map_err(at)?);
+        let connections = Connections::new(Target::new(options, Access::Read).map_err(at)?);
+        let writing = Connections::new(Target::new(options, Access::Write).map_err(at)?);
         // The first connection proves the options, and is kept for the first statement.
         let lease = connections.lease(None).await.map_err(at)?;
         let dialect: &'static dyn Dialect = match lease.server_encoding() {
@@ -86,6 +100,7 @@ impl PostgresRemote {
         Ok(Arc::new(Self {
             id: options.id.clone(),
             connections,
+            writing,
             dialect,
             query_timeout: options.query_timeout,
             closed: CancellationToken::new(),
@@ -157,6 +172,15 @@ impl Remote for PostgresRemote {
         .await
     }
 
+    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
+        let subject = subject.clone();
+        self.within(deadline, "reading the catalog", move |lease| {
+            let subject = subject.clone();
+            Box::pin(async move { introspect::presence(lease.client(), &subject).await })
+        })
+        .await
+    }
+
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
         let query_timeout = self.query_timeout;
         Ok(Arc::new(SqlTable::new(self, table.clone(), query_timeout)))
@@ -166,9 +190,13 @@ impl Remote for PostgresRemote {
         Some(self)
     }
 
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
+        Some(self)
+    }
+
     async fn close(&self) {
         self.closed.cancel();
-        self.connections.close().await;
+        join(self.connections.close(), self.writing.close()).await;
     }
 }
 

@@ -110,7 +110,7 @@ impl Scan {
         loop {
             let mut lease = self.connections.lease(deadline).await?;
             let used = lease.is_used();
-            match lease.copy_out(&self.sql.0, self.limits.query_timeout).await {
+            match lease.copy_out(&self.sql.text, self.limits.query_timeout).await {
                 Ok(rows) => return Ok((lease, rows)),
                 Err(error) => {
                     lease.discard();

@@ -43,8 +43,16 @@ impl Dialect for SqlAsciiDialect {
         PostgresDialect.output(column, sql)
     }
 
-    fn order_by(&self, sql: &str, ascending: bool, nulls: NullOrder) -> String {
-        PostgresDialect.order_by(sql, ascending, nulls)
+    fn tells_null(&self, column: &RemoteColumn) -> bool {
+        PostgresDialect.tells_null(column)
+    }
+
+    fn order_by(&self, sql: &str, data_type: &DataType, ascending: bool, nulls: NullOrder) -> String {
+        PostgresDialect.order_by(sql, data_type, ascending, nulls)
+    }
+
+    fn group_by(&self, sql: &str, data_type: &DataType) -> String {
+        PostgresDialect.group_by(sql, data_type)
     }
 
     fn null_safe_equal(&self, left: &str, right: &str) -> String {

@@ -7,6 +7,7 @@ mod scanning;
 mod server;
 mod tls;
 mod types;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,7 +52,7 @@ fn schema(fields: &[(&str, DataType)]) -> SchemaRef {
 }
 
 fn start(remote: &Arc<PostgresRemote>, sql: &str, schema: &SchemaRef, limits: ScanLimits) -> SendableRecordBatchStream {
-    Arc::clone(remote).execute(RemoteSql(sql.to_owned()), Arc::clone(schema), limits).unwrap()
+    Arc::clone(remote).execute(RemoteSql::new(sql.to_owned()), Arc::clone(schema), limits).unwrap()
 }
 
 async fn run(remote: &Arc<PostgresRemote>, sql: &str, schema: &SchemaRef) -> Result<Vec<RecordBatch>, DataFusionError> {

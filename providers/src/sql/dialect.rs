@@ -37,8 +37,14 @@ pub trait Dialect: Debug + Send + Sync {
     /// A column as it must stand in the select list so that its values arrive as the column's Arrow type.
     fn output(&self, column: &RemoteColumn, sql: &str) -> String;
 
-    /// One `ORDER BY` term (or several) with explicit NULL placement.
-    fn order_by(&self, sql: &str, ascending: bool, nulls: NullOrder) -> String;
+    /// Whether `IS NULL` on the column, asked anywhere in a statement, is true of NULL alone.
+    fn tells_null(&self, column: &RemoteColumn) -> bool;
+
+    /// One `ORDER BY` term (or several) with explicit NULL placement, for values of `data_type`.
+    fn order_by(&self, sql: &str, data_type: &DataType, ascending: bool, nulls: NullOrder) -> String;
+
+    /// One `GROUP BY` key (or several that make the same groups), for values of `data_type`.
+    fn group_by(&self, sql: &str, data_type: &DataType) -> String;
 
     /// `a IS NOT DISTINCT FROM b`.
     fn null_safe_equal(&self, left: &str, right: &str) -> String;

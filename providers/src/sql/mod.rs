@@ -3,6 +3,7 @@
 mod dialect;
 mod dialects;
 mod normalize;
+mod reliance;
 mod scan;
 mod select;
 mod table;
@@ -20,6 +21,7 @@ use crate::remote::Remote;
 pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
 pub use dialects::{MySqlDialect, PostgresDialect, SqliteDialect};
 pub use normalize::{Quoting, normalize};
+pub use reliance::Reliance;
 pub use scan::RemoteScan;
 pub use select::{Select, SelectItem};
 pub use table::SqlTable;
@@ -37,6 +39,8 @@ pub trait SqlRemote: Remote {
     /// The first batch leaves as soon as the first rows arrive and the source pauses, not when a batch is full.
     /// Dropping the stream cancels the statement at the source. A connection that ends before the source said the result is
     /// complete is an error, never an end.
+    /// A source that lets a column hold values that are none of its type looks for them in the columns of [`RemoteSql::reliance`]
+    /// before it computes with those.
     ///
     /// # Errors
     /// In the stream: `Timeout` naming the datasource and the limit, `Unreachable`, `NotFound`, `Failed`, all naming the datasource.
@@ -44,8 +48,20 @@ pub trait SqlRemote: Remote {
 }
 
 /// A statement in the dialect of its remote.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RemoteSql(pub String);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemoteSql {
+    /// Its text.
+    pub text: String,
+    /// The columns whose stored values it computes with.
+    pub reliance: Reliance,
+}
+
+impl RemoteSql {
+    /// A statement that computes with no stored value, or one for a source whose columns hold what their types say.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), reliance: Reliance::default() }
+    }
+}
 
 /// What one scan may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

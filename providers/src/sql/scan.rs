@@ -52,7 +52,7 @@ impl RemoteScan {
 
 impl DisplayAs for RemoteScan {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RemoteScan: datasource={}, sql={}", self.remote.id(), self.sql.0)
+        write!(f, "RemoteScan: datasource={}, sql={}", self.remote.id(), self.sql.text)
     }
 }
 
@@ -93,7 +93,7 @@ impl ExecutionPlan for RemoteScan {
         let limits = ScanLimits { batch_rows: context.session_config().batch_size(), ..self.limits };
         let mut rows = Arc::clone(&self.remote).execute(self.sql.clone(), Arc::clone(&schema), limits)?;
         if let Some(observer) = observer(&context) {
-            let statement = normalize(&self.sql.0, self.remote.dialect().quoting());
+            let statement = normalize(&self.sql.text, self.remote.dialect().quoting());
             rows = counted(rows, Tally::new(observer, self.remote.id().clone(), statement));
         }
         let metrics = BaselineMetrics::new(&self.metrics, partition);

@@ -13,7 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::select::{Select, SelectItem};
 use super::translate::{TableScope, Translation, translate};
-use super::{RemoteScan, RemoteSql, ScanLimits, SqlRemote};
+use super::{Reliance, RemoteScan, RemoteSql, ScanLimits, SqlRemote};
 use crate::remote::{RemoteTable, TableKind};
 
 /// Rows in a batch when the session does not say.
@@ -89,6 +89,17 @@ impl SqlTable {
             ..Select::default()
         }
     }
+
+    /// The columns that `filters` compute with, if they run at the source.
+    pub fn reliance(&self, filters: &[Expr]) -> Reliance {
+        let mut reliance = Reliance::default();
+        for column in filters.iter().flat_map(Expr::column_refs) {
+            if let Ok(index) = self.schema.index_of(&column.name) {
+                reliance.on(&self.table, index);
+            }
+        }
+        reliance
+    }
 }
 
 #[async_trait]
@@ -133,7 +144,8 @@ impl TableProvider for SqlTable {
             Some(columns) => Arc::new(self.schema.project(columns)?),
             None => Arc::clone(&self.schema),
         };
-        let sql = RemoteSql(self.select(projection, filters, limit).render(self.remote.dialect()));
+        let text = self.select(projection, filters, limit).render(self.remote.dialect());
+        let sql = RemoteSql { text, reliance: self.reliance(filters) };
         Ok(Arc::new(RemoteScan::new(Arc::clone(&self.remote), sql, schema, self.limits())))
     }
 }

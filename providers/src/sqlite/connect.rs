@@ -1,5 +1,6 @@
 //! One connection to a database file: opening, settings, waiting for locks, interrupting, errors.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,10 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
+use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, ffi};
 
+use super::verify::Verified;
 use crate::error::{Error, ErrorKind, Result};
+use crate::pool::Access;
 use crate::remote::ServerVersion;
+use crate::sql::Reliance;
 
 /// How long SQLite itself waits for a lock before it asks us whether to go on. An interrupt does not end that wait, so it is short.
 const LOCK_WAIT: Duration = Duration::from_millis(100);
@@ -19,28 +23,49 @@ const LOCK_WAIT: Duration = Duration::from_millis(100);
 pub(super) struct Database {
     connection: Connection,
     file: FileIdentity,
+    verified: Box<RefCell<Verified>>,
 }
 
 impl Database {
-    /// Opens the file for reading. Blocks.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    /// Opens the file. Blocks.
+    pub(super) fn open(path: &Path, access: Access) -> Result<Self> {
         let file = FileIdentity::of(path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(failure)?;
+        let flag = match access {
+            Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+            // Without the flag that makes a missing file.
+            Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        };
+        let connection = Connection::open_with_flags(path, flag | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failure)?;
         let settings = || {
             connection.busy_timeout(LOCK_WAIT)?;
             // With this off an unknown "name" is an error; SQLite would otherwise take it for a string.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
             // Views and generated columns of a file we did not write may not call functions with side effects.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-            connection.pragma_update(None, "query_only", true)
+            connection.pragma_update(None, "query_only", access == Access::Read)
         };
         settings().map_err(failure)?;
-        Ok(Self { connection, file })
+        Ok(Self { connection, file, verified: Box::default() })
     }
 
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
+    }
+
+    /// Begins a transaction for a statement and makes sure of the columns it relies on. Blocks.
+    pub(super) fn make_sure(&self, reliance: &Reliance, stopped: &dyn Fn() -> bool) -> Result<()> {
+        if reliance.is_empty() {
+            return Ok(());
+        }
+        if self.connection.is_autocommit() {
+            self.connection.execute_batch("BEGIN").map_err(failure)?;
+        }
+        self.verified.borrow_mut().ensure(&self.connection, reliance, stopped)
+    }
+
+    /// Ends the transaction, if there is one.
+    pub(super) fn end(&self) -> Result<()> {
+        if self.connection.is_autocommit() { Ok(()) } else { self.connection.execute_batch("COMMIT").map_err(failure) }
     }
 
     /// Whether the path still names the file this connection has open. A removed or replaced file keeps its old rows for those
@@ -154,6 +179,37 @@ pub(super) fn patiently<T>(patience: Duration, stopped: &dyn Fn() -> bool, mut a
 fn is_locked(error: &Error) -> bool {
     let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<rusqlite::ffi::Error>());
     source.is_some_and(|e| matches!(e.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// An error of a write in our words.
+pub(super) fn write_failure(error: rusqlite::Error) -> Error {
+    let (code, text) = match &error {
+        rusqlite::Error::SqliteFailure(code, text) => (*code, text.as_deref().unwrap_or_default()),
+        rusqlite::Error::SqlInputError { error, msg, .. } => (*error, msg.as_str()),
+        _ => return failure(error),
+    };
+    let told = match code.code {
+        ErrorCode::ReadOnly => Error::new(ErrorKind::Unauthorized, "the database file may not be written to")
+            .hint("let the gateway's user write to the file and to its folder, where SQLite keeps its journal"),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            Error::new(ErrorKind::Unreachable, "the database is locked by another program")
+                .hint("try again when its writer has committed and its readers are done")
+        }
+        ErrorCode::DiskFull => Error::new(ErrorKind::LimitExceeded, "the disk of the database file is full").hint("make room there"),
+        ErrorCode::SystemIoFailure => Error::new(ErrorKind::Unreachable, "writing to the database file failed"),
+        ErrorCode::ConstraintViolation => match code.extended_code {
+            ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
+                Error::new(ErrorKind::Conflict, "another unique key of the table than its primary one refuses a row").hint("drop that key")
+            }
+            _ => Error::new(ErrorKind::Failed, "a constraint of the table refuses a row").hint("let it allow the row"),
+        },
+        _ if text.starts_with("ON CONFLICT clause does not match") => {
+            Error::new(ErrorKind::Conflict, "the table's primary key is not the described one")
+                .hint("make the table ready first, and see what that leaves to be done by hand")
+        }
+        _ => return failure(error),
+    };
+    told.because(code)
 }
 
 /// An error of SQLite in our words. Its own text may quote the statement and is only passed on where it cannot hold a literal.

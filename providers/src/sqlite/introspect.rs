@@ -6,31 +6,57 @@ use rusqlite::{Connection, Row};
 
 use super::connect::failure;
 use super::type_mapping::{Behaviour, map};
-use crate::error::{ErrorKind, Result};
-use crate::remote::{Introspection, Omission, RemoteColumn, RemoteTable, TableKind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::remote::{Introspection, Omission, OmissionCause, RemoteColumn, RemotePresence, RemoteTable, TableKind};
+use crate::subject::Subject;
 
 /// The schema of the opened file itself.
 pub(super) const SCHEMA: &str = "main";
 
-/// What SQLite keeps for itself (`sqlite_...`) and the shadow tables behind virtual ones are not published.
-const RELATIONS: &str = "SELECT name, type, wr OR strict FROM pragma_table_list \
-    WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+/// Relations, unique indexes, the encoding and whether there are estimates, which the first column tells apart.
+///
+/// What SQLite keeps for itself (`sqlite_...`) and the shadow tables behind virtual ones are not published. Of indexes those over
+/// columns alone count: an expression in one has no name, a partial one covers some rows only.
+macro_rules! facts {
+    () => {
+        "SELECT 'r' AS part, name AS relation, type AS word, NULL AS other, wr OR strict AS flag, 0 AS place, 0 AS number \
+         FROM pragma_table_list \
+         WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+         UNION ALL \
+         SELECT 'i', l.name, i.name, c.name, i.origin = 'pk', c.seqno, 0 \
+         FROM pragma_table_list AS l JOIN pragma_index_list(l.name, 'main') AS i JOIN pragma_index_info(i.name, 'main') AS c \
+         WHERE l.schema = 'main' AND l.type = 'table' AND i.\"unique\" AND NOT i.partial \
+         UNION ALL \
+         SELECT 'e', NULL, encoding, NULL, 0, 0, 0 FROM pragma_encoding \
+         UNION ALL \
+         SELECT 's', NULL, NULL, NULL, 0, 0, 0 FROM main.sqlite_schema WHERE name = 'sqlite_stat1'"
+    };
+}
 
-const COLUMNS: &str = "SELECT l.name, x.name, x.type, x.\"notnull\", x.pk, x.hidden \
-    FROM pragma_table_list AS l JOIN pragma_table_xinfo(l.name, 'main') AS x \
-    WHERE l.schema = 'main' AND l.type IN ('table', 'view', 'virtual') AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-    ORDER BY l.name, x.cid";
+const FACTS: &str = facts!();
 
-const COLUMNS_OF_ONE: &str =
-    "SELECT ?1, x.name, x.type, x.\"notnull\", x.pk, x.hidden FROM pragma_table_xinfo(?1, 'main') AS x ORDER BY x.cid";
+const FACTS_AND_COLUMNS: &str = concat!(
+    facts!(),
+    " UNION ALL \
+     SELECT 'c', l.name, x.name, x.type, x.\"notnull\", x.cid, x.pk * 4 + x.hidden \
+     FROM pragma_table_list AS l JOIN pragma_table_xinfo(l.name, 'main') AS x \
+     WHERE l.schema = 'main' AND l.type IN ('table', 'view', 'virtual') AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+);
 
-/// Every unique index over columns alone; an expression in one has no name, a partial one covers some rows only.
-const UNIQUE_INDEXES: &str = "SELECT l.name, i.name, i.origin, c.name \
-    FROM pragma_table_list AS l JOIN pragma_index_list(l.name, 'main') AS i JOIN pragma_index_info(i.name, 'main') AS c \
-    WHERE l.schema = 'main' AND l.type = 'table' AND i.\"unique\" AND NOT i.partial ORDER BY l.name, i.name, c.seqno";
+const COLUMNS_OF_ONE: &str = "SELECT 'c', ?1, x.name, x.type, x.\"notnull\", x.cid, x.pk * 4 + x.hidden \
+    FROM pragma_table_xinfo(?1, 'main') AS x";
 
 /// What `ANALYZE` counted, when it ever ran; the first number of `stat` is the rows of an index, of all rows unless it is partial.
 const ROW_ESTIMATES: &str = "SELECT tbl, max(CAST(stat AS INTEGER)) FROM main.sqlite_stat1 WHERE tbl IS NOT NULL GROUP BY tbl";
+
+/// The relation of a name, when it is one that is published.
+const RELATION_OF_NAME: &str = "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') \
+    AND name = ?1 AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
+
+/// The bits of a column's number that say how it is hidden; above them is its position in the primary key.
+const HIDDEN: i64 = 3;
+/// Hidden so is a column of a virtual table that is an argument rather than a value. 2 and 3 are generated columns.
+const ARGUMENT: i64 = 1;
 
 struct Relation {
     name: String,
@@ -50,38 +76,72 @@ struct ColumnInfo {
     name: String,
     declared: String,
     not_null: bool,
+    position: i64,
     key_position: i64,
     hidden: i64,
 }
 
+#[derive(Default)]
 struct UniqueIndex {
     is_primary_key: bool,
-    /// `None` stands for an expression.
-    columns: Vec<Option<String>>,
+    /// By place in the index; `None` stands for an expression.
+    columns: BTreeMap<i64, Option<String>>,
 }
 
-/// Looks at the whole file in a constant number of queries. Blocks.
+/// What one look found, sorted out.
+#[derive(Default)]
+struct Found {
+    relations: Vec<Relation>,
+    columns: BTreeMap<String, Vec<ColumnInfo>>,
+    indexes: BTreeMap<String, BTreeMap<String, UniqueIndex>>,
+    utf8: bool,
+    analysed: bool,
+}
+
+/// Looks at the whole file in two statements, unless it has a view or virtual table that SQLite itself cannot resolve. Blocks.
 pub(super) fn introspect(connection: &Connection) -> Result<Introspection> {
-    let utf8 = query(connection, "PRAGMA encoding", |row| row.get::<_, String>(0))?.iter().any(|encoding| encoding == "UTF-8");
-    let relations = query(connection, RELATIONS, |row| {
-        let kind = match row.get_ref(1)?.as_str()? {
-            "view" => Kind::View,
-            "virtual" => Kind::Virtual,
-            _ => Kind::Table,
-        };
-        Ok(Relation { name: row.get(0)?, kind, sound_keys: row.get(2)? })
-    })?;
     let mut omitted = Vec::new();
-    let mut columns = columns(connection, &relations, &mut omitted)?;
-    let mut indexes = unique_indexes(connection)?;
-    let estimates = row_estimates(connection)?;
-    let mut tables = Vec::with_capacity(relations.len());
-    for relation in &relations {
-        let Some(infos) = columns.remove(&relation.name) else { continue };
-        let indexes = indexes.remove(&relation.name).unwrap_or_default();
-        tables.push(table(connection, relation, &infos, &indexes, estimates.get(&relation.name).copied(), utf8));
+    let mut found = match look(connection, FACTS_AND_COLUMNS) {
+        Err(error) if matches!(error.kind(), ErrorKind::Failed | ErrorKind::NotFound) => {
+            // One such relation fails a statement over all of them, and only then each is asked for on its own.
+            let mut found = look(connection, FACTS)?;
+            columns_one_by_one(connection, &mut found, &mut omitted)?;
+            found
+        }
+        found => found?,
+    };
+    found.relations.sort_by(|a, b| a.name.cmp(&b.name));
+    let estimates = if found.analysed { row_estimates(connection)? } else { BTreeMap::new() };
+    let mut tables = Vec::with_capacity(found.relations.len());
+    for relation in &found.relations {
+        let Some(mut infos) = found.columns.remove(&relation.name) else { continue };
+        infos.sort_by_key(|info| info.position);
+        let indexes: Vec<UniqueIndex> = found.indexes.remove(&relation.name).unwrap_or_default().into_values().collect();
+        tables.push(table(connection, relation, &infos, &indexes, estimates.get(&relation.name).copied(), found.utf8));
     }
     Ok(Introspection { default_schema: SCHEMA.to_owned(), tables, omitted })
+}
+
+/// Looks for one table or column. Blocks.
+pub(super) fn presence(connection: &Connection, subject: &Subject) -> Result<RemotePresence> {
+    let hides = |error: &Error| matches!(error.kind(), ErrorKind::Failed | ErrorKind::NotFound);
+    let mut statement = connection.prepare(RELATION_OF_NAME).map_err(failure)?;
+    if subject.schema != SCHEMA || !statement.exists([&subject.table]).map_err(failure)? {
+        return Ok(RemotePresence::Absent);
+    }
+    let columns = connection.prepare(COLUMNS_OF_ONE).and_then(|mut statement| {
+        let rows = statement.query_map([&subject.table], |row| Ok((row.get::<_, String>(2)?, row.get::<_, i64>(6)? & HIDDEN)))?;
+        rows.collect::<rusqlite::Result<Vec<_>>>()
+    });
+    match columns.map_err(failure) {
+        Ok(columns) => {
+            let is_there = |wanted: &String| columns.iter().any(|(name, hidden)| name == wanted && *hidden != ARGUMENT);
+            Ok(if subject.column.as_ref().is_none_or(is_there) { RemotePresence::Readable } else { RemotePresence::Absent })
+        }
+        // It is no table that can be read, as in a look.
+        Err(error) if hides(&error) => Ok(RemotePresence::Absent),
+        Err(error) => Err(error),
+    }
 }
 
 fn query<T>(connection: &Connection, sql: &str, read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>> {
@@ -90,67 +150,63 @@ fn query<T>(connection: &Connection, sql: &str, read: impl FnMut(&Row<'_>) -> ru
     rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failure)
 }
 
-/// The columns of all relations by name. One view or virtual table that SQLite itself cannot resolve fails a query over all of them,
-/// and only then each relation is asked for on its own.
-fn columns(connection: &Connection, relations: &[Relation], omitted: &mut Vec<Omission>) -> Result<BTreeMap<String, Vec<ColumnInfo>>> {
-    let read = |row: &Row<'_>| {
-        let info = ColumnInfo {
-            name: row.get(1)?,
-            declared: row.get::<_, Option<String>>(2)?.unwrap_or_default(),
-            not_null: row.get(3)?,
-            key_position: row.get(4)?,
-            hidden: row.get(5)?,
-        };
-        Ok((row.get::<_, String>(0)?, info))
-    };
-    let mut found: BTreeMap<String, Vec<ColumnInfo>> = BTreeMap::new();
-    match query(connection, COLUMNS, read) {
-        Ok(rows) => {
-            for (relation, info) in rows {
-                found.entry(relation).or_default().push(info);
+fn look(connection: &Connection, sql: &str) -> Result<Found> {
+    let mut found = Found::default();
+    query(connection, sql, |row| {
+        match row.get_ref(0)?.as_str()? {
+            "r" => {
+                let kind = match row.get_ref(2)?.as_str()? {
+                    "view" => Kind::View,
+                    "virtual" => Kind::Virtual,
+                    _ => Kind::Table,
+                };
+                found.relations.push(Relation { name: row.get(1)?, kind, sound_keys: row.get(4)? });
             }
-        }
-        Err(error) if matches!(error.kind(), ErrorKind::Failed | ErrorKind::NotFound) => {
-            let mut statement = connection.prepare(COLUMNS_OF_ONE).map_err(failure)?;
-            for relation in relations {
-                let rows: rusqlite::Result<Vec<_>> = statement.query_map([&relation.name], read).and_then(Iterator::collect);
-                match rows {
-                    Ok(rows) => {
-                        found.insert(relation.name.clone(), rows.into_iter().map(|(_, info)| info).collect());
-                    }
-                    Err(error) => omitted.push(Omission {
-                        subject: format!("{SCHEMA}.{}", relation.name),
-                        reason: format!("SQLite cannot tell its columns: {}", failure(error).message()),
-                    }),
-                }
+            "i" => {
+                let indexes = found.indexes.entry(row.get(1)?).or_default();
+                let index = indexes.entry(row.get(2)?).or_insert_with(UniqueIndex::default);
+                index.is_primary_key = row.get(4)?;
+                index.columns.insert(row.get(5)?, row.get(3)?);
             }
+            "e" => found.utf8 = row.get_ref(2)?.as_str()? == "UTF-8",
+            "s" => found.analysed = true,
+            _ => found.columns.entry(row.get(1)?).or_default().push(column_info(row)?),
         }
-        Err(error) => return Err(error),
-    }
+        Ok(())
+    })?;
     Ok(found)
 }
 
-fn unique_indexes(connection: &Connection) -> Result<BTreeMap<String, Vec<UniqueIndex>>> {
-    let rows = query(connection, UNIQUE_INDEXES, |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, Option<String>>(3)?))
-    })?;
-    let mut by_name: BTreeMap<(String, String), UniqueIndex> = BTreeMap::new();
-    for (table, index, origin, column) in rows {
-        let entry = by_name.entry((table, index)).or_insert_with(|| UniqueIndex { is_primary_key: origin == "pk", columns: Vec::new() });
-        entry.columns.push(column);
+fn column_info(row: &Row<'_>) -> rusqlite::Result<ColumnInfo> {
+    let number: i64 = row.get(6)?;
+    Ok(ColumnInfo {
+        name: row.get(2)?,
+        declared: row.get::<_, Option<String>>(3)?.unwrap_or_default(),
+        not_null: row.get(4)?,
+        position: row.get(5)?,
+        key_position: number / 4,
+        hidden: number & HIDDEN,
+    })
+}
+
+fn columns_one_by_one(connection: &Connection, found: &mut Found, omitted: &mut Vec<Omission>) -> Result<()> {
+    found.relations.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut statement = connection.prepare(COLUMNS_OF_ONE).map_err(failure)?;
+    for relation in &found.relations {
+        let rows: rusqlite::Result<Vec<_>> = statement.query_map([&relation.name], column_info).and_then(Iterator::collect);
+        match rows {
+            Ok(rows) => drop(found.columns.insert(relation.name.clone(), rows)),
+            Err(error) => omitted.push(Omission {
+                subject: Subject::table(SCHEMA, &relation.name).to_string(),
+                reason: format!("SQLite cannot tell its columns: {}", failure(error).message()),
+                cause: OmissionCause::Unmapped,
+            }),
+        }
     }
-    let mut by_table: BTreeMap<String, Vec<UniqueIndex>> = BTreeMap::new();
-    for ((table, _), index) in by_name {
-        by_table.entry(table).or_default().push(index);
-    }
-    Ok(by_table)
+    Ok(())
 }
 
 fn row_estimates(connection: &Connection) -> Result<BTreeMap<String, u64>> {
-    let analysed = query(connection, "SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_stat1'", |_| Ok(()))?;
-    if analysed.is_empty() {
-        return Ok(BTreeMap::new());
-    }
     let rows = query(connection, ROW_ESTIMATES, |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
     Ok(rows.into_iter().filter_map(|(table, rows)| Some((table, u64::try_from(rows).ok()?))).collect())
 }
@@ -163,8 +219,7 @@ fn table(
     row_estimate: Option<u64>,
     utf8: bool,
 ) -> RemoteTable {
-    // 1 is a hidden column of a virtual table, an argument rather than a value. 2 and 3 are generated columns.
-    let shown: Vec<&ColumnInfo> = infos.iter().filter(|info| info.hidden != 1).collect();
+    let shown: Vec<&ColumnInfo> = infos.iter().filter(|info| info.hidden != ARGUMENT).collect();
     let mut key: Vec<&ColumnInfo> = shown.iter().copied().filter(|info| info.key_position > 0).collect();
     key.sort_by_key(|info| info.key_position);
     // The alias of the rowid is the one primary key without an index of its own.
@@ -179,7 +234,7 @@ fn table(
     let primary_key = if key_is_sound { key_names.clone() } else { Vec::new() };
     let unique_keys = indexes
         .iter()
-        .filter_map(|index| index.columns.iter().cloned().collect::<Option<Vec<String>>>())
+        .filter_map(|index| index.columns.values().cloned().collect::<Option<Vec<String>>>())
         .filter(|columns| *columns != primary_key)
         .collect();
     let columns = shown.iter().map(|info| column(connection, relation, info, may_be_null(info), utf8)).collect();

@@ -3,12 +3,16 @@
 mod connect;
 mod decimal;
 mod decode;
+mod definition;
 mod instant;
 mod introspect;
 mod manifest;
 mod pending;
 mod scan;
+mod type_change;
 mod type_mapping;
+mod verify;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -30,9 +34,12 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::pool::{Pool, Pooled};
-use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope, ServerVersion};
+use crate::pool::{Access, Pool, Pooled};
+use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::{Dialect, RemoteSql, ScanLimits, SqlRemote, SqlTable, SqliteDialect};
+use crate::subject::Subject;
+use crate::type_change::TypeChange;
+use crate::writer::Writer;
 
 /// The connector.
 #[derive(Debug, Default)]
@@ -48,13 +55,18 @@ impl Connector for SqliteConnector {
         let remote = SqliteRemote {
             id: options.id.clone(),
             path: PathBuf::from(options.required("path")?),
-            pool: Pool::new(options.id.clone(), options.pool),
+            pool: Pool::new(options.id.clone(), Access::Read.limits(options.pool)),
+            writing: Pool::new(options.id.clone(), Access::Write.limits(options.pool)),
             patience: options.pool.connect_timeout,
             query_timeout: options.query_timeout,
             closed: CancellationToken::new(),
         };
         remote.ping(Deadline::after(options.pool.connect_timeout)).await?;
         Ok(Arc::new(remote))
+    }
+
+    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+        type_change::type_change(expected, actual)
     }
 }
 
@@ -72,12 +84,14 @@ const CAPABILITIES: Capabilities = Capabilities {
     statement_timeout: false,
 };
 
-/// One database file and the connections that read it.
+/// One database file and the connections to it.
 #[derive(Debug)]
 struct SqliteRemote {
     id: RemoteId,
     path: PathBuf,
     pool: Arc<Pool<Database>>,
+    /// The one connection that writes, opened by the first write.
+    writing: Arc<Pool<Database>>,
     /// How long a statement waits for another program to release its lock.
     patience: Duration,
     query_timeout: Option<Duration>,
@@ -90,26 +104,30 @@ impl SqliteRemote {
         self.patience.min(deadline.remaining() * 3 / 4)
     }
 
-    async fn acquire(&self, deadline: Option<Deadline>) -> Result<Pooled<Database>> {
+    async fn acquire(&self, access: Access, deadline: Option<Deadline>) -> Result<Pooled<Database>> {
         let connect = || {
             let path = self.path.clone();
             async move {
-                tokio::task::spawn_blocking(move || Database::open(&path))
+                tokio::task::spawn_blocking(move || Database::open(&path, access))
                     .await
                     .map_err(|e| Error::new(ErrorKind::Internal, "opening the database file was aborted").because(e))?
             }
         };
-        self.pool.acquire(deadline, |database: &Database| database.is_still_at(&self.path), connect).await
+        let pool = match access {
+            Access::Read => &self.pool,
+            Access::Write => &self.writing,
+        };
+        pool.acquire(deadline, |database: &Database| database.is_still_at(&self.path), connect).await
     }
 
     /// Runs `work` on a connection, off the asynchronous threads. Ending the future interrupts it.
-    async fn with_database<T, F>(&self, what: &str, deadline: Deadline, work: F) -> Result<T>
+    async fn with_database<T, F>(&self, access: Access, what: &str, deadline: Deadline, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Database, &dyn Fn() -> bool) -> Result<T> + Send + 'static,
     {
         let done = async {
-            let database = self.acquire(Some(deadline)).await?;
+            let database = self.acquire(access, Some(deadline)).await?;
             let stop = Stop::new(&database);
             let requested = stop.requested();
             let worker = tokio::task::spawn_blocking(move || {
@@ -139,7 +157,8 @@ impl Remote for SqliteRemote {
 
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {
         let patience = self.patience_within(deadline);
-        self.with_database("opening the database", deadline, move |database, stopped| database.version(patience, stopped)).await
+        self.with_database(Access::Read, "opening the database", deadline, move |database, stopped| database.version(patience, stopped))
+            .await
     }
 
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
@@ -147,8 +166,16 @@ impl Remote for SqliteRemote {
             return Ok(Introspection { default_schema: introspect::SCHEMA.to_owned(), ..Introspection::default() });
         }
         let patience = self.patience_within(deadline);
-        self.with_database("introspection", deadline, move |database, stopped| {
+        self.with_database(Access::Read, "introspection", deadline, move |database, stopped| {
             connect::patiently(patience, stopped, || introspect::introspect(database.connection()))
+        })
+        .await
+    }
+
+    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
+        let (patience, subject) = (self.patience_within(deadline), subject.clone());
+        self.with_database(Access::Read, "looking for a table", deadline, move |database, stopped| {
+            connect::patiently(patience, stopped, || introspect::presence(database.connection(), &subject))
         })
         .await
     }
@@ -162,9 +189,14 @@ impl Remote for SqliteRemote {
         Some(self)
     }
 
+    fn as_writer(self: Arc<Self>) -> Option<Arc<dyn Writer>> {
+        Some(self)
+    }
+
     async fn close(&self) {
         self.closed.cancel();
         self.pool.close();
+        self.writing.close();
     }
 }
 

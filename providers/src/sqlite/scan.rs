@@ -23,7 +23,7 @@ use super::connect::{Database, Stop, failure, patiently};
 use super::pending::Pending;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::Pooled;
+use crate::pool::{Access, Pooled};
 use crate::sql::{RemoteSql, ScanLimits};
 
 /// Batches that may wait for the consumer. More would only hold memory: SQLite reads on while the consumer works.
@@ -85,7 +85,7 @@ impl Scan {
         let deadline = self.query_timeout.map(Deadline::after);
         let database = tokio::select! {
             () = sender.closed() => return,
-            acquired = self.remote.acquire(deadline) => match (acquired, deadline) {
+            acquired = self.remote.acquire(Access::Read, deadline) => match (acquired, deadline) {
                 (Ok(database), _) => database,
                 (Err(error), Some(deadline)) if error.kind() == ErrorKind::Timeout => {
                     return self.fail(&sender, timed_out(deadline.limit()).because(error)).await;
@@ -187,7 +187,7 @@ fn read(
     rows: &Pending,
     sender: &Sender<Result<RecordBatch>>,
 ) -> Result<()> {
-    let mut statement = patiently(patience, stopped, || database.connection().prepare(&sql.0).map_err(failure))?;
+    let mut statement = patiently(patience, stopped, || database.connection().prepare(&sql.text).map_err(failure))?;
     // A statement for counting rows has one column that nobody reads.
     if statement.column_count() != width.max(1) {
         let text = format!("the statement gives {} columns where {width} are wanted", statement.column_count());
@@ -202,6 +202,7 @@ fn read(
     // A lock is met at the first step or not at all; once a row was read the statement is never begun again.
     let begun = Cell::new(false);
     patiently(patience, &|| begun.get() || stopped(), || {
+        database.make_sure(&sql.reliance, stopped)?;
         let mut result = statement.query([]).map_err(failure)?;
         while let Some(row) = result.next().map_err(failure)? {
             begun.set(true);
@@ -216,5 +217,7 @@ fn read(
             Some(batch) => hand_on(batch),
             None => Ok(()),
         }
-    })
+    })?;
+    drop(statement);
+    database.end()
 }

@@ -1,5 +1,8 @@
 //! The connector against real files.
 
+mod belied;
+mod writing;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::remote::{Comparison, RemoteTable, TableKind};
+use crate::remote::{Comparison, OmissionCause, RemoteTable, TableKind};
 
 /// A database file and the datasource over it.
 struct Source {
@@ -76,7 +79,7 @@ impl Source {
         let fields: Vec<Field> = fields.iter().map(|(name, data_type)| Field::new(*name, data_type.clone(), true)).collect();
         let limits = ScanLimits { query_timeout, batch_rows: 1024 };
         let remote = Arc::clone(&self.remote).as_sql().unwrap();
-        remote.execute(RemoteSql(sql.to_owned()), Arc::new(Schema::new(fields)), limits).unwrap()
+        remote.execute(RemoteSql::new(sql.to_owned()), Arc::new(Schema::new(fields)), limits).unwrap()
     }
 }
 
@@ -195,7 +198,7 @@ async fn a_null_in_a_column_declared_without_is_an_error() {
     let remote = Arc::clone(&source.remote).as_sql().unwrap();
     let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, false)]));
     let limits = ScanLimits { query_timeout: None, batch_rows: 10 };
-    let error = failure_of(remote.execute(RemoteSql("SELECT NULL".to_owned()), schema, limits).unwrap()).await;
+    let error = failure_of(remote.execute(RemoteSql::new("SELECT NULL".to_owned()), schema, limits).unwrap()).await;
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }
 
@@ -219,7 +222,7 @@ async fn introspection_sees_what_may_be_read() {
     assert_eq!(names, ["compact", "counted", "keys", "loose", "od\"d ☃ name", "seen", "strict_one", "words"]);
     assert_eq!(seen.default_schema, "main");
     assert_eq!(seen.omitted.len(), 1);
-    assert_eq!(seen.omitted[0].subject, "main.broken");
+    assert_eq!((seen.omitted[0].subject.as_str(), seen.omitted[0].cause), ("main.broken", OmissionCause::Unmapped));
 
     let table = |name: &str| seen.tables.iter().find(|table| table.name == name).unwrap();
     let odd = table("od\"d ☃ name");
@@ -246,6 +249,40 @@ async fn introspection_sees_what_may_be_read() {
     assert_eq!(column(view, "c").comparison, Comparison::None);
     assert!(view.columns.iter().all(|column| column.nullable));
     assert_eq!(table("words").columns.len(), 1, "hidden columns are arguments");
+}
+
+#[tokio::test]
+async fn what_is_gone_is_absent() {
+    let script = "CREATE TABLE t (a, b AS (a + 1)); CREATE TABLE dropped (a); CREATE TABLE \"o'd.d\" (\"A \"\"b\"); \
+                  CREATE VIEW v AS SELECT a FROM t; CREATE TABLE base (a); CREATE VIEW broken AS SELECT a FROM base; DROP TABLE base; \
+                  CREATE VIRTUAL TABLE words USING fts5(body);";
+    let source = Source::of(script).await;
+    let (readable, absent) = (RemotePresence::Readable, RemotePresence::Absent);
+    let ask = async |cases: &[(Subject, RemotePresence)]| {
+        for (subject, presence) in cases {
+            assert_eq!(source.remote.presence(subject, soon()).await.unwrap(), *presence, "{subject}");
+        }
+    };
+    ask(&[
+        (Subject::table("main", "t"), readable),
+        (Subject::column("main", "t", "b"), readable),
+        (Subject::column("main", "t", "c"), absent),
+        (Subject::column("main", "v", "a"), readable),
+        (Subject::column("main", "o'd.d", "A \"b"), readable),
+        (Subject::table("main", "dropped"), readable),
+        (Subject::table("main", "broken"), absent),
+        (Subject::table("main", "no such"), absent),
+        (Subject::table("other", "t"), absent),
+        (Subject::table("main", "sqlite_schema"), absent),
+        (Subject::column("main", "words", "body"), readable),
+        (Subject::column("main", "words", "rank"), absent),
+    ])
+    .await;
+    source.writer().execute_batch("DROP TABLE dropped; DROP VIEW broken; ALTER TABLE t DROP COLUMN b").unwrap();
+    ask(&[(Subject::table("main", "dropped"), absent), (Subject::column("main", "t", "b"), absent)]).await;
+    std::fs::remove_file(source.path()).unwrap();
+    let error = source.remote.presence(&Subject::table("main", "t"), soon()).await.unwrap_err();
+    assert_eq!((error.kind(), error.datasource()), (ErrorKind::NotFound, Some("shop")));
 }
 
 #[tokio::test]

@@ -81,7 +81,10 @@ pub(super) fn map(declared: &str, behaviour: Behaviour<'_>) -> Mapping {
             return plain(DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), Comparison::None);
         }
         "DECIMAL" | "NUMERIC" | "DEC" | "DECIMAL UNSIGNED" | "NUMERIC UNSIGNED" => return decimal(&arguments),
-        "JSON" => return Mapping { data_type: DataType::Utf8, presentation: Presentation::Json, comparison: Comparison::None },
+        // `JSON` alone has SQLite turn a document that is a number into its own idea of that number.
+        "JSON" | "JSON TEXT" => {
+            return Mapping { data_type: DataType::Utf8, presentation: Presentation::Json, comparison: Comparison::None };
+        }
         _ => {}
     }
     // SQLite's own rules, in their order, but for INT: it must be a word of its own, or POINT would be a number.
@@ -195,6 +198,7 @@ mod tests {
         }
         assert_eq!(map("NUMERIC", BINARY).presentation, Presentation::UnconstrainedNumeric);
         assert_eq!(map("json", BINARY).presentation, Presentation::Json);
+        assert_eq!(map("JSON TEXT", BINARY).presentation, Presentation::Json);
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! The grammar of the statements a session runs itself.
 
-use std::borrow::Cow;
-
-use super::lexer::{Kind, Lexer, Token, identifier, unquote_text};
+use super::cursor::{Cursor, Parsed};
+use super::foreign;
+use super::lexer::Kind;
 use super::{Command, DiscardTarget, ShowTarget, TransactionCommand, TransactionModes};
 use crate::pg::settings::{SetScope, fixed_zone_name};
-use crate::pg::sqlstate::{NOT_IN_STATE, PgError, SYNTAX, UNSUPPORTED};
-
-type Parsed<T> = Result<T, PgError>;
+use crate::pg::sqlstate::{NOT_IN_STATE, PgError, UNSUPPORTED};
 
 /// Whether the statement explains another.
 pub(super) fn is_explain(sql: &str) -> bool {
@@ -54,19 +52,20 @@ pub(super) fn recognise(sql: &str) -> Parsed<Option<Command>> {
         "move" => fetch(&mut cursor, true)?,
         "close" => Command::Close(cursor.name_or_all()?),
         "call" => call(&mut cursor)?,
-        "listen" => {
-            cursor.name()?;
-            Command::Ignored("LISTEN")
-        }
-        "unlisten" => {
-            if !cursor.accept_symbol(b'*') {
-                cursor.name()?;
-            }
-            Command::Ignored("UNLISTEN")
-        }
+        "listen" => Command::Listen(cursor.name()?),
+        "unlisten" if cursor.accept_symbol(b'*') => Command::Unlisten(None),
+        "unlisten" => Command::Unlisten(Some(cursor.name()?)),
         "notify" => {
-            return Err(PgError::new(UNSUPPORTED, "NOTIFY is not supported").hint("Causeway itself notifies of changes; clients LISTEN."));
+            let channel = cursor.name()?;
+            let payload = if cursor.accept_symbol(b',') { cursor.literal()? } else { String::new() };
+            Command::Notify { channel, payload }
         }
+        "import" if cursor.accept("foreign") => {
+            cursor.expect("schema")?;
+            foreign::import(&mut cursor)?
+        }
+        "drop" if cursor.accept("foreign") && cursor.accept("table") => foreign::drop_table(&mut cursor)?,
+        "select" if is_listening_channels(cursor) => return Ok(Some(Command::ListeningChannels)),
         "select" => match set_config(&mut cursor) {
             Some(command) => command,
             None => return Ok(None),
@@ -313,7 +312,7 @@ fn prepare(cursor: &mut Cursor<'_>) -> Parsed<Command> {
                 Kind::Symbol(b'(') => depth += 1,
                 Kind::Symbol(b')') if depth > 0 => depth -= 1,
                 Kind::Symbol(symbol @ (b',' | b')')) if depth == 0 => {
-                    let text = &cursor.lexer.sql[start..token.start];
+                    let text = cursor.slice(start, token.start);
                     types.push(text.split_whitespace().collect::<Vec<_>>().join(" "));
                     start = token.end;
                     if symbol == b')' {
@@ -420,6 +419,16 @@ fn call(cursor: &mut Cursor<'_>) -> Parsed<Command> {
     Ok(Command::Call { procedure, arguments })
 }
 
+/// `SELECT [* FROM] [pg_catalog.]pg_listening_channels()` and nothing else.
+fn is_listening_channels(mut cursor: Cursor<'_>) -> bool {
+    let _is_relation = cursor.accept_symbol(b'*') && cursor.accept("from");
+    let Ok(name) = cursor.dotted_name() else { return false };
+    matches!(&*name, "pg_listening_channels" | "pg_catalog.pg_listening_channels")
+        && cursor.accept_symbol(b'(')
+        && cursor.accept_symbol(b')')
+        && cursor.peek().is_none()
+}
+
 /// `SELECT [pg_catalog.]set_config('name', 'value', bool)` and nothing else.
 fn set_config(cursor: &mut Cursor<'_>) -> Option<Command> {
     let name = cursor.dotted_name().ok()?;
@@ -437,138 +446,4 @@ fn set_config(cursor: &mut Cursor<'_>) -> Option<Command> {
         _ => return None,
     };
     Some(Command::SetConfig { scope, name, value })
-}
-
-/// The tokens that are left of a statement.
-#[derive(Debug, Clone, Copy)]
-struct Cursor<'a> {
-    lexer: Lexer<'a>,
-    position: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn new(sql: &'a str) -> Self {
-        Self { lexer: Lexer::new(sql), position: 0 }
-    }
-
-    fn position(&self) -> usize {
-        self.position
-    }
-
-    fn peek(&self) -> Option<Token> {
-        self.lexer.clone().next_token()
-    }
-
-    fn next(&mut self) -> Option<Token> {
-        let token = self.lexer.next_token()?;
-        self.position = token.end;
-        Some(token)
-    }
-
-    fn text(&self, token: Token) -> &'a str {
-        &self.lexer.sql[token.start..token.end]
-    }
-
-    /// The next word, folded, if it is one.
-    fn word(&mut self) -> Option<Cow<'a, str>> {
-        let token = self.peek().filter(|token| token.kind == Kind::Word)?;
-        self.next();
-        let text = self.text(token);
-        Some(if text.bytes().any(|byte| byte.is_ascii_uppercase()) { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) })
-    }
-
-    fn accept(&mut self, keyword: &str) -> bool {
-        let is_next = self.peek().is_some_and(|token| token.kind == Kind::Word && self.text(token).eq_ignore_ascii_case(keyword));
-        if is_next {
-            self.next();
-        }
-        is_next
-    }
-
-    fn accept_any(&mut self, keywords: &[&str]) -> bool {
-        keywords.iter().any(|keyword| self.accept(keyword))
-    }
-
-    fn accept_symbol(&mut self, symbol: u8) -> bool {
-        let is_next = self.peek().is_some_and(|token| token.kind == Kind::Symbol(symbol));
-        if is_next {
-            self.next();
-        }
-        is_next
-    }
-
-    fn expect(&mut self, keyword: &str) -> Parsed<()> {
-        if self.accept(keyword) { Ok(()) } else { Err(self.unexpected()) }
-    }
-
-    /// An identifier.
-    fn name(&mut self) -> Parsed<String> {
-        match self.peek() {
-            Some(token) if matches!(token.kind, Kind::Word | Kind::Quoted) => {
-                self.next();
-                Ok(identifier(token.kind, self.text(token)))
-            }
-            _ => Err(self.unexpected()),
-        }
-    }
-
-    fn dotted_name(&mut self) -> Parsed<String> {
-        let mut name = self.name()?;
-        while self.accept_symbol(b'.') {
-            name.push('.');
-            name.push_str(&self.name()?);
-        }
-        Ok(name)
-    }
-
-    fn name_or_all(&mut self) -> Parsed<Option<String>> {
-        if self.accept("all") { Ok(None) } else { self.name().map(Some) }
-    }
-
-    /// A literal, a word or a signed number; `None` when something else comes.
-    fn value(&mut self) -> Parsed<Option<String>> {
-        let mut sign = "";
-        if self.accept_symbol(b'-') {
-            sign = "-";
-        } else {
-            self.accept_symbol(b'+');
-        }
-        let Some(token) = self.peek() else { return Ok(None) };
-        let text = self.text(token);
-        let value = match token.kind {
-            Kind::Number => format!("{sign}{text}"),
-            Kind::Text if sign.is_empty() => unquote_text(text).into_owned(),
-            Kind::Word | Kind::Quoted if sign.is_empty() => identifier_value(token.kind, text),
-            _ => return Ok(None),
-        };
-        self.next();
-        Ok(Some(value))
-    }
-
-    /// All that is left, which must be something.
-    fn take_rest(&mut self) -> Parsed<String> {
-        let start = self.peek().ok_or_else(|| self.unexpected())?.start;
-        while self.next().is_some() {}
-        Ok(self.lexer.sql[start..].to_owned())
-    }
-
-    fn end(&self) -> Parsed<()> {
-        if self.peek().is_none() { Ok(()) } else { Err(self.unexpected()) }
-    }
-
-    fn unexpected(&self) -> PgError {
-        match self.peek() {
-            None => PgError::new(SYNTAX, "syntax error at end of input"),
-            // A literal may hold a secret; its kind is enough to find it.
-            Some(token) if matches!(token.kind, Kind::Text | Kind::Unterminated) => {
-                PgError::new(SYNTAX, "syntax error at or near a string literal")
-            }
-            Some(token) => PgError::new(SYNTAX, format!("syntax error at or near \"{}\"", self.text(token))),
-        }
-    }
-}
-
-/// A bare word as a setting's value: as written for words such as zone names, exact when quoted.
-fn identifier_value(kind: Kind, text: &str) -> String {
-    if kind == Kind::Quoted { identifier(kind, text) } else { text.to_owned() }
 }

@@ -95,8 +95,14 @@ fn the_other_statements_of_a_session() {
             "CALL causeway.refresh_catalog('crm')",
             some(Command::Call { procedure: "causeway.refresh_catalog".into(), arguments: vec!["crm".into()] }),
         ),
-        ("LISTEN causeway_events", some(Command::Ignored("LISTEN"))),
-        ("UNLISTEN *", some(Command::Ignored("UNLISTEN"))),
+        ("LISTEN Causeway_Events", some(Command::Listen("causeway_events".into()))),
+        ("LISTEN \"Causeway Events\"", some(Command::Listen("Causeway Events".into()))),
+        ("UNLISTEN *", some(Command::Unlisten(None))),
+        ("UNLISTEN \"*\"", some(Command::Unlisten(Some("*".into())))),
+        ("NOTIFY c", some(Command::Notify { channel: "c".into(), payload: String::new() })),
+        ("notify C, 'it''s'", some(Command::Notify { channel: "c".into(), payload: "it's".into() })),
+        ("SELECT pg_listening_channels()", some(Command::ListeningChannels)),
+        ("SELECT * FROM pg_catalog.pg_listening_channels()", some(Command::ListeningChannels)),
     ] {
         assert_eq!(read(sql), expected, "{sql}");
     }
@@ -107,6 +113,9 @@ fn what_is_wrong_is_a_syntax_error() {
     for sql in
         ["SET x", "SET = 1", "BEGIN now", "SHOW", "EXECUTE p (1 + 1)", "COMMIT 1", "FETCH", "DISCARD everything", "CALL f", "PREPARE p AS"]
     {
+        assert_eq!(read(sql), "42601", "{sql}");
+    }
+    for sql in ["LISTEN", "LISTEN 'c'", "LISTEN a, b", "LISTEN \"\"", "UNLISTEN", "NOTIFY", "NOTIFY c,", "NOTIFY c, 1", "NOTIFY c 'p'"] {
         assert_eq!(read(sql), "42601", "{sql}");
     }
     let error = parse::recognise("COMMIT 's3cret'").unwrap_err();
@@ -122,6 +131,8 @@ fn everything_else_is_left_to_the_planner() {
         "WITH a AS (SELECT 1) TABLE a",
         "(SELECT 1)",
         "EXPLAIN SELECT 1",
+        "SELECT pg_notify('c', 'p')",
+        "SELECT pg_listening_channels(), 1",
     ] {
         assert_eq!(read(sql), "None", "{sql}");
     }

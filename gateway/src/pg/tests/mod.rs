@@ -2,7 +2,10 @@
 
 mod bounds;
 mod extended;
+mod foreign;
 mod hostile;
+mod notify;
+mod outdated;
 mod simple;
 mod streaming;
 mod support;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,7 +26,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_postgres::NoTls;
 
-use crate::pg::{Backend, EndpointLimits, EnvironmentBackend, PgEndpoint, SessionIdentity, VisibleCatalog};
+use crate::pg::{
+    Backend, DropForeignTable, EndpointLimits, EnvironmentBackend, ImportForeignSchema, ImportStep, Notifications, Outcome, PgEndpoint,
+    SessionIdentity, VisibleCatalog,
+};
 use crate::shutdown::Shutdown;
 
 /// Longer than anything here takes, so that a hang fails instead of blocking the suite.
@@ -215,6 +218,9 @@ pub(super) struct TestEnvironment {
     catalog: Arc<MemoryCatalogProviderList>,
     schema: Arc<MemorySchemaProvider>,
     version: AtomicU64,
+    pub(super) notifications: Arc<Notifications>,
+    pub(super) refreshes: AtomicUsize,
+    found: Mutex<Found>,
     pub(super) open_streams: Arc<AtomicUsize>,
     pub(super) batches_made: Arc<AtomicUsize>,
 }
@@ -225,15 +231,59 @@ impl EnvironmentBackend for TestEnvironment {
         "default"
     }
 
+    fn notifications(&self) -> &Arc<Notifications> {
+        &self.notifications
+    }
+
     fn visible(&self, _session: &SessionIdentity) -> VisibleCatalog {
         VisibleCatalog { catalog: Arc::clone(&self.catalog) as _, functions: Vec::new(), observer: None, version: self.version.load(Ordering::SeqCst) }
     }
 
-    async fn call(&self, procedure: &str, arguments: &[String]) -> providers::Result<String> {
+    async fn refresh(&self, datasource: &str) -> providers::Result<()> {
+        self.refreshes.fetch_add(1, Ordering::SeqCst);
+        let found = std::mem::take(&mut *self.found.lock().expect("no test panics with it"));
+        match found {
+            Found::Nothing => Ok(()),
+            Found::Table(name, table) => {
+                self.publish(&name, table);
+                Ok(())
+            }
+            Found::Silence => std::future::pending().await,
+            Found::Refusal => Err(providers::Error::new(providers::ErrorKind::Unreachable, "connection refused").at(datasource)),
+        }
+    }
+
+    async fn call(&self, procedure: &str, arguments: &[String]) -> providers::Result<Outcome> {
         match (procedure, arguments) {
-            ("causeway.refresh_catalog", [name]) => Ok(format!("{name} refreshed")),
+            ("causeway.refresh_catalog", [name]) => Ok(Outcome::told(format!("{name} refreshed"))),
             ("causeway.hang", []) => std::future::pending().await,
             _ => Err(providers::Error::new(providers::ErrorKind::Unsupported, format!("procedure {procedure} does not exist"))),
+        }
+    }
+
+    async fn import_foreign_schema(&self, import: &ImportForeignSchema, session: &SessionIdentity) -> providers::Result<Outcome> {
+        if import.datasource != "crm" {
+            let text = format!("datasource \"{}\" does not exist", import.datasource);
+            return Err(providers::Error::new(providers::ErrorKind::Conflict, text));
+        }
+        let told = format!("{} imports {:?} of {}", session.user, import.selection, import.remote_schema);
+        let step = |(remote, published): (&str, &str)| ImportStep {
+            remote_table: remote.to_owned(),
+            published_name: format!("{}.{published}", import.into_schema),
+            action: "import".to_owned(),
+            detail: String::new(),
+        };
+        Ok(Outcome { steps: import.renames().into_iter().map(step).collect(), ..Outcome::told(told) })
+    }
+
+    async fn drop_foreign_tables(&self, drop: &DropForeignTable, _session: &SessionIdentity) -> providers::Result<Outcome> {
+        let missing = drop.names.iter().find(|(_, table)| table == "missing");
+        match missing {
+            Some((_, table)) if drop.if_exists => Ok(Outcome::told(format!("foreign table \"{table}\" does not exist, skipping"))),
+            Some((_, table)) => {
+                Err(providers::Error::new(providers::ErrorKind::NotFound, format!("foreign table \"{table}\" does not exist")))
+            }
+            None => Ok(Outcome::default()),
         }
     }
 }
@@ -245,7 +295,16 @@ impl TestEnvironment {
         let schema = Arc::new(MemorySchemaProvider::new());
         database.register_schema("public", Arc::clone(&schema) as _).expect("an empty catalog");
         catalog.register_catalog("default".to_owned(), database);
-        let environment = Self { catalog, schema, version: AtomicU64::new(1), open_streams: Arc::default(), batches_made: Arc::default() };
+        let environment = Self {
+            catalog,
+            schema,
+            version: AtomicU64::new(1),
+            notifications: Arc::default(),
+            refreshes: AtomicUsize::new(0),
+            found: Mutex::default(),
+            open_streams: Arc::default(),
+            batches_made: Arc::default(),
+        };
         for (name, behaviour) in [
             ("slow", Behaviour::Slow),
             ("endless", Behaviour::Endless),
@@ -253,6 +312,8 @@ impl TestEnvironment {
             ("broken", Behaviour::Broken),
             ("unreachable", Behaviour::Unreachable),
             ("panics", Behaviour::Panics),
+            ("outdated", Behaviour::Outdated),
+            ("outdated_later", Behaviour::OutdatedLater),
         ] {
             environment.publish(name, environment.streaming(behaviour));
         }
@@ -273,6 +334,16 @@ impl TestEnvironment {
         self.publish(name, Arc::new(table));
     }
 
+    /// What the next refresh will find.
+    pub(super) fn will_find(&self, found: Found) {
+        *self.found.lock().expect("no test panics with it") = found;
+    }
+
+    pub(super) fn will_find_rows(&self, name: &str, batch: RecordBatch) {
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).expect("a table");
+        self.will_find(Found::Table(name.to_owned(), Arc::new(table)));
+    }
+
     fn streaming(&self, behaviour: Behaviour) -> Arc<dyn TableProvider> {
         let source = Source {
             behaviour,
@@ -283,6 +354,20 @@ impl TestEnvironment {
         let schema = Arc::clone(&source.schema);
         Arc::new(StreamingTable::try_new(schema, vec![Arc::new(source)]).expect("a streaming table"))
     }
+}
+
+/// What a refresh of any datasource comes to.
+#[derive(Default)]
+pub(super) enum Found {
+    /// All is as it was.
+    #[default]
+    Nothing,
+    /// A table is another now.
+    Table(String, Arc<dyn TableProvider>),
+    /// The source does not answer.
+    Silence,
+    /// The source cannot be reached.
+    Refusal,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -299,6 +384,10 @@ enum Behaviour {
     Unreachable,
     /// One row, then a fault of ours.
     Panics,
+    /// The source has no such table.
+    Outdated,
+    /// One row, then the source has no such column.
+    OutdatedLater,
 }
 
 struct Source {
@@ -369,14 +458,20 @@ impl Stream for Rows {
                 Ok(self.batch(1, ""))
             }
             (Behaviour::Endless, _) => Ok(self.batch(100, &"x".repeat(1024))),
-            (Behaviour::Stuck | Behaviour::Broken | Behaviour::Panics, 0) => Ok(self.batch(1, "")),
+            (Behaviour::Stuck | Behaviour::Broken | Behaviour::Panics | Behaviour::OutdatedLater, 0) => Ok(self.batch(1, "")),
             (Behaviour::Stuck, _) => return Poll::Pending,
             (Behaviour::Panics, _) => panic!("a secret invariant does not hold"),
             (Behaviour::Broken, 1) => Err(self.fail(providers::ErrorKind::Failed, "division by zero")),
             (Behaviour::Unreachable, 0) => {
                 Err(providers::Error::new(providers::ErrorKind::Unreachable, "connection refused").at("crm").into())
             }
-            (Behaviour::Broken | Behaviour::Unreachable, _) => return Poll::Ready(None),
+            (Behaviour::Outdated, 0) | (Behaviour::OutdatedLater, 1) => {
+                Err(providers::Error::new(providers::ErrorKind::NotFound, "relation \"t\" does not exist")
+                    .at("crm")
+                    .remote_code("42P01")
+                    .into())
+            }
+            (Behaviour::Broken | Behaviour::Unreachable | Behaviour::Outdated | Behaviour::OutdatedLater, _) => return Poll::Ready(None),
         };
         self.sent += 1;
         self.made.fetch_add(1, Ordering::SeqCst);

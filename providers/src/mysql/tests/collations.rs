@@ -81,8 +81,6 @@ async fn comparisons_are_as_declared() {
     let mut admin = server.database("collations").await;
     let remote = server.remote("collations").await;
     let dialect = MySqlDialect::maria_db();
-    // Where it sorts, MariaDB does not tell apart texts that differ only in how many NULs they end in. No text of PostgreSQL has one.
-    let ends_in_nul = TEXTS.iter().position(|text| text.ends_with('\0')).unwrap();
     for (at, (character_set, collation, declared)) in COLLATIONS.iter().enumerate() {
         admin
             .query_drop(format!(
@@ -131,18 +129,21 @@ async fn comparisons_are_as_declared() {
         assert!(expected(&|held| ["a", "é", "日本"].contains(&held)).iter().all(|id| found.contains(id)), "{collation}: IN");
 
         if *declared == Comparison::Total {
-            let order = dialect.order_by("v", true, NullOrder::Last);
-            let mut sorted: Vec<_> = held.iter().filter(|(id, _)| *id != ends_in_nul).map(|(_, text)| vec![(*text).to_owned()]).collect();
+            let mut sorted: Vec<_> = held.iter().map(|(_, text)| vec![(*text).to_owned()]).collect();
             sorted.sort();
-            for index in ["USE", "IGNORE"] {
-                let sql = format!("SELECT v FROM t{at} {index} INDEX (v) WHERE id <> {ends_in_nul} ORDER BY {order}");
+            for (index, ascending) in [("USE", true), ("IGNORE", true), ("IGNORE", false)] {
+                let order = dialect.order_by("v", &DataType::Utf8, ascending, NullOrder::Last);
+                let sql = format!("SELECT v FROM t{at} {index} INDEX (v) ORDER BY {order}");
                 assert_eq!(cells(&remote, &sql, &[DataType::Utf8]).await.unwrap(), sorted, "{collation}: {sql}");
+                if index == "IGNORE" {
+                    sorted.reverse();
+                }
             }
         }
         if matches!(declared, Comparison::Total | Comparison::Equality) {
             for way in ["SQL_SMALL_RESULT", "SQL_BIG_RESULT"] {
-                let sql = format!("SELECT {way} COUNT(*) FROM t{at} IGNORE INDEX (v) WHERE id <> {ends_in_nul} GROUP BY v");
-                assert_eq!(cells(&remote, &sql, &[DataType::Int64]).await.unwrap().len(), held.len() - 1, "{collation}: {sql}");
+                let sql = format!("SELECT {way} COUNT(*) FROM t{at} IGNORE INDEX (v) GROUP BY {}", dialect.group_by("v", &DataType::Utf8));
+                assert_eq!(cells(&remote, &sql, &[DataType::Int64]).await.unwrap().len(), held.len(), "{collation}: {sql}");
             }
         }
         // Joined with itself: at least every text with itself, and nothing else where that is declared.

@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::mysql::{MySqlConnector, MySqlRemote};
 use crate::options::Options;
 use crate::remote::Remote;
+use crate::skip::skip;
 
 async fn refused(options: &Options) -> Error {
     let error = MySqlConnector.open(options).await.unwrap_err();
@@ -127,7 +128,7 @@ async fn certificates_are_checked_when_asked() {
         ])
         .status();
     if !made.is_ok_and(|status| status.success()) {
-        skipped("openssl is not installed, so TLS to MariaDB is not tested");
+        skip("openssl", "apt-get install -y openssl");
         return;
     }
     let path = |name: &str| folder.join(name).display().to_string();
@@ -156,9 +157,4 @@ async fn certificates_are_checked_when_asked() {
     }
     let error = cipher(&[("sslmode", "verify-full"), ("sslrootcert", "/no/such/file.pem")]).await.unwrap_err();
     assert!(error.message().contains("cannot connect"), "{error:?}");
-}
-
-#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-fn skipped(why: &str) {
-    eprintln!("SKIPPED: {why}");
 }

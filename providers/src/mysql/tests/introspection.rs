@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 
-use super::server::{TestServer, context, look, shown, table};
+use super::server::{READER, TestServer, context, look, shown, table};
 use crate::deadline::Deadline;
-use crate::remote::{Remote, Scope, TableKind};
+use crate::remote::{OmissionCause, Remote, RemotePresence, Scope, TableKind};
+use crate::subject::Subject;
 
 #[tokio::test]
 async fn odd_names_are_read_and_queried() {
@@ -75,6 +76,7 @@ async fn keys_comments_and_kinds_are_read() {
     assert_eq!(kinds, [("generated", plain), ("parent", plain), ("parts", plain), ("seen", view), ("versioned", plain)]);
     assert_eq!(introspection.omitted.len(), 1);
     assert_eq!(introspection.omitted[0].subject, "keys.broken");
+    assert_eq!(introspection.omitted[0].cause, OmissionCause::Unmapped);
 
     let parent = table(&remote, "parent").await;
     assert_eq!(parent.primary_key, ["a", "b"]);
@@ -110,20 +112,88 @@ async fn the_scope_chooses_databases() {
 }
 
 #[tokio::test]
-async fn three_hundred_tables_take_no_more_statements_than_one() {
-    let Some(server) = TestServer::start(&[]) else { return };
+async fn a_look_takes_three_statements_however_many_tables_there_are() {
+    // The server's general log has each statement it is sent, with its sender.
+    let Some(server) = TestServer::start(&["--general-log=1", "--log-output=TABLE"]) else { return };
     let mut admin = server.database("many").await;
     let remote = server.remote("many").await;
-    let mut asked = async |tables: u32| -> u64 {
+    // A connection that has served is asked whether it still stands, which counts as well.
+    assert_eq!(look(&remote).await.tables.len(), 0);
+    for tables in [1, 300] {
         for at in 0..tables {
             admin.query_drop(format!("CREATE OR REPLACE TABLE t{at} (a int PRIMARY KEY, b text) ENGINE=MyISAM")).await.unwrap();
         }
-        let questions = "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'COM_SELECT'";
-        let before: u64 = admin.query_first(questions).await.unwrap().unwrap();
-        assert_eq!(look(&remote).await.tables.len(), tables as usize);
-        let after: u64 = admin.query_first(questions).await.unwrap().unwrap();
-        after - before
+        admin.query_drop("TRUNCATE mysql.general_log").await.unwrap();
+        assert_eq!(look(&remote).await.tables.len(), tables);
+        let sent = format!(
+            "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log \
+             WHERE command_type <> 'Connect' AND command_type <> 'Quit' AND user_host LIKE '%{READER}%'"
+        );
+        let sent: Vec<String> = admin.query(sent).await.unwrap();
+        assert!((1..=3).contains(&sent.len()), "{sent:#?}");
+        assert!(sent.iter().any(|statement| statement.contains("information_schema.COLUMNS")), "{sent:#?}");
+    }
+}
+
+#[tokio::test]
+async fn dropped_and_forbidden_are_told_apart() {
+    let Some(server) = TestServer::start(&[]) else { return };
+    let mut admin = server.database("mart").await;
+    let mut change = async |statements: &[&str]| {
+        for statement in statements {
+            admin.query_drop(statement.replace("READER", &format!("'{READER}'@'%'"))).await.unwrap();
+        }
     };
-    let one = asked(1).await;
-    assert_eq!(asked(300).await, one);
+    change(&[
+        "CREATE TABLE kept (a int, b int)",
+        "CREATE TABLE dropped (a int)",
+        "CREATE TABLE revoked (a int)",
+        "CREATE TABLE `o'd``d.` (`A ``b` int)",
+        "CREATE TABLE base (a int)",
+        "CREATE VIEW broken AS SELECT a FROM base",
+        "DROP TABLE base",
+        "REVOKE SELECT ON mart.* FROM READER",
+        "GRANT SELECT ON kept TO READER",
+        "GRANT SELECT ON dropped TO READER",
+        "GRANT SELECT ON revoked TO READER",
+        "GRANT SELECT ON `o'd``d.` TO READER",
+        "GRANT SELECT ON broken TO READER",
+    ])
+    .await;
+    let remote = server.remote("mart").await;
+    let (readable, forbidden, absent) = (RemotePresence::Readable, RemotePresence::Forbidden, RemotePresence::Absent);
+    let ask = async |cases: &[(&Subject, RemotePresence)]| {
+        for (subject, presence) in cases {
+            let found = remote.presence(subject, Deadline::after(Duration::from_secs(30))).await.unwrap();
+            assert_eq!(found, *presence, "{subject}");
+        }
+    };
+    let (kept, dropped, revoked) = (Subject::table("mart", "kept"), Subject::table("mart", "dropped"), Subject::table("mart", "revoked"));
+    let (a, b) = (Subject::column("mart", "kept", "a"), Subject::column("mart", "kept", "b"));
+    ask(&[(&kept, readable), (&dropped, readable), (&revoked, readable), (&a, readable), (&b, readable)]).await;
+    ask(&[
+        (&Subject::column("mart", "o'd`d.", "A `b"), readable),
+        (&Subject::column("mart", "kept", "no such"), absent),
+        (&Subject::table("mart", "broken"), absent),
+        // The server does not say of what our user may not know of whether it is there.
+        (&Subject::table("mart", "no such"), forbidden),
+        (&Subject::table("no such", "kept"), forbidden),
+    ])
+    .await;
+
+    change(&["DROP TABLE dropped", "REVOKE SELECT ON revoked FROM READER"]).await;
+    ask(&[(&kept, readable), (&dropped, absent), (&revoked, forbidden)]).await;
+
+    change(&["REVOKE SELECT ON kept FROM READER", "GRANT SELECT (a) ON kept TO READER"]).await;
+    ask(&[(&kept, readable), (&a, readable), (&b, forbidden)]).await;
+    // A grant outlives its column, and with it the server says that the column is gone.
+    change(&["GRANT SELECT (b) ON kept TO READER", "ALTER TABLE kept DROP COLUMN b"]).await;
+    ask(&[(&kept, readable), (&a, readable), (&b, absent)]).await;
+
+    // Our user may now see the whole schema, as most do, and then lose it.
+    change(&["GRANT SELECT ON mart.* TO READER", "CREATE TABLE fresh (a int)"]).await;
+    let fresh = Subject::table("mart", "fresh");
+    ask(&[(&fresh, readable), (&Subject::table("mart", "no such"), absent)]).await;
+    change(&["REVOKE SELECT ON mart.* FROM READER"]).await;
+    ask(&[(&fresh, forbidden), (&a, readable)]).await;
 }

@@ -140,7 +140,7 @@ async fn query_timeout_ends_the_statement_here_and_there() {
     let remote = server.remote("timeouts").await;
     for (sql, types) in [(drip("time_mark"), &DRIP[..]), ("SELECT SLEEP(3600) AS time_mark".to_owned(), &[DataType::Int64][..])] {
         let limits = ScanLimits { query_timeout: Some(Duration::from_millis(1500)), ..LIMITS };
-        let mut stream = Arc::clone(&remote).execute(RemoteSql(sql.clone()), schema(types), limits).unwrap();
+        let mut stream = Arc::clone(&remote).execute(RemoteSql::new(sql.clone()), schema(types), limits).unwrap();
         let begun = Instant::now();
         let error = loop {
             match stream.next().await.unwrap() {
@@ -167,7 +167,7 @@ async fn the_server_is_told_the_limit() {
     let remote = server.remote("told").await;
     let asked = async |limit: Option<Duration>| -> String {
         let limits = ScanLimits { query_timeout: limit, ..LIMITS };
-        let sql = RemoteSql("SELECT CAST(@@max_statement_time AS CHAR)".to_owned());
+        let sql = RemoteSql::new("SELECT CAST(@@max_statement_time AS CHAR)".to_owned());
         let mut stream = Arc::clone(&remote).execute(sql, schema(&[DataType::Utf8]), limits).unwrap();
         let batch = stream.next().await.unwrap().unwrap();
         batch.column(0).as_string::<i32>().value(0).to_owned()

@@ -1,11 +1,12 @@
 //! What the dialect writes beyond literals, held against the server.
 
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::logical_expr::{cast, col};
 use mysql_async::prelude::Queryable;
 
-use super::server::{TestServer, cells, ours};
+use super::server::{TestServer, cells, ours, table};
 use crate::error::ErrorKind;
-use crate::sql::{Argument, Dialect, LikeSupport, MySqlDialect, NullOrder};
+use crate::sql::{Argument, Dialect, LikeSupport, MySqlDialect, NullOrder, TableScope, Translation, translate};
 
 fn argument(sql: &str, data_type: DataType) -> Argument<'static> {
     Argument { sql: sql.to_owned(), data_type, literal: None }
@@ -80,7 +81,11 @@ async fn order_limit_and_null_safe_equality_are_as_ours() {
         (false, NullOrder::Last, ["3", "2", "1", "NULL"]),
     ] {
         for (limit, offset) in [(None, 0), (Some(2), 0), (Some(2), 1), (None, 2), (Some(0), 0), (Some(9), 3), (None, 9)] {
-            let sql = format!("SELECT x FROM t ORDER BY {} {}", dialect.order_by("x", ascending, nulls), dialect.limit(limit, offset));
+            let sql = format!(
+                "SELECT x FROM t ORDER BY {} {}",
+                dialect.order_by("x", &DataType::Int32, ascending, nulls),
+                dialect.limit(limit, offset)
+            );
             let expected: Vec<_> =
                 expected.iter().skip(offset as usize).take(limit.unwrap_or(9) as usize).map(|x| vec![(*x).to_owned()]).collect();
             assert_eq!(cells(&remote, &sql, &[DataType::Int32]).await.unwrap(), expected, "{sql}");
@@ -149,4 +154,28 @@ fn identifiers_are_quoted() {
     assert_eq!(dialect.quote("a`b"), "`a``b`");
     assert_eq!(dialect.table("s", "t"), "`s`.`t`");
     assert_eq!(dialect.table("", "t"), "`t`");
+}
+
+/// The server finds a zero date by `IS NULL` in a column that is declared NOT NULL, and reads it as NULL in functions.
+#[tokio::test]
+async fn a_zero_date_is_not_taken_for_null() {
+    let Some(server) = TestServer::shared() else { return };
+    let mut admin = server.database("zero_dates").await;
+    admin.query_drop("CREATE TABLE t (id int PRIMARY KEY, d date NOT NULL, at datetime NOT NULL, maybe date)").await.unwrap();
+    admin.query_drop("INSERT INTO t VALUES (1, '0000-00-00', '0000-00-00', NULL)").await.unwrap();
+    let remote = server.remote("zero_dates").await;
+    let found = cells(&remote, "SELECT id FROM t WHERE d IS NULL", &[DataType::Int32]).await.unwrap();
+    assert_eq!(found, [["1".to_owned()]], "the server does what is guarded against");
+
+    let (dialect, table) = (MySqlDialect::maria_db(), table(&remote, "t").await);
+    let scope = TableScope::new(&table, &dialect, None);
+    let as_timestamp = cast(col("d"), DataType::Timestamp(TimeUnit::Microsecond, None));
+    for expr in [col("d").is_null(), col("d").is_not_null(), col("at").is_null(), as_timestamp.is_null()] {
+        assert!(matches!(translate(&dialect, &expr, &scope), Translation::Local(_)), "{expr}");
+    }
+    for expr in [col("maybe").is_null(), col("id").is_null()] {
+        assert!(matches!(translate(&dialect, &expr, &scope), Translation::Exact(_)), "{expr}");
+    }
+    let dates = [argument("`d`", DataType::Date32), argument("`maybe`", DataType::Date32)];
+    assert_eq!(dialect.function("coalesce", &dates, &DataType::Date32), None);
 }

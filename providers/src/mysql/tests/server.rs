@@ -1,6 +1,7 @@
 //! A MariaDB of our own on a free port, and what the tests do with it.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,6 +25,7 @@ use crate::mysql::MySqlRemote;
 use crate::mysql::manifest::MANIFEST;
 use crate::options::Options;
 use crate::remote::{Introspection, Remote, RemoteId, RemoteTable, Scope};
+use crate::skip::skip;
 use crate::sql::{RemoteSql, ScanLimits, SqlRemote};
 
 const DAEMON: &str = "/usr/sbin/mariadbd";
@@ -43,17 +45,16 @@ pub(super) struct TestServer {
 impl TestServer {
     /// The server most tests share; `None`, said loudly, where MariaDB is not installed.
     pub(super) fn shared() -> Option<&'static TestServer> {
-        static SHARED: OnceLock<Option<TestServer>> = OnceLock::new();
-        SHARED.get_or_init(|| TestServer::start(&[])).as_ref()
+        static SHARED: OnceLock<TestServer> = OnceLock::new();
+        installed().then(|| SHARED.get_or_init(|| TestServer::run(&[])))
     }
 
-    /// A server for one test.
-    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+    /// A server for one test; `None`, said loudly, where MariaDB is not installed.
     pub(super) fn start(arguments: &[&str]) -> Option<TestServer> {
-        if !Path::new(DAEMON).exists() {
-            eprintln!("SKIPPED: {DAEMON} is not installed, so the mysql connector is not tested");
-            return None;
-        }
+        installed().then(|| TestServer::run(arguments))
+    }
+
+    fn run(arguments: &[&str]) -> TestServer {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = std::env::temp_dir().join(format!("causeway-mysql-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -64,11 +65,14 @@ impl TestServer {
             .output()
             .unwrap();
         assert!(installed.status.success(), "mariadb-install-db: {}", String::from_utf8_lossy(&installed.stderr));
-        // The shell outlives this process just long enough to end the server and remove its files.
+        // The shell outlives this process just long enough to end the server and remove its files. A line has it start the server again.
         let keeper = Command::new("sh")
             .args([
                 "-c",
-                "folder=$1; shift; \"$@\" & server=$!; echo $server > \"$folder/pid\"; read _; kill -9 $server; wait; rm -rf \"$folder\"",
+                "folder=$1; shift
+                 start() { \"$@\" & server=$!; echo $server > \"$folder/pid\"; }
+                 start \"$@\"; while read _; do wait $server; start \"$@\"; done
+                 kill -9 $server; wait; rm -rf \"$folder\"",
             ])
             .arg("sh")
             .arg(&folder)
@@ -86,7 +90,7 @@ impl TestServer {
             .unwrap();
         let server = TestServer { port, folder, keeper };
         server.wait_until_up();
-        Some(server)
+        server
     }
 
     fn wait_until_up(&self) {
@@ -109,6 +113,12 @@ impl TestServer {
     pub(super) fn kill(&self) {
         let pid = std::fs::read_to_string(self.folder.join("pid")).unwrap();
         assert!(Command::new("kill").args(["-9", pid.trim()]).status().unwrap().success());
+    }
+
+    /// Starts it again after [`kill`](Self::kill).
+    pub(super) fn revive(&self) {
+        self.keeper.stdin.as_ref().unwrap().write_all(b"\n").unwrap();
+        self.wait_until_up();
     }
 
     /// A connection as root.
@@ -193,6 +203,15 @@ impl TestServer {
     }
 }
 
+/// Whether MariaDB is installed; if not, the running test is skipped.
+fn installed() -> bool {
+    let installed = Path::new(DAEMON).exists();
+    if !installed {
+        skip("MariaDB", "apt-get install -y mariadb-server");
+    }
+    installed
+}
+
 impl Drop for TestServer {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
@@ -231,7 +250,7 @@ pub(super) fn schema(types: &[DataType]) -> SchemaRef {
 pub(super) const LIMITS: ScanLimits = ScanLimits { query_timeout: Some(Duration::from_secs(60)), batch_rows: 8192 };
 
 pub(super) fn execute(remote: &Arc<MySqlRemote>, sql: &str, types: &[DataType]) -> SendableRecordBatchStream {
-    Arc::clone(remote).execute(RemoteSql(sql.to_owned()), schema(types), LIMITS).unwrap()
+    Arc::clone(remote).execute(RemoteSql::new(sql.to_owned()), schema(types), LIMITS).unwrap()
 }
 
 /// All cells of a statement's result, row by row, as text; NULL is `NULL`.

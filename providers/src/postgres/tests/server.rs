@@ -14,6 +14,7 @@ use tokio_postgres::{Client, NoTls};
 
 use super::options;
 use crate::options::Options;
+use crate::skip::skip;
 
 /// How often a server is started before that is a failure.
 const ATTEMPTS: u32 = 5;
@@ -53,10 +54,7 @@ impl Server {
     /// A server of one's own, with more lines for its configuration.
     pub(super) fn start(settings: &str) -> Option<Self> {
         let Some(programs) = programs() else {
-            #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-            {
-                eprintln!("SKIPPED: no PostgreSQL server programs found; install postgresql or set CAUSEWAY_TEST_POSTGRES_BIN");
-            }
+            skip("PostgreSQL", "apt-get install -y postgresql, or set CAUSEWAY_TEST_POSTGRES_BIN");
             return None;
         };
         let number = NEXT.fetch_add(1, Ordering::Relaxed);

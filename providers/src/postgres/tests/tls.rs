@@ -12,6 +12,7 @@ use futures::StreamExt;
 use super::server::{Database, Server};
 use super::{LIMITS, PATIENCE, PostgresRemote, assert_fails, column, schema, start};
 use crate::error::ErrorKind;
+use crate::skip::skip;
 
 /// Options that differ from the usual ones.
 type Given<'a> = &'a [(&'a str, &'a str)];
@@ -31,10 +32,7 @@ fn certificates(folder: &Path) -> bool {
 async fn sslmodes_mean_what_libpq_means() {
     let Some(server) = Server::start("") else { return };
     if !certificates(server.folder()) {
-        #[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-        {
-            eprintln!("SKIPPED: openssl cannot make certificates here");
-        }
+        skip("openssl", "apt-get install -y openssl");
         return;
     }
     let path = |name: &str| server.path(name);

@@ -186,14 +186,23 @@ impl Dialect for MySqlDialect {
         }
     }
 
-    fn order_by(&self, sql: &str, ascending: bool, nulls: NullOrder) -> String {
+    fn tells_null(&self, column: &RemoteColumn) -> bool {
+        // `d IS NULL` finds a zero date too, in a column that is declared NOT NULL; an outer join makes it worth asking.
+        column.nullable || !matches!(column.data_type, DataType::Date32 | DataType::Timestamp(..))
+    }
+
+    fn order_by(&self, sql: &str, data_type: &DataType, ascending: bool, nulls: NullOrder) -> String {
+        let direction = if ascending { "ASC" } else { "DESC" };
+        let order = format!("{} {direction}", distinguished(sql, data_type).join(&format!(" {direction}, ")));
         // The server takes NULL for the smallest value; only where that is wanted may an index give the order.
         match (ascending, nulls) {
-            (true, NullOrder::First) => format!("{sql} ASC"),
-            (true, NullOrder::Last) => format!("{sql} IS NULL ASC, {sql} ASC"),
-            (false, NullOrder::First) => format!("{sql} IS NULL DESC, {sql} DESC"),
-            (false, NullOrder::Last) => format!("{sql} DESC"),
+            (true, NullOrder::First) | (false, NullOrder::Last) => order,
+            (true, NullOrder::Last) | (false, NullOrder::First) => format!("{sql} IS NULL {direction}, {order}"),
         }
+    }
+
+    fn group_by(&self, sql: &str, data_type: &DataType) -> String {
+        distinguished(sql, data_type).join(", ")
     }
 
     fn null_safe_equal(&self, left: &str, right: &str) -> String {
@@ -209,9 +218,8 @@ impl Dialect for MySqlDialect {
     }
 
     fn function(&self, name: &str, arguments: &[Argument<'_>], result: &DataType) -> Option<String> {
-        // Of numbers and dates of one type the server returns that type, and compares them as we do.
-        let is_exact =
-            integer_digits(result).is_some() || matches!(result, DataType::Date32 | DataType::Decimal128(..) | DataType::Decimal256(..));
+        // Of numbers of one type the server returns that type, and compares them as we do. A zero date it would take for NULL.
+        let is_exact = integer_digits(result).is_some() || matches!(result, DataType::Decimal128(..) | DataType::Decimal256(..));
         if !is_exact || arguments.iter().any(|argument| argument.data_type != *result) {
             return None;
         }
@@ -263,6 +271,15 @@ impl Dialect for MySqlDialect {
             // There is no OFFSET without LIMIT; this is the manual's way to say "all".
             (limit, offset) => format!("LIMIT {} OFFSET {offset}", limit.unwrap_or(u64::MAX)),
         }
+    }
+}
+
+/// The sort keys that tell values of `data_type` apart. The server's sort, which may also serve its grouping, holds texts equal
+/// that differ only in how many NUL characters they end in; of such the shorter one is the smaller.
+fn distinguished(sql: &str, data_type: &DataType) -> Vec<String> {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => vec![sql.to_owned(), format!("OCTET_LENGTH({sql})")],
+        _ => vec![sql.to_owned()],
     }
 }
 

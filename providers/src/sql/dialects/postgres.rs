@@ -131,10 +131,18 @@ impl Dialect for PostgresDialect {
         }
     }
 
-    fn order_by(&self, sql: &str, ascending: bool, nulls: NullOrder) -> String {
+    fn tells_null(&self, _column: &RemoteColumn) -> bool {
+        true
+    }
+
+    fn order_by(&self, sql: &str, _data_type: &DataType, ascending: bool, nulls: NullOrder) -> String {
         let direction = if ascending { "ASC" } else { "DESC" };
         let nulls = if nulls == NullOrder::First { "FIRST" } else { "LAST" };
         format!("{sql} {direction} NULLS {nulls}")
+    }
+
+    fn group_by(&self, sql: &str, _data_type: &DataType) -> String {
+        sql.to_owned()
     }
 
     fn null_safe_equal(&self, left: &str, right: &str) -> String {

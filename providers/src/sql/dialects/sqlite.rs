@@ -78,13 +78,21 @@ impl Dialect for SqliteDialect {
         sql.to_owned()
     }
 
-    fn order_by(&self, sql: &str, ascending: bool, nulls: NullOrder) -> String {
+    fn tells_null(&self, _column: &RemoteColumn) -> bool {
+        true
+    }
+
+    fn order_by(&self, sql: &str, _data_type: &DataType, ascending: bool, nulls: NullOrder) -> String {
         let direction = if ascending { "ASC" } else { "DESC" };
         let nulls = match nulls {
             NullOrder::First => "FIRST",
             NullOrder::Last => "LAST",
         };
         format!("{sql} {direction} NULLS {nulls}")
+    }
+
+    fn group_by(&self, sql: &str, _data_type: &DataType) -> String {
+        sql.to_owned()
     }
 
     fn null_safe_equal(&self, left: &str, right: &str) -> String {
@@ -315,7 +323,7 @@ mod tests {
         assert_eq!(SqliteDialect.limit(Some(5), 0), "LIMIT 5");
         assert_eq!(SqliteDialect.limit(None, 3), "LIMIT -1 OFFSET 3");
         assert_eq!(SqliteDialect.limit(Some(u64::MAX), 1), format!("LIMIT {} OFFSET 1", i64::MAX));
-        assert_eq!(SqliteDialect.order_by("a", false, NullOrder::Last), "a DESC NULLS LAST");
+        assert_eq!(SqliteDialect.order_by("a", &DataType::Int64, false, NullOrder::Last), "a DESC NULLS LAST");
         assert_eq!(read::<i64>(&SqliteDialect.null_safe_equal("NULL", "NULL")), 1);
     }
 }

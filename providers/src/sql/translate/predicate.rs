@@ -55,10 +55,8 @@ pub(super) fn predicate(dialect: &dyn Dialect, expr: &Expr, scope: &dyn ColumnSc
             compare(dialect, &left, *op, &right)
         }
         Expr::Not(inner) => Ok(Predicate::exact(format!("(NOT {})", decided(inner)?))),
-        Expr::IsNull(inner) => Ok(Predicate::exact(format!("({} IS NULL)", translate_value(dialect, inner, scope)?.nullness(dialect)))),
-        Expr::IsNotNull(inner) => {
-            Ok(Predicate::exact(format!("({} IS NOT NULL)", translate_value(dialect, inner, scope)?.nullness(dialect))))
-        }
+        Expr::IsNull(inner) => Ok(Predicate::exact(format!("({} IS NULL)", nullness(dialect, inner, scope)?))),
+        Expr::IsNotNull(inner) => Ok(Predicate::exact(format!("({} IS NOT NULL)", nullness(dialect, inner, scope)?))),
         Expr::IsTrue(inner) => Ok(Predicate::exact(format!("({} IS TRUE)", decided(inner)?))),
         Expr::IsFalse(inner) => Ok(Predicate::exact(format!("({} IS FALSE)", decided(inner)?))),
         Expr::IsUnknown(inner) => Ok(Predicate::exact(format!("({} IS NULL)", decided(inner)?))),
@@ -77,6 +75,16 @@ pub(super) fn predicate(dialect: &dyn Dialect, expr: &Expr, scope: &dyn ColumnSc
             }
         }
         other => Err(format!("{} is not on the allow-list", describe(other))),
+    }
+}
+
+/// What to ask for being NULL in place of `expr`. A cast that is shipped at all loses nothing, so its operand is asked.
+fn nullness(dialect: &dyn Dialect, expr: &Expr, scope: &dyn ColumnScope) -> Result<String, Reason> {
+    let value = translate_value(dialect, expr, scope)?;
+    match expr {
+        Expr::Cast(cast) => nullness(dialect, &cast.expr, scope),
+        Expr::Alias(alias) => nullness(dialect, &alias.expr, scope),
+        _ => value.nullness(dialect),
     }
 }
 

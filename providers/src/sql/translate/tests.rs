@@ -51,7 +51,15 @@ impl Dialect for Plain {
         if column.name == "json" { format!("{sql}::text") } else { sql.to_owned() }
     }
 
-    fn order_by(&self, sql: &str, _ascending: bool, _nulls: NullOrder) -> String {
+    fn tells_null(&self, column: &RemoteColumn) -> bool {
+        column.name != "at"
+    }
+
+    fn order_by(&self, sql: &str, _data_type: &DataType, _ascending: bool, _nulls: NullOrder) -> String {
+        sql.to_owned()
+    }
+
+    fn group_by(&self, sql: &str, _data_type: &DataType) -> String {
         sql.to_owned()
     }
 
@@ -161,6 +169,14 @@ fn comparisons_that_agree_are_exact() {
     exact(&col("flag"), "t0.flag");
     exact(&col("int").between(lit(1_i32), lit(3_i32)), "(t0.int BETWEEN 1 AND 3)");
     exact(&col("int").not_between(lit(1_i32), lit(3_i32)), "(t0.int NOT BETWEEN 1 AND 3)");
+}
+
+#[test]
+fn null_is_asked_for_where_the_source_tells_it() {
+    exact(&cast(col("int"), DataType::Int64).is_null(), "(t0.int IS NULL)");
+    local(&col("at").is_null(), "IS NULL on column at");
+    local(&col("at").is_not_null(), "IS NULL on column at");
+    superset(&col("at").is_null().and(col("int").is_null()), "(t0.int IS NULL)");
 }
 
 #[test]

@@ -35,10 +35,16 @@ impl Value<'_> {
 
     /// How it is written where only its being NULL matters. What a source calls NULL may differ from what we read: a composite of
     /// NULLs is NULL to PostgreSQL and a text to us. So a column that does not compare is asked for in the form we read.
-    pub(super) fn nullness(&self, dialect: &dyn Dialect) -> String {
+    ///
+    /// # Errors
+    /// The reason it stays here.
+    pub(super) fn nullness(&self, dialect: &dyn Dialect) -> Result<String, Reason> {
         match self.column {
-            Some(column) if self.comparison == Comparison::None => dialect.output(column, &self.sql),
-            _ => self.sql.clone(),
+            Some(column) if !dialect.tells_null(column) => {
+                Err(format!("IS NULL on column {} is true of other values at the source too", column.name))
+            }
+            Some(column) if self.comparison == Comparison::None => Ok(dialect.output(column, &self.sql)),
+            _ => Ok(self.sql.clone()),
         }
     }
 

@@ -110,7 +110,7 @@ pub(super) fn database() -> Database {
         ..table("Odd \"Name\"", TableKind::Table, vec![column("Weird Col", "integer", DataType::Int32, false)])
     };
     let (crm, mut contents) = schema("crm", vec![customers, orders, big, totals, log, odd]);
-    publish_renamed(&mut contents);
+    publish_renamed(Arc::make_mut(&mut contents));
     let items = || vec![column("sku", "varchar(8)", DataType::Utf8, false), column("weight", "double", DataType::Float64, true)];
     let shop = schema("shop", vec![table("items", TableKind::Table, items()), table("Items", TableKind::Table, items())]);
     let events = Schema::new(vec![Field::new("seq", DataType::Int64, false), Field::new("data", DataType::Utf8, true)]);

@@ -145,7 +145,7 @@ fn what_is_not_proven_equal_is_not_written() {
 
 #[test]
 fn orders_place_nulls() {
-    assert_eq!(PostgresDialect.order_by("x", false, NullOrder::Last), "x DESC NULLS LAST");
+    assert_eq!(PostgresDialect.order_by("x", &DataType::Utf8, false, NullOrder::Last), "x DESC NULLS LAST");
     assert_eq!(PostgresDialect.limit(Some(5), 2), "LIMIT 5 OFFSET 2");
     assert_eq!(PostgresDialect.limit(None, 0), "");
 }

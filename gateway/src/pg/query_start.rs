@@ -1,0 +1,118 @@
+//! How a query starts: it is planned, it runs up to its first rows, and it starts once more when a source turns out to have changed.
+
+use std::sync::Arc;
+
+use causeway_planner::{Query, Statement, StatementContext};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::scalar::ScalarValue;
+use tracing::{info, warn};
+
+use super::command::Command;
+use super::encode::{Format, Style};
+use super::notify::pg_notify;
+use super::portal::{Bound, Plan, Portal, PortalState, Running, changed_result};
+use super::session::Session;
+use super::sqlstate::{Aside, Halt, PgError};
+
+impl Session {
+    /// Plans a statement against what is visible now, or takes `known` if that is still the same.
+    pub(super) async fn plan(&mut self, statement: &Statement, declared: &[Option<DataType>], known: Option<Plan>) -> Result<Plan, Halt> {
+        let identity = self.identity();
+        let visible = self.environment.visible(&identity);
+        if let Some(known) = known.filter(|known| known.is_current(visible.version, &self.settings)) {
+            return Ok(known);
+        }
+        let mut functions = visible.functions;
+        functions.push(pg_notify(self.transaction.pending().outbox()));
+        let context = StatementContext {
+            catalog: visible.catalog,
+            environment: identity.database,
+            search_path: identity.search_path,
+            time_zone: self.settings.time_zone().for_planner(),
+            functions,
+            push_down: self.settings.push_down(),
+            observer: visible.observer,
+        };
+        let engine = Arc::clone(&self.engine);
+        let query = self.guarded(async { engine.plan(statement, declared, &context).await.map_err(PgError::from) }).await?;
+        Ok(Plan { query, version: visible.version, settings: self.settings.clone() })
+    }
+
+    /// Starts a statement that was not prepared. Nothing is promised of its columns until its first rows are here.
+    pub(super) async fn start_unprepared(&mut self, statement: &Statement) -> Result<Running, Halt> {
+        let plan = self.plan(statement, &[], None).await?;
+        if !plan.query.parameter_types().is_empty() {
+            return Err(PgError::new("42P02", "there is no parameter $1").into());
+        }
+        let formats = |query: &Query| vec![Format::Text; query.schema().fields().len()];
+        match self.first_rows(&plan.query, Vec::new(), formats(&plan.query)).await {
+            Err(failed) => {
+                self.look_again(failed, plan.version).await?;
+                let query = self.plan(statement, &[], None).await?.query;
+                self.first_rows(&query, Vec::new(), formats(&query)).await
+            }
+            started => started,
+        }
+    }
+
+    /// Starts the query of a portal that has not begun. Its columns are those its statement was prepared with, whatever the sources
+    /// have now.
+    pub(super) async fn start(&mut self, portal: &mut Portal) -> Result<(), Halt> {
+        let PortalState::Ready(bound) = &mut portal.state else { return Ok(()) };
+        let Some(Bound { query, version, parameters }) = bound.take() else { return Ok(()) };
+        portal.state = PortalState::Done;
+        let running = match self.first_rows(&query, parameters.clone(), portal.formats.clone()).await {
+            Err(failed) => {
+                self.look_again(failed, version).await?;
+                let Some(Command::Query { statement, .. }) = &portal.prepared.command else {
+                    return Err(PgError::internal("a portal without a query was started").into());
+                };
+                // The parameters have been read by their types, which stay as they are.
+                let types: Vec<_> = query.parameter_types().iter().cloned().map(Some).collect();
+                let query = self.plan(statement, &types, None).await?.query;
+                if !portal.prepared.describes(query.schema()) {
+                    return Err(changed_result().into());
+                }
+                self.first_rows(&query, parameters, portal.formats.clone()).await?
+            }
+            started => started?,
+        };
+        portal.state = PortalState::Running(Box::new(running));
+        Ok(())
+    }
+
+    /// Runs a query until its first rows, or its end, are at hand. The client has been sent nothing of it yet.
+    async fn first_rows(&mut self, query: &Query, parameters: Vec<ScalarValue>, formats: Vec<Format>) -> Result<Running, Halt> {
+        let stream = self.guarded(async { query.execute(parameters).await.map_err(PgError::from) }).await?;
+        let mut running = Running::new(stream, Arc::clone(query.schema()), formats, Style::of(&self.settings))?;
+        self.begin(&mut running).await?;
+        Ok(running)
+    }
+
+    /// Has a source's tables looked at anew when it lacks what the plan of `version` took for granted. The caller plans once more then,
+    /// and only once: a source may lack for ever what it says it has.
+    ///
+    /// # Errors
+    /// What `failed` is when a new look cannot help, or cannot be had; and whatever ends the statement meanwhile.
+    async fn look_again(&mut self, failed: Halt, version: u64) -> Result<(), Halt> {
+        let error = match failed {
+            Halt::Statement(error) => error,
+            other => return Err(other),
+        };
+        let Aside::OutdatedAt(datasource) = error.aside.clone() else { return Err(Halt::Statement(error)) };
+        // Of many statements that fail together one has to look.
+        let identity = self.identity();
+        if self.environment.visible(&identity).version != version {
+            return Ok(());
+        }
+        info!(datasource, "the source has changed: its tables are looked at anew");
+        let environment = Arc::clone(&self.environment);
+        match self.guarded(async { Ok(environment.refresh(&datasource).await) }).await? {
+            Ok(()) => Ok(()),
+            Err(refused) => {
+                warn!(datasource, error = %refused, "its tables could not be looked at");
+                Err(Halt::Statement(error))
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Whether the columns a statement computes with hold what their types say.
+//!
+//! SQLite lets any value into any column, and compares, sorts and counts what we refuse to read. So before it does, such columns are
+//! read once with the eyes that read a result, within the statement's own transaction. Found sound they stay so until the file changes.
+
+use std::collections::HashSet;
+
+use datafusion::arrow::datatypes::{DataType, Field};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+
+use super::connect::failure;
+use super::decode::ColumnBuilder;
+use crate::error::{Error, ErrorKind, Result};
+use crate::remote::{RemoteColumn, RemoteTable, TableKind};
+use crate::sql::{Dialect, Reliance, SqliteDialect};
+
+/// Rows between two looks at whether the work is still wanted; the values read so far are forgotten then, too.
+const ROWS_AT_ONCE: usize = 4096;
+
+/// The columns a connection has found sound, as of one state of the file.
+#[derive(Debug, Default)]
+pub(super) struct Verified {
+    data_version: Option<i64>,
+    columns: HashSet<(String, String)>,
+}
+
+impl Verified {
+    /// Looks at those columns of `reliance` that were not looked at since the file last changed. Blocks. A read transaction must be
+    /// open, so that what is found still holds when the statement runs.
+    ///
+    /// # Errors
+    /// `Invalid` naming the table, the column and the first row whose value is none of the column's type.
+    pub(super) fn ensure(&mut self, connection: &Connection, reliance: &Reliance, stopped: &dyn Fn() -> bool) -> Result<()> {
+        // The number tells states of the file apart on one connection only, so each connection remembers for itself.
+        let version = connection.query_row("PRAGMA main.data_version", [], |row| row.get(0)).map_err(failure)?;
+        if self.data_version != Some(version) {
+            self.columns.clear();
+            self.data_version = Some(version);
+        }
+        for (table, columns) in reliance.iter() {
+            let name = |column: &RemoteColumn| (table.name.clone(), column.name.clone());
+            let unknown: Vec<&RemoteColumn> = columns.filter(|column| !self.columns.contains(&name(column))).collect();
+            if unknown.is_empty() {
+                continue;
+            }
+            let enforcement = Enforcement::of(connection, table)?;
+            let doubtful: Vec<&RemoteColumn> = unknown.iter().copied().filter(|column| !enforcement.covers(table, column)).collect();
+            if !doubtful.is_empty() {
+                read(connection, table, &doubtful, stopped)?;
+            }
+            self.columns.extend(unknown.into_iter().map(name));
+        }
+        Ok(())
+    }
+}
+
+/// What SQLite itself keeps out of a table.
+#[derive(Debug, Clone, Copy, Default)]
+struct Enforcement {
+    without_rowid: bool,
+    strict: bool,
+}
+
+impl Enforcement {
+    fn of(connection: &Connection, table: &RemoteTable) -> Result<Self> {
+        let sql = "SELECT wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE AND type = 'table'";
+        let found = connection.query_row(sql, [&table.name], |row| Ok(Self { without_rowid: row.get(0)?, strict: row.get(1)? }));
+        match found {
+            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(Self::default()),
+            other => other.map_err(failure),
+        }
+    }
+
+    /// Whether the column can hold nothing but values of its type.
+    fn covers(self, table: &RemoteTable, column: &RemoteColumn) -> bool {
+        // A key of this very type is the row's number.
+        let is_rowid = !self.without_rowid
+            && table.kind == TableKind::Table
+            && table.primary_key == [column.name.as_str()]
+            && column.remote_type.eq_ignore_ascii_case("INTEGER");
+        // Text may be invalid UTF-8 even there.
+        is_rowid || (self.strict && matches!(column.data_type, DataType::Int64 | DataType::Float64 | DataType::Binary))
+    }
+}
+
+/// Reads the columns from end to end.
+fn read(connection: &Connection, table: &RemoteTable, columns: &[&RemoteColumn], stopped: &dyn Fn() -> bool) -> Result<()> {
+    let mut readers = columns.iter().map(|column| Reader::new(column)).collect::<Result<Vec<_>>>()?;
+    let mut statement = connection.prepare(&select(table, columns.iter().map(|column| column.name.as_str()))).map_err(failure)?;
+    let mut rows = statement.query([]).map_err(failure)?;
+    let mut count = 0_usize;
+    while let Some(row) = rows.next().map_err(failure)? {
+        count += 1;
+        if count.is_multiple_of(ROWS_AT_ONCE) {
+            if stopped() {
+                return Err(Error::new(ErrorKind::Cancelled, "the statement was cancelled"));
+            }
+            readers.iter_mut().for_each(Reader::forget);
+        }
+        for (at, reader) in readers.iter_mut().enumerate() {
+            if let Err(error) = reader.read(row.get_ref(at).map_err(failure)?) {
+                return Err(located(connection, table, columns[at], &error));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One column's values, which are decoded and thrown away.
+struct Reader {
+    field: Field,
+    builder: ColumnBuilder,
+}
+
+impl Reader {
+    fn new(column: &RemoteColumn) -> Result<Self> {
+        let field = column.field();
+        Ok(Self { builder: ColumnBuilder::new(&field)?, field })
+    }
+
+    fn read(&mut self, value: ValueRef<'_>) -> Result<()> {
+        self.builder.append(&self.field, value).map(drop)
+    }
+
+    fn forget(&mut self) {
+        self.builder.finish();
+    }
+}
+
+/// The error of a value that belies `column`, with the table and the first such row.
+fn located(connection: &Connection, table: &RemoteTable, column: &RemoteColumn, error: &Error) -> Error {
+    let hint = error.hint_text().unwrap_or_default();
+    let hint = match first(connection, table, column) {
+        Ok(Some(key)) => format!("the first is in the row with {key}; {hint}"),
+        // The row went by, or has no key: the error itself stands.
+        Ok(None) | Err(_) => hint.to_owned(),
+    };
+    Error::new(error.kind(), format!("table \"{}\": {}", table.name, error.message())).hint(hint)
+}
+
+/// The key of the first row whose value is none of the column's type.
+fn first(connection: &Connection, table: &RemoteTable, column: &RemoteColumn) -> Result<Option<String>> {
+    let rowid = ["rowid", "_rowid_", "oid"].iter().find(|name| !table.columns.iter().any(|c| c.name.eq_ignore_ascii_case(name)));
+    let key: Vec<&str> = match rowid {
+        Some(rowid) if table.primary_key.is_empty() => vec![rowid],
+        _ => table.primary_key.iter().map(String::as_str).collect(),
+    };
+    let names = key.iter().copied().chain([column.name.as_str()]);
+    let mut statement = connection.prepare(&select(table, names)).map_err(failure)?;
+    let mut rows = statement.query([]).map_err(failure)?;
+    let mut reader = Reader::new(column)?;
+    while let Some(row) = rows.next().map_err(failure)? {
+        if reader.read(row.get_ref(key.len()).map_err(failure)?).is_err() {
+            let shown = key.iter().enumerate().map(|(at, name)| Ok(format!("{name} = {}", written(row.get_ref(at).map_err(failure)?))));
+            let shown = shown.collect::<Result<Vec<_>>>()?.join(", ");
+            return Ok((!shown.is_empty()).then_some(shown));
+        }
+        reader.forget();
+    }
+    Ok(None)
+}
+
+fn select<'a>(table: &RemoteTable, columns: impl Iterator<Item = &'a str>) -> String {
+    let columns: Vec<String> = columns.map(|name| SqliteDialect.quote(name)).collect();
+    format!("SELECT {} FROM {}", columns.join(", "), SqliteDialect.table(&table.schema, &table.name))
+}
+
+fn written(value: ValueRef<'_>) -> String {
+    match value {
+        ValueRef::Null => "NULL".to_owned(),
+        ValueRef::Integer(value) => value.to_string(),
+        ValueRef::Real(value) => format!("{value:?}"),
+        ValueRef::Text(bytes) => format!("'{}'", String::from_utf8_lossy(bytes).replace('\'', "''")),
+        ValueRef::Blob(_) => "a blob".to_owned(),
+    }
+}

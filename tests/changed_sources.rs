@@ -1,0 +1,86 @@
+//! Sources whose tables change between two statements: the next one just works, or says what is gone.
+
+use causeway_tests::{Datasource, Gateway, MariaDbServer, PostgresServer, text_rows, write_sqlite};
+use tokio_postgres::error::SqlState;
+
+/// Runs the same changes on a source of any kind. `change` runs a script there.
+fn follow(gateway: &Gateway, change: impl Fn(&str)) {
+    let psql = gateway.psql();
+    assert_eq!(psql.rows("SELECT * FROM crm.t ORDER BY id"), ["1|one", "2|two"]);
+
+    change("ALTER TABLE t RENAME COLUMN name TO title");
+    let shown = psql.commands(&["SELECT * FROM crm.t ORDER BY id"]).expect_success();
+    assert!(shown.contains("id") && shown.contains("title") && !shown.contains("name"), "the columns are those of now: {shown}");
+    assert_eq!(psql.rows("SELECT title FROM crm.t WHERE id = 2"), ["two"]);
+
+    change("ALTER TABLE t ADD COLUMN extra integer");
+    assert_eq!(psql.rows("SELECT * FROM crm.t ORDER BY id"), ["1|one", "2|two"], "a column nobody knows of disturbs nobody");
+
+    change("DROP TABLE t; CREATE TABLE t (code integer, label varchar(20)); INSERT INTO t VALUES (7, 'seven')");
+    assert_eq!(psql.rows("SELECT * FROM crm.t"), ["7|seven"]);
+    assert_eq!(psql.rows("SELECT label FROM crm.t WHERE code > 1"), ["seven"]);
+
+    change("DROP TABLE t");
+    let gone = psql.commands(&["SELECT * FROM crm.t"]);
+    assert!(gone.code != 0 && gone.stderr.contains("does not exist"), "{}", gone.stderr);
+    change("CREATE TABLE u (a integer); INSERT INTO u VALUES (5)");
+    psql.script("CALL causeway.refresh_catalog('crm')");
+    assert_eq!(psql.rows("SELECT * FROM crm.u"), ["5"], "and everything else goes on");
+}
+
+const TABLE: &str = "CREATE TABLE t (id integer, name varchar(20)); INSERT INTO t VALUES (1, 'one'), (2, 'two');";
+
+#[test]
+fn a_changed_postgresql_is_followed() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("changed");
+    database.script(TABLE);
+    let gateway = Gateway::start([database.datasource("crm")]);
+    follow(&gateway, |script| database.script(script));
+}
+
+#[test]
+fn a_changed_mariadb_is_followed() {
+    let Some(server) = MariaDbServer::shared() else { return };
+    let database = server.database("changed");
+    database.script(TABLE);
+    let gateway = Gateway::start([database.datasource("crm")]);
+    follow(&gateway, |script| database.script(script));
+}
+
+#[test]
+fn a_changed_sqlite_is_followed() {
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("crm.db");
+    write_sqlite(&path, TABLE);
+    let gateway = Gateway::start([Datasource::sqlite("crm", &path)]);
+    follow(&gateway, |script| write_sqlite(&path, script));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prepared_statement_goes_on_or_is_refused_but_never_changes() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("changed_prepared");
+    database.script(TABLE);
+    let gateway = Gateway::start([database.datasource("crm")]);
+    let client = gateway.connect().await;
+    let change = |script: &str| tokio::task::block_in_place(|| database.script(script));
+    let all = client.prepare("SELECT * FROM crm.t ORDER BY id").await.unwrap();
+    let known = client.prepare("SELECT count(*) FROM crm.t WHERE name <> $1").await.unwrap();
+    assert_eq!(client.query(&all, &[]).await.unwrap().len(), 2);
+
+    // The table is another one of the same columns: nothing is to be seen of it.
+    change("ALTER TABLE t RENAME TO old; CREATE TABLE t (id integer, name varchar(20)); INSERT INTO t VALUES (3, 'three')");
+    assert_eq!(client.query_one(&all, &[]).await.unwrap().get::<_, i32>(0), 3);
+    assert_eq!(client.query_one(&known, &[&"one"]).await.unwrap().get::<_, i64>(0), 1);
+
+    change("ALTER TABLE t RENAME COLUMN name TO title");
+    let error = client.query(&all, &[]).await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED), "{error:?}");
+    let rows = text_rows(&client, "SELECT * FROM crm.t").await.unwrap();
+    assert_eq!(rows, [vec![Some("3".to_owned()), Some("three".to_owned())]]);
+    let row = client.query_one("SELECT * FROM crm.t", &[]).await.unwrap();
+    assert_eq!(row.columns()[1].name(), "title", "prepared anew it has the new columns");
+    let error = client.query(&known, &[&"one"]).await.unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::UNDEFINED_COLUMN), "{error:?}");
+}

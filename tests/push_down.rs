@@ -1,0 +1,98 @@
+//! Answers that a source would give otherwise: with push-down and without it, they are the same rows or an error of the same kind.
+
+use causeway_tests::{Datasource, Gateway, MariaDbServer, text_rows, write_sqlite};
+
+/// What a statement gives: its rows, or the SQLSTATE and text of its error.
+async fn outcome(gateway: &Gateway, push_down: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, (String, String)> {
+    let client = gateway.connect().await;
+    client.batch_execute(&format!("SET causeway.push_down = {push_down}")).await.unwrap();
+    let rows = text_rows(&client, sql).await;
+    rows.map_err(|error| {
+        let error = error.as_db_error().expect("the gateway says what is wrong");
+        let detail = [Some(error.message()), error.detail(), error.hint()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        (error.code().code().to_owned(), detail)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn texts_that_end_in_nul_characters_are_told_apart() {
+    let Some(server) = MariaDbServer::shared() else { return };
+    let database = server.database("ends_in_nul");
+    database.script(
+        "CREATE TABLE t (id int PRIMARY KEY, a varchar(20) COLLATE utf8mb4_nopad_bin, b varchar(20) COLLATE utf8mb4_nopad_bin);
+         INSERT INTO t SELECT seq, concat('a', repeat(char(0), seq % 3)), concat('b', repeat(char(0), seq % 2)) FROM seq_1_to_60;
+         INSERT INTO t VALUES (100, concat('a', char(0), 'b'), NULL), (101, concat('a', char(1)), ''), (102, NULL, char(0));",
+    );
+    let gateway = Gateway::start([database.datasource("shop")]);
+    for sql in [
+        "SELECT id FROM shop.t ORDER BY a, id",
+        "SELECT id FROM shop.t ORDER BY a DESC, id LIMIT 30",
+        "SELECT id FROM shop.t ORDER BY b NULLS FIRST, a DESC NULLS LAST, id LIMIT 50",
+        "SELECT count(*) AS n, min(id) FROM shop.t GROUP BY a ORDER BY 1, 2",
+        "SELECT count(*) AS n, min(id) FROM shop.t GROUP BY b, a ORDER BY 1, 2",
+        "SELECT count(*) FROM (SELECT DISTINCT a FROM shop.t) s",
+        "SELECT t.id, u.n FROM shop.t JOIN (SELECT a, count(*) AS n FROM shop.t GROUP BY a) u ON u.a = t.a ORDER BY t.id",
+    ] {
+        let (on, off) = (outcome(&gateway, "on", sql).await, outcome(&gateway, "off", sql).await);
+        assert!(off.is_ok(), "{sql}: {off:?}");
+        assert_eq!(on, off, "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zero_date_is_no_missing_row() {
+    let Some(server) = MariaDbServer::shared() else { return };
+    let database = server.database("zero_dates");
+    database.script(
+        "SET sql_mode = ''; CREATE TABLE l (id int PRIMARY KEY); CREATE TABLE r (id int PRIMARY KEY, d date NOT NULL);
+         INSERT INTO l VALUES (1), (2), (3); INSERT INTO r VALUES (1, '2024-01-01'), (2, '0000-00-00');",
+    );
+    let gateway = Gateway::start([database.datasource("shop")]);
+    for sql in [
+        "SELECT l.id FROM shop.l LEFT JOIN shop.r ON r.id = l.id WHERE r.d IS NULL",
+        "SELECT l.id, coalesce(r.d, DATE '2000-01-01') FROM shop.l LEFT JOIN shop.r ON r.id = l.id",
+    ] {
+        for push_down in ["on", "off"] {
+            let (_, text) = outcome(&gateway, push_down, sql).await.expect_err("a zero date is not a date");
+            assert!(text.contains("shop") && text.contains("\"d\""), "{push_down}: {sql}: {text}");
+        }
+    }
+    let sql = "SELECT l.id FROM shop.l LEFT JOIN shop.r ON r.id = l.id AND r.id <> 2 WHERE r.id IS NULL ORDER BY 1";
+    assert_eq!(outcome(&gateway, "on", sql).await.unwrap(), [[Some("2".to_owned())], [Some("3".to_owned())]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_belies_its_column_is_noticed_where_it_is_computed_with() {
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("desk.db");
+    let rows = "(1, 5, 'a'), (2, 6, 'b'), (3, 7, 'a')";
+    let tables = ["sound", "belied"]
+        .map(|name| format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY, v INTEGER, w TEXT); INSERT INTO {name} VALUES {rows};"));
+    write_sqlite(&path, &format!("{} INSERT INTO belied VALUES (9, 'nine', 'c');", tables.concat()));
+    let gateway = Gateway::start([Datasource::sqlite("desk", &path)]);
+    for sql in [
+        "SELECT count(*) FROM desk.T WHERE v <> 5",
+        "SELECT id FROM desk.T WHERE v > 5 AND w = 'b'",
+        "SELECT max(v) - min(v) FROM desk.T",
+        "SELECT sum(v), count(v) FROM desk.T",
+        "SELECT w, count(*) FROM desk.T GROUP BY w, v ORDER BY 1",
+        "SELECT id FROM desk.T ORDER BY v DESC LIMIT 1",
+        "SELECT count(*) FROM (SELECT DISTINCT v FROM desk.T) s",
+        "SELECT count(*) FROM desk.sound s JOIN desk.T t ON t.v = s.v",
+        "SELECT count(*) FROM desk.sound s WHERE EXISTS (SELECT 1 FROM desk.T t WHERE t.v = s.v)",
+        "SELECT count(*) FROM (SELECT coalesce(v, 0) AS c FROM desk.T) s WHERE c > 5",
+        "SELECT count(*) FROM (SELECT id FROM desk.T WHERE v < 6 UNION ALL SELECT id FROM desk.sound) s",
+    ] {
+        let sound = sql.replace("desk.T", "desk.sound");
+        let (on, off) = (outcome(&gateway, "on", &sound).await, outcome(&gateway, "off", &sound).await);
+        assert!(off.is_ok() && on == off, "{sound}: {on:?}, {off:?}");
+        let belied = sql.replace("desk.T", "desk.belied");
+        for push_down in ["on", "off"] {
+            let (_, text) = outcome(&gateway, push_down, &belied).await.expect_err(&belied);
+            assert!(text.contains("desk") && text.contains("\"v\""), "{push_down}: {belied}: {text}");
+        }
+        // A sum of `bigint` is made here, of what arrives; the others are made over there, of what was looked at.
+        let (_, text) = outcome(&gateway, "on", &belied).await.expect_err(&belied);
+        assert!(text.contains("table \"belied\"") && text.contains("id = 9") || sql.contains("sum("), "{belied}: {text}");
+    }
+}
