@@ -3,6 +3,9 @@
 //! A scan that ends hands its report over a bounded channel to one task, which appends the events in batches, one transaction each.
 //! What connectors ask for themselves (listing tables, pings, checks of drift) and what is written to a sink are no statements of
 //! users, and are not audited.
+//!
+//! Sampled, nobody waits: what cannot be written in time is dropped, and the log says how many. With all of them audited, a statement
+//! waits for its end to be told of while too many others wait to be written, so that none is lost as long as the process lives.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -18,19 +21,8 @@ use tokio::sync::mpsc::{self, Receiver, Sender, error::TrySendError};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::config::Audit as Policy;
 use crate::pg::SessionIdentity;
-
-/// Which statements are audited.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum AuditPolicy {
-    /// None.
-    #[default]
-    Off,
-    /// Each with this probability, from 0 to 1. Nobody waits: what cannot be written in time is dropped, and the log says how many.
-    Sampled(f64),
-    /// All of them. A statement waits for its end to be told of while too many others wait to be written.
-    Full,
-}
 
 /// Reports that may wait to be written.
 const WAITING: usize = 2_000;
@@ -54,18 +46,18 @@ pub(crate) struct Audit {
 #[derive(Debug, Clone)]
 struct Reports {
     events: Sender<NewEvent>,
-    policy: AuditPolicy,
+    policy: Policy,
     dropped: Arc<AtomicU64>,
 }
 
 impl Audit {
     /// Starts the audit of an environment; `None` when the policy is to have none.
-    pub(crate) fn start(environment: Arc<Environment>, policy: AuditPolicy) -> Option<Self> {
+    pub(crate) fn start(environment: Arc<Environment>, policy: Policy) -> Option<Self> {
         Self::start_with(environment, policy, WAITING)
     }
 
-    fn start_with(environment: Arc<Environment>, policy: AuditPolicy, waiting: usize) -> Option<Self> {
-        if policy == AuditPolicy::Off {
+    fn start_with(environment: Arc<Environment>, policy: Policy, waiting: usize) -> Option<Self> {
+        if policy == Policy::Off {
             return None;
         }
         let (events, received) = mpsc::channel(waiting);
@@ -114,8 +106,8 @@ struct SessionAudit {
 impl ScanObserver for SessionAudit {
     fn ended(&self, report: ScanReport) -> Option<BoxFuture<'static, ()>> {
         match self.reports.policy {
-            AuditPolicy::Off => None,
-            AuditPolicy::Sampled(share) => {
+            Policy::Off => None,
+            Policy::Sampled(share) => {
                 if is_in(share)
                     && let Err(TrySendError::Full(_)) = self.reports.events.try_send(self.event(report))
                 {
@@ -123,7 +115,7 @@ impl ScanObserver for SessionAudit {
                 }
                 None
             }
-            AuditPolicy::Full => match self.reports.events.try_send(self.event(report)) {
+            Policy::Full => match self.reports.events.try_send(self.event(report)) {
                 Ok(()) => None,
                 Err(TrySendError::Full(event)) => {
                     let events = self.reports.events.clone();
@@ -206,7 +198,7 @@ fn is_in(share: f64) -> bool {
 /// Appends what was reported.
 struct Writer {
     environment: Arc<Environment>,
-    policy: AuditPolicy,
+    policy: Policy,
     received: Receiver<NewEvent>,
     dropped: Arc<AtomicU64>,
     stop: CancellationToken,
@@ -254,7 +246,7 @@ impl Writer {
     async fn append(&self, batch: &[NewEvent]) {
         let mut is_told = false;
         while let Err(error) = self.environment.append(batch).await {
-            if self.policy != AuditPolicy::Full {
+            if self.policy != Policy::Full {
                 tracing::error!(statements = batch.len(), %error, "audited statements were not written");
                 return;
             }

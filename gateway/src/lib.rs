@@ -10,7 +10,6 @@ mod system;
 mod telemetry;
 mod webhook;
 
-pub use audit::AuditPolicy;
 pub use cli::run;
 pub use pg::{
     Backend, DropForeignTable, EndpointLimits, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notification,

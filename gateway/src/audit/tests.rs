@@ -41,7 +41,7 @@ async fn until_written(environment: &Environment, count: i64) {
 #[tokio::test]
 async fn each_scan_becomes_an_event_with_its_user_and_outcome() {
     let environment = environment().await;
-    let audit = Audit::start(Arc::clone(&environment), AuditPolicy::Full).unwrap();
+    let audit = Audit::start(Arc::clone(&environment), Policy::Full).unwrap();
     let observer = observer(&audit);
     let began = SystemTime::now() - Duration::from_secs(1);
     for outcome in [ScanOutcome::Completed, ScanOutcome::Failed(ErrorKind::Timeout), ScanOutcome::Cancelled] {
@@ -66,7 +66,7 @@ async fn each_scan_becomes_an_event_with_its_user_and_outcome() {
 #[tokio::test]
 async fn with_all_to_be_audited_a_scan_waits_for_room_and_is_not_lost() {
     let environment = environment().await;
-    let audit = Audit::start_with(Arc::clone(&environment), AuditPolicy::Full, 1).unwrap();
+    let audit = Audit::start_with(Arc::clone(&environment), Policy::Full, 1).unwrap();
     let observer = observer(&audit);
     // Nothing is read from the channel before this task first waits.
     assert!(observer.ended(report(ScanOutcome::Completed)).is_none());
@@ -79,7 +79,7 @@ async fn with_all_to_be_audited_a_scan_waits_for_room_and_is_not_lost() {
 #[tokio::test]
 async fn a_sample_waits_for_nobody_and_counts_what_it_drops() {
     let environment = environment().await;
-    let audit = Audit::start_with(Arc::clone(&environment), AuditPolicy::Sampled(1.0), 2).unwrap();
+    let audit = Audit::start_with(Arc::clone(&environment), Policy::Sampled(1.0), 2).unwrap();
     let observer = observer(&audit);
     for _ in 0..5 {
         assert!(observer.ended(report(ScanOutcome::Completed)).is_none());
@@ -101,8 +101,8 @@ async fn a_sample_is_about_as_large_as_it_should_be() {
 #[tokio::test]
 async fn stopping_writes_what_was_reported_and_off_is_nothing_at_all() {
     let environment = environment().await;
-    assert!(Audit::start(Arc::clone(&environment), AuditPolicy::Off).is_none());
-    let audit = Audit::start(Arc::clone(&environment), AuditPolicy::Full).unwrap();
+    assert!(Audit::start(Arc::clone(&environment), Policy::Off).is_none());
+    let audit = Audit::start(Arc::clone(&environment), Policy::Full).unwrap();
     let observer = observer(&audit);
     for _ in 0..300 {
         assert!(observer.ended(report(ScanOutcome::Completed)).is_none());

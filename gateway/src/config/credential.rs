@@ -29,7 +29,8 @@ pub(crate) fn resolve(reference: &str, base: &Path, variables: Variables<'_>) ->
     }
 }
 
-fn is_variable(name: &str) -> bool {
+/// Whether a text can be the name of an environment variable.
+pub(crate) fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use causeway_catalog::{Datasource, Expose, OnMismatch, Origin, PinnedTable, SchemaMode, Validation};
+use causeway_catalog::{ContractColumn, Datasource, Expose, OnMismatch, Origin, PinnedTable, SchemaMode, Validation};
 use causeway_providers::{ConnectorRegistry, Options, PoolLimits, RemoteId, Visibility};
 use secrecy::SecretString;
 
 use super::fault::Report;
 use super::section::{Section, Text};
 use super::tree::Node;
-use super::{Variables, credential};
+use super::{Variables, credential, remote_name};
 
 /// One statement's time on a datasource, unless its file says otherwise.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -51,7 +51,8 @@ pub(super) fn read(
     let schema_mode = schema_mode(&mut section);
     let id = RemoteId::new(name.as_ref().map_or("", |name| &name.text));
     let options = options(&mut section, connector.as_ref(), id, base, registry, variables);
-    let External { label, allowed_schemas, expose, allow_writes, query_timeout, validation, pool } = external(&mut section);
+    let External { label, allowed_schemas, expose, allow_writes, query_timeout, refresh_interval, validation, pool } =
+        external(&mut section);
     let tables = tables(&mut section);
     let schema_names = schema_names(&mut section);
     section.finish();
@@ -72,7 +73,7 @@ pub(super) fn read(
             expose,
             allow_writes,
             validation,
-            refresh_interval: None,
+            refresh_interval,
             tables,
         }
     });
@@ -103,11 +104,7 @@ fn schema_fault(name: &str) -> Option<String> {
 
 fn schema_mode(section: &mut Section<'_>) -> SchemaMode {
     let modes = [("external", SchemaMode::External), ("validate_only", SchemaMode::ValidateOnly), ("managed", SchemaMode::Managed)];
-    let mode = section.choice("schema_mode", &modes).unwrap_or(SchemaMode::External);
-    if mode == SchemaMode::Managed {
-        section.fault("schema_mode", "is \"managed\", which is not available in this version; use external or validate_only");
-    }
-    mode
+    section.choice("schema_mode", &modes).unwrap_or(SchemaMode::External)
 }
 
 fn options(
@@ -160,6 +157,7 @@ struct External {
     expose: Expose,
     allow_writes: bool,
     query_timeout: Duration,
+    refresh_interval: Option<Duration>,
     validation: Validation,
     pool: PoolLimits,
 }
@@ -170,10 +168,8 @@ fn external(section: &mut Section<'_>) -> External {
     let allowed_schemas = external.texts("allowed_schemas").into_iter().map(|schema| schema.text).collect();
     let expose = external.choice("expose", &[("all", Expose::All), ("pinned", Expose::Pinned)]).unwrap_or(Expose::All);
     let allow_writes = external.flag("allow_writes").unwrap_or(false);
-    if allow_writes {
-        external.fault("allow_writes", "is true, but writes are not available in this version");
-    }
     let query_timeout = external.duration("query_timeout").unwrap_or(QUERY_TIMEOUT);
+    let refresh_interval = external.duration("refresh_interval");
 
     let mut validation = external.section("validation");
     let words = [("fail", OnMismatch::Fail), ("warn", OnMismatch::Warn), ("ignore", OnMismatch::Ignore)];
@@ -193,7 +189,7 @@ fn external(section: &mut Section<'_>) -> External {
     };
     pool.finish();
     external.finish();
-    External { label, allowed_schemas, expose, allow_writes, query_timeout, validation: checked, pool: limits }
+    External { label, allowed_schemas, expose, allow_writes, query_timeout, refresh_interval, validation: checked, pool: limits }
 }
 
 fn tables(section: &mut Section<'_>) -> Vec<PinnedTable> {
@@ -202,23 +198,23 @@ fn tables(section: &mut Section<'_>) -> Vec<PinnedTable> {
     for mut table in section.sections("tables") {
         let name = table.required("name");
         let remote = table.required("remote");
-        let split = remote.as_ref().map(|remote| remote_name(&remote.text));
+        let split = remote.as_ref().map(|remote| remote_name::split(&remote.text));
         if let (Some(Err(fault)), Some(remote)) = (&split, &remote) {
             table.fault("remote", format!("is \"{}\", {fault}", remote.text));
         }
         let column_map = column_map(&mut table);
         let writable = table.flag("writable").unwrap_or(false);
-        if writable {
-            table.fault("writable", "is true, but writes are not available in this version");
-        }
         let ignore_columns: Vec<String> = table.texts("ignore_columns").into_iter().map(|column| column.text).collect();
         if let Some(both) = column_map.keys().find(|column| ignore_columns.contains(column)) {
             table.fault("ignore_columns", format!("holds {both}, which `column_map` names as well"));
         }
+        let columns = contract_columns(&mut table);
+        let primary_key = primary_key(&mut table);
+        contract_is_consistent(&table, columns.as_deref(), primary_key.as_deref(), &column_map, &ignore_columns);
         if let (Some(name), Some(Ok((remote_schema, remote_table)))) = (name, split) {
             if names.insert((remote_schema.clone(), name.text.clone())) {
-                let (name, writable) = (name.text, writable);
-                let (columns, primary_key) = (None, None);
+                let name = name.text;
+                let primary_key = primary_key.map(|key| key.into_iter().map(|column| column.text).collect());
                 tables.push(PinnedTable { name, remote_schema, remote_table, writable, column_map, ignore_columns, columns, primary_key });
             } else {
                 table.fault("name", format!("is \"{}\", as is that of a table above", name.text));
@@ -227,6 +223,54 @@ fn tables(section: &mut Section<'_>) -> Vec<PinnedTable> {
         table.finish();
     }
     tables
+}
+
+/// The columns a table is pinned to; `None` when it follows the source.
+fn contract_columns(table: &mut Section<'_>) -> Option<Vec<ContractColumn>> {
+    let mut columns: Vec<ContractColumn> = Vec::new();
+    for mut column in table.sections("columns") {
+        let (name, remote_type) = (column.required("name"), column.required("type"));
+        let nullable = column.flag("nullable");
+        if let Some(twice) = name.as_ref().filter(|name| columns.iter().any(|known| known.name == name.text)) {
+            column.fault("name", format!("is \"{}\", as is that of a column above", twice.text));
+        } else if let (Some(name), Some(remote_type)) = (name, remote_type) {
+            columns.push(ContractColumn { name: name.text, remote_type: remote_type.text, nullable });
+        }
+        column.finish();
+    }
+    (!columns.is_empty()).then_some(columns)
+}
+
+/// The columns of the primary key a table is pinned to; an empty list pins it to having none.
+fn primary_key(table: &mut Section<'_>) -> Option<Vec<Text>> {
+    let columns = table.texts("primary_key");
+    table.has("primary_key").then_some(columns)
+}
+
+/// What speaks of columns must agree with the columns a table is pinned to.
+fn contract_is_consistent(
+    table: &Section<'_>,
+    columns: Option<&[ContractColumn]>,
+    primary_key: Option<&[Text]>,
+    column_map: &BTreeMap<String, String>,
+    ignore_columns: &[String],
+) {
+    let Some(columns) = columns else {
+        if primary_key.is_some() && !table.has("columns") {
+            table.fault("primary_key", "is given without `columns`, which say what the table is pinned to");
+        }
+        return;
+    };
+    let is_pinned = |name: &str| columns.iter().any(|column| column.name == name);
+    if let Some(absent) = column_map.keys().find(|name| !is_pinned(name)) {
+        table.fault("column_map", format!("names {absent}, which `columns` lacks"));
+    }
+    if let Some(both) = ignore_columns.iter().find(|name| is_pinned(name)) {
+        table.fault("ignore_columns", format!("holds {both}, which `columns` names as well"));
+    }
+    if let Some(absent) = primary_key.into_iter().flatten().find(|name| !is_pinned(&name.text)) {
+        table.fault_at(absent.line, "primary_key", format!("holds {}, which `columns` lacks", absent.text));
+    }
 }
 
 fn column_map(table: &mut Section<'_>) -> BTreeMap<String, String> {
@@ -251,59 +295,4 @@ fn schema_names(section: &mut Section<'_>) -> Vec<(String, String, usize)> {
         }
     }
     names.into_iter().map(|(remote, name)| (remote, name.text, name.line)).collect()
-}
-
-/// Splits `table` or `schema.table`; a part that holds a dot is written in double quotes.
-fn remote_name(text: &str) -> Result<(Option<String>, String), &'static str> {
-    const EXPECTED: &str = "not `table` or `schema.table`; a name that holds a dot is written in double quotes";
-    let mut parts = Vec::new();
-    let mut rest = text;
-    loop {
-        let part;
-        if let Some(quoted) = rest.strip_prefix('"') {
-            let end = quoted.find('"').ok_or(EXPECTED)?;
-            part = &quoted[..end];
-            rest = &quoted[end + 1..];
-        } else {
-            part = &rest[..rest.find('.').unwrap_or(rest.len())];
-            rest = &rest[part.len()..];
-        }
-        if part.is_empty() {
-            return Err(EXPECTED);
-        }
-        parts.push(part.to_owned());
-        match rest.strip_prefix('.') {
-            Some(after) => rest = after,
-            None if rest.is_empty() => break,
-            None => return Err(EXPECTED),
-        }
-    }
-    match <[String; 2]>::try_from(parts) {
-        Ok([schema, table]) => Ok((Some(schema), table)),
-        Err(mut parts) if parts.len() == 1 => Ok((None, parts.remove(0))),
-        Err(_) => Err(EXPECTED),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn remote_names() {
-        let both = |schema: &str, table: &str| Ok((Some(schema.to_owned()), table.to_owned()));
-        let bare = |table: &str| Ok((None, table.to_owned()));
-        for (text, expected) in [
-            ("cust", bare("cust")),
-            ("public.cust", both("public", "cust")),
-            ("public.\"odd.name\"", both("public", "odd.name")),
-            ("\"a.b\"", bare("a.b")),
-            ("Public.Cust", both("Public", "Cust")),
-        ] {
-            assert_eq!(remote_name(text), expected, "{text}");
-        }
-        for text in ["", "a.", ".a", "a.b.c", "\"a", "\"a\"b"] {
-            assert!(remote_name(text).is_err(), "{text}");
-        }
-    }
 }

@@ -4,22 +4,41 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use causeway_catalog::Keeping;
+
 use super::fault::Report;
 use super::section::Section;
-use crate::audit::AuditPolicy;
 
 /// What `causeway.yaml` says about the process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// `listen.postgres`: where the Postgres endpoint listens; 127.0.0.1:7432 by default.
     pub postgres: SocketAddr,
+    /// `listen.http`: where the HTTP endpoint listens; 127.0.0.1:7433 by default, `None` is nowhere.
+    pub http: Option<SocketAddr>,
     /// `data_dir`: where the gateway keeps files of its own; `causeway-data` beside the configuration by default.
     pub data_dir: PathBuf,
     /// `limits`.
     pub limits: Limits,
-    /// Which statements are audited; none by default.
-    pub audit: AuditPolicy,
+    /// `events` and `catalog_history`: what is kept of both, and for how long.
+    pub keeping: Keeping,
+    /// `audit.queries`: of which remote statements an event tells; of none by default.
+    pub audit: Audit,
 }
+
+/// Of which remote statements an event tells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Audit {
+    /// Of none.
+    Off,
+    /// Of this share of them, above 0 and up to 1.
+    Sampled(f64),
+    /// Of all.
+    Full,
+}
+
+/// The share of remote statements that is audited when it is `sampled` and nothing else is said.
+const SAMPLE: f64 = 0.01;
 
 /// The bounds of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +55,8 @@ impl Settings {
     /// The defaults, with a data folder.
     pub fn new(data_dir: PathBuf) -> Self {
         let limits = Limits { max_connections: 1000, memory: 2 << 30, spill: data_dir.join("spill") };
-        Self { postgres: SocketAddr::from(([127, 0, 0, 1], 7432)), data_dir, limits, audit: AuditPolicy::default() }
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self { postgres: local(7432), http: Some(local(7433)), data_dir, limits, keeping: Keeping::default(), audit: Audit::Off }
     }
 }
 
@@ -81,7 +101,14 @@ pub(super) fn read(root: &mut Section<'_>, file: &str, base: &Path) -> (Settings
             listen.fault("postgres", refusal);
         }
     }
-    listen.unavailable("http");
+    if let Some(address) = listen.value("http", http_address) {
+        settings.http = address;
+        if let Some(refusal) = address.and_then(trust_is_refused) {
+            listen.fault("http", refusal);
+        } else if address.is_some_and(|address| address == settings.postgres && address.port() != 0) {
+            listen.fault("http", format!("is {}, as is `postgres`", settings.postgres));
+        }
+    }
     listen.finish();
 
     if let Some(auth) = root.text("auth") {
@@ -104,6 +131,8 @@ pub(super) fn read(root: &mut Section<'_>, file: &str, base: &Path) -> (Settings
         settings.limits.spill = base.join(spill.text);
     }
     limits.finish();
+    settings.keeping = keeping(root);
+    settings.audit = audit(root);
 
     let named = root.text("datasources");
     let folder = Folder {
@@ -115,6 +144,44 @@ pub(super) fn read(root: &mut Section<'_>, file: &str, base: &Path) -> (Settings
         root.unavailable(key);
     }
     (settings, folder)
+}
+
+fn keeping(root: &mut Section<'_>) -> Keeping {
+    let mut keeping = Keeping::default();
+    let mut events = root.section("events");
+    if let Some(age) = events.duration("max_age") {
+        keeping.events.max_age = age;
+    }
+    if let Some(count) = events.count("max_count", 1, u32::MAX as usize) {
+        keeping.events.max_count = count as u64;
+    }
+    events.finish();
+    let mut history = root.section("catalog_history");
+    if let Some(age) = history.duration("max_age") {
+        keeping.history.max_age = age;
+    }
+    if let Some(count) = history.count("max_count", 1, u32::MAX as usize) {
+        keeping.history.max_count = u32::try_from(count).unwrap_or(u32::MAX);
+    }
+    history.finish();
+    keeping
+}
+
+fn audit(root: &mut Section<'_>) -> Audit {
+    let mut audit = root.section("audit");
+    let sample = audit.share("sample").unwrap_or(SAMPLE);
+    let words = [("off", Audit::Off), ("sampled", Audit::Sampled(sample)), ("full", Audit::Full)];
+    let queries = audit.choice("queries", &words).unwrap_or(Audit::Off);
+    audit.finish();
+    queries
+}
+
+/// An address to serve HTTP on, or `off`.
+pub(crate) fn http_address(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    address(text).map(Some).map_err(|_| "neither off nor an address such as 127.0.0.1:7433".to_owned())
 }
 
 /// An address to listen on.

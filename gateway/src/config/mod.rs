@@ -8,6 +8,7 @@ mod datasource;
 mod fault;
 mod gateway;
 mod quantity;
+pub(crate) mod remote_name;
 mod section;
 mod tree;
 
@@ -18,10 +19,10 @@ use std::path::{Path, PathBuf};
 use causeway_catalog::Datasource;
 use causeway_providers::ConnectorRegistry;
 
-pub(crate) use credential::resolve as resolve_credential;
+pub(crate) use credential::{is_variable, resolve as resolve_credential};
 pub use fault::{Fault, Faults};
-pub use gateway::{Limits, Settings};
-pub(crate) use gateway::{address, trust_is_refused};
+pub use gateway::{Audit, Limits, Settings};
+pub(crate) use gateway::{address, http_address, trust_is_refused};
 
 use fault::Report;
 use section::Section;

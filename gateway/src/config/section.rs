@@ -57,7 +57,8 @@ impl<'a> Section<'a> {
         self.report.add(self.file, line, &format!("{}{key}", self.path), message);
     }
 
-    fn has(&self, key: &str) -> bool {
+    /// Whether a key is there.
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
@@ -113,6 +114,14 @@ impl<'a> Section<'a> {
         self.value(key, |text| match text.parse::<usize>() {
             Ok(count) if (least..=most).contains(&count) => Ok(count),
             _ => Err(format!("not a number from {least} to {most}")),
+        })
+    }
+
+    /// A part of a whole, more than nothing.
+    pub(crate) fn share(&mut self, key: &'static str) -> Option<f64> {
+        self.value(key, |text| match text.parse::<f64>() {
+            Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+            _ => Err("not a number above 0 and up to 1, such as 0.01".to_owned()),
         })
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use causeway_catalog::{Expose, OnMismatch, PinnedTable, SchemaMode};
+use causeway_catalog::{ContractColumn, Expose, History, Keeping, OnMismatch, PinnedTable, Retention, SchemaMode};
 use causeway_providers::{
     Connector, Error, ErrorKind, Manifest, OptionSpec, Options, Presence, Remote, Result as ProvidersResult, TypeChange, ValueKind,
     Visibility,
@@ -73,17 +73,22 @@ fn an_empty_file_is_all_defaults() {
     let config = config.unwrap();
     assert_eq!(config.settings, Settings::new(folder.path().join("causeway-data")));
     assert_eq!(config.settings.postgres.to_string(), "127.0.0.1:7432");
+    assert_eq!(config.settings.http.unwrap().to_string(), "127.0.0.1:7433");
     assert_eq!(config.settings.limits.memory, 2 << 30);
+    assert_eq!(config.settings.audit, Audit::Off);
     assert!(config.datasources.is_empty());
 }
 
 #[test]
 fn everything_that_can_be_said() {
     let causeway = "\
-listen: { postgres: localhost:6000 }
+listen: { postgres: localhost:6000, http: '[::1]:6001' }
 data_dir: ./data
 auth: trust
 limits: { max_connections: 7, memory: 512MiB, spill: ./spill }
+events: { max_age: 7d, max_count: 1000 }
+catalog_history: { max_age: 1d, max_count: 3 }
+audit: { queries: sampled, sample: 0.5 }
 datasources: ./sources
 ";
     let crm = "\
@@ -96,12 +101,19 @@ external:
   label: CRM read replica
   allowed_schemas: [public, mart]
   expose: pinned
-  allow_writes: false
+  allow_writes: true
   query_timeout: 5s
+  refresh_interval: 10m
   validation: { on_mismatch: warn, check_on_boot: false, check_interval: 60s }
   pool: { max_connections: 2, connect_timeout: 500ms, idle_timeout: 1m }
 tables:
-  - { name: customers, remote: public.cust, writable: false, column_map: { cust_nm: name }, ignore_columns: [legacy] }
+  - { name: customers, remote: public.cust, writable: true, column_map: { cust_nm: name }, ignore_columns: [legacy] }
+  - name: orders
+    remote: '\"odd.schema\".orders'
+    primary_key: [id]
+    columns:
+      - { name: id, type: bigint, nullable: false }
+      - { name: note, type: character varying(20) }
 schema_names: { public: sales }
 ";
     let (config, folder) = load(&[("causeway.yaml", causeway), ("sources/crm.yaml", crm), ("sources/secret", "hunter2\n")]);
@@ -110,6 +122,11 @@ schema_names: { public: sales }
     assert_eq!(config.settings.data_dir, folder.path().join("./data"));
     assert_eq!(config.settings.limits.max_connections, 7);
     assert_eq!(config.settings.limits.memory, 512 << 20);
+    assert_eq!(config.settings.http.unwrap().to_string(), "[::1]:6001");
+    let days = |days: u64| Duration::from_secs(days * 24 * 60 * 60);
+    let history = History { max_age: days(1), max_count: 3 };
+    assert_eq!(config.settings.keeping, Keeping { history, events: Retention { max_age: days(7), max_count: 1000 } });
+    assert_eq!(config.settings.audit, Audit::Sampled(0.5));
     let [crm] = &config.datasources[..] else { panic!("one datasource") };
     assert_eq!((crm.name.as_str(), crm.schema_mode, crm.expose), ("crm", SchemaMode::ValidateOnly, Expose::Pinned));
     assert_eq!(crm.label.as_deref(), Some("CRM read replica"));
@@ -120,19 +137,31 @@ schema_names: { public: sales }
     assert_eq!(crm.options.pool.connect_timeout, Duration::from_millis(500));
     assert_eq!(crm.validation.on_mismatch, OnMismatch::Warn);
     assert_eq!(crm.validation.check_interval, Some(Duration::from_secs(60)));
-    assert!(!crm.allow_writes && !crm.validation.check_on_boot);
+    assert!(crm.allow_writes && !crm.validation.check_on_boot);
+    assert_eq!(crm.refresh_interval, Some(Duration::from_secs(600)));
     assert_eq!(crm.schema_names["public"], "sales");
-    let expected = PinnedTable {
+    let customers = PinnedTable {
         name: "customers".to_owned(),
         remote_schema: Some("public".to_owned()),
         remote_table: "cust".to_owned(),
-        writable: false,
+        writable: true,
         column_map: BTreeMap::from([("cust_nm".to_owned(), "name".to_owned())]),
         ignore_columns: vec!["legacy".to_owned()],
         columns: None,
         primary_key: None,
     };
-    assert_eq!(crm.tables, [expected]);
+    let column = |name: &str, remote_type: &str, nullable| ContractColumn { name: name.into(), remote_type: remote_type.into(), nullable };
+    let orders = PinnedTable {
+        name: "orders".to_owned(),
+        remote_schema: Some("odd.schema".to_owned()),
+        remote_table: "orders".to_owned(),
+        writable: false,
+        column_map: BTreeMap::new(),
+        ignore_columns: Vec::new(),
+        columns: Some(vec![column("id", "bigint", Some(false)), column("note", "character varying(20)", None)]),
+        primary_key: Some(vec!["id".to_owned()]),
+    };
+    assert_eq!(crm.tables, [customers, orders]);
 }
 
 #[test]
@@ -140,7 +169,7 @@ fn faults_of_all_files_come_at_once() {
     let causeway = "\
 listen:
   postgres: 0.0.0.0:7432
-  http: 127.0.0.1:7433
+  http: 192.0.2.1:7433
 tls: { required: true }
 limits:
   max_conections: 5
@@ -174,7 +203,7 @@ external:
         expected,
         "\
 causeway.yaml:2: listen.postgres: is 0.0.0.0:7432, which others can reach, and auth `trust` lets in whoever comes; listen on 127.0.0.1 or [::1]
-causeway.yaml:3: listen.http: is not available in this version
+causeway.yaml:3: listen.http: is 192.0.2.1:7433, which others can reach, and auth `trust` lets in whoever comes; listen on 127.0.0.1 or [::1]
 causeway.yaml:4: tls: is not available in this version
 causeway.yaml:6: limits.max_conections: is not a known key; did you mean `max_connections`?
 causeway.yaml:7: limits.memory: is \"lots\", not a size such as 512MiB or 2GiB
@@ -217,10 +246,6 @@ fn faults_one_by_one() {
         ),
         (named(&"a".repeat(64)), "datasources/crm.yaml:1: name: is longer than 63 bytes"),
         (
-            with("schema_mode: managed\n"),
-            "datasources/crm.yaml:5: schema_mode: is \"managed\", which is not available in this version; use external or validate_only",
-        ),
-        (
             with("schema_mode: foreign\n"),
             "datasources/crm.yaml:5: schema_mode: is \"foreign\", not one of external, validate_only, managed",
         ),
@@ -243,6 +268,26 @@ fn faults_one_by_one() {
             "datasources/crm.yaml:7: tables[1].column_map.r: is \"q\", as is that of another column\ndatasources/crm.yaml:7: tables[1].ignore_columns: holds p, which `column_map` names as well\ndatasources/crm.yaml:7: tables[1].name: is \"a\", as is that of a table above",
         ),
         (
+            with(
+                "tables:\n  - name: a\n    remote: x\n    columns:\n      - { name: p, type: text }\n      - { name: p, type: text }\n      - { name: q, typ: text }\n",
+            ),
+            "datasources/crm.yaml:10: tables[0].columns[1].name: is \"p\", as is that of a column above\ndatasources/crm.yaml:11: tables[0].columns[2].type: is required\ndatasources/crm.yaml:11: tables[0].columns[2].typ: is not a known key; did you mean `type`?",
+        ),
+        (
+            with(
+                "tables:\n  - name: a\n    remote: x\n    columns: [{ name: p, type: text }]\n    column_map: { q: r }\n    ignore_columns: [p]\n    primary_key:\n      - p\n      - s\n",
+            ),
+            "datasources/crm.yaml:9: tables[0].column_map: names q, which `columns` lacks\ndatasources/crm.yaml:10: tables[0].ignore_columns: holds p, which `columns` names as well\ndatasources/crm.yaml:13: tables[0].primary_key: holds s, which `columns` lacks",
+        ),
+        (
+            with("tables:\n  - { name: a, remote: x, primary_key: [p] }\n"),
+            "datasources/crm.yaml:6: tables[0].primary_key: is given without `columns`, which say what the table is pinned to",
+        ),
+        (
+            with("external: { refresh_interval: often }\n"),
+            "datasources/crm.yaml:5: external.refresh_interval: is \"often\", not a duration such as 30s, 500ms or 5m",
+        ),
+        (
             with("schema_names: { mart: pg_toast }\n"),
             "datasources/crm.yaml:5: schema_names.mart: is \"pg_toast\", a schema of the gateway's own; names that begin with pg_ are reserved as well",
         ),
@@ -255,6 +300,19 @@ fn faults_one_by_one() {
             "causeway.yaml:1: auth: is \"scram-sha-256\", which is not available in this version; use trust on 127.0.0.1",
         ),
         (causeway("listen: { postgres: 7432 }\n"), "causeway.yaml:1: listen.postgres: is \"7432\", not an address such as 127.0.0.1:7432"),
+        (causeway("listen: { http: no }\n"), "causeway.yaml:1: listen.http: is \"no\", neither off nor an address such as 127.0.0.1:7433"),
+        (
+            causeway("listen: { postgres: 127.0.0.1:7433, http: 127.0.0.1:7433 }\n"),
+            "causeway.yaml:1: listen.http: is 127.0.0.1:7433, as is `postgres`",
+        ),
+        (
+            causeway("events: { max_age: 0s, max_count: 0 }\ncatalog_history: { count: 5 }\n"),
+            "causeway.yaml:1: events.max_age: is \"0s\", not a duration such as 30s, 500ms or 5m\ncauseway.yaml:1: events.max_count: is \"0\", not a number from 1 to 4294967295\ncauseway.yaml:2: catalog_history.count: is not a known key; did you mean `max_count`?",
+        ),
+        (
+            causeway("audit:\n  queries: some\n  sample: 1.5\n"),
+            "causeway.yaml:2: audit.queries: is \"some\", not one of off, sampled, full\ncauseway.yaml:3: audit.sample: is \"1.5\", not a number above 0 and up to 1, such as 0.01",
+        ),
         (
             causeway("listen: { postgres: \"[::1]:7432\", prot: 1 }\n"),
             "causeway.yaml:1: listen.prot: is not a known key; known here: postgres, http",
