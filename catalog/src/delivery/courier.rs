@@ -36,6 +36,8 @@ struct Known {
     subscriber: Subscriber,
     target: Arc<dyn EventTarget>,
     is_prepared: bool,
+    /// How often in a row it answered that it does not want the next event.
+    refusals: u32,
     /// Up to here nothing is to be sent any more: taken, or not wanted. Never behind the row's position.
     passed: i64,
     /// Since when the row does not say so.
@@ -105,6 +107,7 @@ impl Courier {
             other => other.insert(Known {
                 target: self.target(&subscriber),
                 is_prepared: false,
+                refusals: 0,
                 passed: subscriber.position,
                 unwritten_since: None,
                 subscriber,
@@ -170,6 +173,7 @@ impl Courier {
         known.passed = position;
         known.unwritten_since = None;
         known.subscriber.attempts = 0;
+        known.refusals = 0;
         Ok(())
     }
 
@@ -196,12 +200,14 @@ impl Courier {
         }
         let patience = known.target.patience();
         let attempts = subscriber.attempts.saturating_add(1);
-        let limit = self.pace.limit(patience, verdict);
+        // What it said while it could not be reached counts for nothing here, so that an outage is not the end of an event.
+        known.refusals = if verdict == Verdict::Refused { known.refusals.saturating_add(1) } else { 0 };
         if let Some(event) = event
-            && limit.is_some_and(|limit| attempts >= limit)
+            && self.pace.is_enough(patience, attempts, known.refusals)
         {
             tracing::warn!(subscriber = self.name, sequence = event.sequence, attempts, reason = message, "an event is given up");
             store.give_up_event(environment, &self.name, event.sequence, &message).await?;
+            known.refusals = 0;
             return Ok(Next::Again);
         }
         if attempts == 1 {
@@ -237,7 +243,7 @@ impl Courier {
 }
 
 /// Whether a row is still about the subscriber we knew. One that was removed and added again may begin further back.
-fn is_same(known: &Subscriber, row: &Subscriber) -> bool {
+pub(super) fn is_same(known: &Subscriber, row: &Subscriber) -> bool {
     let is_for_the_same = known.kind == row.kind && known.target == row.target && known.secret == row.secret && known.types == row.types;
     is_for_the_same && row.position >= known.position
 }

@@ -11,12 +11,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::courier::Courier;
+use super::courier::{Courier, is_same};
 use super::pace::Pace;
 use super::sink::SinkReports;
 use super::target::Targets;
 use crate::environment::Environment;
-use crate::store::SubscriberState;
+use crate::store::{Subscriber, SubscriberState};
 
 /// How long couriers have to end once they were told to. They are dropped where they wait, so only a blocked thread takes longer.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -96,6 +96,8 @@ struct Dispatch {
 }
 
 struct Running {
+    /// Its row as it was last seen.
+    subscriber: Subscriber,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -119,31 +121,36 @@ impl Dispatch {
             Ok(subscribers) => subscribers,
             Err(error) => return tracing::error!(%error, "subscribers are not looked up"),
         };
-        let wanted: Vec<String> = subscribers
+        let mut wanted: HashMap<String, Subscriber> = subscribers
             .into_iter()
             .filter(|subscriber| subscriber.state != SubscriberState::Disabled)
-            .map(|subscriber| subscriber.name)
+            .map(|subscriber| (subscriber.name.clone(), subscriber))
             .collect();
-        // A courier that ended is one whose subscriber was disabled or removed for a moment, or one that panicked.
         self.couriers.retain(|name, running| {
-            let is_wanted = wanted.contains(name);
-            if !is_wanted {
-                running.stop.cancel();
+            let row = wanted.remove(name).filter(|row| is_same(&running.subscriber, row));
+            match row {
+                // A courier that ended is one whose subscriber was disabled for a moment, or one that panicked.
+                Some(row) if !running.task.is_finished() => {
+                    running.subscriber = row;
+                    true
+                }
+                // One that is wanted all the same is started by the next look.
+                _ => {
+                    running.stop.cancel();
+                    false
+                }
             }
-            is_wanted && !running.task.is_finished()
         });
-        for name in wanted {
-            if !self.couriers.contains_key(&name) {
-                let running = self.start(&name);
-                self.couriers.insert(name, running);
-            }
+        for (name, subscriber) in wanted {
+            let running = self.start(subscriber);
+            self.couriers.insert(name, running);
         }
     }
 
-    fn start(&self, name: &str) -> Running {
+    fn start(&self, subscriber: Subscriber) -> Running {
         let courier = Courier {
             environment: Arc::clone(&self.environment),
-            name: name.to_owned(),
+            name: subscriber.name.clone(),
             targets: Arc::clone(&self.targets),
             reports: self.reports.clone(),
             bell: self.bell.clone(),
@@ -154,6 +161,6 @@ impl Dispatch {
         let task = self.tasks.spawn(async move {
             let _ = ends.run_until_cancelled(courier.run()).await;
         });
-        Running { stop, task }
+        Running { subscriber, stop, task }
     }
 }

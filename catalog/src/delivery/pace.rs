@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::target::{Patience, Verdict};
+use super::target::Patience;
 
 /// The bounds of all couriers. Tests make them short.
 #[derive(Debug, Clone, Copy)]
@@ -15,10 +15,10 @@ pub(crate) struct Pace {
     pub(crate) last_retry: Duration,
     /// The longest such wait for a target whose events are never given up, which then is soon there again.
     pub(crate) last_endless_retry: Duration,
-    /// How often an event is tried at a target that does not answer.
-    pub(crate) unavailable_attempts: u32,
-    /// How often an event is tried at a target that answers, and refuses it.
-    pub(crate) refused_attempts: u32,
+    /// How often an event is tried.
+    pub(crate) attempts: u32,
+    /// How often in a row an event is tried at a target that answers, and refuses it.
+    pub(crate) refusals: u32,
     /// How long one delivery may take.
     pub(crate) delivery: Duration,
     /// How long it may stay unwritten that events were passed over which a subscriber does not want.
@@ -33,9 +33,9 @@ impl Default for Pace {
             last_retry: Duration::from_secs(5 * 60),
             last_endless_retry: Duration::from_secs(30),
             // Seven and a half hours: 9 waits that double and 90 of five minutes.
-            unavailable_attempts: 100,
+            attempts: 100,
             // Half an hour.
-            refused_attempts: 14,
+            refusals: 14,
             delivery: Duration::from_secs(60),
             passed_over: Duration::from_secs(1),
         }
@@ -43,12 +43,11 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// After how many attempts that end so an event is given up; `None` is never.
-    pub(crate) fn limit(&self, patience: Patience, verdict: Verdict) -> Option<u32> {
-        match (patience, verdict) {
-            (Patience::Endless, _) | (_, Verdict::NotYet | Verdict::Gone) => None,
-            (Patience::Limited, Verdict::Unavailable) => Some(self.unavailable_attempts),
-            (Patience::Limited, Verdict::Refused) => Some(self.refused_attempts),
+    /// Whether an event is given up after so many attempts in vain, the last so many of them refused by an answer.
+    pub(crate) fn is_enough(&self, patience: Patience, attempts: u32, refusals: u32) -> bool {
+        match patience {
+            Patience::Endless => false,
+            Patience::Limited => attempts >= self.attempts || refusals >= self.refusals,
         }
     }
 
@@ -77,12 +76,16 @@ mod tests {
     #[test]
     fn the_limits_are_as_long_as_the_documents_say() {
         let pace = Pace::default();
-        let lasts = |verdict| {
-            let attempts = pace.limit(Patience::Limited, verdict).unwrap();
-            (1..attempts).map(|attempt| pace.wait(Patience::Limited, attempt)).sum::<Duration>().as_secs() / 60
-        };
-        assert_eq!(lasts(Verdict::Unavailable), 7 * 60 + 38);
-        assert_eq!(lasts(Verdict::Refused), 28);
-        assert_eq!(pace.limit(Patience::Endless, Verdict::Refused), None);
+        let minutes = |attempts| (1..attempts).map(|attempt| pace.wait(Patience::Limited, attempt)).sum::<Duration>().as_secs() / 60;
+        assert_eq!((minutes(pace.attempts), minutes(pace.refusals)), (7 * 60 + 38, 28));
+    }
+
+    #[test]
+    fn an_event_is_given_up_for_one_limit_or_the_other() {
+        let pace = Pace::default();
+        for (attempts, refusals, enough) in [(13, 13, false), (14, 14, true), (99, 1, false), (100, 0, true)] {
+            assert_eq!(pace.is_enough(Patience::Limited, attempts, refusals), enough, "{attempts}, {refusals}");
+            assert!(!pace.is_enough(Patience::Endless, attempts, refusals));
+        }
     }
 }

@@ -28,8 +28,8 @@ fn fast() -> Pace {
         first_retry: Duration::from_millis(1),
         last_retry: Duration::from_millis(4),
         last_endless_retry: Duration::from_millis(4),
-        unavailable_attempts: 5,
-        refused_attempts: 2,
+        attempts: 5,
+        refusals: 2,
         delivery: PATIENCE,
         passed_over: Duration::from_millis(10),
     }
@@ -269,7 +269,9 @@ async fn one_that_hangs_delays_no_other_and_is_tried_again() {
 async fn an_event_nobody_takes_becomes_a_dead_letter_and_the_next_follows() {
     let folder = tempfile::tempdir().unwrap();
     let mut answers = vec![Answer::Refuse(Verdict::Refused); 2];
-    answers.extend(vec![Answer::Refuse(Verdict::Unavailable); 5]);
+    // One refusal after an outage is not the end, five attempts are.
+    answers.extend(vec![Answer::Refuse(Verdict::Unavailable); 3]);
+    answers.extend([Answer::Refuse(Verdict::Refused), Answer::Refuse(Verdict::Unavailable)]);
     let target = Scripted::answering(&answers);
     let world = World::start(folder.path(), Vec::new(), &[("hook", &target)]).await;
     world.subscribe(&webhook("hook")).await;
