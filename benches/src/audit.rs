@@ -34,7 +34,8 @@ pub(crate) async fn run(scale: f64, rounds: u32, count: u32, clients: u32) {
         for (index, (_, _, connections)) in gateways.iter().enumerate() {
             let one = look_up(&connections[0], sql, &keys, count, u64::from(round)).await;
             let start = Instant::now();
-            let many = connections.iter().zip(0..).map(|(client, number)| look_up(client, sql, &keys, count, number * 1_000 + u64::from(round)));
+            let many =
+                connections.iter().zip(0..).map(|(client, number)| look_up(client, sql, &keys, count, number * 1_000 + u64::from(round)));
             let many = futures::future::join_all(many).await;
             if round > 0 {
                 alone[index].extend(one);
@@ -53,12 +54,10 @@ pub(crate) async fn run(scale: f64, rounds: u32, count: u32, clients: u32) {
     for (index, (name, ..)) in gateways.iter().enumerate() {
         let (measured, took) = &together[index];
         let lookups = f64::from(count) * f64::from(clients) * f64::from(rounds);
-        let lines = [(1, &alone[index], &alone[0], 1.0 / alone[index].percentile(50).as_secs_f64()), (
-            clients,
-            measured,
-            &together[0].0,
-            lookups / took.as_secs_f64(),
-        )];
+        let lines = [
+            (1, &alone[index], &alone[0], 1.0 / alone[index].percentile(50).as_secs_f64()),
+            (clients, measured, &together[0].0, lookups / took.as_secs_f64()),
+        ];
         for (clients, measured, base, per_second) in lines {
             let (p50, p99) = (measured.percentile(50), measured.percentile(99));
             let (p50_ms, p99_ms) = (p50.as_secs_f64() * 1_000.0, p99.as_secs_f64() * 1_000.0);

@@ -1,8 +1,10 @@
-//! The door: configuration, the command line, the Postgres endpoint, and what wires them to the planner and the catalog.
+//! The door: configuration, the command line, the Postgres and the HTTP endpoint, and what wires them to the planner and the catalog.
 
+mod administration;
 mod audit;
 mod cli;
 pub mod config;
+mod http;
 mod pg;
 mod server;
 mod shutdown;
@@ -13,6 +15,6 @@ mod webhook;
 pub use cli::run;
 pub use pg::{
     Backend, DropForeignTable, EndpointLimits, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notification,
-    Notifications, Outcome, PgEndpoint, SessionIdentity, SettingRow, SettingsView, Severity, VisibleCatalog,
+    Notifications, Outcome, PgEndpoint, SessionIdentity, SettingRow, SettingsView, Severity, StatementRegistry, VisibleCatalog,
 };
 pub use shutdown::Shutdown;

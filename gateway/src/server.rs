@@ -1,6 +1,7 @@
 //! Owns what runs in one process, from the first port to the last connection, and ends it in order.
 
 mod backend;
+mod background;
 mod session_state;
 mod tables;
 
@@ -12,13 +13,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_catalog::{ControlStore, Datasource, Delivery, Environment, Keeping};
+use causeway_catalog::{ControlStore, Datasource, Delivery, Environment};
 use causeway_planner::{Engine, EngineLimits};
 use causeway_providers::ConnectorRegistry;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
+use crate::administration::Administration;
 use crate::audit::Audit;
 use crate::config::Settings;
+use crate::http::HttpEndpoint;
+use crate::pg::catalog::OidRegistry;
 use crate::pg::{EndpointLimits, Notifications, PgEndpoint};
 use crate::shutdown::Shutdown;
 use crate::webhook::Webhooks;
@@ -31,17 +35,22 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long they have once they were told to.
 const TERMINATE: Duration = Duration::from_secs(3);
 
-/// A gateway with its port bound and its datasources being opened.
+/// A gateway with its ports bound and its datasources being opened.
 pub(crate) struct Server {
     environment: Arc<Environment>,
     audit: Option<Arc<Audit>>,
-    delivery: Delivery,
+    delivery: Arc<Delivery>,
     address: SocketAddr,
+    http_address: Option<SocketAddr>,
     shutdown: Shutdown,
     port: Port,
+    /// The HTTP endpoint, which answers from the first moment: whoever waits for the gateway asks there.
+    http: Option<JoinHandle<()>>,
+    /// Tasks that end with the server.
+    background: JoinSet<()>,
 }
 
-/// The port before and after clients are answered.
+/// The Postgres port before and after clients are answered.
 enum Port {
     Bound(Box<PgEndpoint>),
     Served(JoinHandle<()>),
@@ -53,11 +62,12 @@ pub(crate) struct StartError {
     message: String,
     hint: Option<String>,
     io_kind: Option<io::ErrorKind>,
+    address: Option<SocketAddr>,
 }
 
 impl StartError {
     fn new(message: String) -> Self {
-        Self { message, hint: None, io_kind: None }
+        Self { message, hint: None, io_kind: None, address: None }
     }
 
     /// A control store that cannot be opened, or read.
@@ -68,18 +78,18 @@ impl StartError {
     /// A folder that cannot be used.
     fn folder(key: &str, folder: &Path, error: &io::Error) -> Self {
         let message = format!("the folder {} cannot be made: {error}", folder.display());
-        Self { message, hint: Some(format!("choose another one with `{key}`")), io_kind: Some(error.kind()) }
+        Self { hint: Some(format!("choose another one with `{key}`")), io_kind: Some(error.kind()), ..Self::new(message) }
     }
 
     /// A port that cannot be bound.
-    fn address(address: SocketAddr, error: &io::Error) -> Self {
+    fn address(address: SocketAddr, option: &str, error: &io::Error) -> Self {
         let hint = match error.kind() {
-            io::ErrorKind::AddrInUse => "another program listens there: stop it, or choose another port with --postgres-listen",
-            io::ErrorKind::PermissionDenied => "ports below 1024 are for the administrator: choose another one with --postgres-listen",
-            _ => "choose an address of this machine with --postgres-listen",
+            io::ErrorKind::AddrInUse => format!("another program listens there: stop it, or choose another port with {option}"),
+            io::ErrorKind::PermissionDenied => format!("ports below 1024 are for the administrator: choose another one with {option}"),
+            _ => format!("choose an address of this machine with {option}"),
         };
         let message = format!("cannot listen on {address}: {error}");
-        Self { message, hint: Some(hint.to_owned()), io_kind: Some(error.kind()) }
+        Self { message, hint: Some(hint), io_kind: Some(error.kind()), address: Some(address) }
     }
 
     pub(crate) fn message(&self) -> &str {
@@ -94,13 +104,19 @@ impl StartError {
     pub(crate) fn io_kind(&self) -> Option<io::ErrorKind> {
         self.io_kind
     }
+
+    /// The address that cannot be listened on, when that is why.
+    pub(crate) fn refused_address(&self) -> Option<SocketAddr> {
+        self.address
+    }
 }
 
 impl Server {
-    /// Binds the port and starts the datasources. Clients can connect, and wait until [`listen`](Self::listen).
+    /// Binds the ports, opens the control store and starts the datasources. Clients can connect, and wait until
+    /// [`listen`](Self::listen).
     ///
     /// # Errors
-    /// When a folder cannot be made or the port cannot be bound. No datasource is an error here.
+    /// When a folder cannot be made, a port cannot be bound or the store cannot be opened. No datasource is an error here.
     pub(crate) async fn bind(settings: &Settings, datasources: Vec<Datasource>, registry: &ConnectorRegistry) -> Result<Self, StartError> {
         let limits = &settings.limits;
         fs::create_dir_all(&settings.data_dir).map_err(|error| StartError::folder("data_dir", &settings.data_dir, &error))?;
@@ -109,7 +125,7 @@ impl Server {
             .map_err(|error| StartError::new(format!("the engine cannot start: {error}")))?;
 
         let shutdown = Shutdown::new();
-        // Environments are there before their datasources, so that the port is tried before any source is.
+        // Environments are there before their datasources, so that the ports are tried before any source is.
         let environments = Arc::new(Environments::default());
         let endpoint = PgEndpoint::bind(
             settings.postgres,
@@ -119,20 +135,34 @@ impl Server {
             shutdown.clone(),
         )
         .await
-        .map_err(|error| StartError::address(settings.postgres, &error))?;
-        let address = endpoint.local_addr().map_err(|error| StartError::address(settings.postgres, &error))?;
+        .map_err(|error| StartError::address(settings.postgres, "--postgres-listen", &error))?;
+        let address = endpoint.local_addr().map_err(|error| StartError::address(settings.postgres, "--postgres-listen", &error))?;
+        let http = match settings.http {
+            Some(address) => {
+                let bound = HttpEndpoint::bind(address, shutdown.clone()).await;
+                Some(bound.map_err(|error| StartError::address(address, "--http-listen", &error))?)
+            }
+            None => None,
+        };
 
         let store = ControlStore::open(&settings.data_dir).await.map_err(|error| StartError::store(&error))?;
-        let environment = Environment::start(DEFAULT_ENVIRONMENT, datasources, registry.clone(), store, Keeping::default())
+        let environment = Environment::start(DEFAULT_ENVIRONMENT, datasources, registry.clone(), store, settings.keeping)
             .await
             .map_err(|error| StartError::store(&error))?;
         let names = vec![DEFAULT_ENVIRONMENT.to_owned()];
         let notifications = Arc::new(Notifications::new());
+        let stored = environment.store().oids(DEFAULT_ENVIRONMENT).await.map_err(|error| StartError::store(&error))?;
+        let oids = Arc::new(OidRegistry::with(stored));
+        let mut background = JoinSet::new();
+        background.spawn(background::ring(Arc::clone(&environment), Arc::clone(&notifications)));
+        background.spawn(background::keep_oids(Arc::clone(&environment), Arc::clone(&oids)));
         let audit = Audit::start(Arc::clone(&environment), settings.audit).map(Arc::new);
-        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications, audit.clone()));
+        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications, oids, audit.clone()));
         let webhooks = Webhooks::new(&settings.data_dir).map_err(StartError::new)?;
-        let delivery = Delivery::start(Arc::clone(&environment), Arc::new(webhooks));
-        Ok(Self { environment, audit, delivery, address, shutdown, port: Port::Bound(Box::new(endpoint)) })
+        let delivery = Arc::new(Delivery::start(Arc::clone(&environment), Arc::new(webhooks)));
+        let http_address = http.as_ref().map(HttpEndpoint::address);
+        let http = http.map(|http| tokio::spawn(http.serve(Administration::new(Arc::clone(&environment), Arc::clone(&delivery)))));
+        Ok(Self { environment, audit, delivery, address, http_address, shutdown, port: Port::Bound(Box::new(endpoint)), http, background })
     }
 
     /// The environment it serves.
@@ -140,7 +170,12 @@ impl Server {
         &self.environment
     }
 
-    /// Where it listens.
+    /// Where its HTTP endpoint listens, when it has one.
+    pub(crate) fn http_address(&self) -> Option<SocketAddr> {
+        self.http_address
+    }
+
+    /// Where its Postgres endpoint listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -155,33 +190,47 @@ impl Server {
         self
     }
 
-    /// Waits until no client is answered any more, which happens only by a fault of ours.
+    /// Waits until one of the ports answers nobody any more, which happens only by a fault of ours.
     pub(crate) async fn ended(&mut self) {
-        match &mut self.port {
-            Port::Bound(_) => std::future::pending().await,
-            Port::Served(serving) => {
+        let postgres = async {
+            match &mut self.port {
+                Port::Bound(_) => std::future::pending().await,
                 // How it ended was told by whoever panicked.
-                let _ = serving.await;
+                Port::Served(serving) => drop(serving.await),
             }
+        };
+        let http = async {
+            match &mut self.http {
+                None => std::future::pending().await,
+                Some(serving) => drop(serving.await),
+            }
+        };
+        tokio::select! {
+            () = postgres => {}
+            () = http => {}
         }
     }
 
     /// Lets running statements end for a while, or until `at_once`, then ends them and closes the datasources.
-    pub(crate) async fn stop(self, at_once: impl Future<Output = ()>) {
+    pub(crate) async fn stop(mut self, at_once: impl Future<Output = ()>) {
         self.shutdown.drain();
-        if let Port::Served(mut serving) = self.port {
-            let drained = serving.is_finished()
-                || tokio::select! {
-                    _ = &mut serving => true,
-                    () = tokio::time::sleep(DRAIN) => false,
-                    () = at_once => false,
-                };
-            if !drained {
-                self.shutdown.terminate();
-                if tokio::time::timeout(TERMINATE, &mut serving).await.is_err() {
-                    tracing::warn!("some sessions did not end in time");
-                    serving.abort();
-                }
+        let postgres = match self.port {
+            Port::Bound(_) => None,
+            Port::Served(serving) => Some(serving),
+        };
+        let ports: Vec<JoinHandle<()>> = postgres.into_iter().chain(self.http).filter(|serving| !serving.is_finished()).collect();
+        let aborts: Vec<_> = ports.iter().map(JoinHandle::abort_handle).collect();
+        let mut serving = futures::future::join_all(ports);
+        let drained = tokio::select! {
+            _ = &mut serving => true,
+            () = tokio::time::sleep(DRAIN) => false,
+            () = at_once => false,
+        };
+        if !drained {
+            self.shutdown.terminate();
+            if tokio::time::timeout(TERMINATE, &mut serving).await.is_err() {
+                tracing::warn!("some sessions did not end in time");
+                aborts.iter().for_each(|port| port.abort());
             }
         }
         if let Some(audit) = &self.audit {
@@ -189,8 +238,10 @@ impl Server {
         }
         self.delivery.stop().await;
         self.environment.stop().await;
+        self.background.shutdown().await;
+        self.environment.store().close().await;
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

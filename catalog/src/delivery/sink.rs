@@ -73,9 +73,9 @@ impl SinkTarget {
     }
 
     fn writer(&self, remote: &Arc<dyn Remote>) -> Result<Arc<dyn Writer>, Refusal> {
-        Arc::clone(remote).as_writer().ok_or_else(|| {
-            Refusal::new(Verdict::Refused, format!("datasource \"{}\" is of a kind that takes no rows", self.datasource))
-        })
+        Arc::clone(remote)
+            .as_writer()
+            .ok_or_else(|| Refusal::new(Verdict::Refused, format!("datasource \"{}\" is of a kind that takes no rows", self.datasource)))
     }
 
     fn is_ready(&self, remote: &Arc<dyn Remote>) -> bool {
@@ -88,12 +88,8 @@ impl SinkTarget {
 
     async fn make_ready(&self, datasource: &Datasource, remote: &Arc<dyn Remote>) -> Result<(), Refusal> {
         let writer = self.writer(remote)?;
-        let noted = self.environment.store().note_subscriber(
-            self.environment.name(),
-            &self.subscriber,
-            SubscriberState::Bootstrapping,
-            None,
-        );
+        let noted =
+            self.environment.store().note_subscriber(self.environment.name(), &self.subscriber, SubscriberState::Bootstrapping, None);
         noted.await.map_err(refusal)?;
         let gate = admit_ddl(datasource);
         let mode = if gate.is_ok() { EnsureMode::Additive } else { EnsureMode::CheckOnly };
@@ -159,7 +155,12 @@ impl EventTarget for SinkTarget {
         }
         let rows: Vec<Vec<CellValue>> = events.iter().map(row).collect();
         let inserted = self.writer(&remote)?.insert(&self.descriptor, &rows, Deadline::after(LIMIT)).await.map_err(refusal)?;
-        tracing::debug!(datasource = self.datasource, inserted = inserted.inserted, duplicates = inserted.duplicates, "events were written");
+        tracing::debug!(
+            datasource = self.datasource,
+            inserted = inserted.inserted,
+            duplicates = inserted.duplicates,
+            "events were written"
+        );
         Ok(())
     }
 }

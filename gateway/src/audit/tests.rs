@@ -50,7 +50,10 @@ async fn each_scan_becomes_an_event_with_its_user_and_outcome() {
     until_written(&environment, 3).await;
     let events = events(&environment).await;
     let first = &events[0];
-    assert_eq!((first.kind.as_str(), first.actor.as_deref(), first.datasource.as_deref()), ("external.query.executed", Some("ana"), Some("crm")));
+    assert_eq!(
+        (first.kind.as_str(), first.actor.as_deref(), first.datasource.as_deref()),
+        ("external.query.executed", Some("ana"), Some("crm"))
+    );
     assert!(first.time > began);
     assert_eq!(
         first.data,

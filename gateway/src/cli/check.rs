@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use causeway_catalog::{ControlStore, DatasourceState, DatasourceStatus, Environment, Keeping, OnMismatch};
-use causeway_providers::ConnectorRegistry;
+use causeway_catalog::{ControlStore, DatasourceState, DatasourceStatus, DriftRow, Environment, Keeping, OnMismatch, PinnedTable};
+use causeway_providers::{ConnectorRegistry, Error};
 use clap::Args;
 use serde::Serialize;
 
+use super::differences::{count, plural, render};
+use super::table::printable;
 use super::terminal::Terminal;
 use super::{FAILED, OK, UNUSABLE, table};
 use crate::config::{Config, Faults};
+use crate::http::shape::DriftedColumn;
 
 /// Time for opening and listing beyond the longest `connect_timeout`.
 const MARGIN: Duration = Duration::from_secs(65);
@@ -44,8 +47,14 @@ struct Checked {
     state: &'static str,
     tables: usize,
     error: Option<String>,
+    /// What keeps pinned tables from being served, a sentence each.
     mismatches: Vec<String>,
+    /// How pinned tables differ from what they are pinned to, warnings included.
+    differences: Vec<DriftedColumn>,
     omitted: Vec<Omitted>,
+    /// Mismatches that no difference tells of.
+    #[serde(skip)]
+    untold: Vec<String>,
     #[serde(skip)]
     code: u8,
 }
@@ -70,22 +79,13 @@ pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
             return UNUSABLE;
         }
     };
-    let longest = config.datasources.iter().map(|datasource| datasource.options.pool.connect_timeout).max().unwrap_or_default();
-    let started = async {
-        let store = ControlStore::ephemeral().await?;
-        Environment::start("default", config.datasources, registry, store, Keeping::default()).await
-    };
-    let environment = match started.await {
-        Ok(environment) => environment,
+    let checked = match look(config, registry, terminal).await {
+        Ok(checked) => checked,
         Err(error) => {
             terminal.error(error.message(), error.hint_text());
             return UNUSABLE;
         }
     };
-    settle(&environment, longest + MARGIN, terminal).await;
-    let checked = checked(&environment);
-    environment.stop().await;
-
     let code = checked.iter().map(|one| one.code).max().unwrap_or(OK);
     if arguments.json {
         terminal.line(json(&Verdict { ok: code == OK, faults: None, datasources: checked }));
@@ -93,6 +93,18 @@ pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
         show(&checked, terminal);
     }
     code
+}
+
+/// Opens the datasources of a configuration, with a store that ends with the process: a check leaves nothing behind.
+async fn look(config: Config, registry: ConnectorRegistry, terminal: &Terminal) -> Result<Vec<Checked>, Error> {
+    let longest = config.datasources.iter().map(|datasource| datasource.options.pool.connect_timeout).max().unwrap_or_default();
+    let store = ControlStore::ephemeral().await?;
+    let environment = Environment::start("default", config.datasources, registry, store, Keeping::default()).await?;
+    settle(&environment, longest + MARGIN, terminal).await;
+    let differences = environment.drift().await;
+    let checked = differences.map(|differences| checked(&environment, &differences));
+    environment.stop().await;
+    checked
 }
 
 /// Waits for the datasources to be opened, and says how far they are.
@@ -127,11 +139,16 @@ pub(super) fn tables(environment: &Environment, datasource: &str) -> usize {
     snapshot.schemas.values().filter(|schema| schema.datasource.as_deref() == Some(datasource)).map(|schema| schema.tables.len()).sum()
 }
 
-fn checked(environment: &Environment) -> Vec<Checked> {
+fn checked(environment: &Environment, drift: &[DriftRow]) -> Vec<Checked> {
     let checked = |status: DatasourceStatus| {
         let name = status.datasource.name.clone();
         let counts = status.datasource.validation.on_mismatch != OnMismatch::Ignore;
         let mismatches = if counts { status.mismatches.clone() } else { Vec::new() };
+        let open = drift.iter().filter(|row| counts && row.datasource == name && row.resolved_at.is_none());
+        let of_pins: Vec<&DriftRow> = open.filter(|row| status.datasource.tables.iter().any(|pin| speaks_of(row, pin))).collect();
+        let is_told = |pin: &&PinnedTable| of_pins.iter().any(|row| row.severity == "error" && speaks_of(row, pin));
+        let told: Vec<String> =
+            status.datasource.tables.iter().filter(is_told).map(|pin| format!("pinned table \"{}\": ", pin.name)).collect();
         Checked {
             tables: tables(environment, &name),
             name,
@@ -139,11 +156,19 @@ fn checked(environment: &Environment) -> Vec<Checked> {
             state: status.state.as_str(),
             code: code(&status),
             error: status.last_error,
+            untold: mismatches.iter().filter(|mismatch| !told.iter().any(|pin| mismatch.starts_with(pin))).cloned().collect(),
             mismatches,
+            differences: of_pins.into_iter().map(DriftedColumn::from).collect(),
             omitted: status.omitted.into_iter().map(|o| Omitted { subject: o.subject, reason: o.reason }).collect(),
         }
     };
     environment.datasources().into_iter().map(checked).collect()
+}
+
+/// Whether a difference is one from what a table is pinned to. Of a table that follows its source only the absence is.
+fn speaks_of(row: &DriftRow, pin: &PinnedTable) -> bool {
+    let is_it = row.remote_table == pin.remote_table && pin.remote_schema.as_ref().is_none_or(|schema| *schema == row.remote_schema);
+    is_it && (pin.columns.is_some() || row.kind == "missing_table")
 }
 
 /// The exit code a datasource alone would give.
@@ -172,12 +197,35 @@ fn show(checked: &[Checked], terminal: &Terminal) {
     }
     terminal.line(overview);
     for one in checked {
-        let mut lines = Vec::new();
-        lines.extend(one.error.iter().filter(|_| one.mismatches.is_empty()).map(|error| format!("error: {error}")));
-        lines.extend(one.mismatches.iter().map(|mismatch| format!("mismatch: {mismatch}")));
-        lines.extend(one.omitted.iter().map(|omitted| format!("omitted: {}: {}", omitted.subject, omitted.reason)));
-        if !lines.is_empty() {
-            terminal.line(format!("\n{}\n  {}", terminal.bold(&one.name), lines.join("\n  ")));
-        }
+        show_one(one, terminal);
+    }
+    let broken: Vec<&DriftedColumn> = checked.iter().flat_map(|one| &one.differences).collect();
+    let failed: Vec<&str> = checked.iter().filter(|one| one.code != OK).map(|one| one.name.as_str()).collect();
+    let differences = if broken.is_empty() { String::new() } else { format!("; {}", count(broken)) };
+    terminal.line(if failed.is_empty() {
+        format!("\n{}{differences}", terminal.green(&format!("{} checked, all well", plural(checked.len(), "datasource"))))
+    } else {
+        format!(
+            "\n{}{differences}",
+            terminal.red(&format!("{} of {} not well: {}", failed.len(), plural(checked.len(), "datasource"), failed.join(", ")))
+        )
+    });
+}
+
+/// What is to be said of one datasource, when anything is.
+fn show_one(one: &Checked, terminal: &Terminal) {
+    let mut lines = Vec::new();
+    lines.extend(
+        one.error.iter().filter(|_| one.mismatches.is_empty()).map(|error| format!("  {} {}", terminal.red("error:"), printable(error))),
+    );
+    if !one.differences.is_empty() {
+        lines.push(render(&one.differences, terminal));
+    }
+    lines.extend(one.untold.iter().map(|mismatch| format!("  {} {}", terminal.red("mismatch:"), printable(mismatch))));
+    let omitted =
+        |omitted: &Omitted| format!("  {} {}: {}", terminal.dim("omitted:"), printable(&omitted.subject), printable(&omitted.reason));
+    lines.extend(one.omitted.iter().map(omitted));
+    if !lines.is_empty() {
+        terminal.line(format!("\n{}\n{}", terminal.bold(&one.name), lines.join("\n")));
     }
 }

@@ -15,7 +15,7 @@ use super::client::{Answer, Client, ClientError};
 use super::sample::{Sample, Written};
 use super::signal::Signals;
 use super::terminal::Terminal;
-use super::{FAILED, OK, Overrides, UNUSABLE, table};
+use super::{FAILED, HttpListen, OK, Overrides, UNUSABLE, table};
 use crate::config::{Settings, trust_is_refused};
 use crate::server::{Server, StartError};
 
@@ -103,6 +103,12 @@ async fn demonstrate(arguments: &Arguments, terminal: &Terminal) -> Result<(), F
         }
         settings.postgres = address;
     }
+    if let Some(HttpListen(address)) = arguments.overrides.http_listen {
+        if let Some(refusal) = address.and_then(trust_is_refused) {
+            return Err(Failure::new(format!("--http-listen {refusal}")));
+        }
+        settings.http = address;
+    }
     let signals = Signals::new().map_err(|error| Failure::new(format!("signals cannot be received: {error}")))?;
 
     terminal.line(terminal.bold("causeway demo"));
@@ -131,7 +137,7 @@ async fn demonstrate(arguments: &Arguments, terminal: &Terminal) -> Result<(), F
         () = signals.stop() => return stopped(server, &signals, Ok(())).await,
     };
     if outcome.is_ok() {
-        invite(server.address(), terminal);
+        invite(server.address(), server.http_address(), terminal);
         if !arguments.exit {
             terminal.line(format!("\n  {}", terminal.dim("Ctrl-C stops it.")));
             signals.stop().await;
@@ -147,7 +153,7 @@ async fn stopped(server: Server, signals: &Signals, outcome: Result<(), Failure>
     outcome
 }
 
-/// Binds the usual port, or a free one when that is taken and nobody asked for it.
+/// Binds the usual ports, or a free one for each that is taken and that nobody asked for.
 async fn bind(
     settings: &mut Settings,
     datasources: Vec<Datasource>,
@@ -155,13 +161,21 @@ async fn bind(
     arguments: &Arguments,
     terminal: &Terminal,
 ) -> Result<Server, Failure> {
-    match Server::bind(settings, datasources.clone(), registry).await {
-        Err(error) if error.io_kind() == Some(io::ErrorKind::AddrInUse) && arguments.overrides.postgres_listen.is_none() => {
-            terminal.line(format!("  port {} is taken, so another one is used", settings.postgres.port()));
-            settings.postgres.set_port(0);
-            Ok(Server::bind(settings, datasources, registry).await?)
-        }
-        bound => Ok(bound?),
+    loop {
+        let error = match Server::bind(settings, datasources.clone(), registry).await {
+            Ok(server) => return Ok(server),
+            Err(error) => error,
+        };
+        let taken = error.refused_address().filter(|_| error.io_kind() == Some(io::ErrorKind::AddrInUse));
+        let is_usual = |address: SocketAddr, asked: bool| taken == Some(address) && !asked && address.port() != 0;
+        let (postgres, http) = (&mut settings.postgres, &mut settings.http);
+        let moved = match http {
+            _ if is_usual(*postgres, arguments.overrides.postgres_listen.is_some()) => postgres,
+            Some(http) if is_usual(*http, arguments.overrides.http_listen.is_some()) => http,
+            _ => return Err(error.into()),
+        };
+        terminal.line(format!("  port {} is taken, so another one is used", moved.port()));
+        moved.set_port(0);
     }
 }
 
@@ -202,12 +216,16 @@ async fn show(address: SocketAddr, terminal: &Terminal) -> Result<(), Failure> {
 }
 
 /// Says what to do now.
-fn invite(address: SocketAddr, terminal: &Terminal) {
+fn invite(address: SocketAddr, http: Option<SocketAddr>, terminal: &Terminal) {
     terminal.line("\n  now yours:\n");
     terminal.line(format!("    {}", terminal.bold(&format!("psql -h {} -p {} -U demo default", address.ip(), address.port()))));
     terminal.line("\n  and in it, for example:\n");
     for example in MORE {
         terminal.line(format!("    {example}"));
+    }
+    if let Some(http) = http {
+        terminal.line("\n  and over HTTP, for example:\n");
+        terminal.line(format!("    causeway datasource list --url http://{http}"));
     }
 }
 

@@ -1,8 +1,14 @@
 //! The command line: what can be asked, and the exit codes.
 
+mod catalog;
 mod check;
 pub(crate) mod client;
+mod datasource;
 mod demo;
+mod differences;
+mod events;
+pub(crate) mod http_client;
+mod migrate;
 mod query;
 mod sample;
 mod serve;
@@ -16,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::address;
+use crate::config::{address, http_address};
 use crate::telemetry::{self, LogFormat};
 use terminal::Terminal;
 
@@ -54,6 +60,14 @@ enum Command {
     Check(check::Arguments),
     /// Runs one statement on a running gateway.
     Query(query::Arguments),
+    /// The datasources of a running gateway: what they have, how they drift, what is imported from them.
+    Datasource(datasource::Arguments),
+    /// The snapshots a running gateway keeps of what datasources had.
+    Catalog(catalog::Arguments),
+    /// What happened at a running gateway.
+    Events(events::Arguments),
+    /// The form of a stopped gateway's control store.
+    Migrate(migrate::Arguments),
 }
 
 /// What `demo` and `serve` share.
@@ -62,6 +76,9 @@ struct Overrides {
     /// Where the Postgres endpoint listens, such as 127.0.0.1:7432.
     #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     postgres_listen: Option<SocketAddr>,
+    /// Where the HTTP endpoint listens, such as 127.0.0.1:7433, or `off`.
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_http_address)]
+    http_listen: Option<HttpListen>,
     /// Where the gateway keeps files of its own.
     #[arg(long, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
@@ -69,6 +86,14 @@ struct Overrides {
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
     address(text).map_err(|expected| format!("is {expected}"))
+}
+
+/// Where to serve HTTP; `None` is nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct HttpListen(Option<SocketAddr>);
+
+fn parse_http_address(text: &str) -> Result<HttpListen, String> {
+    http_address(text).map(HttpListen).map_err(|expected| format!("is {expected}"))
 }
 
 /// More threads than cores: a join that computes for long keeps its thread, and the others must go on answering.
@@ -83,7 +108,13 @@ pub fn run() -> ExitCode {
     // People see the demo and the answers of a command; a server is seen by its log.
     let filter = cli.log.as_deref().unwrap_or(match cli.command {
         Command::Serve(_) => "info",
-        Command::Demo(_) | Command::Check(_) | Command::Query(_) => "error",
+        Command::Demo(_)
+        | Command::Check(_)
+        | Command::Query(_)
+        | Command::Datasource(_)
+        | Command::Catalog(_)
+        | Command::Events(_)
+        | Command::Migrate(_) => "error",
     });
     if let Err(fault) = telemetry::init(filter, cli.log_format) {
         terminal.error(&fault, None);
@@ -108,6 +139,10 @@ pub fn run() -> ExitCode {
             Command::Serve(arguments) => serve::run(arguments, &terminal).await,
             Command::Check(arguments) => check::run(arguments, &terminal).await,
             Command::Query(arguments) => query::run(arguments, &terminal).await,
+            Command::Datasource(arguments) => datasource::run(arguments, &terminal).await,
+            Command::Catalog(arguments) => catalog::run(arguments, &terminal).await,
+            Command::Events(arguments) => events::run(arguments, &terminal).await,
+            Command::Migrate(arguments) => migrate::run(arguments, &terminal).await,
         }
     });
     // A thread that still blocks in a driver has no part in what the command answered.
@@ -130,5 +165,7 @@ mod tests {
     fn an_address_must_be_one() {
         assert_eq!(parse_address("localhost:1").unwrap().to_string(), "127.0.0.1:1");
         assert_eq!(parse_address("nowhere").unwrap_err(), "is not an address such as 127.0.0.1:7432");
+        assert_eq!(parse_http_address("off"), Ok(HttpListen(None)));
+        assert_eq!(parse_http_address("no").unwrap_err(), "is neither off nor an address such as 127.0.0.1:7433");
     }
 }

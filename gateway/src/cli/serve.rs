@@ -10,7 +10,7 @@ use clap::Args;
 use super::check::code;
 use super::signal::Signals;
 use super::terminal::Terminal;
-use super::{FAILED, OK, Overrides, UNUSABLE};
+use super::{FAILED, HttpListen, OK, Overrides, UNUSABLE};
 use crate::config::{Config, Faults, Settings, trust_is_refused};
 use crate::server::Server;
 
@@ -75,11 +75,11 @@ pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
         return code;
     }
     let mut server = server.listen();
-    tracing::info!(address = %server.address(), "listening");
+    tracing::info!(address = %server.address(), http = server.http_address().map(tracing::field::display), "listening");
     let code = tokio::select! {
         () = signals.stop() => OK,
         () = server.ended() => {
-            terminal.error("the Postgres endpoint ended by itself; the log says why", None);
+            terminal.error("an endpoint ended by itself; the log says why", None);
             FAILED
         }
     };
@@ -110,6 +110,12 @@ fn apply(overrides: &Overrides, settings: &mut Settings) -> Result<(), Faults> {
         }
         settings.postgres = address;
     }
+    if let Some(HttpListen(address)) = overrides.http_listen {
+        if let Some(refusal) = address.and_then(trust_is_refused) {
+            return Err(Faults::one("command line", "--http-listen", refusal));
+        }
+        settings.http = address;
+    }
     if let Some(folder) = &overrides.data_dir {
         // A spill folder that was not chosen goes with the data folder.
         if settings.limits.spill == settings.data_dir.join("spill") {
@@ -128,6 +134,7 @@ mod tests {
     fn the_command_line_overrides_and_is_checked_too() {
         let overrides = |address: Option<&str>, folder: Option<&str>| Overrides {
             postgres_listen: address.map(|address| address.parse().unwrap()),
+            http_listen: None,
             data_dir: folder.map(PathBuf::from),
         };
         let mut settings = Settings::new("data".into());
@@ -139,5 +146,15 @@ mod tests {
         assert_eq!(settings.limits.spill, PathBuf::from("chosen"));
         let refused = apply(&overrides(Some("0.0.0.0:1"), None), &mut settings).unwrap_err();
         assert!(refused.to_string().starts_with("command line: --postgres-listen: is 0.0.0.0:1, which others can reach"), "{refused}");
+        let http = |address: Option<&str>| Overrides {
+            http_listen: Some(HttpListen(address.map(|address| address.parse().unwrap()))),
+            ..overrides(None, None)
+        };
+        apply(&http(Some("[::1]:2")), &mut settings).unwrap();
+        assert_eq!(settings.http.map(|address| address.port()), Some(2));
+        apply(&http(None), &mut settings).unwrap();
+        assert_eq!(settings.http, None);
+        let refused = apply(&http(Some("0.0.0.0:2")), &mut settings).unwrap_err();
+        assert!(refused.to_string().starts_with("command line: --http-listen: is 0.0.0.0:2, which others can reach"), "{refused}");
     }
 }

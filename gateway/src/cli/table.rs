@@ -37,7 +37,7 @@ pub(super) fn of(answer: &Answer) -> Table {
 }
 
 /// A value without the characters that would move a terminal's cursor.
-fn printable(value: &str) -> String {
+pub(super) fn printable(value: &str) -> String {
     value.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 

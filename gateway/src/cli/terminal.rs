@@ -18,6 +18,12 @@ impl Terminal {
         Self { styled: colours && io::stdout().is_terminal(), progress: io::stderr().is_terminal() }
     }
 
+    /// As a terminal that shows no styles.
+    #[cfg(test)]
+    pub(super) fn plain() -> Self {
+        Self { styled: false, progress: false }
+    }
+
     /// A line of the answer.
     pub(super) fn line(&self, text: impl Display) {
         let _ = writeln!(io::stdout().lock(), "{text}");
@@ -55,6 +61,25 @@ impl Terminal {
     /// A heading, where the terminal can show one.
     pub(super) fn bold(&self, text: &str) -> String {
         if self.styled { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// Something that breaks.
+    pub(super) fn red(&self, text: &str) -> String {
+        self.coloured(31, text)
+    }
+
+    /// Something worth a look.
+    pub(super) fn yellow(&self, text: &str) -> String {
+        self.coloured(33, text)
+    }
+
+    /// Something that is well.
+    pub(super) fn green(&self, text: &str) -> String {
+        self.coloured(32, text)
+    }
+
+    fn coloured(&self, colour: u8, text: &str) -> String {
+        if self.styled { format!("\x1b[{colour}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
     /// Something of less weight.

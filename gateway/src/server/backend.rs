@@ -14,7 +14,7 @@ use crate::audit::Audit;
 use crate::pg::catalog::{Database, OidRegistry, PgCatalog, Server};
 use crate::pg::{
     Backend, DropForeignTable, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notifications, Outcome,
-    SessionIdentity, VisibleCatalog,
+    SessionIdentity, StatementRegistry, VisibleCatalog,
 };
 use crate::system;
 
@@ -48,6 +48,7 @@ pub(super) struct EnvironmentAtPort {
     registry: ConnectorRegistry,
     environments: Vec<String>,
     notifications: Arc<Notifications>,
+    statements: Arc<StatementRegistry>,
     audit: Option<Arc<Audit>>,
     oids: Arc<OidRegistry>,
     started: SystemTime,
@@ -56,21 +57,26 @@ pub(super) struct EnvironmentAtPort {
 }
 
 impl EnvironmentAtPort {
-    /// The environment, with the names of all there are, the hub its sessions listen to, and the audit of their statements.
+    /// The environment, with the names of all there are, the hub its sessions listen to, the object ids it goes on from, and the audit
+    /// of its statements.
     pub(super) fn new(
         environment: Arc<Environment>,
         registry: ConnectorRegistry,
         environments: Vec<String>,
         notifications: Arc<Notifications>,
+        oids: Arc<OidRegistry>,
         audit: Option<Arc<Audit>>,
     ) -> Self {
+        let statements = Arc::new(StatementRegistry::default());
+        environment.know_prepared_statements(Arc::clone(&statements) as _);
         Self {
             environment,
             registry,
             environments,
             notifications,
+            statements,
             audit,
-            oids: Arc::new(OidRegistry::new()),
+            oids,
             started: SystemTime::now(),
             catalogs: Mutex::new(None),
         }
@@ -172,6 +178,10 @@ impl EnvironmentBackend for EnvironmentAtPort {
         &self.notifications
     }
 
+    fn statements(&self) -> &Arc<StatementRegistry> {
+        &self.statements
+    }
+
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog {
         let (snapshot, catalog) = self.current();
         let observer = self.audit.as_ref().map(|audit| audit.observer(session));
@@ -198,10 +208,8 @@ impl EnvironmentBackend for EnvironmentAtPort {
         match procedure {
             "causeway.refresh_catalog" => self.refresh_catalog(arguments).await.map(Outcome::told),
             "causeway.check_drift" => self.check_drift(arguments).await.map(Outcome::told),
-            other => {
-                Err(Error::new(ErrorKind::Unsupported, format!("procedure {other} does not exist"))
-                    .hint("there are causeway.refresh_catalog and causeway.check_drift"))
-            }
+            other => Err(Error::new(ErrorKind::Unsupported, format!("procedure {other} does not exist"))
+                .hint("there are causeway.refresh_catalog and causeway.check_drift")),
         }
     }
 
@@ -232,15 +240,18 @@ impl EnvironmentBackend for EnvironmentAtPort {
 
     async fn drop_foreign_tables(&self, drop: &DropForeignTable, session: &SessionIdentity) -> Result<Outcome> {
         let mut outcome = Outcome::default();
+        let mut found = Vec::new();
         for (schema, name) in &drop.names {
             match self.imported(schema.as_deref(), name, session) {
-                Some(schema) => self.environment.drop_imported(&schema, name, Some(&session.user)).await?,
+                Some(schema) => found.push((schema, name.clone())),
                 None if drop.if_exists => {
                     outcome.notices.push(Notice::for_user(format!("foreign table \"{name}\" does not exist, skipping")));
                 }
-                None => self.environment.drop_imported(schema.as_deref().unwrap_or_default(), name, Some(&session.user)).await?,
+                // What is not there is told with its schema, if it was asked for with one.
+                None => found.push((schema.clone().unwrap_or_default(), name.clone())),
             }
         }
+        self.environment.drop_imported(&found, Some(&session.user)).await?;
         Ok(outcome)
     }
 }

@@ -14,7 +14,7 @@ use crate::cli::client::{Answer, Client, ClientError};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A SQLite datasource on `file`, which need not exist.
-fn sqlite(name: &str, file: &Path) -> Datasource {
+pub(crate) fn sqlite(name: &str, file: &Path) -> Datasource {
     let registry = ConnectorRegistry::built_in();
     let values = BTreeMap::from([("path".to_owned(), file.display().to_string())]);
     let manifest = registry.get("sqlite").unwrap().manifest();
@@ -42,6 +42,7 @@ async fn gateway() -> (Server, TempDir) {
     write_sqlite_sample(&shop, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO t VALUES (1, 'one'), (2, 'two');").unwrap();
     let mut settings = Settings::new(folder.path().join("data"));
     settings.postgres.set_port(0);
+    settings.http = None;
     let datasources = vec![sqlite("shop", &shop), sqlite("gone", &folder.path().join("gone.db"))];
     let server = Server::bind(&settings, datasources, &ConnectorRegistry::built_in()).await.unwrap();
     server.environment().settled(PATIENCE).await;
@@ -146,10 +147,16 @@ async fn a_taken_port_is_told_before_any_datasource_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = Settings::new(folder.path().join("data"));
     settings.postgres = taken.local_addr().unwrap();
+    settings.http = None;
     let Err(error) = Server::bind(&settings, Vec::new(), &ConnectorRegistry::built_in()).await else { panic!("the port is taken") };
     assert_eq!(error.io_kind(), Some(io::ErrorKind::AddrInUse));
     assert!(error.message().starts_with(&format!("cannot listen on {}: ", settings.postgres)), "{}", error.message());
     assert!(error.hint().unwrap().contains("--postgres-listen"));
+    settings.postgres.set_port(0);
+    settings.http = Some(taken.local_addr().unwrap());
+    let Err(error) = Server::bind(&settings, Vec::new(), &ConnectorRegistry::built_in()).await else { panic!("the port is taken") };
+    assert_eq!((error.io_kind(), error.refused_address()), (Some(io::ErrorKind::AddrInUse), settings.http));
+    assert!(error.hint().unwrap().contains("--http-listen"));
     settings.limits.spill = "/dev/null/spill".into();
     let Err(error) = Server::bind(&settings, Vec::new(), &ConnectorRegistry::built_in()).await else { panic!("no folder there") };
     assert_eq!(error.hint(), Some("choose another one with `limits.spill`"));

@@ -189,7 +189,8 @@ async fn one_that_does_not_answer_is_given_up_in_time() {
 
 #[tokio::test]
 async fn an_answer_without_end_is_taken_for_its_status() {
-    let endless = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}", format!("4000\r\n{}\r\n", "x".repeat(0x4000)).repeat(8));
+    let endless =
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}", format!("4000\r\n{}\r\n", "x".repeat(0x4000)).repeat(8));
     let receiver = Receiver::answering(&[&endless]).await;
     deliver(&receiver.url(), None, PATIENT).await.unwrap();
 }

@@ -6,6 +6,7 @@ mod answers;
 mod coercion;
 mod errors;
 mod explain;
+mod growth;
 mod names;
 mod observed;
 mod parameters;

@@ -70,10 +70,15 @@ async fn a_managed_datasource_is_given_the_table_and_each_event_once() {
     assert!(report.executed[0].starts_with("CREATE TABLE") && report.obstacles.is_empty(), "{report:?}");
 
     let events = world.environment.events(0, 100).await.unwrap();
-    let expected: Vec<Vec<String>> =
-        events.iter().map(|event| vec![event.id.to_string(), event.sequence.to_string(), event.kind.clone(), event.source(), event.data.to_string()]).collect();
+    let expected: Vec<Vec<String>> = events
+        .iter()
+        .map(|event| vec![event.id.to_string(), event.sequence.to_string(), event.kind.clone(), event.source(), event.data.to_string()])
+        .collect();
     assert_eq!(rows(&world, ALL).await, expected);
-    assert_eq!(rows(&world, "SELECT count(*), count(subject), count(actor) FROM causeway_events").await, [[last.to_string(), "0".to_owned(), "3".to_owned()]]);
+    assert_eq!(
+        rows(&world, "SELECT count(*), count(subject), count(actor) FROM causeway_events").await,
+        [[last.to_string(), "0".to_owned(), "3".to_owned()]]
+    );
 
     // All over again: what is there counts as delivered.
     world.environment.store().remove_subscriber(ENVIRONMENT, SubscriberKind::Sink, "sink").await.unwrap();
@@ -137,7 +142,8 @@ async fn what_happens_while_it_is_away_is_flushed_in_order_when_it_returns() {
     let world = World::start(folder.path(), vec![sqlite(&file, SchemaMode::Managed, true)], &[]).await;
     database(&file);
     let last = world.until("sink", |row| row.position >= 700 && row.state == SubscriberState::Ready).await.position;
-    let sequences: Vec<String> = rows(&world, "SELECT sequence FROM causeway_events ORDER BY sequence").await.into_iter().flatten().collect();
+    let sequences: Vec<String> =
+        rows(&world, "SELECT sequence FROM causeway_events ORDER BY sequence").await.into_iter().flatten().collect();
     assert_eq!(sequences[..700], (1..=700).map(|number| number.to_string()).collect::<Vec<_>>());
     assert!(last >= 700);
     world.stop().await;

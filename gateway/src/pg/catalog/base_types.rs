@@ -204,6 +204,12 @@ pub(super) fn shape_of_field(field: &Field) -> ColumnShape {
     }
 }
 
+/// The type of a remote column as clients see it once it is published, such as `character varying(20)`.
+pub(crate) fn shown_type(column: &RemoteColumn) -> String {
+    let shape = shape_of_column(&column.field(), Some(column));
+    format_type(shape.type_oid, Some(shape.modifier))
+}
+
 /// The type of a published column: its Arrow type, with the length the source declared for text.
 pub(super) fn shape_of_column(field: &Field, remote: Option<&RemoteColumn>) -> ColumnShape {
     let shape = shape_of_field(field);

@@ -28,6 +28,7 @@ use datafusion::catalog::SchemaProvider;
 use datafusion::error::Result;
 use datafusion::logical_expr::ScalarUDF;
 
+pub(crate) use base_types::shown_type;
 pub(crate) use model::{Database, Server};
 pub(crate) use oids::OidRegistry;
 pub(crate) use session::{Activity, PreparedStatement, Session, SessionState, Setting, SettingScope};

@@ -1,0 +1,257 @@
+//! Whoever is sent events: webhooks, and the sink, which is one datasource that keeps them as rows.
+
+use std::path::Path;
+
+use causeway_catalog::{DeadLetter, Subscriber, SubscriberKind, SubscriberState, admit_rows};
+use causeway_providers::{EnsureReport, Error, ErrorKind};
+use hyper::Uri;
+
+use super::{Administration, Code, EventFilter, Failure, Result};
+use crate::config::is_variable;
+
+/// The name of the sink among the subscribers.
+pub(crate) const SINK: &str = "sink";
+/// Longest name of a webhook, in bytes.
+const LONGEST_NAME: usize = 63;
+
+/// A webhook somebody wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewWebhook {
+    /// Its name.
+    pub(crate) name: String,
+    /// Where events are sent.
+    pub(crate) url: String,
+    /// Where its signing secret is: `env:NAME` or `file:PATH`.
+    pub(crate) secret: Option<String>,
+    /// Which events it wants.
+    pub(crate) filter: EventFilter,
+    /// The number it begins after; `None` begins with the next event.
+    pub(crate) after: Option<i64>,
+}
+
+impl Administration {
+    /// All webhooks, by name.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn webhooks(&self) -> Result<Vec<Subscriber>> {
+        let mut all = self.environment.store().subscribers(self.name()).await?;
+        all.retain(|subscriber| subscriber.kind == SubscriberKind::Webhook);
+        Ok(all)
+    }
+
+    /// One webhook, and the events it did not take.
+    ///
+    /// # Errors
+    /// `WebhookNotFound`, and when the store cannot be read.
+    pub(crate) async fn webhook(&self, name: &str) -> Result<(Subscriber, Vec<DeadLetter>)> {
+        let found = self.webhooks().await?.into_iter().find(|webhook| webhook.name == name).ok_or_else(|| no_webhook(name))?;
+        let mut letters = self.environment.store().dead_letters(self.name()).await?;
+        letters.retain(|letter| letter.subscriber == name);
+        Ok((found, letters))
+    }
+
+    /// Adds a webhook.
+    ///
+    /// # Errors
+    /// `Invalid` for what cannot be one, `NoSecretStore` for a secret that is no reference, `NameTaken`, and when the store cannot be
+    /// written.
+    pub(crate) async fn add_webhook(&self, webhook: NewWebhook) -> Result<Subscriber> {
+        self.store_lasts("webhooks")?;
+        name_is_one(&webhook.name)?;
+        url_is_one(&webhook.url)?;
+        if let Some(secret) = &webhook.secret {
+            reference_is_one(secret)?;
+        }
+        let subscriber = Subscriber {
+            name: webhook.name,
+            kind: SubscriberKind::Webhook,
+            target: webhook.url,
+            secret: webhook.secret,
+            types: webhook.filter.into_types(),
+            state: SubscriberState::Waiting,
+            position: webhook.after.map_or_else(|| self.latest_event(), |after| self.position(after)),
+            attempts: 0,
+            retry_at: None,
+            last_error: None,
+        };
+        let added = self.environment.store().add_subscriber(self.name(), &subscriber).await;
+        added.map_err(|error| Failure::from(error).where_kind(ErrorKind::Conflict, Code::NameTaken))?;
+        self.delivery.subscribers_changed();
+        Ok(subscriber)
+    }
+
+    /// Removes a webhook and what it did not take.
+    ///
+    /// # Errors
+    /// `WebhookNotFound`, and when the store cannot be written.
+    pub(crate) async fn remove_webhook(&self, name: &str) -> Result<()> {
+        let was_there = self.environment.store().remove_subscriber(self.name(), SubscriberKind::Webhook, name).await?;
+        self.delivery.subscribers_changed();
+        if was_there { Ok(()) } else { Err(no_webhook(name)) }
+    }
+
+    /// The sink, when a datasource is assigned.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn sink(&self) -> Result<Option<Subscriber>> {
+        let all = self.environment.store().subscribers(self.name()).await?;
+        Ok(all.into_iter().find(|subscriber| subscriber.kind == SubscriberKind::Sink))
+    }
+
+    /// Lets a datasource keep the events, from the oldest that is there on. Assigning the one that does already changes nothing.
+    ///
+    /// # Errors
+    /// `DatasourceNotFound`, `ExternalWriteForbidden`, and when the store cannot be written.
+    pub(crate) async fn assign_sink(&self, datasource: &str) -> Result<Subscriber> {
+        self.store_lasts("an event sink")?;
+        admit_rows(&self.datasource(datasource)?.datasource)?;
+        if let Some(assigned) = self.sink().await? {
+            if assigned.target == datasource {
+                return Ok(assigned);
+            }
+            self.unassign_sink().await?;
+        }
+        let subscriber = Subscriber {
+            name: SINK.to_owned(),
+            kind: SubscriberKind::Sink,
+            target: datasource.to_owned(),
+            secret: None,
+            types: Vec::new(),
+            state: SubscriberState::Waiting,
+            position: 0,
+            attempts: 0,
+            retry_at: None,
+            last_error: None,
+        };
+        self.environment.store().add_subscriber(self.name(), &subscriber).await?;
+        self.delivery.subscribers_changed();
+        Ok(subscriber)
+    }
+
+    /// What was done to the sink's table, and what was not, when it was last made ready.
+    pub(crate) fn sink_report(&self) -> Option<EnsureReport> {
+        self.delivery.sink_report(SINK)
+    }
+
+    /// Ends the sink. The rows it wrote stay.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub(crate) async fn unassign_sink(&self) -> Result<()> {
+        self.environment.store().remove_subscriber(self.name(), SubscriberKind::Sink, SINK).await?;
+        self.delivery.subscribers_changed();
+        Ok(())
+    }
+
+    fn store_lasts(&self, what: &str) -> Result<()> {
+        if self.environment.store().is_durable() {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::Unsupported, format!("there is no store that {what} could be kept in"));
+        Err(Failure::new(Code::NoWritableStore, error))
+    }
+}
+
+fn no_webhook(name: &str) -> Failure {
+    Failure::new(Code::WebhookNotFound, Error::new(ErrorKind::NotFound, format!("webhook \"{name}\" does not exist")))
+}
+
+fn invalid(message: impl Into<String>, hint: &str) -> Failure {
+    Error::new(ErrorKind::Invalid, message).hint(hint).into()
+}
+
+fn name_is_one(name: &str) -> Result<()> {
+    let is_name = !name.is_empty()
+        && name.len() <= LONGEST_NAME
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-'));
+    if !is_name {
+        return Err(invalid("the name is not one of a webhook", "a name has up to 63 lower case letters, digits, _ and -"));
+    }
+    if name == SINK {
+        return Err(invalid("the name \"sink\" is the event sink's", "choose another name"));
+    }
+    Ok(())
+}
+
+/// The URL is shown to whoever looks at the webhook, so it may hold no password.
+fn url_is_one(url: &str) -> Result<()> {
+    const HINT: &str = "such as https://hooks.example.com/causeway";
+    let parsed: Uri = url.parse().map_err(|_| invalid("the URL is not one", HINT))?;
+    if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.host().is_none_or(str::is_empty) {
+        return Err(invalid("the URL is not one of http or https", HINT));
+    }
+    if parsed.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(invalid("the URL holds a user or password, which everybody who lists webhooks would see", HINT));
+    }
+    Ok(())
+}
+
+/// A secret itself is refused without being repeated: there is nowhere to keep it but in clear.
+fn reference_is_one(reference: &str) -> Result<()> {
+    match reference.split_once(':') {
+        Some(("env", name)) if is_variable(name) => match std::env::var_os(name) {
+            Some(_) => Ok(()),
+            None => Err(invalid(
+                format!("the secret refers to the environment variable {name}, which the gateway does not have"),
+                "start the gateway with it, or use file:PATH",
+            )),
+        },
+        Some(("file", path)) if Path::new(path).is_absolute() => match std::fs::metadata(path) {
+            Ok(found) if found.is_file() => Ok(()),
+            Ok(_) => Err(invalid(format!("the secret refers to {path}, which is not a file"), "name the file that holds the secret")),
+            Err(error) => Err(invalid(format!("the secret refers to {path}, which cannot be read: {error}"), "let the gateway read it")),
+        },
+        Some(("file", _)) => Err(invalid("the secret refers to a file by a path that is not absolute", "write file:/PATH")),
+        _ => {
+            let error = Error::new(ErrorKind::Unsupported, "the secret is not a reference, and there is no secret store to keep it in")
+                .hint("put the secret into the gateway's environment or into a file, and give env:NAME or file:/PATH");
+            Err(Failure::new(Code::NoSecretStore, error))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(outcome: Result<()>) -> Option<(Code, String)> {
+        outcome.err().map(|failure| (failure.code, failure.error.message().to_owned()))
+    }
+
+    #[test]
+    fn names_of_webhooks() {
+        assert!(name_is_one("pager-duty_2").is_ok());
+        for name in ["", "Pager", "a/b", "sink", &"a".repeat(64)] {
+            assert_eq!(told(name_is_one(name)).map(|(code, _)| code), Some(Code::Invalid), "{name}");
+        }
+    }
+
+    #[test]
+    fn urls_of_webhooks_hold_no_password() {
+        for url in ["http://127.0.0.1:9/x?y=1", "https://hooks.example.com"] {
+            assert!(url_is_one(url).is_ok(), "{url}");
+        }
+        for url in ["", "hooks.example.com", "/x", "ftp://a/b", "http://", "https://u:s3cr3t@h/", "http://a b/"] {
+            let (code, message) = told(url_is_one(url)).unwrap_or_else(|| panic!("{url}"));
+            assert!(code == Code::Invalid && !message.contains("s3cr3t"), "{url}: {message}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_references() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "whsec_x").unwrap();
+        assert!(reference_is_one(&format!("file:{}", file.display())).is_ok());
+        assert!(reference_is_one("env:PATH").is_ok());
+        for reference in ["env:NO_SUCH_VARIABLE_HERE", "file:relative", &format!("file:{}", folder.path().display())] {
+            assert_eq!(told(reference_is_one(reference)).map(|(code, _)| code), Some(Code::Invalid), "{reference}");
+        }
+        for literal in ["whsec_s3cr3t", "s3cr3t", "secret:s3cr3t", "env:s3cr3t!"] {
+            let (code, message) = told(reference_is_one(literal)).unwrap_or_else(|| panic!("{literal}"));
+            assert!(code == Code::NoSecretStore && !message.contains("s3cr3t"), "{message}");
+        }
+    }
+}

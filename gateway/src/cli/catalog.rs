@@ -1,0 +1,83 @@
+//! `causeway catalog`: the snapshots a running gateway keeps of what datasources had.
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::differences::{count, render};
+use super::http_client::{CallError, Connection, segment, shaped};
+use super::terminal::Terminal;
+use super::{OK, table};
+use crate::http::shape::{CatalogDifference, Snapshot};
+
+/// The arguments of `causeway catalog`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The snapshots that are kept of a datasource, oldest first.
+    History {
+        /// The datasource.
+        name: String,
+    },
+    /// How a datasource's tables changed from one snapshot to another.
+    Diff {
+        /// The datasource.
+        name: String,
+        /// The number of the older snapshot.
+        from: i64,
+        /// The number of the newer one.
+        to: i64,
+    },
+}
+
+pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
+    match answer(&arguments, terminal).await {
+        Ok(()) => OK,
+        Err(error) => error.tell(terminal),
+    }
+}
+
+async fn answer(arguments: &Arguments, terminal: &Terminal) -> Result<(), CallError> {
+    let gateway = arguments.connection.gateway()?;
+    let path = match &arguments.command {
+        Command::History { name } => format!("/api/v1/datasources/{}/external/catalog?history", segment(name)),
+        Command::Diff { name, from, to } => {
+            format!("/api/v1/datasources/{}/external/catalog/diff?from={from}&to={to}", segment(name))
+        }
+    };
+    let answer = gateway.get(&path).await?;
+    match &arguments.command {
+        _ if arguments.connection.json => terminal.line(&answer),
+        Command::History { .. } => show_history(answer, terminal)?,
+        Command::Diff { .. } => show_difference(answer, terminal)?,
+    }
+    Ok(())
+}
+
+fn show_history(answer: Value, terminal: &Terminal) -> Result<(), CallError> {
+    let snapshots: Vec<Snapshot> = shaped(answer)?;
+    let mut shown = table::headed(["version", "taken at", "last seen at", "tables", "fingerprint"]);
+    for snapshot in snapshots {
+        // Enough of it to tell two apart.
+        let fingerprint: String = snapshot.fingerprint.chars().take(12).collect();
+        let (version, tables) = (snapshot.version.to_string(), snapshot.table_count.to_string());
+        shown.add_row([version, snapshot.taken_at, snapshot.seen_at, tables, fingerprint]);
+    }
+    terminal.line(shown);
+    Ok(())
+}
+
+fn show_difference(answer: Value, terminal: &Terminal) -> Result<(), CallError> {
+    let CatalogDifference { datasource, from, to, differences } = shaped(answer)?;
+    terminal.line(format!("{} from {from} to {to}: {}", terminal.bold(&datasource), count(&differences)));
+    if !differences.is_empty() {
+        terminal.line(render(&differences, terminal));
+    }
+    Ok(())
+}

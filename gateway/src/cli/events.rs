@@ -1,0 +1,170 @@
+//! `causeway events`: what happened at a running gateway, and what happens.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::http_client::{CallError, Connection, HttpClient};
+use super::table::printable;
+use super::terminal::Terminal;
+use super::{OK, signal::Signals};
+use source::EventSource;
+
+mod source;
+
+/// How many past events `tail` begins with unless told otherwise.
+const PAST: i64 = 10;
+/// Events asked for at once with `--once`.
+const PAGE: usize = 1000;
+/// The wait before the stream is taken up again after the first failure; it doubles with every further one.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+/// The longest such wait.
+const LAST_RETRY: Duration = Duration::from_secs(10);
+
+/// The arguments of `causeway events`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The last events, and then those that come, until it is told to stop.
+    Tail(Tail),
+}
+
+/// Which events.
+#[derive(Debug, Args)]
+struct Tail {
+    /// Begin after this event; without, ten events before the end.
+    #[arg(long, value_name = "SEQUENCE", value_parser = clap::value_parser!(i64).range(0..))]
+    after: Option<i64>,
+    /// Only events of these types.
+    #[arg(long = "type", value_name = "TYPES", value_delimiter = ',')]
+    types: Vec<String>,
+    /// Do not wait for more.
+    #[arg(long)]
+    once: bool,
+}
+
+pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
+    let Command::Tail(tail) = &arguments.command;
+    let signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            terminal.error(&format!("signals cannot be received: {error}"), None);
+            return super::UNUSABLE;
+        }
+    };
+    let show = |event: &Value| if arguments.connection.json { terminal.line(event) } else { terminal.line(line(event, terminal)) };
+    let following = async {
+        let gateway = arguments.connection.gateway()?;
+        if tail.once { once(&gateway, tail, &show).await } else { follow(&gateway, tail, &show, terminal).await }
+    };
+    tokio::select! {
+        ended = following => match ended {
+            Ok(()) => OK,
+            Err(error) => error.tell(terminal),
+        },
+        () = signals.stop() => OK,
+    }
+}
+
+/// All that is there after a number, page by page.
+async fn once(gateway: &HttpClient, tail: &Tail, show: &dyn Fn(&Value)) -> Result<(), CallError> {
+    let mut after = tail.after.unwrap_or(-PAST);
+    loop {
+        let Value::Array(page) = gateway.get(&format!("{}&limit={PAGE}", path(after, &tail.types))).await? else {
+            return Err(CallError::Protocol("the answer is not a list of events".to_owned()));
+        };
+        page.iter().for_each(show);
+        match page.last().and_then(|event| event["sequence"].as_i64()) {
+            Some(last) if page.len() == PAGE => after = last,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Follows the log, and takes it up where it was left when the connection breaks.
+async fn follow(gateway: &HttpClient, tail: &Tail, show: &dyn Fn(&Value), terminal: &Terminal) -> Result<(), CallError> {
+    let mut source = EventSource::new(gateway.clone(), path(tail.after.unwrap_or(-PAST), &tail.types));
+    let mut wait = FIRST_RETRY;
+    let mut was_connected = false;
+    loop {
+        match source.next().await {
+            Ok(event) => {
+                terminal.progress_done();
+                show(&event);
+                (wait, was_connected) = (FIRST_RETRY, true);
+            }
+            // A gateway that was never there is told of; one that was there is waited for.
+            Err(error) if !error.is_passing() || !(was_connected || source.was_connected()) => return Err(error),
+            Err(error) => {
+                terminal.progress(format!("{error}; trying again"));
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LAST_RETRY);
+            }
+        }
+    }
+}
+
+fn path(after: i64, types: &[String]) -> String {
+    // A type is made of letters and dots, and whatever is not is refused by the gateway; a `&` must not begin another parameter.
+    let types: Vec<String> = types.iter().map(|word| super::http_client::segment(word)).collect();
+    format!("/api/v1/events?after={after}&type={}", types.join(","))
+}
+
+/// An event in a line: number, time, type, what of it, and the differences where it tells of some.
+fn line(event: &Value, terminal: &Terminal) -> String {
+    let text = |key: &str| printable(event[key].as_str().unwrap_or_default());
+    let time = text("time");
+    // To the millisecond is enough for people.
+    let time = time.get(..23).unwrap_or(&time);
+    let kind = text("type");
+    let kind = match kind.as_str() {
+        "external.schema.drift" | "datasource.failed" => terminal.red(&kind),
+        "external.schema.drift.resolved" | "datasource.recovered" => terminal.green(&kind),
+        _ => kind,
+    };
+    let datasource = event["source"].as_str().and_then(|source| source.rsplit_once("/datasources/")).map(|(_, name)| printable(name));
+    let subject = event["subject"].as_str().map(printable);
+    let about: Vec<String> = datasource.into_iter().chain(subject).collect();
+    let mut line = format!("{:>6}  {}  {kind}  {}", event["sequence"], terminal.dim(time), about.join("  "));
+    for difference in event["data"]["differences"].as_array().into_iter().flatten() {
+        let part = |key: &str| difference[key].as_str().map(printable);
+        let (expected, actual) =
+            (part("expected").unwrap_or_else(|| "none".to_owned()), part("actual").unwrap_or_else(|| "none".to_owned()));
+        let words = [part("severity"), part("kind"), part("column"), Some(format!("{expected} → {actual}"))];
+        line.push_str(&format!("\n        {}", words.into_iter().flatten().collect::<Vec<_>>().join("  ")));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_in_a_line() {
+        let event = json!({
+            "sequence": 41, "time": "2023-11-14T22:13:20.000001Z", "type": "external.schema.drift", "subject": "public.cust",
+            "source": "/environments/default/datasources/crm",
+            "data": { "differences": [{ "kind": "missing_column", "column": "email", "expected": "text", "actual": null, "severity": "error" }] },
+        });
+        assert_eq!(
+            line(&event, &Terminal::plain()),
+            "    41  2023-11-14T22:13:20.000  external.schema.drift  crm  public.cust\n        error  missing_column  email  text → none"
+        );
+    }
+
+    #[test]
+    fn a_type_stays_one_parameter() {
+        assert_eq!(path(-10, &["a.b".to_owned(), "c&after=0".to_owned()]), "/api/v1/events?after=-10&type=a.b,c%26after%3D0");
+    }
+}
