@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use causeway_providers::{Error, ErrorKind, Result};
+use futures::TryStreamExt;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -52,6 +53,27 @@ impl ControlStore {
         .await
         .map_err(|error| failed(what, error))?;
         rows.iter().map(|row| event(environment, row)).collect()
+    }
+
+    /// The events after number `after` in order: at most `limit`, and no more once their data has `bytes`.
+    pub(crate) async fn events_page(&self, environment: &str, after: i64, limit: u32, bytes: usize) -> Result<Vec<Event>> {
+        let mut rows = sqlx::query(
+            "SELECT seq, id, type, datasource, subject, time, actor, data FROM events \
+             WHERE environment = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        )
+        .bind(environment)
+        .bind(after)
+        .bind(limit)
+        .fetch(self.readers());
+        let (mut page, mut read) = (Vec::new(), 0);
+        while let Some(row) = rows.try_next().await.map_err(|error| failed("the event log cannot be read", error))? {
+            read += row.try_get::<&str, _>(7).map_or(0, str::len);
+            page.push(event(environment, &row)?);
+            if read >= bytes {
+                break;
+            }
+        }
+        Ok(page)
     }
 
     /// Drops old events, but none that a subscriber has not taken yet; gives how many.

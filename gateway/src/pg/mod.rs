@@ -34,6 +34,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use causeway_providers::ScanObserver;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::CatalogProviderList;
 use datafusion::logical_expr::ScalarUDF;
@@ -105,6 +106,8 @@ pub struct VisibleCatalog {
     pub catalog: Arc<dyn CatalogProviderList>,
     /// Functions that know the session.
     pub functions: Vec<Arc<ScalarUDF>>,
+    /// Is told of what the statement sends to sources.
+    pub observer: Option<Arc<dyn ScanObserver>>,
     /// Equal for two calls by one session exactly when the tables are the same: a prepared plan is then used again.
     pub version: u64,
 }

@@ -31,6 +31,7 @@ impl Session {
             time_zone: self.settings.time_zone().for_planner(),
             functions,
             push_down: self.settings.push_down(),
+            observer: visible.observer,
         };
         let engine = Arc::clone(&self.engine);
         let query = self.guarded(async { engine.plan(statement, declared, &context).await.map_err(PgError::from) }).await?;

@@ -10,6 +10,7 @@ use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, V
 
 use super::session_state;
 use super::tables::Catalogs;
+use crate::audit::Audit;
 use crate::pg::catalog::{Database, OidRegistry, PgCatalog, Server};
 use crate::pg::{
     Backend, DropForeignTable, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notifications, Outcome,
@@ -48,6 +49,7 @@ pub(super) struct EnvironmentAtPort {
     environments: Vec<String>,
     notifications: Arc<Notifications>,
     statements: Arc<StatementRegistry>,
+    audit: Option<Arc<Audit>>,
     oids: Arc<OidRegistry>,
     started: SystemTime,
     /// The system catalogs of the newest snapshot any statement asked for.
@@ -55,13 +57,15 @@ pub(super) struct EnvironmentAtPort {
 }
 
 impl EnvironmentAtPort {
-    /// The environment, with the names of all there are, the hub its sessions listen to, and the object ids it goes on from.
+    /// The environment, with the names of all there are, the hub its sessions listen to, the object ids it goes on from, and the audit
+    /// of its statements.
     pub(super) fn new(
         environment: Arc<Environment>,
         registry: ConnectorRegistry,
         environments: Vec<String>,
         notifications: Arc<Notifications>,
         oids: Arc<OidRegistry>,
+        audit: Option<Arc<Audit>>,
     ) -> Self {
         let statements = Arc::new(StatementRegistry::default());
         environment.know_prepared_statements(Arc::clone(&statements) as _);
@@ -71,6 +75,7 @@ impl EnvironmentAtPort {
             environments,
             notifications,
             statements,
+            audit,
             oids,
             started: SystemTime::now(),
             catalogs: Mutex::new(None),
@@ -182,6 +187,7 @@ impl EnvironmentBackend for EnvironmentAtPort {
 
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog {
         let (snapshot, catalog) = self.current();
+        let observer = self.audit.as_ref().map(|audit| audit.observer(session));
         let session = Arc::new(session_state::session(session, self.started));
         let system = catalog.schemas(&session);
         let own = BTreeMap::from([
@@ -193,6 +199,7 @@ impl EnvironmentBackend for EnvironmentAtPort {
             version: snapshot.version,
             catalog: Catalogs::new(self.environment.name(), snapshot, own),
             functions: catalog.functions(&session),
+            observer,
         }
     }
 

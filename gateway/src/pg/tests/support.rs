@@ -241,7 +241,12 @@ impl EnvironmentBackend for TestEnvironment {
     }
 
     fn visible(&self, _session: &SessionIdentity) -> VisibleCatalog {
-        VisibleCatalog { catalog: Arc::clone(&self.catalog) as _, functions: Vec::new(), version: self.version.load(Ordering::SeqCst) }
+        VisibleCatalog {
+            catalog: Arc::clone(&self.catalog) as _,
+            functions: Vec::new(),
+            observer: None,
+            version: self.version.load(Ordering::SeqCst),
+        }
     }
 
     async fn refresh(&self, datasource: &str) -> providers::Result<()> {
