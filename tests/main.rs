@@ -14,6 +14,7 @@ mod differential;
 mod drift;
 mod drip;
 mod failure;
+mod gates;
 mod idle;
 mod imports;
 mod memory;

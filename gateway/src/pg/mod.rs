@@ -34,6 +34,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use causeway_planner::Change;
 use causeway_providers::ScanObserver;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::CatalogProviderList;
@@ -67,6 +68,12 @@ pub trait EnvironmentBackend: Send + Sync {
 
     /// What a statement of `session` sees, called once when the statement is planned. It does no IO.
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog;
+
+    /// Whether the gates let a statement of `session` change what it would. What they let pass may still not be supported.
+    ///
+    /// # Errors
+    /// `ReadOnly` with the gate's code and what to do.
+    fn admit(&self, changes: &[Change], session: &SessionIdentity) -> causeway_providers::Result<()>;
 
     /// Looks at a datasource's tables anew; what [`visible`](Self::visible) gives then has them. Called once by a statement whose
     /// source lacks what the snapshot says it has, before any of its rows were sent. Dropping the future gives up.

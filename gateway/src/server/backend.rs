@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use causeway_catalog::{CatalogSnapshot, Environment, Import, ImportedTable, Selection};
+use causeway_catalog::{CatalogSnapshot, Environment, Import, ImportedTable, Selection, admit_ddl, admit_write};
+use causeway_planner::{Change, Changed};
 use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, Visibility};
 
 use super::session_state;
@@ -201,6 +202,28 @@ impl EnvironmentBackend for EnvironmentAtPort {
             functions: catalog.functions(&session),
             observer,
         }
+    }
+
+    fn admit(&self, changes: &[Change], session: &SessionIdentity) -> Result<()> {
+        let snapshot = self.environment.snapshot();
+        let datasources = self.environment.datasources();
+        for change in changes {
+            let schemas = change.schema.as_ref().map_or(&session.search_path[..], std::slice::from_ref);
+            let table = schemas.iter().find_map(|schema| snapshot.schemas.get(schema)?.tables.get(&change.name));
+            let owner = match table {
+                Some(table) => Some(&table.datasource),
+                // What is not there yet would be made at the datasource whose schema it names.
+                None => schemas.iter().find_map(|schema| snapshot.schemas.get(schema)?.datasource.as_ref()),
+            };
+            let Some(status) = owner.and_then(|owner| datasources.iter().find(|status| status.datasource.name == *owner)) else { continue };
+            match (change.what, table) {
+                (Changed::Definition, _) => admit_ddl(&status.datasource)?,
+                (Changed::Rows, Some(table)) => admit_write(&status.datasource, table)?,
+                // The planner says that there is no such table.
+                (Changed::Rows, None) => {}
+            }
+        }
+        Ok(())
     }
 
     async fn refresh(&self, datasource: &str) -> Result<()> {

@@ -249,6 +249,10 @@ impl EnvironmentBackend for TestEnvironment {
         }
     }
 
+    fn admit(&self, _changes: &[causeway_planner::Change], _session: &SessionIdentity) -> providers::Result<()> {
+        Ok(())
+    }
+
     async fn refresh(&self, datasource: &str) -> providers::Result<()> {
         self.refreshes.fetch_add(1, Ordering::SeqCst);
         let found = std::mem::take(&mut *self.found.lock().expect("no test panics with it"));
