@@ -333,7 +333,9 @@ fn serve(folder: &Path, variables: &[(String, String)]) -> Supervised {
 
 fn write_config(folder: &Path, port: u16, http_port: u16, settings: &str) {
     fs::create_dir(folder.join("datasources")).expect("a folder can be made in an own one");
-    let text = format!("listen:\n  postgres: 127.0.0.1:{port}\n  http: 127.0.0.1:{http_port}\ndata_dir: ./data\nauth: trust\ndatasources: ./datasources\n{settings}\n");
+    let text = format!(
+        "listen:\n  postgres: 127.0.0.1:{port}\n  http: 127.0.0.1:{http_port}\ndata_dir: ./data\nauth: trust\ndatasources: ./datasources\n{settings}\n"
+    );
     fs::write(folder.join("causeway.yaml"), text).expect("a file can be written to an own folder");
 }
 

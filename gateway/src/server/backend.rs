@@ -156,8 +156,11 @@ impl EnvironmentAtPort {
         let datasource = only_argument("refresh_catalog", arguments)?;
         let tables = self.environment.refresh(datasource).await?;
         let mut notice = format!("datasource \"{datasource}\" has {tables} {}", if tables == 1 { "table" } else { "tables" });
-        let omitted = self.environment.datasources().into_iter().find(|status| status.datasource.name == *datasource).map(|s| s.omitted);
-        let omitted = omitted.unwrap_or_default();
+        let status = self.environment.datasources().into_iter().find(|status| status.datasource.name == *datasource);
+        let (omitted, mismatches) = status.map(|status| (status.omitted, status.mismatches)).unwrap_or_default();
+        for mismatch in &mismatches {
+            notice.push_str(&format!("\n{mismatch}"));
+        }
         for omission in omitted.iter().take(OMISSIONS_SHOWN) {
             notice.push_str(&format!("\nleft out {}: {}", omission.subject, omission.reason));
         }
