@@ -9,6 +9,7 @@ mod changed_sources;
 mod cli;
 mod config;
 mod cross_source;
+mod delivery;
 mod demo;
 mod differential;
 mod drift;

@@ -24,6 +24,7 @@ use crate::wait::eventually;
 pub struct Datasource {
     name: String,
     connector: String,
+    schema_mode: String,
     options: Vec<(String, String)>,
     credentials: Vec<(String, String)>,
     external: Vec<(String, String)>,
@@ -36,6 +37,7 @@ impl Datasource {
         Self {
             name: name.to_owned(),
             connector: connector.to_owned(),
+            schema_mode: "external".to_owned(),
             options: Vec::new(),
             credentials: Vec::new(),
             external: Vec::new(),
@@ -51,6 +53,13 @@ impl Datasource {
     /// A folder of files.
     pub fn files(name: &str, path: &Path) -> Self {
         Self::new(name, "files").option("path", &path.to_string_lossy())
+    }
+
+    /// Says who owns its schema, instead of somebody else.
+    #[must_use]
+    pub fn schema_mode(mut self, mode: &str) -> Self {
+        mode.clone_into(&mut self.schema_mode);
+        self
     }
 
     /// Adds a line under `options:`.
@@ -86,7 +95,7 @@ impl Datasource {
     }
 
     fn yaml(&self) -> String {
-        let mut text = format!("name: {}\nconnector: {}\nschema_mode: external\n", self.name, self.connector);
+        let mut text = format!("name: {}\nconnector: {}\nschema_mode: {}\n", self.name, self.connector, self.schema_mode);
         let mut section = |title: &str, lines: Vec<String>| {
             if !lines.is_empty() {
                 let _ = writeln!(text, "{title}:\n  {}", lines.join("\n  "));
