@@ -1,6 +1,6 @@
 //! Answers that a source would give otherwise: with push-down and without it, they are the same rows or an error of the same kind.
 
-use causeway_tests::{Datasource, Gateway, MariaDbServer, text_rows, write_sqlite};
+use causeway_tests::{Datasource, Gateway, MariaDbServer, PostgresServer, text_rows, write_sqlite};
 
 /// What a statement gives: its rows, or the SQLSTATE and text of its error.
 async fn outcome(gateway: &Gateway, push_down: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, (String, String)> {
@@ -91,8 +91,32 @@ async fn a_value_that_belies_its_column_is_noticed_where_it_is_computed_with() {
             let (_, text) = outcome(&gateway, push_down, &belied).await.expect_err(&belied);
             assert!(text.contains("desk") && text.contains("\"v\""), "{push_down}: {belied}: {text}");
         }
-        // A sum of `bigint` is made here, of what arrives; the others are made over there, of what was looked at.
+        // A sum of `bigint` and a condition on a computed value are made here, of what arrives.
+        let here = sql.contains("sum(") || sql.contains("coalesce(");
         let (_, text) = outcome(&gateway, "on", &belied).await.expect_err(&belied);
-        assert!(text.contains("table \"belied\"") && text.contains("id = 9") || sql.contains("sum("), "{belied}: {text}");
+        assert!(here || (text.contains("table \"belied\"") && text.contains("id = 9")), "{belied}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_integer_that_overflows_is_an_error_wherever_it_is_computed() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("overflow");
+    database.script("CREATE TABLE t (n bigint); INSERT INTO t VALUES (9223372036854775807), (1);");
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("desk.db");
+    write_sqlite(&path, "CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (9223372036854775807), (1);");
+    let gateway = Gateway::start([database.datasource("crm"), Datasource::sqlite("desk", &path)]);
+    for sql in [
+        "SELECT n + 1 FROM crm.t",
+        "SELECT n * n FROM desk.t",
+        "SELECT 0 - n - 2 FROM desk.t",
+        "SELECT count(*) FROM crm.t WHERE n + n > 0",
+    ] {
+        for push_down in ["on", "off"] {
+            let (code, text) = outcome(&gateway, push_down, sql).await.expect_err(sql);
+            assert!(text.contains("out of range") || code == "HV000", "{push_down}: {sql}: {code} {text}");
+            assert!(push_down == "on" || code == "22003", "{sql}: {code} {text}");
+        }
     }
 }

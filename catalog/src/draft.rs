@@ -10,7 +10,19 @@ use crate::member::Member;
 
 /// Types whose values are text at the source as well. Whatever else arrives as text is worth a look.
 const TEXT_TYPES: [&str; 14] = [
-    "text", "character varying", "varchar", "char", "character", "bpchar", "name", "tinytext", "mediumtext", "longtext", "clob", "string", "utf8",
+    "text",
+    "character varying",
+    "varchar",
+    "char",
+    "character",
+    "bpchar",
+    "name",
+    "tinytext",
+    "mediumtext",
+    "longtext",
+    "clob",
+    "string",
+    "utf8",
     "largeutf8",
 ];
 
@@ -113,7 +125,8 @@ mod tests {
         cust.primary_key = vec!["id".to_owned()];
         cust.columns[0].nullable = false;
         cust.columns[2].remote_type = "mood: enum".to_owned();
-        let omitted = Omission { subject: "public.\"odd.name\".geo".into(), reason: "no type for point".into(), cause: OmissionCause::Unmapped };
+        let omitted =
+            Omission { subject: "public.\"odd.name\".geo".into(), reason: "no type for point".into(), cause: OmissionCause::Unmapped };
         let seen = Introspection { default_schema: "public".into(), tables: vec![cust.clone()], omitted: vec![omitted] };
         assert_eq!(
             yaml(&cust, &seen),
@@ -127,7 +140,9 @@ mod tests {
 
     #[test]
     fn words_that_yaml_takes_for_values_are_quoted() {
-        for (text, expected) in [("id", "id"), ("no", "\"no\""), ("1st", "\"1st\""), ("a: b", "\"a: b\""), ("character varying(20)", "character varying(20)")] {
+        for (text, expected) in
+            [("id", "id"), ("no", "\"no\""), ("1st", "\"1st\""), ("a: b", "\"a: b\""), ("character varying(20)", "character varying(20)")]
+        {
             assert_eq!(scalar(text), expected);
         }
     }

@@ -135,9 +135,7 @@ impl Environment {
             let (refreshes, refresh_requests) = mpsc::channel(WAITING_REQUESTS);
             let (checks, check_requests) = mpsc::channel(WAITING_REQUESTS);
             let (registry, stop) = (registry.clone(), stop.child_token());
-            tasks.spawn(
-                Lifecycle { member: Arc::clone(&member), registry, refreshes: refresh_requests, timing, stop: stop.clone() }.run(),
-            );
+            tasks.spawn(Lifecycle { member: Arc::clone(&member), registry, refreshes: refresh_requests, timing, stop: stop.clone() }.run());
             tasks.spawn(DriftWatch { member: Arc::clone(&member), requests: check_requests, timing, stop }.run());
             Entry { member, refreshes, checks }
         };
@@ -253,18 +251,26 @@ impl Environment {
         self.entry(datasource)?.member.import(import).await
     }
 
-    /// Ends the publication of an imported table. The remote table stays as it is.
+    /// Ends the publication of imported tables, each a schema and a name. The remote tables stay as they are.
     ///
     /// # Errors
-    /// `NotFound` when there is no imported table of that name.
-    pub async fn drop_imported(&self, schema: &str, name: &str, actor: Option<&str>) -> Result<()> {
+    /// `NotFound` when one of them is no imported table; all stay then.
+    pub async fn drop_imported(&self, tables: &[(String, String)], actor: Option<&str>) -> Result<()> {
         let snapshot = self.snapshot();
-        let found = snapshot.schemas.get(schema).filter(|schema| schema.datasource.is_none()).and_then(|schema| schema.tables.get(name));
-        let Some(table) = found else {
-            return Err(Error::new(ErrorKind::NotFound, format!("there is no imported table {schema}.{name}"))
-                .hint("SELECT schema, name FROM causeway.foreign_tables WHERE imported lists them"));
-        };
-        self.entry(&table.datasource)?.member.drop_imported(schema, name, actor).await
+        let mut found = Vec::new();
+        for (schema, name) in tables {
+            let shared = snapshot.schemas.get(schema).filter(|schema| schema.datasource.is_none());
+            let Some(table) = shared.and_then(|schema| schema.tables.get(name)) else {
+                let spelled = [schema.as_str(), name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
+                return Err(Error::new(ErrorKind::NotFound, format!("there is no imported table {spelled}"))
+                    .hint("SELECT schema, name FROM causeway.foreign_tables WHERE imported lists them"));
+            };
+            found.push(table);
+        }
+        for table in found {
+            self.entry(&table.datasource)?.member.drop_imported(&table.schema, &table.name, actor).await?;
+        }
+        Ok(())
     }
 
     /// A remote table as the YAML of a pinned table, with a review mark wherever a value may not arrive as it is.

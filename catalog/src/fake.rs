@@ -138,9 +138,8 @@ impl Remote for FakeRemote {
             return Ok(RemotePresence::Forbidden);
         }
         let table = seen.tables.iter().find(|table| table.schema == subject.schema && table.name == subject.table);
-        let found = table.is_some_and(|table| {
-            subject.column.as_ref().is_none_or(|wanted| table.columns.iter().any(|column| column.name == *wanted))
-        });
+        let found = table
+            .is_some_and(|table| subject.column.as_ref().is_none_or(|wanted| table.columns.iter().any(|column| column.name == *wanted)));
         Ok(if found { RemotePresence::Readable } else { RemotePresence::Absent })
     }
 

@@ -207,13 +207,9 @@ impl Member {
         let owner = match mine {
             Some(known) if same(known) => None,
             Some(known) => Some(format!("{} of this datasource", Subject::table(&known.contract.schema, &known.contract.table))),
-            None => self
-                .published
-                .current()
-                .schemas
-                .get(&import.into)
-                .and_then(|schema| schema.tables.get(name))
-                .map(|other| format!("{} of datasource \"{}\"", Subject::table(&other.remote.schema, &other.remote.name), other.datasource)),
+            None => self.published.current().schemas.get(&import.into).and_then(|schema| schema.tables.get(name)).map(|other| {
+                format!("{} of datasource \"{}\"", Subject::table(&other.remote.schema, &other.remote.name), other.datasource)
+            }),
         };
         match owner {
             None => Ok(()),

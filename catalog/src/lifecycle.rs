@@ -91,7 +91,9 @@ impl Lifecycle {
             close(&remote, self.timing.close).await;
             self.member.append(EventType::DatasourceStopped, json!({})).await;
         }
-        self.member.published.make_unavailable(&self.member.datasource.name, &Arc::new(self.error(ErrorKind::Unreachable, "the datasource was stopped")));
+        self.member
+            .published
+            .make_unavailable(&self.member.datasource.name, &Arc::new(self.error(ErrorKind::Unreachable, "the datasource was stopped")));
         self.member.live.send_modify(|live| live.state = DatasourceState::Stopped);
     }
 
@@ -261,7 +263,11 @@ impl Lifecycle {
     }
 
     fn retry_in(&self, failures: u32, kind: ErrorKind) -> Duration {
-        let longest = if matches!(kind, ErrorKind::Conflict | ErrorKind::SchemaMismatch) { self.timing.last_retry_conflict } else { self.timing.last_retry };
+        let longest = if matches!(kind, ErrorKind::Conflict | ErrorKind::SchemaMismatch) {
+            self.timing.last_retry_conflict
+        } else {
+            self.timing.last_retry
+        };
         let doubled = self.timing.first_retry.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
         jittered(doubled.min(longest))
     }

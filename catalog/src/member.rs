@@ -256,8 +256,12 @@ impl Member {
             let suspected = report;
             (seen, report) = self.observe(&remote, limit).await?;
             self.tell_forbidden_from_gone(&remote, &mut report, limit).await?;
-            let confirmed: BTreeSet<Subject> =
-                self.news(&report).await?.into_iter().filter(|subject| first.contains(subject) && agree(&suspected, &report, subject)).collect();
+            let confirmed: BTreeSet<Subject> = self
+                .news(&report)
+                .await?
+                .into_iter()
+                .filter(|subject| first.contains(subject) && agree(&suspected, &report, subject))
+                .collect();
             if !confirmed.is_empty() {
                 let mut change = self.store.begin(&self.environment).await?;
                 let impact = |drift: &_| Impact::of(self.name(), drift, &self.published.current(), &self.prepared_statements);

@@ -260,11 +260,9 @@ impl<'a> Building<'a> {
 fn columns(pin: &Pin, table: &RemoteTable) -> Result<(Vec<usize>, Vec<String>), String> {
     let kept: Vec<usize> = match &pin.contract {
         // What the contract names, in its order; a column that is gone is a difference already told.
-        Some(contract) => contract
-            .columns
-            .iter()
-            .filter_map(|wanted| table.columns.iter().position(|column| column.name == wanted.name))
-            .collect(),
+        Some(contract) => {
+            contract.columns.iter().filter_map(|wanted| table.columns.iter().position(|column| column.name == wanted.name)).collect()
+        }
         None => (0..table.columns.len()).filter(|&i| !pin.ignore_columns.contains(&table.columns[i].name)).collect(),
     };
     let name = |&i: &usize| {

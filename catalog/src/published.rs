@@ -19,7 +19,8 @@ impl Published {
         let schemas = reserved
             .into_iter()
             .map(|(datasource, reason)| {
-                let schema = SnapshotSchema { datasource: Some(datasource.clone()), unavailable: Some(reason), ..SnapshotSchema::default() };
+                let schema =
+                    SnapshotSchema { datasource: Some(datasource.clone()), unavailable: Some(reason), ..SnapshotSchema::default() };
                 (datasource, Arc::new(schema))
             })
             .collect();
@@ -132,11 +133,7 @@ mod tests {
     use super::*;
 
     fn schema(datasource: &str, remote_schema: &str) -> SnapshotSchema {
-        SnapshotSchema {
-            datasource: Some(datasource.to_owned()),
-            remote_schema: remote_schema.to_owned(),
-            ..SnapshotSchema::default()
-        }
+        SnapshotSchema { datasource: Some(datasource.to_owned()), remote_schema: remote_schema.to_owned(), ..SnapshotSchema::default() }
     }
 
     fn published() -> Published {

@@ -56,12 +56,7 @@ impl Open {
 
     /// The tables of which a report says something else than what is open.
     pub(crate) fn news(&self, report: &DriftReport) -> BTreeSet<Subject> {
-        let mut news: BTreeSet<Subject> = report
-            .tables
-            .iter()
-            .filter(|drift| !self.tells(drift))
-            .map(TableDrift::subject)
-            .collect();
+        let mut news: BTreeSet<Subject> = report.tables.iter().filter(|drift| !self.tells(drift)).map(TableDrift::subject).collect();
         news.extend(self.0.keys().filter(|subject| report.of(subject).is_none() && !unreadable(report, subject)).cloned());
         news
     }

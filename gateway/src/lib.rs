@@ -13,6 +13,6 @@ mod telemetry;
 pub use cli::run;
 pub use pg::{
     Backend, DropForeignTable, EndpointLimits, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notification,
-    Notifications, Outcome, PgEndpoint, SessionIdentity, SettingRow, SettingsView, Severity, VisibleCatalog,
+    Notifications, Outcome, PgEndpoint, SessionIdentity, SettingRow, SettingsView, Severity, StatementRegistry, VisibleCatalog,
 };
 pub use shutdown::Shutdown;

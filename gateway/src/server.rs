@@ -1,6 +1,7 @@
 //! Owns what runs in one process, from the first port to the last connection, and ends it in order.
 
 mod backend;
+mod background;
 mod session_state;
 mod tables;
 
@@ -15,11 +16,12 @@ use std::time::Duration;
 use causeway_catalog::{ControlStore, Datasource, Environment};
 use causeway_planner::{Engine, EngineLimits};
 use causeway_providers::ConnectorRegistry;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::administration::Administration;
 use crate::config::Settings;
 use crate::http::HttpEndpoint;
+use crate::pg::catalog::OidRegistry;
 use crate::pg::{EndpointLimits, Notifications, PgEndpoint};
 use crate::shutdown::Shutdown;
 use backend::{EnvironmentAtPort, Environments};
@@ -40,6 +42,8 @@ pub(crate) struct Server {
     port: Port,
     /// The HTTP endpoint, which answers from the first moment: whoever waits for the gateway asks there.
     http: Option<JoinHandle<()>>,
+    /// Tasks that end with the server.
+    background: JoinSet<()>,
 }
 
 /// The Postgres port before and after clients are answered.
@@ -143,10 +147,15 @@ impl Server {
             .map_err(|error| StartError::store(&error))?;
         let names = vec![DEFAULT_ENVIRONMENT.to_owned()];
         let notifications = Arc::new(Notifications::new());
-        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications));
+        let stored = environment.store().oids(DEFAULT_ENVIRONMENT).await.map_err(|error| StartError::store(&error))?;
+        let oids = Arc::new(OidRegistry::with(stored));
+        let mut background = JoinSet::new();
+        background.spawn(background::ring(Arc::clone(&environment), Arc::clone(&notifications)));
+        background.spawn(background::keep_oids(Arc::clone(&environment), Arc::clone(&oids)));
+        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications, oids));
         let http_address = http.as_ref().map(HttpEndpoint::address);
         let http = http.map(|http| tokio::spawn(http.serve(Administration::new(Arc::clone(&environment)))));
-        Ok(Self { environment, address, http_address, shutdown, port: Port::Bound(Box::new(endpoint)), http })
+        Ok(Self { environment, address, http_address, shutdown, port: Port::Bound(Box::new(endpoint)), http, background })
     }
 
     /// The environment it serves.
@@ -196,7 +205,7 @@ impl Server {
     }
 
     /// Lets running statements end for a while, or until `at_once`, then ends them and closes the datasources.
-    pub(crate) async fn stop(self, at_once: impl Future<Output = ()>) {
+    pub(crate) async fn stop(mut self, at_once: impl Future<Output = ()>) {
         self.shutdown.drain();
         let postgres = match self.port {
             Port::Bound(_) => None,
@@ -218,6 +227,8 @@ impl Server {
             }
         }
         self.environment.stop().await;
+        self.background.shutdown().await;
+        self.environment.store().close().await;
     }
 }
 

@@ -5,12 +5,13 @@
 //! - A cast to an integer rounds, halves of a `numeric` away from zero and of a float to even; DataFusion would cut them off.
 //! - A sum of `bigint` is `numeric`; DataFusion's would wrap around.
 //! - A date and an interval make a timestamp; DataFusion would drop the hours.
+//! - Intervals compare by their length, a month being 30 days and a day 24 hours; DataFusion would compare months first.
 //! - A text beside a `bytea` or a timestamp is read as one, see `text_literals`.
 
 use std::sync::{Arc, LazyLock};
 
-use datafusion::arrow::array::Float64Array;
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::arrow::array::{AsArray, Decimal128Array, Float64Array};
+use datafusion::arrow::datatypes::{DataType, IntervalMonthDayNanoType, IntervalUnit, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, Result};
@@ -68,6 +69,10 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 let right = Box::new(cast(*right, TIMESTAMP));
                 return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
             }
+            if compares(op) && (is_interval(&one) || is_interval(&other)) {
+                let (left, right) = (Box::new(span(*left)), Box::new(span(*right)));
+                return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+            }
             if compares(op) {
                 let (left, right) = (literal_as(*left, &other)?, literal_as(*right, &one)?);
                 if left.transformed || right.transformed {
@@ -86,6 +91,12 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 }
             }
             let own = between.expr.get_type(schema).unwrap_or(DataType::Null);
+            if is_interval(&own) {
+                for side in [&mut between.expr, &mut between.low, &mut between.high] {
+                    **side = span(std::mem::take(side.as_mut()));
+                }
+                return Ok(Transformed::yes(Expr::Between(between)));
+            }
             let mut changed = float;
             for side in [&mut between.low, &mut between.high] {
                 let read = literal_as(std::mem::take(side.as_mut()), &own)?;
@@ -101,6 +112,10 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 list.iter_mut().for_each(|item| floated(item, schema));
             }
             let own = expr.get_type(schema).unwrap_or(DataType::Null);
+            if is_interval(&own) {
+                let list = list.into_iter().map(span).collect();
+                return Ok(Transformed::yes(Expr::InList(InList { expr: Box::new(span(*expr)), list, negated })));
+            }
             let mut changed = float;
             for item in &mut list {
                 let read = literal_as(std::mem::take(item), &own)?;
@@ -183,6 +198,18 @@ fn compares(op: Operator) -> bool {
     matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
 }
 
+fn is_interval(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Interval(_))
+}
+
+/// The length of an interval, as a number that compares. One that is a length already is left as it is.
+fn span(expr: Expr) -> Expr {
+    match &expr {
+        Expr::ScalarFunction(function) if function.name() == SPAN.name() => expr,
+        _ => SPAN.call(vec![cast(expr, DataType::Interval(IntervalUnit::MonthDayNano))]),
+    }
+}
+
 fn is_float(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Float16 | DataType::Float32 | DataType::Float64)
 }
@@ -210,4 +237,21 @@ static ROUND_TO_EVEN: LazyLock<ScalarUDF> = LazyLock::new(|| {
         Ok(ColumnarValue::Array(Arc::new(rounded)))
     };
     create_udf("round_to_even", vec![DataType::Float64], DataType::Float64, Volatility::Immutable, Arc::new(evaluate))
+});
+
+/// An interval's nanoseconds.
+static SPAN: LazyLock<ScalarUDF> = LazyLock::new(|| {
+    const DAY: i128 = 86_400_000_000_000;
+    let evaluate = |arguments: &[ColumnarValue]| -> Result<ColumnarValue> {
+        let arrays = ColumnarValue::values_to_arrays(arguments)?;
+        let [intervals] = arrays.as_slice() else {
+            return datafusion::common::internal_err!("a length is one interval's");
+        };
+        let lengths: Decimal128Array = intervals
+            .as_primitive::<IntervalMonthDayNanoType>()
+            .unary(|interval| (i128::from(interval.months) * 30 + i128::from(interval.days)) * DAY + i128::from(interval.nanoseconds));
+        Ok(ColumnarValue::Array(Arc::new(lengths.with_precision_and_scale(38, 0)?)))
+    };
+    let interval = vec![DataType::Interval(IntervalUnit::MonthDayNano)];
+    create_udf("interval_span", interval, DataType::Decimal128(38, 0), Volatility::Immutable, Arc::new(evaluate))
 });

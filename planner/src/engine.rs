@@ -11,7 +11,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
-use datafusion::sql::sqlparser::ast::{SetExpr, Statement as SqlStatement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, SetExpr, Statement as SqlStatement, TableFactor, Visit, Visitor};
 
 use crate::balance::balance;
 use crate::column_names::{column_names, name_columns};
@@ -102,7 +102,7 @@ impl Engine {
             other => (other, None),
         };
         let query = query_of(statement)?;
-        refuse_samples(query)?;
+        refuse(query)?;
         let state = session::for_statement(&self.template, context)?;
         let planned = rewrite(name_columns(balance(query.clone())?));
         let names = Names::resolve(&Statement::Statement(Box::new(planned.clone())), &state, context).await?;
@@ -114,29 +114,43 @@ impl Engine {
             PushDown::On => plan,
             PushDown::Off => scans_only(plan)?,
         };
+        let tables = names.places();
         let (plan, types) = infer(plan, parameter_types)?;
         let analyzed = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?;
         let schema = result_schema(analyzed.schema().as_arrow(), column_names(query, analyzed.schema().as_arrow()));
         let planned = Planned { plan, state, push_down: context.push_down, explain };
-        Ok(Query::new(planned, schema, types))
+        Ok(Query::new(planned, schema, types, tables))
     }
 }
 
-/// A sample is what the planner below us would silently take for the whole table.
-fn refuse_samples(query: &SqlStatement) -> Result<()> {
-    struct Samples;
-    impl Visitor for Samples {
-        type Break = ();
+/// Refuses what the planner below us would silently answer otherwise: a sample with the whole table, a conversion between time
+/// zones with the value as it was.
+fn refuse(query: &SqlStatement) -> Result<()> {
+    struct Refused;
+    impl Visitor for Refused {
+        type Break = Error;
 
-        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
             match factor {
-                TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => ControlFlow::Break(()),
+                TableFactor::Table { sample: Some(_), .. } | TableFactor::Derived { sample: Some(_), .. } => {
+                    ControlFlow::Break(Error::new(ErrorKind::Unsupported, "TABLESAMPLE is not supported"))
+                }
+                _ => ControlFlow::Continue(()),
+            }
+        }
+
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
+            match expr {
+                Expr::AtTimeZone { .. } => ControlFlow::Break(
+                    Error::new(ErrorKind::Unsupported, "AT TIME ZONE is not supported")
+                        .hint("SET TimeZone decides how instants are shown; or convert at the source, in a view."),
+                ),
                 _ => ControlFlow::Continue(()),
             }
         }
     }
-    match query.visit(&mut Samples) {
-        ControlFlow::Break(()) => Err(Error::new(ErrorKind::Unsupported, "TABLESAMPLE is not supported")),
+    match query.visit(&mut Refused) {
+        ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
 }

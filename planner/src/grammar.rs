@@ -1,11 +1,12 @@
-//! PostgreSQL's grammar as the parser knows it, without one rule that makes it exponential and one that binds too loosely.
+//! PostgreSQL's grammar as the parser knows it, without one rule that makes it exponential and two that bind too loosely.
 
 use std::any::TypeId;
 
-use datafusion::sql::sqlparser::ast::Expr;
+use datafusion::sql::sqlparser::ast::{Expr, UnaryOperator};
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::Token;
 
 /// [`PostgreSqlDialect`], but a function's argument is not tried as `expression : value` first.
 ///
@@ -15,6 +16,9 @@ pub(crate) struct Grammar;
 
 /// What everything else is left to.
 const POSTGRES: PostgreSqlDialect = PostgreSqlDialect {};
+
+/// How tightly a sign binds, among the parser's precedences for PostgreSQL: that of `COLLATE`, above those of `AT TIME ZONE` and `^`.
+const SIGN: u8 = 120;
 
 impl Dialect for Grammar {
     fn dialect(&self) -> TypeId {
@@ -36,6 +40,19 @@ impl Dialect for Grammar {
         };
         let right = parser.parse_subexpr(self.prec_value(Precedence::Is));
         Some(right.map(|right| build(Box::new(left.clone()), Box::new(right))))
+    }
+
+    /// A sign binds more tightly than `^`, and less than `::`: `-2^2` is 4.
+    fn parse_prefix(&self, parser: &mut Parser<'_>) -> Option<Result<Expr, ParserError>> {
+        let op = if parser.consume_token(&Token::Minus) {
+            UnaryOperator::Minus
+        } else if parser.consume_token(&Token::Plus) {
+            UnaryOperator::Plus
+        } else {
+            return POSTGRES.parse_prefix(parser);
+        };
+        let operand = parser.parse_subexpr(SIGN);
+        Some(operand.map(|operand| Expr::UnaryOp { op, expr: Box::new(operand) }))
     }
 
     fn identifier_quote_style(&self, identifier: &str) -> Option<char> {

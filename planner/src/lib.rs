@@ -3,6 +3,7 @@
 //! The only place that configures the session statements run in: its template, the federation of sub-plans, the plan report.
 //! It receives the tables a statement may see as a value ([`StatementContext::catalog`]) and knows nothing of where they came from.
 
+mod arithmetic;
 mod balance;
 mod coercion;
 mod column_names;
@@ -11,6 +12,7 @@ mod error;
 mod explain;
 mod federation;
 mod grammar;
+mod growth;
 mod names;
 mod output;
 mod parameters;

@@ -1,6 +1,6 @@
 //! What the names in a statement mean: tables by search path, functions by session.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -33,6 +33,8 @@ pub(crate) struct Names<'a> {
     state: &'a SessionState,
     context: &'a StatementContext,
     tables: HashMap<TableReference, Arc<dyn TableSource>>,
+    /// The schemas and names of these tables.
+    places: BTreeSet<(String, String)>,
 }
 
 impl<'a> Names<'a> {
@@ -42,15 +44,22 @@ impl<'a> Names<'a> {
     pub(crate) async fn resolve(statement: &Statement, state: &'a SessionState, context: &'a StatementContext) -> Result<Names<'a>> {
         let (references, _) = resolve_table_references(statement, true)?;
         let mut tables = HashMap::with_capacity(references.len());
+        let mut places = BTreeSet::new();
         for reference in references {
             if tables.contains_key(&reference) {
                 continue;
             }
-            if let Some(provider) = find(context, &reference).await? {
+            if let Some((schema, provider)) = find(context, &reference).await? {
+                places.insert((schema, reference.table().to_owned()));
                 tables.insert(reference, provider_as_source(provider));
             }
         }
-        Ok(Self { state, context, tables })
+        Ok(Self { state, context, tables, places })
+    }
+
+    /// The schemas and names of the tables that were found.
+    pub(crate) fn places(&self) -> Vec<(String, String)> {
+        self.places.iter().cloned().collect()
     }
 
     fn undefined(&self, name: &TableReference) -> Error {
@@ -98,7 +107,10 @@ impl<'a> Names<'a> {
     }
 }
 
-async fn find(context: &StatementContext, name: &TableReference) -> Result<Option<Arc<dyn TableProvider>>> {
+/// A table and the schema it was found in.
+type Found = (String, Arc<dyn TableProvider>);
+
+async fn find(context: &StatementContext, name: &TableReference) -> Result<Option<Found>> {
     let catalog = context.catalog.catalog(&context.environment).ok_or_else(|| {
         Error::new(ErrorKind::Internal, format!("internal error: environment \"{}\" has no catalog", context.environment))
     })?;
@@ -127,9 +139,9 @@ async fn find(context: &StatementContext, name: &TableReference) -> Result<Optio
     }
 }
 
-async fn in_schema(catalog: &dyn CatalogProvider, schema: &str, table: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-    match catalog.schema(schema) {
-        Some(schema) => Ok(schema.table(table).await?),
+async fn in_schema(catalog: &dyn CatalogProvider, name: &str, table: &str) -> Result<Option<Found>> {
+    match catalog.schema(name) {
+        Some(schema) => Ok(schema.table(table).await?.map(|found| (name.to_owned(), found))),
         None => Ok(None),
     }
 }

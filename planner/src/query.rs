@@ -9,6 +9,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::scalar::ScalarValue;
 
+use crate::arithmetic::{checked, plain};
 use crate::engine::PushDown;
 use crate::error::Result;
 use crate::explain::{self, Explain};
@@ -23,6 +24,7 @@ pub struct Query {
     planned: Arc<Planned>,
     schema: SchemaRef,
     parameter_types: Arc<[DataType]>,
+    tables: Arc<[(String, String)]>,
 }
 
 /// What planning left behind for execution.
@@ -50,12 +52,12 @@ pub(crate) struct Prepared {
 }
 
 impl Query {
-    pub(crate) fn new(planned: Planned, schema: SchemaRef, parameter_types: Vec<DataType>) -> Self {
+    pub(crate) fn new(planned: Planned, schema: SchemaRef, parameter_types: Vec<DataType>, tables: Vec<(String, String)>) -> Self {
         let schema = match &planned.explain {
             Some(_) => explain::schema(),
             None => schema,
         };
-        Self { planned: Arc::new(planned), schema, parameter_types: parameter_types.into() }
+        Self { planned: Arc::new(planned), schema, parameter_types: parameter_types.into(), tables: tables.into() }
     }
 
     /// The columns of its result. Field metadata holds `causeway_providers::Presentation`.
@@ -66,6 +68,11 @@ impl Query {
     /// The types of `$1`, `$2`, ...
     pub fn parameter_types(&self) -> &[DataType] {
         &self.parameter_types
+    }
+
+    /// The schemas and names of the tables it reads.
+    pub fn tables(&self) -> &[(String, String)] {
+        &self.tables
     }
 
     /// Binds the parameters, optimises, federates and starts. `now()` is the moment of this call.
@@ -96,7 +103,7 @@ impl Planned {
         let optimized = state.optimize(&plan)?;
         let mut report = PlanReport::default();
         let logical = match self.push_down {
-            PushDown::On => federate(optimized, &mut report)?,
+            PushDown::On => checked(federate(plain(optimized)?, &mut report)?)?,
             PushDown::Off => {
                 report.off();
                 optimized

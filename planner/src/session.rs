@@ -13,10 +13,12 @@ use datafusion::logical_expr::registry::FunctionRegistry;
 use datafusion::optimizer::{Analyzer, AnalyzerRule};
 use datafusion::prelude::SessionConfig;
 
+use crate::arithmetic::Checking;
 use crate::coercion::Coercion;
 use crate::engine::{EngineLimits, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::federation::RemoteQueryPlanner;
+use crate::growth::bounded;
 
 /// Rows in a batch between operators.
 const BATCH_ROWS: usize = 8192;
@@ -37,16 +39,20 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
     for name in FOREIGN_FUNCTIONS {
         state.deregister_udf(name)?;
     }
+    for function in bounded(limits.memory, |name| state.scalar_functions().get(name).cloned()) {
+        state.register_udf(function)?;
+    }
     Ok(state)
 }
 
 /// Functions that PostgreSQL has too, but with other formats: no answer is better than a wrong one.
 const FOREIGN_FUNCTIONS: [&str; 2] = ["to_char", "date_format"];
 
-/// Ours come first: they decide what DataFusion's coercion then finds decided.
+/// Our coercion comes first: it decides what DataFusion's then finds decided. Arithmetic is checked once all types are.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Coercion)];
     rules.extend(Analyzer::new().rules);
+    rules.push(Arc::new(Checking));
     rules
 }
 

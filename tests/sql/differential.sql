@@ -245,3 +245,10 @@ SELECT id, weight FROM shop.orders WHERE weight < 1e300 AND weight > 1e-300;
 SELECT id, CAST(weight AS int) AS w FROM shop.orders WHERE weight < 200;
 -- numeric cast to int rounds half away from zero
 SELECT CAST(2.5::numeric(10,2) AS int) AS a, CAST(-2.5::numeric(10,2) AS int) AS b, CAST(2.5::float8 AS int) AS c;
+-- a sign binds more tightly than a power
+SELECT id, -2^2 AS a, -id % 3 AS b, 2 - -id AS c FROM crm.customers WHERE id < 5;
+-- a cast to a text of limited length cuts
+SELECT id, name::varchar(3) AS a, CAST(city AS character varying(2)) AS b, 12345::varchar(3) AS c FROM crm.customers;
+-- intervals compare by their length
+SELECT interval '1 month' = interval '30 days' AS a, interval '1 day' < interval '25 hours' AS b,
+interval '29 days' BETWEEN interval '3 weeks' AND interval '1 month' AS c, interval '24 hours' IN (interval '1 day') AS d;

@@ -5,10 +5,10 @@ mod contract;
 mod describe;
 mod image;
 
-pub(crate) use compare::{Observation, TypeRule, compare, compare_table};
 pub use compare::{Difference, DifferenceKind, DriftReport, Severity, TableDrift};
-pub use contract::{Contract, ContractColumn};
+pub(crate) use compare::{Observation, TypeRule, compare, compare_table};
 pub(crate) use contract::{Baseline, Expectation};
+pub use contract::{Contract, ContractColumn};
 pub(crate) use describe::describe;
 pub use image::{ColumnImage, TableImage};
 pub(crate) use image::{fingerprint, table_fingerprint};

@@ -181,7 +181,8 @@ async fn refresh_opens_a_failed_datasource_at_once() {
     timing.first_retry = Duration::from_secs(3600);
     timing.last_retry = timing.first_retry;
     let store = ControlStore::ephemeral().await.unwrap();
-    let started = Environment::start_with("default", vec![datasource("crm")], registry(&[("crm", &crm)]), store, Keeping::default(), timing);
+    let started =
+        Environment::start_with("default", vec![datasource("crm")], registry(&[("crm", &crm)]), store, Keeping::default(), timing);
     let environment = started.await.unwrap();
     environment.settled(PATIENCE).await;
     assert_eq!(environment.refresh("crm").await.unwrap_err().kind(), ErrorKind::Unreachable);

@@ -22,10 +22,6 @@ fn publish_all(datasource: &Datasource, imported: &[StoredForeignTable], seen: I
     Publication::new(&Declared { datasource, imported, types: &types }, &provide, &seen, None)
 }
 
-fn unmapped(subject: &str, reason: &str) -> Omission {
-    Omission { subject: subject.to_owned(), reason: reason.to_owned(), cause: OmissionCause::Unmapped }
-}
-
 fn names(publication: &Publication) -> Vec<String> {
     let schemas = publication.schemas.iter();
     schemas.flat_map(|(name, schema)| schema.tables.keys().map(move |table| format!("{name}.{table}"))).collect()
@@ -116,8 +112,7 @@ fn mismatches_name_table_and_column_and_leave_the_rest() {
 
 #[test]
 fn a_pinned_table_the_source_left_out_says_why() {
-    let omission =
-        Omission { subject: "public.odd".to_owned(), reason: "it has no columns".to_owned(), cause: OmissionCause::Unmapped };
+    let omission = Omission { subject: "public.odd".to_owned(), reason: "it has no columns".to_owned(), cause: OmissionCause::Unmapped };
     let seen = Introspection { default_schema: "public".to_owned(), tables: Vec::new(), omitted: vec![omission] };
     let mut crm = datasource("crm");
     crm.tables = vec![pinned("odd", "odd", &[], &[])];
@@ -131,11 +126,7 @@ fn a_table_that_cannot_be_read_is_omitted_and_hides_no_other() {
     assert_eq!(names(&published), ["crm.fine"]);
     assert_eq!(
         published.omitted,
-        [Omission {
-            subject: "public.unreadable".to_owned(),
-            reason: "it cannot be read".to_owned(),
-            cause: OmissionCause::Unmapped
-        }]
+        [Omission { subject: "public.unreadable".to_owned(), reason: "it cannot be read".to_owned(), cause: OmissionCause::Unmapped }]
     );
 }
 

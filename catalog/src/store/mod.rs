@@ -27,8 +27,8 @@ use tokio::sync::watch;
 
 pub(crate) use change::Change;
 pub use drift::DriftRow;
-pub(crate) use failure::failed;
 pub use events::Retention;
+pub(crate) use failure::failed;
 pub(crate) use foreign_tables::StoredForeignTable;
 pub use migrations::{AppliedMigration, MigrationDirection};
 pub use oids::StoredOid;

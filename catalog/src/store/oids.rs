@@ -39,15 +39,17 @@ impl ControlStore {
     pub async fn keep_oids(&self, environment: &str, oids: &[StoredOid]) -> Result<()> {
         let mut change = self.begin(environment).await?;
         for stored in oids {
-            sqlx::query("INSERT INTO oids (environment, kind, schema_name, object_name, oid) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")
-                .bind(environment)
-                .bind(&stored.kind)
-                .bind(&stored.schema)
-                .bind(&stored.name)
-                .bind(stored.oid)
-                .execute(change.connection())
-                .await
-                .map_err(|error| failed("an object id cannot be kept", error))?;
+            sqlx::query(
+                "INSERT INTO oids (environment, kind, schema_name, object_name, oid) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+            )
+            .bind(environment)
+            .bind(&stored.kind)
+            .bind(&stored.schema)
+            .bind(&stored.name)
+            .bind(stored.oid)
+            .execute(change.connection())
+            .await
+            .map_err(|error| failed("an object id cannot be kept", error))?;
         }
         change.commit().await
     }

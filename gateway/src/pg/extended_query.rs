@@ -42,7 +42,10 @@ impl Session {
         if !name.is_empty() && self.prepared.contains_key(name) {
             return Err(PgError::new(DUPLICATE_STATEMENT, format!("prepared statement \"{name}\" already exists")).into());
         }
-        let prepared = self.prepare(command, oids).await?;
+        let mut prepared = self.prepare(command, oids).await?;
+        if let Some(tables) = prepared.tables().filter(|_| !name.is_empty()) {
+            prepared.registered = Some(self.environment.statements().register(self.pid(), name, &tables));
+        }
         self.prepared.insert(name.to_owned(), Arc::new(prepared));
         Ok(())
     }
@@ -55,19 +58,19 @@ impl Session {
                 let plan = self.plan(statement, &declared, None).await?;
                 let parameter_oids = told_types(oids, plan.query.parameter_types());
                 let columns = Some(Arc::clone(plan.query.schema()));
-                Ok(Prepared { command, declared, parameter_oids, columns, plan: Mutex::new(Some(plan)) })
+                Ok(Prepared { command, declared, parameter_oids, columns, plan: Mutex::new(Some(plan)), registered: None })
             }
             Some(Command::Fetch { cursor, moves: false, .. }) => {
                 let columns = Some(self.cursor_columns(cursor)?);
-                Ok(Prepared { command, declared, parameter_oids: oids.to_vec(), columns, plan: Mutex::default() })
+                Ok(Prepared { command, declared, parameter_oids: oids.to_vec(), columns, plan: Mutex::default(), registered: None })
             }
             Some(Command::Execute { name, .. }) => {
                 let columns = self.prepared.get(name).ok_or_else(|| unknown_statement(name))?.columns.clone();
-                Ok(Prepared { command, declared, parameter_oids: oids.to_vec(), columns, plan: Mutex::default() })
+                Ok(Prepared { command, declared, parameter_oids: oids.to_vec(), columns, plan: Mutex::default(), registered: None })
             }
             other => {
                 let columns = other.as_ref().and_then(command_columns);
-                Ok(Prepared { command, declared, parameter_oids: oids.to_vec(), columns, plan: Mutex::default() })
+                Ok(Prepared { command, declared, parameter_oids: oids.to_vec(), columns, plan: Mutex::default(), registered: None })
             }
         }
     }

@@ -17,6 +17,7 @@ mod notify;
 mod outcome;
 mod pg_type;
 mod portal;
+mod prepared_statements;
 mod query_start;
 mod session;
 mod session_command;
@@ -42,6 +43,7 @@ pub use listener::{EndpointLimits, PgEndpoint};
 pub use notice::{Notice, Severity};
 pub use notify::{Notification, Notifications};
 pub use outcome::{ImportStep, Outcome};
+pub use prepared_statements::StatementRegistry;
 pub use settings::{SettingRow, SettingsView};
 
 /// What the endpoint needs of the rest of the process.
@@ -58,6 +60,9 @@ pub trait EnvironmentBackend: Send + Sync {
 
     /// The hub of its channels: one for as long as the environment is served.
     fn notifications(&self) -> &Arc<Notifications>;
+
+    /// Where its sessions note the statements that clients prepare under a name.
+    fn statements(&self) -> &Arc<StatementRegistry>;
 
     /// What a statement of `session` sees, called once when the statement is planned. It does no IO.
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog;

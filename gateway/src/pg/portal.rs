@@ -18,6 +18,7 @@ use super::command::Command;
 use super::connection::Output;
 use super::encode::{EncodedBatch, Format, RowEncoder, Style};
 use super::pg_type::PgType;
+use super::prepared_statements::Registered;
 use super::session::survive;
 use super::settings::Settings;
 use super::sqlstate::{Halt, PgError, UNSUPPORTED};
@@ -35,6 +36,8 @@ pub(crate) struct Prepared {
     pub(crate) columns: Option<SchemaRef>,
     /// The plan, until somebody takes it.
     pub(crate) plan: Mutex<Option<Plan>>,
+    /// Its place among the statements of all sessions, when it has a name.
+    pub(crate) registered: Option<Registered>,
 }
 
 /// A planned query, with what it was planned against.
@@ -59,6 +62,12 @@ impl Prepared {
             described.fields().len() == planned.fields().len()
                 && described.fields().iter().zip(planned.fields()).all(|(a, b)| a.name() == b.name() && PgType::of(a) == PgType::of(b))
         })
+    }
+
+    /// The tables it reads, as long as its plan is here.
+    pub(crate) fn tables(&self) -> Option<Vec<(String, String)>> {
+        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        plan.as_ref().map(|plan| plan.query.tables().to_vec())
     }
 
     pub(crate) fn take_plan(&self) -> Option<Plan> {

@@ -13,7 +13,7 @@ use super::tables::Catalogs;
 use crate::pg::catalog::{Database, OidRegistry, PgCatalog, Server};
 use crate::pg::{
     Backend, DropForeignTable, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notifications, Outcome,
-    SessionIdentity, VisibleCatalog,
+    SessionIdentity, StatementRegistry, VisibleCatalog,
 };
 use crate::system;
 
@@ -47,6 +47,7 @@ pub(super) struct EnvironmentAtPort {
     registry: ConnectorRegistry,
     environments: Vec<String>,
     notifications: Arc<Notifications>,
+    statements: Arc<StatementRegistry>,
     oids: Arc<OidRegistry>,
     started: SystemTime,
     /// The system catalogs of the newest snapshot any statement asked for.
@@ -54,19 +55,23 @@ pub(super) struct EnvironmentAtPort {
 }
 
 impl EnvironmentAtPort {
-    /// The environment, with the names of all there are, and the hub its sessions listen to.
+    /// The environment, with the names of all there are, the hub its sessions listen to, and the object ids it goes on from.
     pub(super) fn new(
         environment: Arc<Environment>,
         registry: ConnectorRegistry,
         environments: Vec<String>,
         notifications: Arc<Notifications>,
+        oids: Arc<OidRegistry>,
     ) -> Self {
+        let statements = Arc::new(StatementRegistry::default());
+        environment.know_prepared_statements(Arc::clone(&statements) as _);
         Self {
             environment,
             registry,
             environments,
             notifications,
-            oids: Arc::new(OidRegistry::new()),
+            statements,
+            oids,
             started: SystemTime::now(),
             catalogs: Mutex::new(None),
         }
@@ -168,6 +173,10 @@ impl EnvironmentBackend for EnvironmentAtPort {
         &self.notifications
     }
 
+    fn statements(&self) -> &Arc<StatementRegistry> {
+        &self.statements
+    }
+
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog {
         let (snapshot, catalog) = self.current();
         let session = Arc::new(session_state::session(session, self.started));
@@ -192,10 +201,8 @@ impl EnvironmentBackend for EnvironmentAtPort {
         match procedure {
             "causeway.refresh_catalog" => self.refresh_catalog(arguments).await.map(Outcome::told),
             "causeway.check_drift" => self.check_drift(arguments).await.map(Outcome::told),
-            other => {
-                Err(Error::new(ErrorKind::Unsupported, format!("procedure {other} does not exist"))
-                    .hint("there are causeway.refresh_catalog and causeway.check_drift"))
-            }
+            other => Err(Error::new(ErrorKind::Unsupported, format!("procedure {other} does not exist"))
+                .hint("there are causeway.refresh_catalog and causeway.check_drift")),
         }
     }
 
@@ -226,15 +233,18 @@ impl EnvironmentBackend for EnvironmentAtPort {
 
     async fn drop_foreign_tables(&self, drop: &DropForeignTable, session: &SessionIdentity) -> Result<Outcome> {
         let mut outcome = Outcome::default();
+        let mut found = Vec::new();
         for (schema, name) in &drop.names {
             match self.imported(schema.as_deref(), name, session) {
-                Some(schema) => self.environment.drop_imported(&schema, name, Some(&session.user)).await?,
+                Some(schema) => found.push((schema, name.clone())),
                 None if drop.if_exists => {
                     outcome.notices.push(Notice::for_user(format!("foreign table \"{name}\" does not exist, skipping")));
                 }
-                None => self.environment.drop_imported(schema.as_deref().unwrap_or_default(), name, Some(&session.user)).await?,
+                // What is not there is told with its schema, if it was asked for with one.
+                None => found.push((schema.clone().unwrap_or_default(), name.clone())),
             }
         }
+        self.environment.drop_imported(&found, Some(&session.user)).await?;
         Ok(outcome)
     }
 }

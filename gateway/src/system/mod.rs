@@ -132,14 +132,9 @@ impl View {
                 moment("resolved_at"),
                 maybe_count("resolved_event"),
             ],
-            View::CatalogHistory => vec![
-                text("datasource"),
-                count("version"),
-                moment("taken_at"),
-                moment("seen_at"),
-                count("table_count"),
-                text("fingerprint"),
-            ],
+            View::CatalogHistory => {
+                vec![text("datasource"), count("version"), moment("taken_at"), moment("seen_at"), count("table_count"), text("fingerprint")]
+            }
             View::Events => vec![
                 count("seq"),
                 text("id"),

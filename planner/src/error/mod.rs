@@ -42,7 +42,7 @@ pub enum ErrorKind {
     Unsupported,
     /// Memory or spill space ran out (53200).
     OutOfMemory,
-    /// More than a limit allows (54000).
+    /// More than a limit allows, such as a value that would be too large (54000).
     LimitExceeded,
     /// A datasource failed: the providers' error is the source and knows more.
     Datasource,

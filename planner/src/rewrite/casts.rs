@@ -3,7 +3,9 @@
 //! An object identifier type such as `regclass` compares as a number and shows as a name. A cast to one becomes a function that gives
 //! the number, and where the value is shown (cast on to text, concatenated, or in the result) one that gives the name.
 
-use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType, Expr, ObjectName, SelectItem, SetExpr, TimezoneInfo};
+use datafusion::sql::sqlparser::ast::{
+    ArrayElemTypeDef, CharacterLength, DataType, Expr, ObjectName, SelectItem, SetExpr, TimezoneInfo, Value,
+};
 
 use super::operators::elements;
 use super::syntax::{array_type, call, cast, null, parts, text, text_of};
@@ -45,7 +47,11 @@ pub(super) fn rewrite(expr: &mut Expr) {
         *data_type = plain;
     }
     match data_type {
-        DataType::Text | DataType::Varchar(_) | DataType::CharacterVarying(_) => show_name(operand),
+        DataType::Text | DataType::Varchar(_) | DataType::CharacterVarying(_) => {
+            show_name(operand);
+            cut(expr);
+        }
+        DataType::Char(Some(_)) | DataType::Character(Some(_)) => cut(expr),
         DataType::Array(ArrayElemTypeDef::SquareBracket(element, _)) => {
             if let DataType::Custom(..) | DataType::Char(_) = element.as_ref()
                 && let Some(plain) = plain_type(element)
@@ -59,6 +65,17 @@ pub(super) fn rewrite(expr: &mut Expr) {
             }
         }
         _ => {}
+    }
+}
+
+/// A cast to a text of limited length leaves off what is longer.
+fn cut(expr: &mut Expr) {
+    let Expr::Cast { expr: operand, data_type, .. } = expr else { return };
+    if let DataType::Varchar(length) | DataType::CharacterVarying(length) | DataType::Char(length) | DataType::Character(length) = data_type
+        && let Some(CharacterLength::IntegerLength { length, .. }) = length
+    {
+        let length = Expr::Value(Value::Number(length.to_string(), false).into());
+        *expr = call("left", vec![cast(operand.as_ref().clone(), DataType::Text), length]);
     }
 }
 

@@ -6,5 +6,6 @@ mod answers;
 mod coercion;
 mod errors;
 mod explain;
+mod growth;
 mod names;
 mod parameters;

@@ -89,10 +89,10 @@ async fn a_change_that_nobody_checked_for_is_told_when_it_is_accepted() {
     crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id", "cust_nm", "code"]);
     environment.refresh("crm").await.unwrap();
     let events = drift_events(&environment).await;
-    assert_eq!(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), [
-        "external.schema.drift",
-        "external.schema.drift.resolved"
-    ]);
+    assert_eq!(
+        events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(),
+        ["external.schema.drift", "external.schema.drift.resolved"]
+    );
     environment.stop().await;
 }
 

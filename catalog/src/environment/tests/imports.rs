@@ -6,7 +6,15 @@ use super::*;
 use crate::import::Selection;
 
 fn import(selection: Selection, into: &str) -> Import {
-    Import { remote_schema: None, selection, into: into.to_owned(), renames: BTreeMap::new(), writable: false, dry_run: false, actor: Some("ana".to_owned()) }
+    Import {
+        remote_schema: None,
+        selection,
+        into: into.to_owned(),
+        renames: BTreeMap::new(),
+        writable: false,
+        dry_run: false,
+        actor: Some("ana".to_owned()),
+    }
 }
 
 fn only(names: &[&str]) -> Selection {
@@ -51,9 +59,10 @@ async fn what_is_imported_is_published_kept_and_broken_by_drift() {
 
     environment.import("crm", &wanted).await.unwrap();
     assert!(environment.snapshot().schemas["sales"].table("customers").unwrap().is_some(), "importing again accepts it");
-    environment.drop_imported("sales", "customers", None).await.unwrap();
+    let customers = [("sales".to_owned(), "customers".to_owned())];
+    environment.drop_imported(&customers, None).await.unwrap();
     assert!(!environment.snapshot().schemas.contains_key("sales"));
-    assert_eq!(environment.drop_imported("sales", "customers", None).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(environment.drop_imported(&customers, None).await.unwrap_err().kind(), ErrorKind::NotFound);
     let kinds: Vec<String> = environment.events(0, 1000).await.unwrap().into_iter().map(|event| event.kind).collect();
     assert_eq!(kinds.iter().filter(|kind| *kind == "external.table.imported").count(), 3);
     assert_eq!(kinds.last().unwrap(), "external.table.dropped");

@@ -26,8 +26,7 @@ pub(super) enum ObjectKind {
 }
 
 impl ObjectKind {
-    const ALL: [ObjectKind; 7] =
-        [Self::Database, Self::Schema, Self::Relation, Self::Constraint, Self::Role, Self::Server, Self::Wrapper];
+    const ALL: [ObjectKind; 7] = [Self::Database, Self::Schema, Self::Relation, Self::Constraint, Self::Role, Self::Server, Self::Wrapper];
 
     /// The word the store keeps.
     fn as_str(self) -> &'static str {
@@ -61,11 +60,6 @@ struct Known {
 }
 
 impl OidRegistry {
-    /// A registry that has given out nothing.
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// A registry that goes on from what was given out before.
     pub(crate) fn with(stored: Vec<StoredOid>) -> Self {
         let mut known = Known::default();
@@ -121,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_same_name_has_the_same_oid_in_any_order() {
-        let (one, other) = (OidRegistry::new(), OidRegistry::new());
+        let (one, other) = (OidRegistry::default(), OidRegistry::default());
         let names: Vec<String> = (0..5_000).map(|i| format!("table_{i}")).collect();
         let forward: Vec<u32> = names.iter().map(|n| one.oid(ObjectKind::Relation, "crm", n)).collect();
         let backward: Vec<u32> = names.iter().rev().map(|n| other.oid(ObjectKind::Relation, "crm", n)).rev().collect();
@@ -132,7 +126,7 @@ mod tests {
 
     #[test]
     fn different_objects_never_share_an_oid() {
-        let oids = OidRegistry::new();
+        let oids = OidRegistry::default();
         let mut seen = std::collections::HashSet::new();
         for i in 0..50_000 {
             assert!(seen.insert(oids.oid(ObjectKind::Relation, "crm", &i.to_string())));
@@ -142,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_was_kept_is_given_again_and_is_not_new() {
-        let before = OidRegistry::new();
+        let before = OidRegistry::default();
         let oid = before.oid(ObjectKind::Relation, "crm", "cust");
         let mut kept = before.take_new();
         assert_eq!(kept.len(), 1);
@@ -156,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_taken_number_is_passed_over() {
-        let oids = OidRegistry::new();
+        let oids = OidRegistry::default();
         let first = within_range(hash(ObjectKind::Schema, "", "crm"));
         oids.known.lock().unwrap().taken.insert(first);
         assert_eq!(oids.oid(ObjectKind::Schema, "", "crm"), first + 1);

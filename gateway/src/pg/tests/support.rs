@@ -219,6 +219,7 @@ pub(super) struct TestEnvironment {
     schema: Arc<MemorySchemaProvider>,
     version: AtomicU64,
     pub(super) notifications: Arc<Notifications>,
+    statements: Arc<crate::pg::StatementRegistry>,
     pub(super) refreshes: AtomicUsize,
     found: Mutex<Found>,
     pub(super) open_streams: Arc<AtomicUsize>,
@@ -233,6 +234,10 @@ impl EnvironmentBackend for TestEnvironment {
 
     fn notifications(&self) -> &Arc<Notifications> {
         &self.notifications
+    }
+
+    fn statements(&self) -> &Arc<crate::pg::StatementRegistry> {
+        &self.statements
     }
 
     fn visible(&self, _session: &SessionIdentity) -> VisibleCatalog {
@@ -300,6 +305,7 @@ impl TestEnvironment {
             schema,
             version: AtomicU64::new(1),
             notifications: Arc::default(),
+            statements: Arc::default(),
             refreshes: AtomicUsize::new(0),
             found: Mutex::default(),
             open_streams: Arc::default(),

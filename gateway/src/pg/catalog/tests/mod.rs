@@ -36,7 +36,7 @@ impl Client {
         let limits = EngineLimits { memory: 256 << 20, spill: std::env::temp_dir() };
         Self {
             engine: Engine::new(limits).unwrap(),
-            catalog: PgCatalog::new(database::database(), Arc::new(OidRegistry::new())),
+            catalog: PgCatalog::new(database::database(), Arc::new(OidRegistry::default())),
             session: Arc::new(database::session(path)),
         }
     }

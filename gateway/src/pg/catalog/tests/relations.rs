@@ -164,7 +164,7 @@ async fn live_relations_show_the_session() {
 
 #[tokio::test]
 async fn oids_outlive_a_snapshot() {
-    let oids = Arc::new(OidRegistry::new());
+    let oids = Arc::new(OidRegistry::default());
     let published = |tables: Vec<RemoteTable>| Database {
         name: "default".to_owned(),
         snapshot: Arc::new(CatalogSnapshot { version: 1, schemas: [schema("crm", tables)].into() }),
@@ -183,7 +183,7 @@ async fn ten_thousand_tables_are_described_once() {
     let tables = (0..10_000).map(|i| table(&format!("table_{i:05}"), TableKind::Table, columns())).collect();
     let snapshot = CatalogSnapshot { version: 1, schemas: [schema("wide", tables)].into() };
     let database = Database { name: "default".to_owned(), snapshot: Arc::new(snapshot), ..Database::default() };
-    let catalog = PgCatalog::new(database, Arc::new(OidRegistry::new()));
+    let catalog = PgCatalog::new(database, Arc::new(OidRegistry::default()));
     let attribute = system_relation(SystemSchema::PgCatalog, "pg_attribute").unwrap();
     let first = Instant::now();
     let rows: usize = catalog.rows(attribute).unwrap().iter().map(|b| b.num_rows()).sum();

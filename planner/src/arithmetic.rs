@@ -1,0 +1,218 @@
+//! Integer arithmetic that fails where PostgreSQL's does.
+//!
+//! DataFusion's wraps around, also where it folds constants. So each operation that may overflow becomes a function of ours before
+//! anything is optimised. To the plan it has the operation's own name, so that columns keep theirs. Sources are asked for the plain
+//! operation, if they check it themselves.
+
+use std::sync::{Arc, LazyLock};
+
+use datafusion::arrow::compute::kernels::numeric;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::arrow::error::ArrowError;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DFSchema, internal_err};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
+};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::physical_expr_common::datum::apply;
+use datafusion::scalar::ScalarValue;
+
+use crate::error::{Error, ErrorKind, sql_type_names};
+
+/// Checks arithmetic, once types are decided.
+#[derive(Debug)]
+pub(crate) struct Checking;
+
+impl AnalyzerRule for Checking {
+    fn name(&self) -> &'static str {
+        "checked_arithmetic"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+        checked(plan)
+    }
+}
+
+/// The plan with every operation that may overflow checked.
+pub(crate) fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|node| {
+        let mut schema = merge_schema(&node.inputs());
+        if let LogicalPlan::TableScan(scan) = &node {
+            schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
+        }
+        node.map_expressions(|expr| expr.transform_up(|expr| Ok(check(expr, &schema))))
+    })
+    .data()
+}
+
+/// The plan with plain operations, as it is shown to sources.
+pub(crate) fn plain(plan: LogicalPlan) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|node| node.map_expressions(|expr| expr.transform_up(|expr| Ok(uncheck(expr))))).data()
+}
+
+fn check(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    let function = match &expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (left.get_type(schema), right.get_type(schema)) {
+            (Ok(one), Ok(other)) if one == other && one.is_signed_integer() => Checked::of(*op),
+            _ => None,
+        },
+        Expr::Negative(inner) if inner.get_type(schema).is_ok_and(|data_type| data_type.is_signed_integer()) => Some(&*NEGATE),
+        _ => None,
+    };
+    match (function, expr) {
+        (Some(function), Expr::BinaryExpr(BinaryExpr { left, right, .. })) => {
+            Transformed::yes(Expr::ScalarFunction(ScalarFunction { func: Arc::clone(function), args: vec![*left, *right] }))
+        }
+        (Some(function), Expr::Negative(inner)) => {
+            Transformed::yes(Expr::ScalarFunction(ScalarFunction { func: Arc::clone(function), args: vec![*inner] }))
+        }
+        (_, expr) => Transformed::no(expr),
+    }
+}
+
+fn uncheck(expr: Expr) -> Transformed<Expr> {
+    let Expr::ScalarFunction(ScalarFunction { func, args }) = &expr else { return Transformed::no(expr) };
+    let Some(checked) = func.inner().downcast_ref::<Checked>() else { return Transformed::no(expr) };
+    checked.plain(args).map_or_else(|| Transformed::no(expr), Transformed::yes)
+}
+
+static ADD: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Checked::function(Operation::Add));
+static SUBTRACT: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Checked::function(Operation::Subtract));
+static MULTIPLY: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Checked::function(Operation::Multiply));
+static NEGATE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Checked::function(Operation::Negate));
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Operation {
+    Add,
+    Subtract,
+    Multiply,
+    Negate,
+}
+
+/// One checked operation on two values of one type, or on one.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Checked {
+    operation: Operation,
+    signature: Signature,
+}
+
+impl Checked {
+    fn function(operation: Operation) -> Arc<ScalarUDF> {
+        let signature = Signature::any(if operation == Operation::Negate { 1 } else { 2 }, Volatility::Immutable);
+        Arc::new(ScalarUDF::new_from_impl(Self { operation, signature }))
+    }
+
+    /// The checked form of an operator; `None` where DataFusion's own does.
+    fn of(operator: Operator) -> Option<&'static Arc<ScalarUDF>> {
+        match operator {
+            Operator::Plus => Some(&ADD),
+            Operator::Minus => Some(&SUBTRACT),
+            Operator::Multiply => Some(&MULTIPLY),
+            _ => None,
+        }
+    }
+
+    fn plain(&self, arguments: &[Expr]) -> Option<Expr> {
+        let op = match self.operation {
+            Operation::Add => Operator::Plus,
+            Operation::Subtract => Operator::Minus,
+            Operation::Multiply => Operator::Multiply,
+            Operation::Negate => {
+                let [only] = arguments else { return None };
+                return Some(Expr::Negative(Box::new(only.clone())));
+            }
+        };
+        let [left, right] = arguments else { return None };
+        Some(Expr::BinaryExpr(BinaryExpr { left: Box::new(left.clone()), op, right: Box::new(right.clone()) }))
+    }
+}
+
+impl ScalarUDFImpl for Checked {
+    fn name(&self) -> &'static str {
+        match self.operation {
+            Operation::Add => "checked_add",
+            Operation::Subtract => "checked_subtract",
+            Operation::Multiply => "checked_multiply",
+            Operation::Negate => "checked_negate",
+        }
+    }
+
+    fn schema_name(&self, arguments: &[Expr]) -> Result<String> {
+        match self.plain(arguments) {
+            Some(plain) => Ok(plain.schema_name().to_string()),
+            None => internal_err!("{} has another number of arguments", self.name()),
+        }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        match arguments {
+            [first, ..] => Ok(first.clone()),
+            [] => internal_err!("{} has no arguments", self.name()),
+        }
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let nullable = arguments.arg_fields.iter().any(|field| field.is_nullable());
+        let types: Vec<DataType> = arguments.arg_fields.iter().map(|field| field.data_type().clone()).collect();
+        Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, nullable)))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let data_type = arguments.return_field.data_type();
+        let kernel = match self.operation {
+            Operation::Add => numeric::add,
+            Operation::Subtract | Operation::Negate => numeric::sub,
+            Operation::Multiply => numeric::mul,
+        };
+        let done = match (self.operation, arguments.args.as_slice()) {
+            (Operation::Negate, [only]) => apply(&ColumnarValue::Scalar(ScalarValue::new_zero(data_type)?), only, kernel),
+            (_, [left, right]) => apply(left, right, kernel),
+            _ => return internal_err!("{} has another number of arguments", self.name()),
+        };
+        done.map_err(|error| match &error {
+            DataFusionError::ArrowError(cause, _) if matches!(cause.as_ref(), ArrowError::ArithmeticOverflow(_)) => {
+                let name = sql_type_names(&data_type.to_string());
+                DataFusionError::External(Box::new(Error::new(ErrorKind::OutOfRange, format!("{name} out of range"))))
+            }
+            _ => error,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::logical_expr::{col, lit};
+
+    fn schema() -> DFSchema {
+        let fields =
+            vec![Field::new("a", DataType::Int32, true), Field::new("b", DataType::Int32, false), Field::new("f", DataType::Float64, true)];
+        DFSchema::try_from(datafusion::arrow::datatypes::Schema::new(fields)).unwrap()
+    }
+
+    #[test]
+    fn a_checked_operation_is_named_typed_and_undone_as_the_plain_one() {
+        let schema = schema();
+        for expr in [col("a") + col("b"), col("b") - lit(1_i32), col("a") * col("a"), -col("b")] {
+            let checked = check(expr.clone(), &schema);
+            assert!(checked.transformed, "{expr}");
+            assert_eq!(checked.data.schema_name().to_string(), expr.schema_name().to_string());
+            assert_eq!(checked.data.get_type(&schema).unwrap(), expr.get_type(&schema).unwrap());
+            assert_eq!(checked.data.nullable(&schema).unwrap(), expr.nullable(&schema).unwrap());
+            assert_eq!(uncheck(checked.data).data, expr);
+        }
+        for expr in [col("f") + col("f"), col("a") / col("b"), col("a").eq(col("b")), -col("f")] {
+            assert!(!check(expr.clone(), &schema).transformed, "{expr}");
+        }
+    }
+}
