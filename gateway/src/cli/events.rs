@@ -159,7 +159,7 @@ mod tests {
         });
         assert_eq!(
             line(&event, &Terminal::plain()),
-            "    41  2023-11-14T22:13:20.000  external.schema.drift  crm  public.cust\n        error  missing_column  email  text → none"
+            "41  2023-11-14T22:13:20.000  external.schema.drift  crm  public.cust\n        error  missing_column  email  text → none"
         );
     }
 
