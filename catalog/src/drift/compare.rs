@@ -220,7 +220,7 @@ fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is
     let mut add = |kind, column: Option<&str>, expected: Option<String>, actual: Option<String>, severity| {
         found.push(Difference { kind, column: column.map(str::to_owned), expected, actual, severity });
     };
-    for expected in &contract.columns {
+    for expected in contract.columns.iter().filter(|column| !contract.ignore_columns.contains(&column.name)) {
         let name = expected.name.as_str();
         let Some(actual) = table.columns.iter().find(|column| column.name == name) else {
             if !is_unreadable(name) {
