@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use causeway_providers::{
-    Connector, Deadline, Error, ErrorKind, Introspection, Omission, Remote, RemotePresence, RemoteTable, Result, Scope, Subject, TypeChange,
+    Connector, Deadline, Error, ErrorKind, Introspection, Omission, OmissionCause, Remote, RemotePresence, RemoteTable, Result, Scope,
+    Subject, TypeChange,
 };
 use datafusion::catalog::TableProvider;
 use serde_json::json;
@@ -16,7 +17,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::baseline::Declared;
 use crate::datasource::{Datasource, OnMismatch};
-use crate::drift::{Baseline, DriftReport, Observation, compare, fingerprint};
+use crate::drift::{Baseline, DriftReport, Observation, Severity, compare, fingerprint};
 use crate::event::{EventType, NewEvent};
 use crate::impact::{Impact, PreparedStatementsCell};
 use crate::live::Live;
@@ -192,7 +193,7 @@ impl Member {
         self.tell_forbidden_from_gone(remote, &mut before, ASK).await?;
         let validation = self.datasource.validation;
         let is_binding = look == Look::Boot && validation.check_on_boot && validation.on_mismatch == OnMismatch::Fail;
-        if !publication.mismatches.is_empty() && is_binding {
+        if publication.is_binding && is_binding {
             self.note(&before, Closing::Reverted).await;
             self.live.send_modify(|live| live.mismatches.clone_from(&publication.mismatches));
             return Err(publication.mismatch_error(self.name()));
@@ -202,10 +203,12 @@ impl Member {
             tracing::debug!(datasource = self.name(), subject, reason, "left out");
         }
         let tables = publication.tables();
+        let fingerprint = fingerprint(&seen);
+        let seen = with_unreadable(seen, accepted.tables.as_deref());
         let baseline = Arc::new(declared.baseline(Some(&seen), &seen.default_schema));
+        let observation = Observation::of(&seen);
         let mut after = compare(&baseline, &observation, &types);
         self.tell_forbidden_from_gone(remote, &mut after, ASK).await?;
-        let fingerprint = fingerprint(&seen);
         self.published.admits(self.name(), &publication.schemas, &publication.imported)?;
         let closing = if look == Look::Import { Closing::Accepted } else { Closing::Reverted };
         let stored = self.store_accepted(&fingerprint, &accepted.fingerprint, &seen, (&before, closing), &after).await;
@@ -271,14 +274,14 @@ impl Member {
     /// `Unreachable` when the datasource is not open; what looking at it gives; what writing the store gives.
     pub(crate) async fn check_drift(&self, limit: Duration, confirm_after: Duration) -> Result<DriftCheck> {
         let remote = self.open_remote()?;
-        let (baseline, mut report) = self.observe(&remote, limit).await?;
+        let (baseline, mut report, mut omitted) = self.observe(&remote, limit).await?;
         let mut events = 0;
         let first = self.news(&report).await?;
         if !first.is_empty() {
             tokio::time::sleep(confirm_after).await;
             let suspected = report;
             let again;
-            (again, report) = self.observe(&remote, limit).await?;
+            (again, report, omitted) = self.observe(&remote, limit).await?;
             self.tell_forbidden_from_gone(&remote, &mut report, limit).await?;
             let accepted = self.accepted.lock().await;
             let is_current = |of: &Arc<Baseline>| accepted.baseline.as_ref().is_some_and(|now| Arc::ptr_eq(now, of));
@@ -297,22 +300,24 @@ impl Member {
                 let impact = |drift: &_| Impact::of(self.name(), drift, &self.published.current(), &self.prepared_statements);
                 events = reconcile(&mut change, self.name(), &report, &confirmed, Closing::Reverted, &impact).await?;
                 change.commit().await?;
-                for subject in &confirmed {
-                    tracing::info!(datasource = self.name(), table = %subject, "its schema drifted, or is again as it was");
-                }
+                self.log(&report, &confirmed);
             }
         }
-        self.live.send_modify(|live| live.checked_at = Some(SystemTime::now()));
+        self.live.send_modify(|live| {
+            live.omitted.retain(|known| known.cause != OmissionCause::Unreadable);
+            live.omitted.extend(omitted.into_iter().filter(|omission| omission.cause == OmissionCause::Unreadable));
+            live.checked_at = Some(SystemTime::now());
+        });
         let differences = report.tables.iter().map(|drift| drift.differences.len()).sum();
         Ok(DriftCheck { differences, events, unreadable: report.unreadable.len() })
     }
 
-    async fn observe(&self, remote: &Arc<dyn Remote>, limit: Duration) -> Result<(Arc<Baseline>, DriftReport)> {
+    async fn observe(&self, remote: &Arc<dyn Remote>, limit: Duration) -> Result<(Arc<Baseline>, DriftReport, Vec<Omission>)> {
         let seen = self.look(remote, limit).await?;
         let baseline = self.baseline(&seen.default_schema).await;
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
         let report = compare(&baseline, &Observation::of(&seen), &types);
-        Ok((baseline, report))
+        Ok((baseline, report, seen.omitted))
     }
 
     async fn baseline(&self, default_schema: &str) -> Arc<Baseline> {
@@ -366,6 +371,23 @@ impl Member {
         }
     }
 
+    /// Logs what a check confirmed.
+    fn log(&self, report: &DriftReport, confirmed: &BTreeSet<Subject>) {
+        for subject in confirmed {
+            let Some(drift) = report.of(subject) else {
+                tracing::info!(datasource = self.name(), table = %subject, "its schema is again as expected");
+                continue;
+            };
+            for difference in &drift.differences {
+                let (table, what) = (subject.to_string(), difference.describe(&subject.to_string()));
+                match difference.severity {
+                    Severity::Error => tracing::warn!(datasource = self.name(), table, difference = what, "its schema drifted"),
+                    Severity::Warning => tracing::info!(datasource = self.name(), table, difference = what, "its schema drifted"),
+                }
+            }
+        }
+    }
+
     /// Logs mismatches that were not there at the last look.
     fn tell(&self, mismatches: &[String]) {
         let known = self.live.borrow();
@@ -408,6 +430,23 @@ impl Member {
             tracing::error!(datasource = self.name(), event = kind.as_str(), %error, "an event is not written");
         }
     }
+}
+
+/// What was seen, with what is known of tables that are there and may not be read: they are expected to be what they were.
+fn with_unreadable(mut seen: Introspection, known: Option<&Introspection>) -> Introspection {
+    let hidden: BTreeSet<&str> = seen
+        .omitted
+        .iter()
+        .filter(|omission| omission.cause == OmissionCause::Unreadable)
+        .map(|omission| omission.subject.as_str())
+        .collect();
+    let is_hidden = |table: &&RemoteTable| {
+        hidden.contains(table.subject().to_string().as_str())
+            && !seen.tables.iter().any(|other| other.schema == table.schema && other.name == table.name)
+    };
+    let carried: Vec<RemoteTable> = known.into_iter().flat_map(|known| &known.tables).filter(is_hidden).cloned().collect();
+    seen.tables.extend(carried);
+    seen
 }
 
 /// Whether two reports say the same about a table.
