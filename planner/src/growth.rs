@@ -33,13 +33,14 @@ const BATCH_SHARE: u64 = 8;
 const LARGEST_VALUE: u64 = 1 << 30;
 
 /// The functions by name, and how their results grow.
-const GROWING: [(&str, Growth); 8] = [
+const GROWING: [(&str, Growth); 9] = [
     ("repeat", Growth::Repeat),
     ("lpad", Growth::Pad),
     ("rpad", Growth::Pad),
     ("replace", Growth::Replace),
     ("array_repeat", Growth::ArrayRepeat),
     ("array_resize", Growth::ArrayResize),
+    ("array_to_string", Growth::Join),
     ("range", Growth::Series),
     ("generate_series", Growth::Series),
 ];
@@ -75,6 +76,8 @@ enum Growth {
     ArrayRepeat,
     /// An array filled up to so many elements.
     ArrayResize,
+    /// The elements of an array with a text between any two.
+    Join,
     /// Values from, to, and by.
     Series,
 }
@@ -99,6 +102,7 @@ impl Growth {
             }
             Growth::ArrayRepeat => Some(argument(0)?.cell(row).saturating_mul(count(1)?)),
             Growth::ArrayResize => Some(argument(2).map_or(WORD, |filler| filler.cell(row)).saturating_mul(count(1)?)),
+            Growth::Join => Some(argument(0)?.cell(row).saturating_add(argument(0)?.elements(row)?.saturating_mul(size(text(1)?)))),
             Growth::Series => {
                 let (first, last) = if arguments.len() == 1 {
                     (0, argument(0)?.scaled(row)?)
@@ -170,6 +174,12 @@ impl Operand {
     /// The bytes of a value that becomes an element.
     fn cell(&self, row: usize) -> u64 {
         self.text(row).map_or(self.average, size).max(WORD)
+    }
+
+    /// How many elements an array has.
+    fn elements(&self, row: usize) -> Option<u64> {
+        let row = self.at(row)?;
+        u64::try_from(self.values.as_list_opt::<i32>()?.value_length(row)).ok()
     }
 
     /// A number, or an instant or interval in nanoseconds.

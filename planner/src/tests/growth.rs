@@ -14,6 +14,7 @@ async fn what_would_grow_too_large_is_refused() {
         "SELECT length(replace(repeat('x', 1000000), 'x', repeat('y', 1000)))",
         "SELECT cardinality(array_repeat(1, 1000000000))",
         "SELECT cardinality(array_resize(ARRAY[1], 1000000000, 0))",
+        "SELECT length(array_to_string(array_repeat('x', 100000), repeat('y', 100000)))",
         "SELECT cardinality(range(1, 1000000000000))",
         "SELECT cardinality(range(timestamp '2024-01-01', timestamp '2025-01-01', interval '1 millisecond'))",
         "SELECT sum(length(repeat(name, 1000000000))) FROM customers",
@@ -35,6 +36,7 @@ async fn what_fits_is_as_it_was() {
         ("SELECT replace('banana', 'a', 'oo') AS a, length(repeat('x', 8000000)) AS b", vec!["boonoonoo", "8000000"]),
         ("SELECT cardinality(array_repeat(1, 5)) AS a, cardinality(range(1, 100000)) AS b", vec!["5", "99999"]),
         ("SELECT count(*) FROM generate_series(1, 100000)", vec!["100000"]),
+        ("SELECT array_to_string(ARRAY['a', 'b', 'c'], ', ') AS a", vec!["a, b, c"]),
     ] {
         assert_eq!(world.rows(sql).await.unwrap(), [expected], "{sql}");
     }
