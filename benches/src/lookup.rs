@@ -61,7 +61,7 @@ fn millis(duration: Duration) -> f64 {
 }
 
 /// Looks up `count` orders one after the other; `seed` decides which.
-async fn look_up(client: &Client, sql: &str, keys: &[i64], count: u32, seed: u64) -> Measurements {
+pub(crate) async fn look_up(client: &Client, sql: &str, keys: &[i64], count: u32, seed: u64) -> Measurements {
     let statement = client.prepare(sql).await.expect("the statement can be prepared");
     let mut measurements = Measurements::default();
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

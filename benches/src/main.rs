@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark's output is its product")]
 
+mod audit;
 mod load;
 mod lookup;
 mod machine;
@@ -25,6 +26,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
+    /// One order by its key, prepared, with every remote statement audited and with none.
+    Audit {
+        /// Look-ups per client and round.
+        #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..))]
+        count: u32,
+        /// Clients at once in the second part.
+        #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+        clients: u32,
+    },
     /// All line items to a client that discards them, and how much memory the gateway takes for that.
     Scan,
     /// One order by its key, prepared.
@@ -50,6 +60,7 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
     println!("{}", machine::facts());
     match arguments.bench {
+        Bench::Audit { count, clients } => runtime.block_on(audit::run(arguments.scale, arguments.rounds, count, clients)),
         Bench::Scan => scan::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Lookup { count, clients } => runtime.block_on(lookup::run(arguments.scale, arguments.rounds, count, clients)),
     }

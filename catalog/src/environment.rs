@@ -316,6 +316,14 @@ impl Environment {
         let _ = self.prepared_statements.set(statements);
     }
 
+    /// A datasource as it was declared.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown datasource.
+    pub fn datasource(&self, name: &str) -> Result<Arc<Datasource>> {
+        Ok(Arc::clone(&self.entry(name)?.member.datasource))
+    }
+
     /// The open remote of a datasource, while it answers.
     ///
     /// # Errors

@@ -129,7 +129,7 @@ impl Member {
         // What was imported is accepted as it is now; of all else the look says nothing new.
         let merged = merge(accepted.tables.as_deref(), &seen, &chosen);
         drop(accepted);
-        self.accept(&remote, merged, Look::Return).await?;
+        self.accept(&remote, merged, Look::Later).await?;
         Ok(ImportReport { is_written: true, tables })
     }
 

@@ -8,11 +8,13 @@
 
 mod baseline;
 mod datasource;
+mod delivery;
 mod draft;
 mod drift;
 mod drift_watch;
 mod environment;
 mod event;
+mod gates;
 mod impact;
 mod import;
 mod lifecycle;
@@ -28,9 +30,11 @@ mod stored_form;
 mod unopened;
 
 pub use datasource::{Datasource, Expose, OnMismatch, Origin, PinnedTable, SchemaMode, Validation};
+pub use delivery::{Delivery, EventTarget, Patience, Refusal, Targets, Verdict};
 pub use drift::{ColumnImage, Contract, ContractColumn, Difference, DifferenceKind, DriftReport, Severity, TableDrift, TableImage};
 pub use environment::{DatasourceStatus, Environment, Keeping};
 pub use event::{Event, EventType, NewEvent};
+pub use gates::{SCHEMA_MODE_VIOLATION, WRITE_FORBIDDEN, admit_ddl, admit_rows, admit_write};
 pub use impact::{PreparedStatement, PreparedStatements};
 pub use import::{Import, ImportReport, ImportedTable, Selection};
 pub use live::DatasourceState;

@@ -111,7 +111,7 @@ impl Lifecycle {
                     };
                     self.member.append(kind, data).await;
                     failures = 0;
-                    look = Look::Return;
+                    look = Look::Later;
                     // The older remote is not closed: statements that began before the outage may still read from it, and
                     // its idle connections go with the last of them.
                     let opened: &Arc<dyn Remote> = remote.insert(opened);
@@ -199,7 +199,7 @@ impl Lifecycle {
                 request = self.refreshes.recv() => {
                     // The sender lives as long as the environment, whose end also stops this task.
                     let Some(request) = request else { return self.error(ErrorKind::Cancelled, "the datasource was stopped") };
-                    let refreshed = self.publish(remote, Look::Refresh).await;
+                    let refreshed = self.publish(remote, Look::Later).await;
                     if let Ok(tables) = refreshed {
                         tracing::info!(datasource = self.member.datasource.name, tables, "refreshed");
                     }
@@ -207,7 +207,7 @@ impl Lifecycle {
                 }
                 () = refresh_due => {
                     // A failure to look is the ping's to judge, and a mismatch keeps the old tables.
-                    if let Err(error) = self.publish(remote, Look::Refresh).await {
+                    if let Err(error) = self.publish(remote, Look::Later).await {
                         tracing::warn!(datasource = self.member.name(), %error, "a scheduled refresh failed");
                     }
                     next_refresh = interval.map(|interval| Instant::now() + jittered(interval));

@@ -32,10 +32,8 @@ use crate::unopened::Unopened;
 pub(crate) enum Look {
     /// The first one since the process began: `on_mismatch` decides.
     Boot,
-    /// After an outage: queries on tables that do not match fail, the rest is served.
-    Return,
-    /// Somebody asked for it: with `on_mismatch: fail` it is refused and the old tables stay.
-    Refresh,
+    /// Any later one, after an outage or because somebody asked: queries on tables that do not match fail, the rest is served.
+    Later,
 }
 
 /// What one check of a datasource's drift found.
@@ -172,12 +170,8 @@ impl Member {
         let observation = Observation::of(&seen);
         let before = compare(&declared.baseline(accepted.tables.as_deref(), &seen.default_schema), &observation, &types);
         let validation = self.datasource.validation;
-        let is_binding = match look {
-            Look::Boot => validation.check_on_boot,
-            Look::Refresh => true,
-            Look::Return => false,
-        };
-        if !publication.mismatches.is_empty() && validation.on_mismatch == OnMismatch::Fail && is_binding {
+        let is_binding = look == Look::Boot && validation.check_on_boot && validation.on_mismatch == OnMismatch::Fail;
+        if !publication.mismatches.is_empty() && is_binding {
             self.note(&before, Closing::Reverted).await;
             self.live.send_modify(|live| live.mismatches.clone_from(&publication.mismatches));
             return Err(publication.mismatch_error(self.name()));

@@ -49,7 +49,7 @@ struct StoredColumn {
     remote_type: String,
     #[serde(serialize_with = "write_type", deserialize_with = "read_type")]
     arrow: DataType,
-    #[serde(default, skip_serializing_if = "StoredPresentation::is_plain")]
+    #[serde(default = "StoredPresentation::plain", skip_serializing_if = "StoredPresentation::is_plain")]
     presentation: StoredPresentation,
     nullable: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,14 +95,12 @@ words!(StoredPresentation, Presentation, Plain, Uuid, Json, Jsonb, Bpchar, Uncon
 words!(StoredComparison, Comparison, Total, Equality, Float, SupersetEquality, None);
 
 impl StoredPresentation {
+    fn plain() -> Self {
+        StoredPresentation::Plain
+    }
+
     fn is_plain(&self) -> bool {
         matches!(self, StoredPresentation::Plain)
-    }
-}
-
-impl Default for StoredPresentation {
-    fn default() -> Self {
-        Self::Plain
     }
 }
 

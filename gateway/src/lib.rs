@@ -1,6 +1,7 @@
 //! The door: configuration, the command line, the Postgres and the HTTP endpoint, and what wires them to the planner and the catalog.
 
 mod administration;
+mod audit;
 mod cli;
 pub mod config;
 mod http;
@@ -9,6 +10,7 @@ mod server;
 mod shutdown;
 mod system;
 mod telemetry;
+mod webhook;
 
 pub use cli::run;
 pub use pg::{

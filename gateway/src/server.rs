@@ -13,17 +13,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_catalog::{ControlStore, Datasource, Environment};
+use causeway_catalog::{ControlStore, Datasource, Delivery, Environment};
 use causeway_planner::{Engine, EngineLimits};
 use causeway_providers::ConnectorRegistry;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::administration::Administration;
+use crate::audit::Audit;
 use crate::config::Settings;
 use crate::http::HttpEndpoint;
 use crate::pg::catalog::OidRegistry;
 use crate::pg::{EndpointLimits, Notifications, PgEndpoint};
 use crate::shutdown::Shutdown;
+use crate::webhook::Webhooks;
 use backend::{EnvironmentAtPort, Environments};
 
 /// The environment of connections that name none.
@@ -36,6 +38,8 @@ const TERMINATE: Duration = Duration::from_secs(3);
 /// A gateway with its ports bound and its datasources being opened.
 pub(crate) struct Server {
     environment: Arc<Environment>,
+    audit: Option<Arc<Audit>>,
+    delivery: Arc<Delivery>,
     address: SocketAddr,
     http_address: Option<SocketAddr>,
     shutdown: Shutdown,
@@ -152,10 +156,13 @@ impl Server {
         let mut background = JoinSet::new();
         background.spawn(background::ring(Arc::clone(&environment), Arc::clone(&notifications)));
         background.spawn(background::keep_oids(Arc::clone(&environment), Arc::clone(&oids)));
-        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications, oids));
+        let audit = Audit::start(Arc::clone(&environment), settings.audit).map(Arc::new);
+        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications, oids, audit.clone()));
+        let webhooks = Webhooks::new(&settings.data_dir).map_err(StartError::new)?;
+        let delivery = Arc::new(Delivery::start(Arc::clone(&environment), Arc::new(webhooks)));
         let http_address = http.as_ref().map(HttpEndpoint::address);
-        let http = http.map(|http| tokio::spawn(http.serve(Administration::new(Arc::clone(&environment)))));
-        Ok(Self { environment, address, http_address, shutdown, port: Port::Bound(Box::new(endpoint)), http, background })
+        let http = http.map(|http| tokio::spawn(http.serve(Administration::new(Arc::clone(&environment), Arc::clone(&delivery)))));
+        Ok(Self { environment, audit, delivery, address, http_address, shutdown, port: Port::Bound(Box::new(endpoint)), http, background })
     }
 
     /// The environment it serves.
@@ -226,6 +233,10 @@ impl Server {
                 aborts.iter().for_each(|port| port.abort());
             }
         }
+        if let Some(audit) = &self.audit {
+            audit.stop().await;
+        }
+        self.delivery.stop().await;
         self.environment.stop().await;
         self.background.shutdown().await;
         self.environment.store().close().await;

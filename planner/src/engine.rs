@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use causeway_providers::ScanObserver;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -66,6 +67,8 @@ pub struct StatementContext {
     pub functions: Vec<Arc<ScalarUDF>>,
     /// Whether the sources may compute.
     pub push_down: PushDown,
+    /// Is told of every statement that is sent to a source for this one.
+    pub observer: Option<Arc<dyn ScanObserver>>,
 }
 
 impl Engine {

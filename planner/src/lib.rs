@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod balance;
+mod changes;
 mod coercion;
 mod column_names;
 mod engine;
@@ -27,6 +28,7 @@ mod stack;
 mod tests;
 mod text_literals;
 
+pub use changes::{Change, Changed, changes};
 pub use engine::{Engine, EngineLimits, PushDown, StatementContext};
 pub use error::{Error, ErrorKind, Result};
 pub use query::Query;

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use causeway_providers::observe_scans;
 use datafusion::config::Dialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -94,6 +95,9 @@ fn config() -> SessionConfig {
 pub(crate) fn for_statement(template: &SessionState, context: &StatementContext) -> Result<SessionState> {
     let mut state = template.clone();
     state.register_catalog_list(Arc::clone(&context.catalog));
+    if let Some(observer) = &context.observer {
+        observe_scans(state.config_mut(), Arc::clone(observer));
+    }
     let options = state.config_mut().options_mut();
     options.catalog.default_catalog.clone_from(&context.environment);
     if let Some(first) = context.search_path.first() {

@@ -30,6 +30,8 @@ pub enum ErrorKind {
     Invalid,
     /// Something of that name exists already, or changed in the meantime.
     Conflict,
+    /// A gate is closed: the datasource may not be written to, or not be given tables.
+    ReadOnly,
     /// A table at the source is not what it was published as.
     SchemaMismatch,
     /// The source was reached and failed to execute what we sent.

@@ -19,6 +19,7 @@ mod postgres;
 mod registry;
 mod remote;
 mod sample;
+mod scan_observer;
 #[cfg(test)]
 mod skip;
 pub mod sql;
@@ -40,6 +41,7 @@ pub use remote::{
     RemoteTable, Scope, ServerVersion, TableKind,
 };
 pub use sample::write_sqlite_sample;
+pub use scan_observer::{ScanObserver, ScanOutcome, ScanReport, observe_scans};
 pub use sql::SqlRemote;
 pub use subject::Subject;
 pub use type_change::TypeChange;

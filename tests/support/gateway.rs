@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use futures::{StreamExt, stream};
 use tempfile::TempDir;
-use tokio_postgres::NoTls;
+use tokio::sync::mpsc;
+use tokio_postgres::{AsyncMessage, NoTls};
 
 use crate::binary::causeway;
 use crate::discard::{DiscardingClient, Protocol};
@@ -22,6 +24,7 @@ use crate::wait::eventually;
 pub struct Datasource {
     name: String,
     connector: String,
+    schema_mode: String,
     options: Vec<(String, String)>,
     credentials: Vec<(String, String)>,
     external: Vec<(String, String)>,
@@ -34,6 +37,7 @@ impl Datasource {
         Self {
             name: name.to_owned(),
             connector: connector.to_owned(),
+            schema_mode: "external".to_owned(),
             options: Vec::new(),
             credentials: Vec::new(),
             external: Vec::new(),
@@ -49,6 +53,13 @@ impl Datasource {
     /// A folder of files.
     pub fn files(name: &str, path: &Path) -> Self {
         Self::new(name, "files").option("path", &path.to_string_lossy())
+    }
+
+    /// Says who owns its schema, instead of somebody else.
+    #[must_use]
+    pub fn schema_mode(mut self, mode: &str) -> Self {
+        mode.clone_into(&mut self.schema_mode);
+        self
     }
 
     /// Adds a line under `options:`.
@@ -84,7 +95,7 @@ impl Datasource {
     }
 
     fn yaml(&self) -> String {
-        let mut text = format!("name: {}\nconnector: {}\nschema_mode: external\n", self.name, self.connector);
+        let mut text = format!("name: {}\nconnector: {}\nschema_mode: {}\n", self.name, self.connector, self.schema_mode);
         let mut section = |title: &str, lines: Vec<String>| {
             if !lines.is_empty() {
                 let _ = writeln!(text, "{title}:\n  {}", lines.join("\n  "));
@@ -120,6 +131,9 @@ pub struct Gateway {
     process: Supervised,
     folder: TempDir,
     port: u16,
+    http_port: u16,
+    /// The credentials, which reach it through its environment.
+    variables: Vec<(String, String)>,
 }
 
 impl Gateway {
@@ -138,21 +152,40 @@ impl Gateway {
     pub fn start_with(settings: &str, datasources: impl IntoIterator<Item = Datasource>) -> Self {
         let folder = tempfile::Builder::new().prefix("causeway-gateway-").tempdir().expect("a temporary folder can be made");
         let port = free_port();
-        let config = write_config(folder.path(), port, settings);
-        let mut command = Command::new(causeway());
-        command.arg("serve").arg("--config").arg(&config).current_dir(folder.path());
-        command.env("RUST_LOG", "info").env("NO_COLOR", "1").env_remove("CI");
+        let http_port = free_port();
+        write_config(folder.path(), port, http_port, settings);
+        let mut variables = Vec::new();
         for datasource in datasources {
             for (key, value) in &datasource.credentials {
-                command.env(datasource.variable(key), value);
+                variables.push((datasource.variable(key), value.clone()));
             }
             let file = folder.path().join("datasources").join(format!("{}.yaml", datasource.name));
             fs::write(file, datasource.yaml()).expect("a file can be written to an own folder");
         }
-        let process = Supervised::spawn(command, "TERM", folder.path(), &folder.path().join("log"));
-        let mut this = Self { process, folder, port };
+        let process = serve(folder.path(), &variables);
+        let mut this = Self { process, folder, port, http_port, variables };
         this.wait_until_settled();
         this
+    }
+
+    /// Ends it in order and starts it again over the same folder.
+    ///
+    /// # Panics
+    /// When it does not come up, with its log.
+    pub fn restart(&mut self) {
+        self.process.stop();
+        self.process = serve(self.folder.path(), &self.variables);
+        self.wait_until_settled();
+    }
+
+    /// Kills it at once, as a power cut would, and starts it again over the same folder.
+    ///
+    /// # Panics
+    /// When it does not come up, with its log.
+    pub fn kill_and_restart(&mut self) {
+        self.process.kill_all();
+        self.process = serve(self.folder.path(), &self.variables);
+        self.wait_until_settled();
     }
 
     fn wait_until_settled(&mut self) {
@@ -175,6 +208,11 @@ impl Gateway {
         self.port
     }
 
+    /// The base of its HTTP endpoint.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.http_port)
+    }
+
     /// A client of it; its connection is a task of the current runtime.
     ///
     /// # Panics
@@ -185,6 +223,28 @@ impl Gateway {
         let (client, connection) = config.connect(NoTls).await.expect("the gateway accepts a client");
         tokio::spawn(connection);
         client
+    }
+
+    /// As [`connect`](Self::connect), with the notifications it receives.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn connect_listening(&self) -> (tokio_postgres::Client, mpsc::UnboundedReceiver<tokio_postgres::Notification>) {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(self.port).dbname("default").user("tester").application_name("causeway-tests");
+        let (client, mut connection) = config.connect(NoTls).await.expect("the gateway accepts a client");
+        let (sender, received) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
+            while let Some(Ok(message)) = messages.next().await {
+                if let AsyncMessage::Notification(notification) = message
+                    && sender.send(notification).is_err()
+                {
+                    break;
+                }
+            }
+        });
+        (client, received)
     }
 
     /// A client that counts what it receives and keeps nothing.
@@ -263,12 +323,20 @@ impl Drop for Gateway {
     }
 }
 
-fn write_config(folder: &Path, port: u16, settings: &str) -> PathBuf {
+fn serve(folder: &Path, variables: &[(String, String)]) -> Supervised {
+    let mut command = Command::new(causeway());
+    command.arg("serve").arg("--config").arg(folder.join("causeway.yaml")).current_dir(folder);
+    command.env("RUST_LOG", "info").env("NO_COLOR", "1").env_remove("CI");
+    command.envs(variables.iter().map(|(key, value)| (key, value)));
+    Supervised::spawn(command, "TERM", folder, &folder.join("log"))
+}
+
+fn write_config(folder: &Path, port: u16, http_port: u16, settings: &str) {
     fs::create_dir(folder.join("datasources")).expect("a folder can be made in an own one");
-    let text = format!("listen:\n  postgres: 127.0.0.1:{port}\ndata_dir: ./data\nauth: trust\ndatasources: ./datasources\n{settings}\n");
-    let path = folder.join("causeway.yaml");
-    fs::write(&path, text).expect("a file can be written to an own folder");
-    path
+    let text = format!(
+        "listen:\n  postgres: 127.0.0.1:{port}\n  http: 127.0.0.1:{http_port}\ndata_dir: ./data\nauth: trust\ndatasources: ./datasources\n{settings}\n"
+    );
+    fs::write(folder.join("causeway.yaml"), text).expect("a file can be written to an own folder");
 }
 
 #[cfg(test)]

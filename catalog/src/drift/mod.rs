@@ -4,6 +4,8 @@ mod compare;
 mod contract;
 mod describe;
 mod image;
+#[cfg(test)]
+mod tests;
 
 pub use compare::{Difference, DifferenceKind, DriftReport, Severity, TableDrift};
 pub(crate) use compare::{Observation, TypeRule, compare, compare_table};

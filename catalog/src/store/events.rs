@@ -3,8 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use causeway_providers::{Error, ErrorKind, Result};
+use futures::TryStreamExt;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
 
 use super::{ControlStore, failed};
 use crate::event::Event;
@@ -54,6 +56,27 @@ impl ControlStore {
         rows.iter().map(|row| event(environment, row)).collect()
     }
 
+    /// The events after number `after` in order: at most `limit`, and no more once their data has `bytes`.
+    pub(crate) async fn events_page(&self, environment: &str, after: i64, limit: u32, bytes: usize) -> Result<Vec<Event>> {
+        let mut rows = sqlx::query(
+            "SELECT seq, id, type, datasource, subject, time, actor, data FROM events \
+             WHERE environment = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        )
+        .bind(environment)
+        .bind(after)
+        .bind(limit)
+        .fetch(self.readers());
+        let (mut page, mut read) = (Vec::new(), 0);
+        while let Some(row) = rows.try_next().await.map_err(|error| failed("the event log cannot be read", error))? {
+            read += row.try_get::<&str, _>(7).map_or(0, str::len);
+            page.push(event(environment, &row)?);
+            if read >= bytes {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
     /// Drops old events, but none that a subscriber has not taken yet; gives how many.
     pub(crate) async fn retain_events(&self, environment: &str, retention: Retention) -> Result<u64> {
         let oldest = SystemTime::now().checked_sub(retention.max_age).map_or(0, moment::to_micros);
@@ -78,28 +101,22 @@ impl ControlStore {
 
 fn event(environment: &str, row: &SqliteRow) -> Result<Event> {
     let damaged = |what: String| Error::new(ErrorKind::Invalid, format!("an event in the control store is damaged: {what}"));
-    let get = || -> sqlx::Result<(i64, String, String, Option<String>, Option<String>, i64, Option<String>, String)> {
-        Ok((
-            row.try_get(0)?,
-            row.try_get(1)?,
-            row.try_get(2)?,
-            row.try_get(3)?,
-            row.try_get(4)?,
-            row.try_get(5)?,
-            row.try_get(6)?,
-            row.try_get(7)?,
-        ))
+    let get = || -> sqlx::Result<(Event, String, String)> {
+        let event = Event {
+            sequence: row.try_get(0)?,
+            id: Uuid::nil(),
+            kind: row.try_get(2)?,
+            environment: environment.to_owned(),
+            datasource: row.try_get(3)?,
+            subject: row.try_get(4)?,
+            time: moment::from_micros(row.try_get(5)?),
+            actor: row.try_get(6)?,
+            data: serde_json::Value::Null,
+        };
+        Ok((event, row.try_get(1)?, row.try_get(7)?))
     };
-    let (sequence, id, kind, datasource, subject, time, actor, data) = get().map_err(|error| damaged(error.to_string()))?;
-    Ok(Event {
-        sequence,
-        id: id.parse().map_err(|_| damaged(format!("event {sequence} has the id {id}")))?,
-        kind,
-        environment: environment.to_owned(),
-        datasource,
-        subject,
-        time: moment::from_micros(time),
-        actor,
-        data: serde_json::from_str(&data).map_err(|error| damaged(format!("event {sequence}: {error}")))?,
-    })
+    let (mut event, id, data) = get().map_err(|error| damaged(error.to_string()))?;
+    event.id = id.parse().map_err(|_| damaged(format!("event {} has the id {id}", event.sequence)))?;
+    event.data = serde_json::from_str(&data).map_err(|error| damaged(format!("event {}: {error}", event.sequence)))?;
+    Ok(event)
 }

@@ -111,6 +111,16 @@ impl ControlStore {
         rows.map_err(unreadable)?.iter().map(subscriber).collect()
     }
 
+    /// One subscriber of an environment.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn subscriber(&self, environment: &str, name: &str) -> Result<Option<Subscriber>> {
+        let sql = format!("SELECT {COLUMNS} FROM subscribers WHERE environment = ?1 AND name = ?2");
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(environment).bind(name).fetch_optional(self.readers()).await;
+        row.map_err(unreadable)?.as_ref().map(subscriber).transpose()
+    }
+
     /// Adds a subscriber, which is sent what comes after its position.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Why something that was asked for is not done, as a stable word that programs can match on.
 
+use causeway_catalog::{SCHEMA_MODE_VIOLATION, WRITE_FORBIDDEN};
 use causeway_providers::{Error, ErrorKind};
 
 /// A result with a [`Failure`].
@@ -26,6 +27,8 @@ pub(crate) enum Code {
     ExternalSchemaMismatch,
     /// The datasource does not allow writes.
     ExternalWriteForbidden,
+    /// The datasource's schema is not for Causeway to change.
+    ExternalSchemaModeViolation,
     /// There is no store that outlives the process.
     NoWritableStore,
     /// A secret was given where only a reference to one can be kept.
@@ -64,7 +67,8 @@ impl Code {
             Code::NameTaken => "NAME_TAKEN",
             Code::Conflict => "CONFLICT",
             Code::ExternalSchemaMismatch => "EXTERNAL_SCHEMA_MISMATCH",
-            Code::ExternalWriteForbidden => "EXTERNAL_WRITE_FORBIDDEN",
+            Code::ExternalWriteForbidden => WRITE_FORBIDDEN,
+            Code::ExternalSchemaModeViolation => SCHEMA_MODE_VIOLATION,
             Code::NoWritableStore => "NO_WRITABLE_STORE",
             Code::NoSecretStore => "NO_SECRET_STORE",
             Code::StoreUnusable => "STORE_UNUSABLE",
@@ -96,6 +100,8 @@ impl Code {
             ErrorKind::Cancelled => Code::Cancelled,
             ErrorKind::Invalid => Code::Invalid,
             ErrorKind::Conflict => Code::Conflict,
+            ErrorKind::ReadOnly if error.message().starts_with(SCHEMA_MODE_VIOLATION) => Code::ExternalSchemaModeViolation,
+            ErrorKind::ReadOnly => Code::ExternalWriteForbidden,
             ErrorKind::SchemaMismatch => Code::ExternalSchemaMismatch,
             ErrorKind::Failed => Code::DatasourceFailed,
             ErrorKind::Internal => Code::Internal,

@@ -11,7 +11,7 @@ mod subscribers;
 use std::fmt;
 use std::sync::Arc;
 
-use causeway_catalog::{DatasourceStatus, Environment};
+use causeway_catalog::{DatasourceStatus, Delivery, Environment};
 use causeway_providers::{Error, ErrorKind};
 
 pub(crate) use events::EventFilter;
@@ -24,6 +24,7 @@ pub(crate) use subscribers::NewWebhook;
 #[derive(Clone)]
 pub(crate) struct Administration {
     environment: Arc<Environment>,
+    delivery: Arc<Delivery>,
 }
 
 impl fmt::Debug for Administration {
@@ -33,8 +34,8 @@ impl fmt::Debug for Administration {
 }
 
 impl Administration {
-    pub(crate) fn new(environment: Arc<Environment>) -> Self {
-        Self { environment }
+    pub(crate) fn new(environment: Arc<Environment>, delivery: Arc<Delivery>) -> Self {
+        Self { environment, delivery }
     }
 
     /// The environment's name.

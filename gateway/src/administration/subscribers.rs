@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use causeway_catalog::{DeadLetter, Subscriber, SubscriberKind, SubscriberState};
-use causeway_providers::{Error, ErrorKind};
+use causeway_catalog::{DeadLetter, Subscriber, SubscriberKind, SubscriberState, admit_rows};
+use causeway_providers::{EnsureReport, Error, ErrorKind};
 use hyper::Uri;
 
 use super::{Administration, Code, EventFilter, Failure, Result};
@@ -77,6 +77,7 @@ impl Administration {
         };
         let added = self.environment.store().add_subscriber(self.name(), &subscriber).await;
         added.map_err(|error| Failure::from(error).where_kind(ErrorKind::Conflict, Code::NameTaken))?;
+        self.delivery.subscribers_changed();
         Ok(subscriber)
     }
 
@@ -86,6 +87,7 @@ impl Administration {
     /// `WebhookNotFound`, and when the store cannot be written.
     pub(crate) async fn remove_webhook(&self, name: &str) -> Result<()> {
         let was_there = self.environment.store().remove_subscriber(self.name(), SubscriberKind::Webhook, name).await?;
+        self.delivery.subscribers_changed();
         if was_there { Ok(()) } else { Err(no_webhook(name)) }
     }
 
@@ -104,11 +106,7 @@ impl Administration {
     /// `DatasourceNotFound`, `ExternalWriteForbidden`, and when the store cannot be written.
     pub(crate) async fn assign_sink(&self, datasource: &str) -> Result<Subscriber> {
         self.store_lasts("an event sink")?;
-        if !self.datasource(datasource)?.datasource.allow_writes {
-            let error = Error::new(ErrorKind::Unauthorized, "EXTERNAL_WRITE_FORBIDDEN: the datasource does not allow writes");
-            let error = error.at(datasource).hint("set `external.allow_writes: true` in its file, or choose another datasource");
-            return Err(Failure::new(Code::ExternalWriteForbidden, error));
-        }
+        admit_rows(&self.datasource(datasource)?.datasource)?;
         if let Some(assigned) = self.sink().await? {
             if assigned.target == datasource {
                 return Ok(assigned);
@@ -128,7 +126,13 @@ impl Administration {
             last_error: None,
         };
         self.environment.store().add_subscriber(self.name(), &subscriber).await?;
+        self.delivery.subscribers_changed();
         Ok(subscriber)
+    }
+
+    /// What was done to the sink's table, and what was not, when it was last made ready.
+    pub(crate) fn sink_report(&self) -> Option<EnsureReport> {
+        self.delivery.sink_report(SINK)
     }
 
     /// Ends the sink. The rows it wrote stay.
@@ -137,6 +141,7 @@ impl Administration {
     /// When the store cannot be written.
     pub(crate) async fn unassign_sink(&self) -> Result<()> {
         self.environment.store().remove_subscriber(self.name(), SubscriberKind::Sink, SINK).await?;
+        self.delivery.subscribers_changed();
         Ok(())
     }
 

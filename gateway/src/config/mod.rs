@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use causeway_catalog::Datasource;
 use causeway_providers::ConnectorRegistry;
 
-pub(crate) use credential::is_variable;
+pub(crate) use credential::{is_variable, resolve as resolve_credential};
 pub use fault::{Fault, Faults};
 pub use gateway::{Audit, Limits, Settings};
 pub(crate) use gateway::{address, http_address, trust_is_refused};

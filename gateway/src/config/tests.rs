@@ -306,8 +306,8 @@ fn faults_one_by_one() {
             "causeway.yaml:1: listen.http: is 127.0.0.1:7433, as is `postgres`",
         ),
         (
-            causeway("events: { max_age: 0s, max_count: 0 }\ncatalog_history: { max_cont: 5 }\n"),
-            "causeway.yaml:1: events.max_age: is \"0s\", not a duration such as 30s, 500ms or 5m\ncauseway.yaml:1: events.max_count: is \"0\", not a number from 1 to 4294967295\ncauseway.yaml:2: catalog_history.max_cont: is not a known key; did you mean `max_count`?",
+            causeway("events: { max_age: 0s, max_count: 0 }\ncatalog_history: { count: 5 }\n"),
+            "causeway.yaml:1: events.max_age: is \"0s\", not a duration such as 30s, 500ms or 5m\ncauseway.yaml:1: events.max_count: is \"0\", not a number from 1 to 4294967295\ncauseway.yaml:2: catalog_history.count: is not a known key; known here: max_age, max_count",
         ),
         (
             causeway("audit:\n  queries: some\n  sample: 1.5\n"),

@@ -68,7 +68,7 @@ fn status(code: Code) -> StatusCode {
         Code::DatasourceNotFound | Code::SnapshotNotFound | Code::WebhookNotFound | Code::NotFound => StatusCode::NOT_FOUND,
         Code::RemoteTableNotFound | Code::Invalid => StatusCode::BAD_REQUEST,
         Code::NameTaken | Code::Conflict | Code::ExternalSchemaMismatch => StatusCode::CONFLICT,
-        Code::ExternalWriteForbidden => StatusCode::FORBIDDEN,
+        Code::ExternalWriteForbidden | Code::ExternalSchemaModeViolation => StatusCode::FORBIDDEN,
         Code::NoWritableStore
         | Code::NoSecretStore
         | Code::StoreUnusable

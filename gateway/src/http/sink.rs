@@ -9,7 +9,9 @@ use super::problem::Problem;
 use super::{Api, shape};
 
 pub(super) async fn show(State(api): State<Api>) -> Result<Json<shape::Sink>, Problem> {
-    Ok(Json(api.administration.sink().await?.into()))
+    let sink = api.administration.sink().await?;
+    let table = sink.as_ref().and_then(|_| api.administration.sink_report()).map(Into::into);
+    Ok(Json(shape::Sink { table, ..sink.into() }))
 }
 
 pub(super) async fn assign(State(api): State<Api>, Body(request): Body<shape::SinkAssignment>) -> Result<Json<shape::Sink>, Problem> {

@@ -34,6 +34,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use causeway_planner::Change;
+use causeway_providers::ScanObserver;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::CatalogProviderList;
 use datafusion::logical_expr::ScalarUDF;
@@ -66,6 +68,12 @@ pub trait EnvironmentBackend: Send + Sync {
 
     /// What a statement of `session` sees, called once when the statement is planned. It does no IO.
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog;
+
+    /// Whether the gates let a statement of `session` change what it would. What they let pass may still not be supported.
+    ///
+    /// # Errors
+    /// `ReadOnly` with the gate's code and what to do.
+    fn admit(&self, changes: &[Change], session: &SessionIdentity) -> causeway_providers::Result<()>;
 
     /// Looks at a datasource's tables anew; what [`visible`](Self::visible) gives then has them. Called once by a statement whose
     /// source lacks what the snapshot says it has, before any of its rows were sent. Dropping the future gives up.
@@ -105,6 +113,8 @@ pub struct VisibleCatalog {
     pub catalog: Arc<dyn CatalogProviderList>,
     /// Functions that know the session.
     pub functions: Vec<Arc<ScalarUDF>>,
+    /// Is told of what the statement sends to sources.
+    pub observer: Option<Arc<dyn ScanObserver>>,
     /// Equal for two calls by one session exactly when the tables are the same: a prepared plan is then used again.
     pub version: u64,
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use causeway_planner::{Query, Statement, StatementContext};
+use causeway_planner::{Query, Statement, StatementContext, changes};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 use tracing::{info, warn};
@@ -18,6 +18,10 @@ impl Session {
     /// Plans a statement against what is visible now, or takes `known` if that is still the same.
     pub(super) async fn plan(&mut self, statement: &Statement, declared: &[Option<DataType>], known: Option<Plan>) -> Result<Plan, Halt> {
         let identity = self.identity();
+        let changes = changes(statement);
+        if !changes.is_empty() {
+            self.environment.admit(&changes, &identity).map_err(|refusal| PgError::from(&refusal))?;
+        }
         let visible = self.environment.visible(&identity);
         if let Some(known) = known.filter(|known| known.is_current(visible.version, &self.settings)) {
             return Ok(known);
@@ -31,6 +35,7 @@ impl Session {
             time_zone: self.settings.time_zone().for_planner(),
             functions,
             push_down: self.settings.push_down(),
+            observer: visible.observer,
         };
         let engine = Arc::clone(&self.engine);
         let query = self.guarded(async { engine.plan(statement, declared, &context).await.map_err(PgError::from) }).await?;

@@ -10,6 +10,7 @@ use pgwire::messages::response::ErrorResponse;
 
 pub(crate) const WARNING: &str = "01000";
 pub(crate) const SUCCESSFUL_COMPLETION_ACTIVE_TRANSACTION: &str = "25001";
+pub(crate) const READ_ONLY: &str = "25006";
 pub(crate) const NO_ACTIVE_TRANSACTION: &str = "25P01";
 pub(crate) const FAILED_TRANSACTION: &str = "25P02";
 pub(crate) const IDLE_IN_TRANSACTION: &str = "25P03";
@@ -206,6 +207,7 @@ impl From<&providers::Error> for PgError {
             providers::ErrorKind::LimitExceeded => "54000",
             providers::ErrorKind::Invalid => "22000",
             providers::ErrorKind::Conflict => DUPLICATE_OBJECT,
+            providers::ErrorKind::ReadOnly => READ_ONLY,
             providers::ErrorKind::SchemaMismatch => "42P17",
             providers::ErrorKind::Failed => "HV000",
             providers::ErrorKind::Internal => return PgError::internal(chain(error)),
@@ -237,6 +239,7 @@ fn default_hint(kind: providers::ErrorKind) -> Option<&'static str> {
         | providers::ErrorKind::Cancelled
         | providers::ErrorKind::Invalid
         | providers::ErrorKind::Conflict
+        | providers::ErrorKind::ReadOnly
         | providers::ErrorKind::SchemaMismatch
         | providers::ErrorKind::Failed
         | providers::ErrorKind::Internal => None,

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use causeway_catalog::{CatalogSnapshot, Environment, Import, ImportedTable, Selection};
+use causeway_catalog::{CatalogSnapshot, Environment, Import, ImportedTable, Selection, admit_ddl, admit_write};
+use causeway_planner::{Change, Changed};
 use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, Visibility};
 
 use super::session_state;
 use super::tables::Catalogs;
+use crate::audit::Audit;
 use crate::pg::catalog::{Database, OidRegistry, PgCatalog, Server};
 use crate::pg::{
     Backend, DropForeignTable, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notifications, Outcome,
@@ -48,6 +50,7 @@ pub(super) struct EnvironmentAtPort {
     environments: Vec<String>,
     notifications: Arc<Notifications>,
     statements: Arc<StatementRegistry>,
+    audit: Option<Arc<Audit>>,
     oids: Arc<OidRegistry>,
     started: SystemTime,
     /// The system catalogs of the newest snapshot any statement asked for.
@@ -55,13 +58,15 @@ pub(super) struct EnvironmentAtPort {
 }
 
 impl EnvironmentAtPort {
-    /// The environment, with the names of all there are, the hub its sessions listen to, and the object ids it goes on from.
+    /// The environment, with the names of all there are, the hub its sessions listen to, the object ids it goes on from, and the audit
+    /// of its statements.
     pub(super) fn new(
         environment: Arc<Environment>,
         registry: ConnectorRegistry,
         environments: Vec<String>,
         notifications: Arc<Notifications>,
         oids: Arc<OidRegistry>,
+        audit: Option<Arc<Audit>>,
     ) -> Self {
         let statements = Arc::new(StatementRegistry::default());
         environment.know_prepared_statements(Arc::clone(&statements) as _);
@@ -71,6 +76,7 @@ impl EnvironmentAtPort {
             environments,
             notifications,
             statements,
+            audit,
             oids,
             started: SystemTime::now(),
             catalogs: Mutex::new(None),
@@ -151,8 +157,11 @@ impl EnvironmentAtPort {
         let datasource = only_argument("refresh_catalog", arguments)?;
         let tables = self.environment.refresh(datasource).await?;
         let mut notice = format!("datasource \"{datasource}\" has {tables} {}", if tables == 1 { "table" } else { "tables" });
-        let omitted = self.environment.datasources().into_iter().find(|status| status.datasource.name == *datasource).map(|s| s.omitted);
-        let omitted = omitted.unwrap_or_default();
+        let status = self.environment.datasources().into_iter().find(|status| status.datasource.name == *datasource);
+        let (omitted, mismatches) = status.map(|status| (status.omitted, status.mismatches)).unwrap_or_default();
+        for mismatch in &mismatches {
+            notice.push_str(&format!("\n{mismatch}"));
+        }
         for omission in omitted.iter().take(OMISSIONS_SHOWN) {
             notice.push_str(&format!("\nleft out {}: {}", omission.subject, omission.reason));
         }
@@ -179,6 +188,7 @@ impl EnvironmentBackend for EnvironmentAtPort {
 
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog {
         let (snapshot, catalog) = self.current();
+        let observer = self.audit.as_ref().map(|audit| audit.observer(session));
         let session = Arc::new(session_state::session(session, self.started));
         let system = catalog.schemas(&session);
         let own = BTreeMap::from([
@@ -190,7 +200,30 @@ impl EnvironmentBackend for EnvironmentAtPort {
             version: snapshot.version,
             catalog: Catalogs::new(self.environment.name(), snapshot, own),
             functions: catalog.functions(&session),
+            observer,
         }
+    }
+
+    fn admit(&self, changes: &[Change], session: &SessionIdentity) -> Result<()> {
+        let snapshot = self.environment.snapshot();
+        let datasources = self.environment.datasources();
+        for change in changes {
+            let schemas = change.schema.as_ref().map_or(&session.search_path[..], std::slice::from_ref);
+            let table = schemas.iter().find_map(|schema| snapshot.schemas.get(schema)?.tables.get(&change.name));
+            let owner = match table {
+                Some(table) => Some(&table.datasource),
+                // What is not there yet would be made at the datasource whose schema it names.
+                None => schemas.iter().find_map(|schema| snapshot.schemas.get(schema)?.datasource.as_ref()),
+            };
+            let Some(status) = owner.and_then(|owner| datasources.iter().find(|status| status.datasource.name == *owner)) else { continue };
+            match (change.what, table) {
+                (Changed::Definition, _) => admit_ddl(&status.datasource)?,
+                (Changed::Rows, Some(table)) => admit_write(&status.datasource, table)?,
+                // The planner says that there is no such table.
+                (Changed::Rows, None) => {}
+            }
+        }
+        Ok(())
     }
 
     async fn refresh(&self, datasource: &str) -> Result<()> {

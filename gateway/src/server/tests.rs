@@ -8,6 +8,7 @@ use causeway_providers::{Options, RemoteId, write_sqlite_sample};
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::Audit;
 use crate::cli::client::{Answer, Client, ClientError};
 
 /// Long enough for a loaded machine; nothing here waits for it to pass.
@@ -37,12 +38,17 @@ pub(crate) fn sqlite(name: &str, file: &Path) -> Datasource {
 
 /// A gateway over `shop`, which has a table, and `gone`, whose file is not there.
 async fn gateway() -> (Server, TempDir) {
+    gateway_with(|_| {}).await
+}
+
+async fn gateway_with(change: impl FnOnce(&mut Settings)) -> (Server, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let shop = folder.path().join("shop.db");
     write_sqlite_sample(&shop, "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO t VALUES (1, 'one'), (2, 'two');").unwrap();
     let mut settings = Settings::new(folder.path().join("data"));
     settings.postgres.set_port(0);
     settings.http = None;
+    change(&mut settings);
     let datasources = vec![sqlite("shop", &shop), sqlite("gone", &folder.path().join("gone.db"))];
     let server = Server::bind(&settings, datasources, &ConnectorRegistry::built_in()).await.unwrap();
     server.environment().settled(PATIENCE).await;
@@ -84,6 +90,33 @@ async fn tables_views_and_system_catalogs_answer_on_one_port() {
     let servers = "SELECT srvname, array_to_string(srvoptions, ' ') LIKE 'path=%' FROM pg_catalog.pg_foreign_server ORDER BY 1";
     assert_eq!(rows(&mut ana, servers).await, [row(&["gone", "t"]), row(&["shop", "t"])]);
     ana.close().await;
+    server.stop(pending()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_was_asked_is_audited_with_its_user_and_without_values() {
+    let (server, _folder) = gateway_with(|settings| settings.audit = Audit::Full).await;
+    let mut ana = client(&server).await;
+    assert_eq!(rows(&mut ana, "SELECT id FROM shop.t WHERE name = 'two'").await, [row(&["2"])]);
+    assert_eq!(code(&mut ana, "SELECT * FROM gone.t").await, "HV00N");
+    let sql = "SELECT actor, source, data FROM causeway.events WHERE type = 'external.query.executed'";
+    let written = async {
+        loop {
+            match rows(&mut ana, sql).await {
+                none if none.is_empty() => tokio::time::sleep(Duration::from_millis(20)).await,
+                some => return some,
+            }
+        }
+    };
+    let audited = tokio::time::timeout(PATIENCE, written).await.expect("it is written");
+    // The look at the events asks no source, and the datasource that is down was asked nothing.
+    assert_eq!(audited.len(), 1, "{audited:?}");
+    let [Some(actor), Some(source), Some(data)] = &audited[0][..] else { panic!("{audited:?}") };
+    assert_eq!((actor.as_str(), source.as_str()), ("ana", "/environments/default/datasources/shop"));
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    let asked = data["sql"].as_str().unwrap();
+    assert!(asked.contains("\"name\"") && asked.contains('?') && !asked.contains("two"), "{asked}");
+    assert_eq!((&data["rows"], &data["outcome"]), (&1.into(), &"completed".into()));
     server.stop(pending()).await;
 }
 

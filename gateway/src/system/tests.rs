@@ -142,13 +142,24 @@ async fn every_view_tells_what_is() {
         ["|crm|fake|code|external|running||false|1m30s|||", "|down|fake|code|external|error||false|1m30s|connectionrefused||"]
     );
     assert_eq!(shown("SELECT * FROM causeway.remote_tables").await, ["|crm|public|cust|materializedview|1|id|7||"]);
-    assert_eq!(shown("SELECT * FROM causeway.foreign_tables").await, ["|crm|cust|crm|public|cust|false|1|"]);
+    assert_eq!(shown("SELECT * FROM causeway.foreign_tables").await, ["|crm|cust|crm|public|cust|false|1|false|false||"]);
     assert_eq!(shown("SELECT * FROM causeway.omissions").await, ["|crm|public.odd|ithasnocolumns|"]);
     assert_eq!(
         shown("SELECT datasource, capability FROM causeway.capabilities WHERE supported").await,
         ["|crm|sort|"],
         "a datasource that was never opened has none to tell"
     );
+
+    assert_eq!(shown("SELECT datasource, version, table_count FROM causeway.catalog_history").await, ["|crm|1|1|"]);
+    assert_eq!(
+        shown("SELECT seq, type FROM causeway.events WHERE seq > 1 ORDER BY seq").await.len() + 1,
+        shown("SELECT seq FROM causeway.events").await.len()
+    );
+    let events = shown("SELECT type, source FROM causeway.events WHERE source LIKE '%down'").await;
+    assert_eq!(events, ["|datasource.failed|/environments/default/datasources/down|"]);
+    assert!(shown("SELECT * FROM causeway.drift").await.is_empty());
+    assert!(shown("SELECT * FROM causeway.subscribers").await.is_empty());
+    assert!(shown("SELECT * FROM causeway.dead_letters").await.is_empty());
 
     // A view planned before a change shows what is there when it runs.
     let planned = session.sql("SELECT count(*) FROM causeway.datasources WHERE state = 'stopped'").await.unwrap();
@@ -160,7 +171,8 @@ async fn every_view_tells_what_is() {
 #[test]
 fn the_system_catalogs_learn_every_view_and_column() {
     let columns = columns();
-    assert_eq!(columns.keys().collect::<Vec<_>>(), ["capabilities", "datasources", "foreign_tables", "omissions", "remote_tables"]);
+    let views = "capabilities catalog_history datasources dead_letters drift events foreign_tables omissions remote_tables subscribers";
+    assert_eq!(columns.keys().collect::<Vec<_>>(), views.split(' ').collect::<Vec<_>>());
     let names: Vec<_> = columns["datasources"].fields().iter().map(|field| field.name().clone()).collect();
     let promised = "name connector origin schema_mode state version allow_writes query_timeout last_error stale_since";
     assert_eq!(names, promised.split(' ').collect::<Vec<_>>());

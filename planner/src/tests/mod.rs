@@ -8,4 +8,5 @@ mod errors;
 mod explain;
 mod growth;
 mod names;
+mod observed;
 mod parameters;

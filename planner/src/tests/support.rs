@@ -21,7 +21,7 @@ use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
-use causeway_providers::sql::{Argument, Dialect, LikeSupport, NullOrder, RemoteSql, ScanLimits, SqlRemote, SqlTable};
+use causeway_providers::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting, RemoteSql, ScanLimits, SqlRemote, SqlTable};
 use causeway_providers::{
     Capabilities, Comparison, Deadline, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope,
     ServerVersion, Subject, TableKind, Writer,
@@ -40,6 +40,10 @@ pub(crate) struct TestDialect;
 impl Dialect for TestDialect {
     fn quote(&self, identifier: &str) -> String {
         format!("\"{}\"", identifier.replace('"', "\"\""))
+    }
+
+    fn quoting(&self) -> Quoting {
+        Quoting::Standard
     }
 
     fn table(&self, schema: &str, name: &str) -> String {
@@ -474,6 +478,7 @@ pub(crate) fn world() -> World {
         time_zone: "+00:00".to_owned(),
         functions: Vec::new(),
         push_down: PushDown::On,
+        observer: None,
     };
     World { engine, context, crm, _spill: SpillFolder(spill) }
 }

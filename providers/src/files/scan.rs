@@ -6,7 +6,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
@@ -29,6 +29,7 @@ use futures::{Stream, StreamExt};
 use super::connect::read_failure;
 use super::source::{Source, closed, timed_out};
 use crate::deadline::Deadline;
+use crate::scan_observer::{ScanObserver, Tally, counted, observer};
 
 /// A data source that reads from its datasource's store.
 #[derive(Debug)]
@@ -36,16 +37,28 @@ pub(super) struct SourceScan {
     scan: Arc<dyn DataSource>,
     source: Arc<Source>,
     what: Arc<str>,
+    /// What the partitions that are being read have counted together, when somebody is to be told.
+    tally: Mutex<Weak<Tally>>,
 }
 
 impl SourceScan {
     /// `what` names the table's files in errors that do not name one.
     pub(super) fn new(scan: Arc<dyn DataSource>, source: Arc<Source>, what: String) -> Self {
-        Self { scan, source, what: what.into() }
+        Self { scan, source, what: what.into(), tally: Mutex::default() }
     }
 
     fn around(&self, scan: Arc<dyn DataSource>) -> Arc<dyn DataSource> {
-        Arc::new(Self { scan, source: Arc::clone(&self.source), what: Arc::clone(&self.what) })
+        Arc::new(Self { scan, source: Arc::clone(&self.source), what: Arc::clone(&self.what), tally: Mutex::default() })
+    }
+
+    /// Partitions that are read at once are one scan to whoever observes it.
+    fn tally(&self, observer: Arc<dyn ScanObserver>) -> Arc<Tally> {
+        let mut shared = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let tally = Tally::new(observer, self.source.id.clone(), format!("READ {}", self.what));
+            *shared = Arc::downgrade(&tally);
+            tally
+        })
     }
 }
 
@@ -55,6 +68,7 @@ impl DataSource for SourceScan {
     }
 
     fn open_with_args(&self, mut args: OpenArgs) -> Result<SendableRecordBatchStream> {
+        let observer = observer(&args.context);
         // The scan looks up its store and its batch size here, and no functions.
         args.context = Arc::new(TaskContext::new(
             args.context.task_id(),
@@ -69,7 +83,11 @@ impl DataSource for SourceScan {
         let rows = self.scan.open_with_args(args).map_err(|e| read_failure(e, &self.what, &self.source.id))?;
         let schema = rows.schema();
         let rows = bounded(rows, Arc::clone(&self.source), Arc::clone(&self.what));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+        let rows: SendableRecordBatchStream = Box::pin(RecordBatchStreamAdapter::new(schema, rows));
+        Ok(match observer {
+            Some(observer) => counted(rows, self.tally(observer)),
+            None => rows,
+        })
     }
 
     fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! The connector against real folders. The bucket's tests are in `bucket`.
 
 mod bucket;
+mod observed;
 mod s3_service;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 
 use crate::remote::RemoteColumn;
-use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, PostgresDialect};
+use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, PostgresDialect, Quoting};
 
 /// [`PostgresDialect`] without what depends on where characters begin.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +13,10 @@ pub(super) struct SqlAsciiDialect;
 impl Dialect for SqlAsciiDialect {
     fn quote(&self, identifier: &str) -> String {
         PostgresDialect.quote(identifier)
+    }
+
+    fn quoting(&self) -> Quoting {
+        PostgresDialect.quoting()
     }
 
     fn table(&self, schema: &str, name: &str) -> String {

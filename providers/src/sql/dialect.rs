@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 
+use super::normalize::Quoting;
 use crate::remote::RemoteColumn;
 
 /// The written form of one source's SQL.
@@ -13,6 +14,9 @@ use crate::remote::RemoteColumn;
 pub trait Dialect: Debug + Send + Sync {
     /// An identifier in quotes, whatever it holds.
     fn quote(&self, identifier: &str) -> String;
+
+    /// How the source reads quotes and backslashes.
+    fn quoting(&self) -> Quoting;
 
     /// A table in `FROM`, schema included.
     fn table(&self, schema: &str, name: &str) -> String;

@@ -2,6 +2,7 @@
 
 mod dialect;
 mod dialects;
+mod normalize;
 mod reliance;
 mod scan;
 mod select;
@@ -19,6 +20,7 @@ use crate::remote::Remote;
 
 pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
 pub use dialects::{MySqlDialect, PostgresDialect, SqliteDialect};
+pub use normalize::{Quoting, normalize};
 pub use reliance::Reliance;
 pub use scan::RemoteScan;
 pub use select::{Select, SelectItem};

@@ -14,7 +14,8 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 use futures::StreamExt;
 
-use super::{RemoteSql, ScanLimits, SqlRemote};
+use super::{RemoteSql, ScanLimits, SqlRemote, normalize};
+use crate::scan_observer::{Tally, counted, observer};
 
 /// Reads one statement's result from a remote, in one partition.
 #[derive(Debug, Clone)]
@@ -91,6 +92,10 @@ impl ExecutionPlan for RemoteScan {
         let schema = self.schema();
         let limits = ScanLimits { batch_rows: context.session_config().batch_size(), ..self.limits };
         let mut rows = Arc::clone(&self.remote).execute(self.sql.clone(), Arc::clone(&schema), limits)?;
+        if let Some(observer) = observer(&context) {
+            let statement = normalize(&self.sql.text, self.remote.dialect().quoting());
+            rows = counted(rows, Tally::new(observer, self.remote.id().clone(), statement));
+        }
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let counted = futures::stream::poll_fn(move |context| metrics.record_poll(rows.poll_next_unpin(context)));
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)))

@@ -1,6 +1,7 @@
 //! Webhooks and the event sink.
 
 use causeway_catalog::{DeadLetter, Subscriber, SubscriberState};
+use causeway_providers::EnsureReport;
 use serde::{Deserialize, Serialize};
 
 use super::moment;
@@ -67,6 +68,26 @@ pub(crate) struct Sink {
     pub(crate) datasource: Option<String>,
     pub(crate) last_error: Option<String>,
     pub(crate) delivered_sequence: Option<i64>,
+    /// What was done to its table, and what was left to a person, when it was last made ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) table: Option<SinkTable>,
+}
+
+/// How the table of a sink became what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SinkTable {
+    /// Statements that were run.
+    pub(crate) executed: Vec<String>,
+    /// Statements that were not run: they may lose data, or are not for Causeway to run.
+    pub(crate) skipped: Vec<String>,
+    /// Why it takes no events; empty when it does.
+    pub(crate) obstacles: Vec<String>,
+}
+
+impl From<EnsureReport> for SinkTable {
+    fn from(report: EnsureReport) -> Self {
+        Self { executed: report.executed, skipped: report.skipped, obstacles: report.obstacles }
+    }
 }
 
 impl From<Subscriber> for Webhook {
@@ -106,8 +127,9 @@ impl From<Option<Subscriber>> for Sink {
                 datasource: Some(sink.target),
                 last_error: sink.last_error,
                 delivered_sequence: Some(sink.position),
+                table: None,
             },
-            None => Self { status: "unassigned".to_owned(), datasource: None, last_error: None, delivered_sequence: None },
+            None => Self { status: "unassigned".to_owned(), datasource: None, last_error: None, delivered_sequence: None, table: None },
         }
     }
 }

@@ -241,7 +241,16 @@ impl EnvironmentBackend for TestEnvironment {
     }
 
     fn visible(&self, _session: &SessionIdentity) -> VisibleCatalog {
-        VisibleCatalog { catalog: Arc::clone(&self.catalog) as _, functions: Vec::new(), version: self.version.load(Ordering::SeqCst) }
+        VisibleCatalog {
+            catalog: Arc::clone(&self.catalog) as _,
+            functions: Vec::new(),
+            observer: None,
+            version: self.version.load(Ordering::SeqCst),
+        }
+    }
+
+    fn admit(&self, _changes: &[causeway_planner::Change], _session: &SessionIdentity) -> providers::Result<()> {
+        Ok(())
     }
 
     async fn refresh(&self, datasource: &str) -> providers::Result<()> {

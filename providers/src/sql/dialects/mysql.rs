@@ -7,6 +7,7 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::scalar::ScalarValue;
 
 use crate::remote::RemoteColumn;
+use crate::sql::Quoting;
 use crate::sql::dialect::{Argument, Dialect, LikeSupport, NullOrder};
 
 /// The dialect of MySQL and MariaDB, for a session as the connector sets it: UTC, utf8mb4, double quotes are no identifiers.
@@ -76,6 +77,10 @@ impl MySqlDialect {
 impl Dialect for MySqlDialect {
     fn quote(&self, identifier: &str) -> String {
         format!("`{}`", identifier.replace('`', "``"))
+    }
+
+    fn quoting(&self) -> Quoting {
+        Quoting::MySql
     }
 
     fn table(&self, schema: &str, name: &str) -> String {

@@ -11,6 +11,7 @@ use datafusion::arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Dec
 use datafusion::scalar::ScalarValue;
 
 use crate::remote::RemoteColumn;
+use crate::sql::Quoting;
 use crate::sql::dialect::{Argument, Dialect, LikeSupport, NullOrder};
 
 /// PostgreSQL's dialect, for sessions with `standard_conforming_strings` on, `TimeZone` UTC and ISO dates.
@@ -20,6 +21,10 @@ pub struct PostgresDialect;
 impl Dialect for PostgresDialect {
     fn quote(&self, identifier: &str) -> String {
         format!("\"{}\"", identifier.replace('"', "\"\""))
+    }
+
+    fn quoting(&self) -> Quoting {
+        Quoting::Standard
     }
 
     fn table(&self, schema: &str, name: &str) -> String {

@@ -5,6 +5,7 @@ use datafusion::arrow::temporal_conversions::date32_to_datetime;
 use datafusion::scalar::ScalarValue;
 
 use crate::remote::RemoteColumn;
+use crate::sql::Quoting;
 use crate::sql::dialect::{Argument, Dialect, LikeSupport, NullOrder};
 
 /// The dialect. Its connections must have double-quoted strings off, as the `sqlite` connector's do: an unknown `"name"` is an error
@@ -15,6 +16,10 @@ pub struct SqliteDialect;
 impl Dialect for SqliteDialect {
     fn quote(&self, identifier: &str) -> String {
         format!("\"{}\"", identifier.replace('"', "\"\""))
+    }
+
+    fn quoting(&self) -> Quoting {
+        Quoting::Standard
     }
 
     fn table(&self, schema: &str, name: &str) -> String {

@@ -7,6 +7,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::{TableScope, Translation, translate, translate_value};
 use crate::remote::{Comparison, Presentation, RemoteColumn, RemoteTable, TableKind};
+use crate::sql::Quoting;
 use crate::sql::dialect::{Argument, Dialect, LikeSupport, NullOrder};
 
 /// Prints plainly, computes everything: what is refused here is refused by the walk itself.
@@ -16,6 +17,10 @@ struct Plain;
 impl Dialect for Plain {
     fn quote(&self, identifier: &str) -> String {
         identifier.to_owned()
+    }
+
+    fn quoting(&self) -> Quoting {
+        Quoting::Standard
     }
 
     fn table(&self, schema: &str, name: &str) -> String {

@@ -55,6 +55,7 @@ impl Client {
             time_zone: "UTC".to_owned(),
             functions: self.catalog.functions(&self.session),
             push_down: PushDown::On,
+            observer: None,
         }
     }
 

@@ -1,0 +1,148 @@
+//! Every kind of difference, what is none, and the fingerprints.
+
+use causeway_providers::{Introspection, Omission, OmissionCause, RemoteTable, Subject, TypeChange};
+
+use super::*;
+use crate::fake::table;
+
+fn types(expected: &str, actual: &str) -> TypeChange {
+    match (expected, actual) {
+        _ if expected == actual => TypeChange::Same,
+        ("int8", "bigint") | ("bigint", "int8") => TypeChange::Same,
+        ("bigint", "numeric") => TypeChange::Widened,
+        ("bigint", "integer") => TypeChange::Narrowed,
+        _ => TypeChange::Different,
+    }
+}
+
+fn cust() -> RemoteTable {
+    let mut cust = table("public", "cust", &["id", "name", "note"]);
+    cust.columns[0].nullable = false;
+    cust.primary_key = vec!["id".to_owned()];
+    cust
+}
+
+fn seen(tables: Vec<RemoteTable>) -> Introspection {
+    Introspection { default_schema: "public".to_owned(), tables, omitted: Vec::new() }
+}
+
+/// What differs once `change` was made to the table, a line each.
+fn found(change: impl FnOnce(&mut RemoteTable)) -> Vec<String> {
+    let mut changed = cust();
+    change(&mut changed);
+    lines(&compare(&Baseline::of(&seen(vec![cust()])), &Observation::of(&seen(vec![changed])), &types))
+}
+
+fn lines(report: &DriftReport) -> Vec<String> {
+    report.to_string().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn each_kind_has_its_severity() {
+    assert_eq!(found(|t| drop(t.columns.pop())), ["error    public.cust: column note is gone (expected text)"]);
+    assert_eq!(found(|t| t.columns.push(table("", "", &["id"]).columns.remove(0))).len(), 0, "a name twice is known");
+    assert_eq!(found(|t| t.columns.extend(table("", "", &["extra"]).columns)), ["warning  public.cust: column extra is new (text)"]);
+    let typed = |name: &'static str| found(move |t| t.columns[0].remote_type = name.to_owned());
+    assert_eq!(typed("numeric"), ["warning  public.cust: column id is numeric (expected bigint)"]);
+    assert_eq!(typed("integer"), ["error    public.cust: column id is integer (expected bigint)"]);
+    assert_eq!(typed("text"), ["error    public.cust: column id is text (expected bigint)"]);
+    assert_eq!(found(|t| t.columns[0].nullable = true), ["error    public.cust: column id is nullable (expected not null)"]);
+    assert_eq!(found(|t| t.columns[1].nullable = false), ["warning  public.cust: column name is not null (expected nullable)"]);
+    assert_eq!(found(|t| t.primary_key.clear()), ["error    public.cust: the primary key is none (expected (id))"]);
+    assert_eq!(found(|t| t.primary_key.push("name".to_owned())), ["error    public.cust: the primary key is (id, name) (expected (id))"]);
+    let base = Baseline::of(&seen(vec![cust()]));
+    let gone = compare(&base, &Observation::of(&seen(Vec::new())), &types);
+    assert_eq!(lines(&gone), ["error    public.cust: the table is gone"]);
+    assert!(gone.tables[0].before.is_some() && gone.tables[0].after.is_none());
+    let other = compare(&base, &Observation::of(&seen(vec![cust(), table("mart", "sales", &["id"])])), &types);
+    assert_eq!(lines(&other), ["warning  mart.sales: the table is new"]);
+    let quiet = Baseline { watches_new_tables: false, ..base };
+    assert!(lines(&compare(&quiet, &Observation::of(&seen(vec![cust(), table("mart", "sales", &["id"])])), &types)).is_empty());
+}
+
+#[test]
+fn a_gained_key_is_a_warning() {
+    let mut before = cust();
+    before.primary_key.clear();
+    let report = compare(&Baseline::of(&seen(vec![before])), &Observation::of(&seen(vec![cust()])), &types);
+    assert_eq!(lines(&report), ["warning  public.cust: the primary key is (id) (expected none)"]);
+}
+
+#[test]
+fn spelling_order_comments_and_counts_are_no_differences() {
+    assert!(found(|t| t.columns[0].remote_type = "int8".to_owned()).is_empty());
+    assert!(found(|t| t.columns.reverse()).is_empty());
+    assert!(
+        found(|t| {
+            t.comment = Some("new".to_owned());
+            t.row_estimate = Some(7);
+            t.columns[1].comment = Some("new".to_owned());
+            t.columns[1].collation = Some("C".to_owned());
+        })
+        .is_empty()
+    );
+}
+
+#[test]
+fn ignored_columns_may_come_and_go() {
+    let mut contract = Contract::of(&cust());
+    contract.columns.retain(|column| column.name != "note");
+    contract.ignore_columns.insert("note".to_owned());
+    let mut without = cust();
+    without.columns.pop();
+    assert!(compare_table(&contract, &cust(), &types).is_empty());
+    assert!(compare_table(&contract, &without, &types).is_empty());
+    contract.primary_key = None;
+    without.primary_key.clear();
+    without.columns[0].nullable = true;
+    contract.columns.iter_mut().for_each(|column| column.nullable = None);
+    assert!(compare_table(&contract, &without, &types).is_empty(), "what a contract does not say is not compared");
+}
+
+#[test]
+fn what_may_not_be_read_is_unreadable_and_nothing_else() {
+    let unreadable = |subject: Subject| Omission {
+        subject: subject.to_string(),
+        reason: "no SELECT privilege".to_owned(),
+        cause: OmissionCause::Unreadable,
+    };
+    let base = Baseline::of(&seen(vec![cust()]));
+    let hidden = Introspection { omitted: vec![unreadable(Subject::table("public", "cust"))], ..seen(Vec::new()) };
+    let report = compare(&base, &Observation::of(&hidden), &types);
+    assert_eq!(lines(&report), ["unknown  public.cust: our user may not read it"]);
+    assert!(report.tables.is_empty());
+    let mut partly = cust();
+    partly.columns.remove(0);
+    partly.primary_key.clear();
+    let hidden = Introspection { omitted: vec![unreadable(Subject::column("public", "cust", "id"))], ..seen(vec![partly]) };
+    assert!(compare(&base, &Observation::of(&hidden), &types).tables.is_empty());
+}
+
+#[test]
+fn a_table_under_two_contracts_has_each_difference_once() {
+    let mut base = Baseline::of(&seen(vec![cust()]));
+    base.expectations.push(base.expectations[0].clone());
+    let mut changed = cust();
+    changed.columns.pop();
+    let report = compare(&base, &Observation::of(&seen(vec![changed])), &types);
+    assert_eq!(report.tables.len(), 1);
+    assert_eq!(report.tables[0].differences.len(), 1);
+}
+
+#[test]
+fn fingerprints_tell_what_matters() {
+    let same = |change: fn(&mut RemoteTable)| {
+        let mut changed = cust();
+        change(&mut changed);
+        table_fingerprint(&changed) == table_fingerprint(&cust()) && fingerprint(&seen(vec![changed])) == fingerprint(&seen(vec![cust()]))
+    };
+    assert!(same(|_| {}));
+    assert!(same(|t| t.columns.reverse()));
+    assert!(same(|t| t.row_estimate = Some(9)));
+    assert!(!same(|t| t.columns[0].nullable = true));
+    assert!(!same(|t| t.primary_key.clear()));
+    assert!(!same(|t| t.comment = Some("c".to_owned())));
+    assert!(!same(|t| t.name.push('x')));
+    let two = |order: [&str; 2]| fingerprint(&seen(order.map(|name| table("s", name, &["id"])).into()));
+    assert_eq!(two(["a", "b"]), two(["b", "a"]));
+}

@@ -1,0 +1,29 @@
+//! Who may change what at a source: nobody, unless the datasource and the table were opened to it.
+
+use causeway_tests::{Datasource, Gateway, write_sqlite};
+
+#[test]
+fn changes_of_a_source_are_refused_by_the_gate_they_meet() {
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("crm.db");
+    write_sqlite(&path, "CREATE TABLE t (id integer PRIMARY KEY); CREATE TABLE u (id integer PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let open =
+        Datasource::sqlite("open", &path).external("allow_writes", "true").section("tables:\n  - { name: w, remote: t, writable: true }");
+    let gateway = Gateway::start([Datasource::sqlite("crm", &path), open]);
+    let psql = gateway.psql();
+    for (sql, code, text) in [
+        ("INSERT INTO crm.t VALUES (2)", "25006", "EXTERNAL_WRITE_FORBIDDEN: it is not open to writes"),
+        ("UPDATE crm.t SET id = 3", "25006", "EXTERNAL_WRITE_FORBIDDEN"),
+        ("WITH x AS (SELECT 1) DELETE FROM crm.t", "25006", "EXTERNAL_WRITE_FORBIDDEN"),
+        ("TRUNCATE crm.t", "25006", "EXTERNAL_WRITE_FORBIDDEN"),
+        ("INSERT INTO open.u VALUES (2)", "25006", "EXTERNAL_WRITE_FORBIDDEN: table open.u is not writable"),
+        ("INSERT INTO open.w VALUES (2)", "0A000", "not supported"),
+        ("CREATE TABLE crm.made (id integer)", "25006", "EXTERNAL_SCHEMA_MODE_VIOLATION: its schema_mode is external"),
+        ("ALTER TABLE crm.t ADD COLUMN x integer", "25006", "EXTERNAL_SCHEMA_MODE_VIOLATION"),
+        ("DROP TABLE open.w", "25006", "EXTERNAL_SCHEMA_MODE_VIOLATION"),
+    ] {
+        let refused = psql.commands(&["\\set VERBOSITY verbose", sql]);
+        assert!(refused.stderr.contains(code) && refused.stderr.contains(text), "{sql}: {}", refused.stderr);
+    }
+    assert_eq!(psql.rows("SELECT id FROM crm.t"), ["1"], "nothing was changed");
+}
