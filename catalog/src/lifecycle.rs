@@ -134,7 +134,11 @@ impl Lifecycle {
                     failures += 1;
                     let wait = self.retry_in(failures, error.kind());
                     if let Some(asked) = asked.take() {
-                        let _ = asked.send(Err(restate(&error)));
+                        let told = match error.kind() {
+                            ErrorKind::Conflict | ErrorKind::SchemaMismatch => restate(&error),
+                            _ => unavailable(&error),
+                        };
+                        let _ = asked.send(Err(told));
                     }
                     self.failed(error);
                     // A refresh is a reason to try at once.

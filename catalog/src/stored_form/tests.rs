@@ -1,3 +1,5 @@
+//! Form 1 as old stores hold it, both ways.
+
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{Field, TimeUnit};

@@ -8,8 +8,8 @@ use causeway_providers::{Options, RemoteId, write_sqlite_sample};
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::Audit;
 use crate::cli::client::{Answer, Client, ClientError};
+use crate::config::Audit;
 
 /// Long enough for a loaded machine; nothing here waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
