@@ -74,6 +74,10 @@ async fn request(socket: &mut TcpStream) -> Option<Asked> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(socket.read_u8().await.ok()?);
+        if head[0] != b'P' {
+            // Whoever begins with TLS finds that this is none.
+            return None;
+        }
     }
     let head = String::from_utf8(head).unwrap();
     let mut lines = head.lines();
