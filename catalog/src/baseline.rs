@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_providers::{Introspection, RemoteTable};
 
-use crate::datasource::{Datasource, Expose};
+use crate::datasource::{Datasource, Expose, SchemaMode};
 use crate::drift::{Baseline, Contract, Expectation, TypeRule};
 use crate::store::StoredForeignTable;
 
@@ -29,6 +29,16 @@ pub(crate) struct Pin {
     pub(crate) ignore_columns: Vec<String>,
     /// `None` follows the source, but for what the column map names.
     pub(crate) contract: Option<Contract>,
+}
+
+impl Pin {
+    /// Its published name, with the schema where that is not its datasource's own.
+    pub(crate) fn shown(&self) -> String {
+        match &self.published {
+            PublishedIn::OwnSchema => self.name.clone(),
+            PublishedIn::Shared(schema) => format!("{schema}.{}", self.name),
+        }
+    }
 }
 
 /// Where a pinned table is published.
@@ -93,8 +103,9 @@ impl<'a> Declared<'a> {
         let mut expectations = Vec::new();
         let mut pinned = BTreeSet::new();
         for pin in self.pins(default_schema) {
+            let table = known.get(&(pin.remote_schema.as_str(), pin.remote_table.as_str()));
+            let is_unseen = pin.contract.is_none() && table.is_none();
             let mut contract = pin.contract.unwrap_or_else(|| {
-                let table = known.get(&(pin.remote_schema.as_str(), pin.remote_table.as_str()));
                 table.map_or_else(
                     || Contract { schema: pin.remote_schema.clone(), table: pin.remote_table.clone(), ..Contract::default() },
                     |table| Contract::of(table),
@@ -103,14 +114,16 @@ impl<'a> Declared<'a> {
             contract.ignore_columns.extend(pin.ignore_columns);
             contract.columns.retain(|column| !contract.ignore_columns.contains(&column.name));
             pinned.insert((contract.schema.clone(), contract.table.clone()));
-            expectations.push(Expectation { accepted: image(&contract), contract });
+            expectations.push(Expectation { accepted: image(&contract), contract, is_unseen });
         }
         let exposes = self.datasource.expose == Expose::All;
+        // What is ours may grow: we make tables there ourselves.
+        let watches_new_tables = exposes && accepted.is_some() && self.datasource.schema_mode != SchemaMode::Managed;
         for table in known.values().filter(|_| exposes) {
             if !pinned.contains(&(table.schema.clone(), table.name.clone())) {
-                expectations.push(Expectation { contract: Contract::of(table), accepted: Some((*table).clone()) });
+                expectations.push(Expectation { contract: Contract::of(table), is_unseen: false, accepted: Some((*table).clone()) });
             }
         }
-        Baseline { expectations, watches_new_tables: exposes && accepted.is_some() }
+        Baseline { expectations, watches_new_tables }
     }
 }

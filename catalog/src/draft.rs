@@ -65,7 +65,8 @@ fn yaml(table: &RemoteTable, seen: &Introspection) -> String {
         line("      - ", format!("{{ name: {name}, type: {remote_type}, nullable: {} }}{review}", column.nullable));
     }
     for omitted in omitted(table, seen) {
-        line("      ", format!("# review: {omitted}"));
+        // A name may hold a line break, which would end the comment.
+        line("      ", format!("# review: {}", omitted.replace(char::is_control, " ")));
     }
     text
 }
@@ -109,7 +110,7 @@ fn scalar(text: &str) -> String {
 
 /// A part of a remote name as `remote:` takes it.
 fn quoted_part(part: &str) -> String {
-    if part.contains('.') { format!("\"{part}\"") } else { part.to_owned() }
+    if part.contains(['.', '"']) { format!("\"{}\"", part.replace('"', "\"\"")) } else { part.to_owned() }
 }
 
 #[cfg(test)]

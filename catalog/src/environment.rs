@@ -248,13 +248,14 @@ impl Environment {
     /// `NotFound` for an unknown datasource, schema or table; `Conflict` for a name that is taken; `Unsupported` without a store that
     /// lasts; `Unreachable` when the datasource is not open. Nothing is written then.
     pub async fn import(&self, datasource: &str, import: &Import) -> Result<ImportReport> {
-        self.entry(datasource)?.member.import(import).await
+        let (member, import) = (Arc::clone(&self.entry(datasource)?.member), import.clone());
+        self.to_the_end(async move { member.import(&import).await }).await
     }
 
     /// Ends the publication of imported tables, each a schema and a name. The remote tables stay as they are.
     ///
     /// # Errors
-    /// `NotFound` when one of them is no imported table; all stay then.
+    /// `NotFound` when one of them is no imported table; all stay then. Each is dropped by itself.
     pub async fn drop_imported(&self, tables: &[(String, String)], actor: Option<&str>) -> Result<()> {
         let snapshot = self.snapshot();
         let mut found = Vec::new();
@@ -268,9 +269,17 @@ impl Environment {
             found.push(table);
         }
         for table in found {
-            self.entry(&table.datasource)?.member.drop_imported(&table.schema, &table.name, actor).await?;
+            let member = Arc::clone(&self.entry(&table.datasource)?.member);
+            let (schema, name, actor) = (table.schema.clone(), table.name.clone(), actor.map(str::to_owned));
+            self.to_the_end(async move { member.drop_imported(&schema, &name, actor.as_deref()).await }).await?;
         }
         Ok(())
+    }
+
+    /// Runs what changes the store and what is published to its end, whether or not somebody waits for it that long.
+    async fn to_the_end<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        let done = self.tasks.spawn(work).await;
+        done.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "a change ended without an answer")))
     }
 
     /// A remote table as the YAML of a pinned table, with a review mark wherever a value may not arrive as it is.

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use causeway_providers::{ErrorKind, Introspection, RemoteTable, Result, Subject};
 use serde_json::json;
 
+use crate::datasource::SchemaMode;
 use crate::drift::{Contract, TableImage, table_fingerprint};
 use crate::event::{EventType, NewEvent};
 use crate::lifecycle::Timing;
@@ -78,12 +79,18 @@ impl Member {
         if !import.dry_run && !self.store.is_durable() {
             return Err(self.error(ErrorKind::Unsupported, "there is no store that an import could be kept in"));
         }
+        if self.datasource.schema_mode == SchemaMode::ValidateOnly {
+            return Err(self
+                .error(ErrorKind::Unsupported, "its schema_mode is validate_only, so none of its tables are published")
+                .hint("set `schema_mode: external` to import from it"));
+        }
+        // Held from the look on, so that nothing newer is accepted meanwhile and then undone.
+        let mut accepted = self.accepted.lock().await;
         let remote = self.open_remote()?;
         let seen = self.look(&remote, Timing::default().introspect).await?;
         let chosen = self.choose(import, &seen)?;
         self.admit_schema(import)?;
 
-        let mut accepted = self.accepted.lock().await;
         let mut tables = Vec::new();
         for (name, table) in &chosen {
             let is_known = accepted.imported.iter().any(|known| known.schema == import.into && known.name == **name);
@@ -115,7 +122,11 @@ impl Member {
                 imported_at: SystemTime::now(),
                 imported_by: import.actor.clone(),
             };
-            change.keep_foreign_table(&kept).await?;
+            if !change.keep_foreign_table(&kept).await? {
+                return Err(self
+                    .error(ErrorKind::Conflict, format!("the name {}.{name} is taken by a table of another datasource", import.into))
+                    .hint("rename the table, or drop the other one with DROP FOREIGN TABLE"));
+            }
             change.append(&self.imported(&kept, table)).await?;
             let earlier = imported.iter().position(|known| known.schema == kept.schema && known.name == kept.name);
             match earlier {
@@ -128,8 +139,7 @@ impl Member {
         accepted.imported = imported;
         // What was imported is accepted as it is now; of all else the look says nothing new.
         let merged = merge(accepted.tables.as_deref(), &seen, &chosen);
-        drop(accepted);
-        self.accept(&remote, merged, Look::Later).await?;
+        self.accept(&mut accepted, &remote, merged, Look::Import).await?;
         Ok(ImportReport { is_written: true, tables })
     }
 

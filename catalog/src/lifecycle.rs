@@ -179,8 +179,7 @@ impl Lifecycle {
 
     /// Looks at the source and swaps what it has into the snapshot.
     async fn publish(&self, remote: &Arc<dyn Remote>, look: Look) -> Result<usize> {
-        let seen = self.member.look(remote, self.timing.introspect).await?;
-        self.member.accept(remote, seen, look).await
+        self.member.refresh(remote, self.timing.introspect, look).await
     }
 
     /// Watches an open datasource until it fails, and gives the reason.

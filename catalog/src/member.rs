@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use causeway_providers::{
-    Connector, Deadline, Error, ErrorKind, Introspection, Omission, Remote, RemotePresence, RemoteTable, Result, Scope, Subject, TypeChange,
+    Connector, Deadline, Error, ErrorKind, Introspection, Omission, OmissionCause, Remote, RemotePresence, RemoteTable, Result, Scope,
+    Subject, TypeChange,
 };
 use datafusion::catalog::TableProvider;
 use serde_json::json;
@@ -16,7 +17,7 @@ use tokio::sync::{Mutex, watch};
 
 use crate::baseline::Declared;
 use crate::datasource::{Datasource, OnMismatch};
-use crate::drift::{Baseline, DriftReport, Observation, compare, fingerprint};
+use crate::drift::{Baseline, DriftReport, Observation, Severity, compare, fingerprint};
 use crate::event::{EventType, NewEvent};
 use crate::impact::{Impact, PreparedStatementsCell};
 use crate::live::Live;
@@ -34,7 +35,12 @@ pub(crate) enum Look {
     Boot,
     /// Any later one, after an outage or because somebody asked: queries on tables that do not match fail, the rest is served.
     Later,
+    /// Of an import, which accepts what it imports.
+    Import,
 }
+
+/// How long a source may take to say whether one table is there.
+const ASK: Duration = Duration::from_secs(10);
 
 /// What one check of a datasource's drift found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -65,6 +71,8 @@ pub(crate) struct Member {
 #[derive(Default)]
 pub(crate) struct Accepted {
     pub(crate) tables: Option<Arc<Introspection>>,
+    /// The last of them that the store has, with what it says of their drift.
+    noted: Option<Arc<Introspection>>,
     fingerprint: String,
     pub(crate) imported: Vec<StoredForeignTable>,
     /// What the next check compares with; made anew when the above changes.
@@ -136,6 +144,7 @@ impl Member {
             live.is_known = true;
         });
         accepted.fingerprint.clone_from(&stored.fingerprint);
+        accepted.noted = Some(Arc::clone(&tables));
         accepted.tables = Some(tables);
         Ok(())
     }
@@ -156,22 +165,35 @@ impl Member {
         deadline.bound("listing its tables", remote.introspect(&scope, deadline)).await.map_err(|error| error.at(self.name()))
     }
 
+    /// Looks at the source and accepts what is there; gives how many tables it has.
+    ///
+    /// # Errors
+    /// What looking gives; `SchemaMismatch` when pinned tables do not match and that is binding for `look`; `Conflict` when a schema is
+    /// published already.
+    pub(crate) async fn refresh(&self, remote: &Arc<dyn Remote>, limit: Duration, look: Look) -> Result<usize> {
+        // Held from the look on, so that nothing newer is accepted meanwhile and then undone.
+        let mut accepted = self.accepted.lock().await;
+        let seen = self.look(remote, limit).await?;
+        self.accept(&mut accepted, remote, seen, look).await
+    }
+
     /// Accepts what a look saw: notes how it differs from before, stores it, and publishes it in one step; gives how many tables it has.
     ///
     /// # Errors
-    /// `SchemaMismatch` when pinned tables do not match and that is binding for `look`; `Conflict` when a schema is published already.
-    pub(crate) async fn accept(&self, remote: &Arc<dyn Remote>, seen: Introspection, look: Look) -> Result<usize> {
-        let mut accepted = self.accepted.lock().await;
+    /// As [`refresh`](Self::refresh), without the look.
+    pub(crate) async fn accept(&self, accepted: &mut Accepted, remote: &Arc<dyn Remote>, seen: Introspection, look: Look) -> Result<usize> {
         let provide = |table: &RemoteTable| Arc::clone(remote).table(table);
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
         let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types };
         let publication = Publication::new(&declared, &provide, &seen, accepted.tables.as_deref())?;
 
         let observation = Observation::of(&seen);
-        let before = compare(&declared.baseline(accepted.tables.as_deref(), &seen.default_schema), &observation, &types);
+        // What was never noted is compared with what was, whatever has been published since.
+        let mut before = compare(&declared.baseline(accepted.noted.as_deref(), &seen.default_schema), &observation, &types);
+        self.tell_forbidden_from_gone(remote, &mut before, ASK).await?;
         let validation = self.datasource.validation;
         let is_binding = look == Look::Boot && validation.check_on_boot && validation.on_mismatch == OnMismatch::Fail;
-        if !publication.mismatches.is_empty() && is_binding {
+        if publication.is_binding && is_binding {
             self.note(&before, Closing::Reverted).await;
             self.live.send_modify(|live| live.mismatches.clone_from(&publication.mismatches));
             return Err(publication.mismatch_error(self.name()));
@@ -181,10 +203,15 @@ impl Member {
             tracing::debug!(datasource = self.name(), subject, reason, "left out");
         }
         let tables = publication.tables();
-        let baseline = Arc::new(declared.baseline(Some(&seen), &seen.default_schema));
-        let after = compare(&baseline, &observation, &types);
         let fingerprint = fingerprint(&seen);
-        let stored = self.store_accepted(&fingerprint, &accepted.fingerprint, &seen, &before, &after).await;
+        let seen = with_unreadable(seen, accepted.tables.as_deref());
+        let baseline = Arc::new(declared.baseline(Some(&seen), &seen.default_schema));
+        let observation = Observation::of(&seen);
+        let mut after = compare(&baseline, &observation, &types);
+        self.tell_forbidden_from_gone(remote, &mut after, ASK).await?;
+        self.published.admits(self.name(), &publication.schemas, &publication.imported)?;
+        let closing = if look == Look::Import { Closing::Accepted } else { Closing::Reverted };
+        let stored = self.store_accepted(&fingerprint, &accepted.fingerprint, &seen, (&before, closing), &after).await;
         self.published.replace(self.name(), publication.schemas, publication.imported)?;
         self.live.send_modify(|live| {
             live.omitted = publication.omitted;
@@ -192,10 +219,14 @@ impl Member {
             live.capabilities = Some(*remote.capabilities());
             live.is_known = true;
         });
-        accepted.tables = Some(Arc::new(seen));
+        let seen = Arc::new(seen);
+        accepted.tables = Some(Arc::clone(&seen));
         accepted.baseline = Some(baseline);
         match stored {
-            Ok(()) => accepted.fingerprint = fingerprint,
+            Ok(()) => {
+                accepted.fingerprint = fingerprint;
+                accepted.noted = Some(seen);
+            }
             // What is served must not wait for a disk: the next look that is accepted stores it.
             Err(error) => tracing::error!(datasource = self.name(), %error, "its tables are published but not stored"),
         }
@@ -207,21 +238,22 @@ impl Member {
         fingerprint: &str,
         known: &str,
         seen: &Introspection,
-        before: &DriftReport,
+        (before, closing): (&DriftReport, Closing),
         after: &DriftReport,
     ) -> Result<()> {
         let news = self.news(before).await?;
         if fingerprint == known && news.is_empty() {
             return self.store.seen_again(&self.environment, self.name()).await;
         }
+        // Nobody else writes while a change is open, so what takes long is done before.
+        let content = if fingerprint == known { None } else { Some(stored_form::write(seen)?) };
         let mut change = self.store.begin(&self.environment).await?;
         let impact = |drift: &_| Impact::of(self.name(), drift, &self.published.current(), &self.prepared_statements);
-        reconcile(&mut change, self.name(), before, &news, Closing::Reverted, &impact).await?;
+        reconcile(&mut change, self.name(), before, &news, closing, &impact).await?;
         // What is accepted differs from itself no more; what remains is what contracts say otherwise.
         let open = Open::new(change.open_drift(self.name()).await?);
         reconcile(&mut change, self.name(), after, &open.news(after), Closing::Accepted, &impact).await?;
-        if fingerprint != known {
-            let content = stored_form::write(seen)?;
+        if let Some(content) = content {
             let version = change.keep_snapshot(self.name(), fingerprint, seen, content, self.history).await?;
             let refreshed = NewEvent {
                 kind: EventType::CatalogRefreshed,
@@ -242,14 +274,21 @@ impl Member {
     /// `Unreachable` when the datasource is not open; what looking at it gives; what writing the store gives.
     pub(crate) async fn check_drift(&self, limit: Duration, confirm_after: Duration) -> Result<DriftCheck> {
         let remote = self.open_remote()?;
-        let (mut seen, mut report) = self.observe(&remote, limit).await?;
+        let (baseline, mut report, mut omitted) = self.observe(&remote, limit).await?;
         let mut events = 0;
         let first = self.news(&report).await?;
         if !first.is_empty() {
             tokio::time::sleep(confirm_after).await;
             let suspected = report;
-            (seen, report) = self.observe(&remote, limit).await?;
+            let again;
+            (again, report, omitted) = self.observe(&remote, limit).await?;
             self.tell_forbidden_from_gone(&remote, &mut report, limit).await?;
+            let accepted = self.accepted.lock().await;
+            let is_current = |of: &Arc<Baseline>| accepted.baseline.as_ref().is_some_and(|now| Arc::ptr_eq(now, of));
+            if !is_current(&baseline) || !is_current(&again) {
+                // Something was accepted meanwhile: what differed from what was expected before says nothing any more.
+                return Ok(DriftCheck::default());
+            }
             let confirmed: BTreeSet<Subject> = self
                 .news(&report)
                 .await?
@@ -261,25 +300,24 @@ impl Member {
                 let impact = |drift: &_| Impact::of(self.name(), drift, &self.published.current(), &self.prepared_statements);
                 events = reconcile(&mut change, self.name(), &report, &confirmed, Closing::Reverted, &impact).await?;
                 change.commit().await?;
-                for subject in &confirmed {
-                    tracing::info!(datasource = self.name(), table = %subject, "its schema drifted, or is again as it was");
-                }
+                self.log(&report, &confirmed);
             }
         }
         self.live.send_modify(|live| {
-            live.omitted = seen.omitted;
+            live.omitted.retain(|known| known.cause != OmissionCause::Unreadable);
+            live.omitted.extend(omitted.into_iter().filter(|omission| omission.cause == OmissionCause::Unreadable));
             live.checked_at = Some(SystemTime::now());
         });
         let differences = report.tables.iter().map(|drift| drift.differences.len()).sum();
         Ok(DriftCheck { differences, events, unreadable: report.unreadable.len() })
     }
 
-    async fn observe(&self, remote: &Arc<dyn Remote>, limit: Duration) -> Result<(Introspection, DriftReport)> {
+    async fn observe(&self, remote: &Arc<dyn Remote>, limit: Duration) -> Result<(Arc<Baseline>, DriftReport, Vec<Omission>)> {
         let seen = self.look(remote, limit).await?;
         let baseline = self.baseline(&seen.default_schema).await;
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
         let report = compare(&baseline, &Observation::of(&seen), &types);
-        Ok((seen, report))
+        Ok((baseline, report, seen.omitted))
     }
 
     async fn baseline(&self, default_schema: &str) -> Arc<Baseline> {
@@ -333,6 +371,23 @@ impl Member {
         }
     }
 
+    /// Logs what a check confirmed.
+    fn log(&self, report: &DriftReport, confirmed: &BTreeSet<Subject>) {
+        for subject in confirmed {
+            let Some(drift) = report.of(subject) else {
+                tracing::info!(datasource = self.name(), table = %subject, "its schema is again as expected");
+                continue;
+            };
+            for difference in &drift.differences {
+                let (table, what) = (subject.to_string(), difference.describe(&subject.to_string()));
+                match difference.severity {
+                    Severity::Error => tracing::warn!(datasource = self.name(), table, difference = what, "its schema drifted"),
+                    Severity::Warning => tracing::info!(datasource = self.name(), table, difference = what, "its schema drifted"),
+                }
+            }
+        }
+    }
+
     /// Logs mismatches that were not there at the last look.
     fn tell(&self, mismatches: &[String]) {
         let known = self.live.borrow();
@@ -375,6 +430,23 @@ impl Member {
             tracing::error!(datasource = self.name(), event = kind.as_str(), %error, "an event is not written");
         }
     }
+}
+
+/// What was seen, with what is known of tables that are there and may not be read: they are expected to be what they were.
+fn with_unreadable(mut seen: Introspection, known: Option<&Introspection>) -> Introspection {
+    let hidden: BTreeSet<&str> = seen
+        .omitted
+        .iter()
+        .filter(|omission| omission.cause == OmissionCause::Unreadable)
+        .map(|omission| omission.subject.as_str())
+        .collect();
+    let is_hidden = |table: &&RemoteTable| {
+        hidden.contains(table.subject().to_string().as_str())
+            && !seen.tables.iter().any(|other| other.schema == table.schema && other.name == table.name)
+    };
+    let carried: Vec<RemoteTable> = known.into_iter().flat_map(|known| &known.tables).filter(is_hidden).cloned().collect();
+    seen.tables.extend(carried);
+    seen
 }
 
 /// Whether two reports say the same about a table.

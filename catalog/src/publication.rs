@@ -32,6 +32,8 @@ pub(crate) struct Publication {
     pub(crate) omitted: Vec<Omission>,
     /// Where pinned tables and the source disagree, a sentence each. Queries on these tables fail.
     pub(crate) mismatches: Vec<String>,
+    /// Whether one of them is of a declared table: an imported one that is broken breaks nothing but itself.
+    pub(crate) is_binding: bool,
 }
 
 impl Publication {
@@ -41,8 +43,17 @@ impl Publication {
     /// `Conflict` when two remote schemas would be published under one name.
     pub(crate) fn new(declared: &Declared<'_>, provide: Provide<'_>, seen: &Introspection, before: Option<&Introspection>) -> Result<Self> {
         let omitted = seen.omitted.clone();
-        let mut building =
-            Building { declared, provide, seen, before, schemas: BTreeMap::new(), imported: Vec::new(), omitted, mismatches: Vec::new() };
+        let mut building = Building {
+            declared,
+            provide,
+            seen,
+            before,
+            schemas: BTreeMap::new(),
+            imported: Vec::new(),
+            omitted,
+            mismatches: Vec::new(),
+            is_binding: false,
+        };
         building.names_are_distinct()?;
         // The default schema is there even when it has no table, so that the datasource is seen.
         building.schema(&seen.default_schema);
@@ -60,12 +71,12 @@ impl Publication {
                 }
             }
         }
-        let Building { mut schemas, mut imported, omitted, mismatches, .. } = building;
+        let Building { mut schemas, mut imported, omitted, mismatches, is_binding, .. } = building;
         if declared.datasource.schema_mode == SchemaMode::ValidateOnly {
             schemas.values_mut().for_each(|schema| schema.tables.clear());
             imported.clear();
         }
-        Ok(Self { schemas, imported, omitted, mismatches })
+        Ok(Self { schemas, imported, omitted, mismatches, is_binding })
     }
 
     /// How many tables are published.
@@ -90,6 +101,7 @@ struct Building<'a> {
     imported: Vec<ForeignTable>,
     omitted: Vec<Omission>,
     mismatches: Vec<String>,
+    is_binding: bool,
 }
 
 impl<'a> Building<'a> {
@@ -167,13 +179,17 @@ impl<'a> Building<'a> {
             earlier.into_iter().find(|table| table.schema == pin.remote_schema && table.name == pin.remote_table)
         });
         if let Some(broken) = &broken {
-            self.mismatches.push(format!("pinned table \"{}\": {broken}", pin.name));
+            self.mismatches.push(format!("pinned table \"{}\": {broken}", pin.shown()));
+            self.is_binding |= pin.published == PublishedIn::OwnSchema;
         }
         // Nothing is known of it: there are no columns to show.
         let Some(table) = known else { return };
         let (kept, names) = match columns(pin, table) {
             Ok(columns) => columns,
-            Err(mismatch) => return self.mismatches.push(format!("pinned table \"{}\": {mismatch}", pin.name)),
+            Err(mismatch) => {
+                self.is_binding |= pin.published == PublishedIn::OwnSchema;
+                return self.mismatches.push(format!("pinned table \"{}\": {mismatch}", pin.shown()));
+            }
         };
         let fields: Vec<_> = kept.iter().zip(&names).map(|(&i, name)| table.columns[i].field().with_name(name)).collect();
         let columns: SchemaRef = Arc::new(Schema::new(fields));
@@ -206,6 +222,7 @@ impl<'a> Building<'a> {
         match pin.published {
             PublishedIn::Shared(_) => self.imported.push(published),
             PublishedIn::OwnSchema if self.schema(&table.schema).tables.contains_key(&pin.name) => {
+                self.is_binding = true;
                 self.mismatches.push(format!("pinned table \"{}\" is declared twice in one schema", pin.name));
             }
             PublishedIn::OwnSchema => {
@@ -237,7 +254,7 @@ impl<'a> Building<'a> {
     }
 
     fn mismatch(&self, pin: &Pin, broken: &str) -> Error {
-        Error::new(ErrorKind::SchemaMismatch, format!("EXTERNAL_SCHEMA_MISMATCH: pinned table \"{}\": {broken}", pin.name))
+        Error::new(ErrorKind::SchemaMismatch, format!("EXTERNAL_SCHEMA_MISMATCH: pinned table \"{}\": {broken}", pin.shown()))
             .at(&self.declared.datasource.name)
             .hint(match pin.published {
                 PublishedIn::OwnSchema => "mend the source, or the table's entry under `tables:`",

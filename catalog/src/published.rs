@@ -57,6 +57,27 @@ impl Published {
         })
     }
 
+    /// Whether [`replace`](Self::replace) would do it now.
+    ///
+    /// # Errors
+    /// As `replace`.
+    pub(crate) fn admits(&self, datasource: &str, schemas: &BTreeMap<String, SnapshotSchema>, imported: &[ForeignTable]) -> Result<()> {
+        let current = self.current();
+        let other = |name: &String| current.schemas.get(name).filter(|schema| schema.datasource.as_deref() != Some(datasource));
+        for (name, schema) in schemas {
+            let others = |found: &&Arc<SnapshotSchema>| {
+                found.datasource.is_some() || found.tables.values().any(|table| table.datasource != datasource)
+            };
+            if let Some(found) = other(name).filter(others) {
+                return Err(clash(name, datasource, &schema.remote_schema, found));
+            }
+        }
+        match imported.iter().find_map(|table| Some((table, other(&table.schema).filter(|found| found.datasource.is_some())?))) {
+            Some((table, found)) => Err(clash(&table.schema, datasource, &table.remote.schema, found)),
+            None => Ok(()),
+        }
+    }
+
     /// Takes one imported table out.
     pub(crate) fn drop_imported(&self, schema: &str, name: &str) {
         let done = self.change(|current| {
@@ -70,7 +91,18 @@ impl Published {
     }
 
     /// Makes every look-up in what `datasource` publishes fail with `reason`. What is known of its tables stays.
+    ///
+    /// Nothing changes when it is so already, for every new snapshot makes statements plan anew.
     pub(crate) fn make_unavailable(&self, datasource: &str, reason: &Arc<Error>) {
+        let current = self.current();
+        let says_so = |known: &Option<Arc<Error>>| known.as_ref().is_some_and(|known| known.message() == reason.message());
+        let is_so = |schema: &Arc<SnapshotSchema>| match &schema.datasource {
+            Some(owner) => owner != datasource || says_so(&schema.unavailable),
+            None => schema.tables.values().all(|table| table.datasource != datasource || says_so(&table.unavailable)),
+        };
+        if current.schemas.values().all(is_so) {
+            return;
+        }
         let done = self.change(|current| {
             for schema in current.values_mut() {
                 match &schema.datasource {

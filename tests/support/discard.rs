@@ -219,7 +219,13 @@ impl DiscardingClient {
         self.buffer.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
-        let read = self.stream.read(&mut self.buffer[self.end..])?;
+        let read = loop {
+            match self.stream.read(&mut self.buffer[self.end..]) {
+                // A signal for this process says nothing about the socket.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read?,
+            }
+        };
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

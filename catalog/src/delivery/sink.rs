@@ -107,6 +107,12 @@ impl SinkTarget {
         for statement in &report.skipped {
             tracing::warn!(datasource = self.datasource, statement, "left to a person, to make the sink as described");
         }
+        if !report.executed.is_empty() {
+            // Whoever reads the sink through the gateway sees its table at once.
+            if let Err(error) = self.environment.refresh(&self.datasource).await {
+                tracing::debug!(datasource = self.datasource, %error, "the sink's table is shown later");
+            }
+        }
         let (obstacles, skipped) = (report.obstacles.join("; "), report.skipped.join("; "));
         self.reports.keep(&self.subscriber, report);
         if obstacles.is_empty() {

@@ -137,10 +137,11 @@ pub(crate) struct Observation<'a> {
 impl<'a> Observation<'a> {
     pub(crate) fn of(seen: &'a Introspection) -> Self {
         let unreadable = seen.omitted.iter().filter(|omission| omission.cause == OmissionCause::Unreadable);
-        Self {
-            tables: seen.tables.iter().map(|table| ((table.schema.as_str(), table.name.as_str()), table)).collect(),
-            unreadable: unreadable.map(|omission| omission.subject.as_str()).collect(),
-        }
+        let unreadable: BTreeSet<&str> = unreadable.map(|omission| omission.subject.as_str()).collect();
+        // What is known of a table that may not be read is not what is there.
+        let is_readable = |table: &&RemoteTable| unreadable.is_empty() || !unreadable.contains(table.subject().to_string().as_str());
+        let tables = seen.tables.iter().filter(is_readable);
+        Self { tables: tables.map(|table| ((table.schema.as_str(), table.name.as_str()), table)).collect(), unreadable }
     }
 }
 
@@ -158,6 +159,7 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
                 continue;
             }
             None => vec![missing_table(&name)],
+            Some(_) if expectation.is_unseen => continue,
             Some(table) => differences(contract, table, types, &|column| {
                 let column = Subject::column(&contract.schema, &contract.table, column).to_string();
                 seen.unreadable.contains(column.as_str())
@@ -220,7 +222,7 @@ fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is
     let mut add = |kind, column: Option<&str>, expected: Option<String>, actual: Option<String>, severity| {
         found.push(Difference { kind, column: column.map(str::to_owned), expected, actual, severity });
     };
-    for expected in &contract.columns {
+    for expected in contract.columns.iter().filter(|column| !contract.ignore_columns.contains(&column.name)) {
         let name = expected.name.as_str();
         let Some(actual) = table.columns.iter().find(|column| column.name == name) else {
             if !is_unreadable(name) {

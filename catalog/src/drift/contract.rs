@@ -63,6 +63,8 @@ pub(crate) struct Baseline {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Expectation {
     pub(crate) contract: Contract,
+    /// Whether only that it is there is expected: a pinned table without columns that was never seen.
+    pub(crate) is_unseen: bool,
     /// The table as it was last accepted; `None` when it never was.
     pub(crate) accepted: Option<RemoteTable>,
 }
@@ -70,7 +72,8 @@ pub(crate) struct Expectation {
 impl Baseline {
     /// Everything a source had.
     pub(crate) fn of(seen: &Introspection) -> Self {
-        let expectation = |table: &RemoteTable| Expectation { contract: Contract::of(table), accepted: Some(table.clone()) };
+        let expectation =
+            |table: &RemoteTable| Expectation { contract: Contract::of(table), is_unseen: false, accepted: Some(table.clone()) };
         Self { expectations: seen.tables.iter().map(expectation).collect(), watches_new_tables: true }
     }
 }

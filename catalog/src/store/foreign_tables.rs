@@ -44,24 +44,34 @@ impl ControlStore {
         .fetch_all(self.readers())
         .await
         .map_err(|error| failed("the imported tables cannot be read", error))?;
-        rows.iter().map(table).collect()
+        // One that is damaged keeps no other from being read, nor the gateway from starting.
+        let readable = rows.iter().filter_map(|row| match table(row) {
+            Ok(table) => Some(table),
+            Err(error) => {
+                tracing::error!(%error, "an imported table is left out");
+                None
+            }
+        });
+        Ok(readable.collect())
     }
 }
 
 impl Change {
-    /// Stores an imported table. One of the same name keeps its row, and with it its identity and its comment.
-    pub(crate) async fn keep_foreign_table(&mut self, table: &StoredForeignTable) -> Result<()> {
+    /// Stores an imported table. One of the same name keeps its row, and with it its identity and its comment; `false` when the name is
+    /// taken by another datasource's.
+    pub(crate) async fn keep_foreign_table(&mut self, table: &StoredForeignTable) -> Result<bool> {
         let environment = self.environment().to_owned();
         let contract = serde_json::to_string(&table.contract)
             .map_err(|error| Error::new(ErrorKind::Internal, format!("a contract cannot be written: {error}")))?;
-        sqlx::query(
+        let done = sqlx::query(
             "INSERT INTO foreign_tables (environment, schema_name, table_name, datasource, remote_schema, remote_table, writable, \
              contract, fingerprint, comment, imported_at, imported_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) \
              ON CONFLICT (environment, schema_name, table_name) DO UPDATE SET \
-             datasource = excluded.datasource, remote_schema = excluded.remote_schema, remote_table = excluded.remote_table, \
+             remote_schema = excluded.remote_schema, remote_table = excluded.remote_table, \
              writable = excluded.writable, contract = excluded.contract, fingerprint = excluded.fingerprint, \
              comment = COALESCE(foreign_tables.comment, excluded.comment), imported_at = excluded.imported_at, \
-             imported_by = excluded.imported_by",
+             imported_by = excluded.imported_by \
+             WHERE foreign_tables.datasource = excluded.datasource",
         )
         .bind(environment)
         .bind(&table.schema)
@@ -78,7 +88,7 @@ impl Change {
         .execute(self.connection())
         .await
         .map_err(|error| failed("an imported table cannot be stored", error))?;
-        Ok(())
+        Ok(done.rows_affected() > 0)
     }
 
     /// Forgets an imported table; `false` when there was none.
@@ -116,7 +126,7 @@ fn table(row: &SqliteRow) -> Result<StoredForeignTable> {
     table.contract = serde_json::from_str(&contract).map_err(|error| {
         let name = format!("{}.{}", table.schema, table.name);
         Error::new(ErrorKind::Invalid, format!("the contract of imported table {name} in the control store is damaged: {error}"))
-            .hint(format!("drop it with DROP FOREIGN TABLE {name} and import it again"))
+            .hint(format!("import it again as {name}"))
     })?;
     Ok(table)
 }

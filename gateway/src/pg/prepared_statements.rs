@@ -5,8 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use causeway_catalog::{PreparedStatement, PreparedStatements};
 
-/// The tables each statement reads, by session and name.
-type Statements = BTreeMap<(i32, String), Vec<(String, String)>>;
+/// A session, a statement's name, and which of that name it is: an older one may be kept by a portal for a while.
+type Key = (i32, String, u64);
+
+/// The tables each statement reads.
+#[derive(Debug, Default)]
+struct Statements {
+    registered: BTreeMap<Key, Vec<(String, String)>>,
+    count: u64,
+}
 
 /// The prepared statements of all sessions of an environment.
 #[derive(Debug, Default)]
@@ -16,19 +23,22 @@ pub struct StatementRegistry(Mutex<Statements>);
 #[derive(Debug)]
 pub(crate) struct Registered {
     registry: Arc<StatementRegistry>,
-    key: (i32, String),
+    key: Key,
 }
 
 impl StatementRegistry {
     /// Notes a statement that reads `tables`, each a schema and a name.
     pub(crate) fn register(self: &Arc<Self>, pid: i32, name: &str, tables: &[(String, String)]) -> Registered {
-        let key = (pid, name.to_owned());
-        self.lock().insert(key.clone(), tables.to_vec());
+        let mut statements = self.lock();
+        statements.count += 1;
+        let key = (pid, name.to_owned(), statements.count);
+        statements.registered.insert(key.clone(), tables.to_vec());
+        drop(statements);
         Registered { registry: Arc::clone(self), key }
     }
 
     fn lock(&self) -> MutexGuard<'_, Statements> {
-        // The map is whole after any panic: entries are only added and removed.
+        // It is whole after any panic: entries are only added and removed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -36,14 +46,14 @@ impl StatementRegistry {
 impl PreparedStatements for StatementRegistry {
     fn reading(&self, tables: &[(String, String)]) -> Vec<PreparedStatement> {
         let statements = self.lock();
-        let reading = statements.iter().filter(|(_, read)| read.iter().any(|table| tables.contains(table)));
-        reading.map(|((pid, name), _)| PreparedStatement { pid: *pid, name: name.clone() }).collect()
+        let reading = statements.registered.iter().filter(|(_, read)| read.iter().any(|table| tables.contains(table)));
+        reading.map(|((pid, name, _), _)| PreparedStatement { pid: *pid, name: name.clone() }).collect()
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.registry.lock().remove(&self.key);
+        self.registry.lock().registered.remove(&self.key);
     }
 }
 

@@ -65,7 +65,11 @@ async fn a_managed_datasource_is_given_the_table_and_each_event_once() {
     world.append(&[DRIFT, QUERY, DRIFT]).await;
     // The start of the datasource is an event too.
     let last = *world.environment.latest_event().borrow();
-    world.until("sink", |row| row.position == last && row.state == SubscriberState::Ready).await;
+    world.until("sink", |row| row.position >= last && row.state == SubscriberState::Ready).await;
+    // And so is the table that was made, which is shown at once.
+    let last = *world.environment.latest_event().borrow();
+    world.until("sink", |row| row.position == last).await;
+    assert!(world.environment.snapshot().tables().any(|table| table.name == "causeway_events"));
     let report = world.delivery.sink_report("sink").unwrap();
     assert!(report.executed[0].starts_with("CREATE TABLE") && report.obstacles.is_empty(), "{report:?}");
 

@@ -140,6 +140,10 @@ fn agree(left: &Value<'_>, usage: Use, right: &Value<'_>) -> Result<bool, Reason
     if !same_type || null {
         return Err(format!("comparing {} with {} is kept local", left.data_type, right.data_type));
     }
+    // Trailing blanks of `character(n)` are no part of a value, but of any other text they are: whose rule holds differs.
+    if left.literal.is_none() && right.literal.is_none() && left.is_bpchar() != right.is_bpchar() && left.is_text() && right.is_text() {
+        return Err("character(n) beside other text is compared here".to_owned());
+    }
     // Two columns meet only under one collation: sources refuse, or choose, when it differs.
     if left.is_text() && left.literal.is_none() && right.literal.is_none() && left.collation() != right.collation() {
         return Err(format!("collations {} and {} differ", name(left), name(right)));
