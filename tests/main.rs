@@ -7,6 +7,7 @@
 mod architecture;
 mod changed_sources;
 mod cli;
+mod commands;
 mod config;
 mod cross_source;
 mod delivery;

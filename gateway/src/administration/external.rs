@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use causeway_catalog::{DriftCheck, DriftReport, DriftRow, ForeignTable, Import, ImportReport, StoredSnapshot};
-use causeway_providers::{ErrorKind, Omission};
+use causeway_providers::{Error, ErrorKind, Omission};
 
 use super::{Administration, Code, Failure, Result};
 
@@ -62,7 +62,7 @@ impl Administration {
     /// `DatasourceNotFound`, `ExternalSchemaMismatch`, and what looking at the source gives.
     pub(crate) async fn refresh(&self, datasource: &str) -> Result<Refreshed> {
         self.datasource(datasource)?;
-        let tables = self.environment.refresh(datasource).await?;
+        let tables = self.environment.refresh(datasource).await.map_err(of_source)?;
         Ok(Refreshed { tables, omitted: self.datasource(datasource)?.omitted })
     }
 
@@ -72,7 +72,7 @@ impl Administration {
     /// `DatasourceNotFound`, and what looking at the source gives.
     pub(crate) async fn validate(&self, datasource: &str) -> Result<Validated> {
         self.datasource(datasource)?;
-        let check = self.environment.check_drift(datasource).await?;
+        let check = self.environment.check_drift(datasource).await.map_err(of_source)?;
         let mut differences = self.drift().await?;
         differences.retain(|row| row.datasource == datasource && row.resolved_at.is_none());
         Ok(Validated { check, differences })
@@ -110,4 +110,9 @@ impl Administration {
                 .where_kind(ErrorKind::Unsupported, Code::NoWritableStore)
         })
     }
+}
+
+/// A failure of a known datasource's source. One that is not where it was said to be is not there to be asked.
+fn of_source(error: Error) -> Failure {
+    Failure::from(error).where_kind(ErrorKind::NotFound, Code::DatasourceUnreachable)
 }

@@ -133,7 +133,8 @@ fn line(event: &Value, terminal: &Terminal) -> String {
     let datasource = event["source"].as_str().and_then(|source| source.rsplit_once("/datasources/")).map(|(_, name)| printable(name));
     let subject = event["subject"].as_str().map(printable);
     let about: Vec<String> = datasource.into_iter().chain(subject).collect();
-    let mut line = format!("{:>6}  {}  {kind}  {}", event["sequence"], terminal.dim(time), about.join("  "));
+    let sequence = event["sequence"].to_string();
+    let mut line = format!("{sequence:>6}  {}  {kind}  {}", terminal.dim(time), about.join("  "));
     for difference in event["data"]["differences"].as_array().into_iter().flatten() {
         let part = |key: &str| difference[key].as_str().map(printable);
         let (expected, actual) =
@@ -159,7 +160,7 @@ mod tests {
         });
         assert_eq!(
             line(&event, &Terminal::plain()),
-            "41  2023-11-14T22:13:20.000  external.schema.drift  crm  public.cust\n        error  missing_column  email  text → none"
+            "    41  2023-11-14T22:13:20.000  external.schema.drift  crm  public.cust\n        error  missing_column  email  text → none"
         );
     }
 

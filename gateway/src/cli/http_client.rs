@@ -108,10 +108,14 @@ impl fmt::Display for CallError {
         match self {
             CallError::Url(fault) => write!(f, "--url {fault}"),
             CallError::Connection { url, error } => write!(f, "{url} cannot be reached: {error}"),
-            CallError::Refused(problem) => match &problem.datasource {
-                Some(datasource) => write!(f, "datasource \"{datasource}\": {} ({})", problem.detail, problem.code),
-                None => write!(f, "{} ({})", problem.detail, problem.code),
-            },
+            CallError::Refused(problem) => {
+                if let Some(datasource) = &problem.datasource {
+                    write!(f, "datasource \"{datasource}\": ")?;
+                }
+                f.write_str(&problem.detail)?;
+                // The text of a gate begins with its code.
+                if problem.detail.starts_with(&problem.code) { Ok(()) } else { write!(f, " ({})", problem.code) }
+            }
             CallError::Protocol(what) => f.write_str(what),
         }
     }
