@@ -183,12 +183,21 @@ impl Gateway {
     /// # Panics
     /// When it does not come up, with its log.
     pub fn kill_and_restart(&mut self) {
-        self.process.kill_all();
-        self.process = serve(self.folder.path(), &self.variables);
+        self.kill_and_serve();
         self.wait_until_settled();
     }
 
-    fn wait_until_settled(&mut self) {
+    /// As [`kill_and_restart`](Self::kill_and_restart), but waits for nothing.
+    pub fn kill_and_serve(&mut self) {
+        self.process.kill_all();
+        self.process = serve(self.folder.path(), &self.variables);
+    }
+
+    /// Waits until it listens and no datasource is starting any more.
+    ///
+    /// # Panics
+    /// When it does not come up, with its log.
+    pub fn wait_until_settled(&mut self) {
         let (mut client, _) = eventually("the gateway listens", Duration::from_secs(30), || {
             if let Some(status) = self.process.ended() {
                 panic!("the gateway ended with {status}");
