@@ -6,7 +6,7 @@ use causeway_tests::Gateway;
 
 use crate::load;
 use crate::lookup::look_up;
-use crate::summary::Measurements;
+use crate::summary::{Measurements, millis};
 
 /// Measures and prints.
 ///
@@ -60,7 +60,7 @@ pub(crate) async fn run(scale: f64, rounds: u32, count: u32, clients: u32) {
         ];
         for (clients, measured, base, per_second) in lines {
             let (p50, p99) = (measured.percentile(50), measured.percentile(99));
-            let (p50_ms, p99_ms) = (p50.as_secs_f64() * 1_000.0, p99.as_secs_f64() * 1_000.0);
+            let (p50_ms, p99_ms) = (millis(p50), millis(p99));
             println!("| {name} | {clients} | {p50_ms:.3} | {p99_ms:.3} | {per_second:.0} | {:+.1} % |", share(p50, base.percentile(50)));
         }
     }

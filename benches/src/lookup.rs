@@ -6,7 +6,7 @@ use causeway_tests::Gateway;
 use tokio_postgres::Client;
 
 use crate::load;
-use crate::summary::Measurements;
+use crate::summary::{Measurements, millis};
 
 /// Measures and prints.
 ///
@@ -54,10 +54,6 @@ pub(crate) async fn run(scale: f64, rounds: u32, count: u32, clients: u32) {
         let (p50, p99) = (measured.percentile(50), measured.percentile(99));
         println!("| {name} | {clients} | {:.3} | {:.3} | {:.0} |", millis(p50), millis(p99), per_second(lookups, *took));
     }
-}
-
-fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1_000.0
 }
 
 /// Looks up `count` orders one after the other; `seed` decides which.

@@ -3,11 +3,15 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark's output is its product")]
 
 mod audit;
+mod boot;
+mod drift;
 mod load;
 mod lookup;
 mod machine;
 mod scan;
 mod summary;
+
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -35,6 +39,27 @@ enum Bench {
         #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
         clients: u32,
     },
+    /// Many datasources that are away when the gateway starts.
+    Boot {
+        /// Datasources.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(8..))]
+        datasources: u32,
+        /// Tables of each.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+        tables: u32,
+    },
+    /// Many datasources checked for drift every second, and look-ups on the side.
+    Drift {
+        /// Datasources.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=40))]
+        datasources: u32,
+        /// Tables of each.
+        #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+        tables: u32,
+        /// How long they are watched in each round.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..))]
+        seconds: u64,
+    },
     /// All line items to a client that discards them, and how much memory the gateway takes for that.
     Scan,
     /// One order by its key, prepared.
@@ -61,6 +86,11 @@ fn main() {
     println!("{}", machine::facts());
     match arguments.bench {
         Bench::Audit { count, clients } => runtime.block_on(audit::run(arguments.scale, arguments.rounds, count, clients)),
+        Bench::Boot { datasources, tables } => boot::run(arguments.rounds, datasources, tables),
+        Bench::Drift { datasources, tables, seconds } => {
+            let extent = drift::Extent { datasources, tables, watched: Duration::from_secs(seconds) };
+            runtime.block_on(drift::run(arguments.scale, arguments.rounds, extent));
+        }
         Bench::Scan => scan::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Lookup { count, clients } => runtime.block_on(lookup::run(arguments.scale, arguments.rounds, count, clients)),
     }

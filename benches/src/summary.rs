@@ -17,6 +17,11 @@ impl Measurements {
         self.0.extend(other.0);
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
     /// The smallest value that is not exceeded by `percent` of them. Zero when there are none.
     pub(crate) fn percentile(&self, percent: u32) -> Duration {
         let mut sorted = self.0.clone();
@@ -35,6 +40,11 @@ impl Measurements {
         let seconds: Vec<_> = self.0.iter().map(|took| format!("{:.2}", took.as_secs_f64())).collect();
         seconds.join(" ")
     }
+}
+
+/// A duration in milliseconds.
+pub(crate) fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
 }
 
 #[cfg(test)]

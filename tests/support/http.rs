@@ -52,7 +52,7 @@ impl EventStream {
     ///
     /// # Errors
     /// When the stream ends, also in the middle of an event.
-    pub fn next(&mut self) -> io::Result<Value> {
+    pub fn receive(&mut self) -> io::Result<Value> {
         let mut line = String::new();
         loop {
             line.clear();

@@ -119,6 +119,14 @@ impl PostgresServer {
         self.port
     }
 
+    /// What it has logged so far.
+    ///
+    /// # Panics
+    /// When the log cannot be read.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).expect("the server writes a log")
+    }
+
     /// Makes an empty database; the name must be new.
     pub fn database(&self, name: &str) -> PostgresDatabase {
         self.named("postgres").psql.script(&format!("CREATE DATABASE {name};"));
