@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use causeway_catalog::{DatasourceState, Environment};
+use causeway_catalog::{DatasourceState, DatasourceStatus, Environment};
 use causeway_providers::ConnectorRegistry;
 use clap::Args;
 
@@ -14,8 +14,11 @@ use super::{FAILED, HttpListen, OK, Overrides, UNUSABLE};
 use crate::config::{Config, Faults, Settings, trust_is_refused};
 use crate::server::Server;
 
-/// How long clients are kept waiting for datasources that are slow to open. A source that refuses is not waited for.
+/// How long clients are kept waiting for datasources that are slow to open and whose tables nobody knows yet. A source that refuses is
+/// not waited for.
 const HEAD_START: Duration = Duration::from_secs(3);
+/// The same when the tables of all of them are known from before, and can be shown.
+const SHORT_HEAD_START: Duration = Duration::from_millis(300);
 /// With `--strict`, all of them must be there; the connectors' own limits end the wait earlier.
 const STRICT_LIMIT: Duration = Duration::from_secs(600);
 
@@ -59,7 +62,7 @@ pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
             return UNUSABLE;
         }
     };
-    let limit = if arguments.strict { STRICT_LIMIT } else { HEAD_START };
+    let limit = if arguments.strict { STRICT_LIMIT } else { head_start(server.environment()) };
     tracing::info!(datasources = server.environment().datasources().len(), "opening");
     tokio::select! {
         () = server.environment().settled(limit) => {}
@@ -86,6 +89,11 @@ pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
     server.stop(signals.stop_at_once()).await;
     tracing::info!("stopped");
     code
+}
+
+fn head_start(environment: &Environment) -> Duration {
+    let is_known = |status: &DatasourceStatus| status.state != DatasourceState::Starting || status.stale_since.is_some();
+    if environment.datasources().iter().all(is_known) { SHORT_HEAD_START } else { HEAD_START }
 }
 
 /// The exit code when a datasource does not run, after telling which.
