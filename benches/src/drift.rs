@@ -2,6 +2,7 @@
 //! on the side feel of it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant, SystemTime};
 
 use causeway_tests::{Gateway, PostgresDatabase, PostgresServer};
@@ -24,11 +25,13 @@ pub(crate) struct Extent {
     pub(crate) watched: Duration,
 }
 
-/// What the sources saw of one round.
-#[derive(Default)]
+/// What one watched database saw of one round.
+#[derive(Debug, Default)]
 struct Seen {
-    /// When each statement arrived, in seconds, by database.
-    statements: BTreeMap<String, Vec<f64>>,
+    /// When its tables were asked for, in seconds.
+    looks: Vec<f64>,
+    /// Statements that set up a session or see whether it lives.
+    others: usize,
 }
 
 /// Measures and prints.
@@ -71,7 +74,7 @@ pub(crate) async fn run(scale: f64, rounds: u32, extent: Extent) {
                 lookups[index].extend(measured);
                 memory[index] = memory[index].max(gateway.memory().peak);
                 if interval.is_some() {
-                    seen.push(Seen::read(&server, from, until));
+                    seen.push(read(&server, from, until));
                 }
             }
         }
@@ -88,10 +91,11 @@ pub(crate) async fn run(scale: f64, rounds: u32, extent: Extent) {
         let share = 100.0 * (p50.as_secs_f64() / base - 1.0);
         println!("| {name} | {:.3} | {:.3} | {share:+.1} % | {} |", millis(p50), millis(p99), memory[index] >> 10);
     }
-    println!("\n| round | checks per datasource | statements per check | between two checks, ms |");
+    println!("\n| round | statements that list tables, per datasource | other statements, per datasource | between two looks, ms |");
     println!("|---|---|---|---|");
     for (round, seen) in seen.iter().enumerate() {
-        println!("| {} | {} | {} | {} |", round + 1, seen.checks(), seen.statements_per_check(), seen.gaps());
+        let looks = range(seen.values().map(|seen| seen.looks.len()));
+        println!("| {} | {looks} | {} | {} |", round + 1, range(seen.values().map(|seen| seen.others)), gaps(seen));
     }
 }
 
@@ -121,65 +125,39 @@ fn watched(server: &PostgresServer, extent: Extent) -> Vec<PostgresDatabase> {
     databases
 }
 
-impl Seen {
-    /// Reads what reached the watched databases in a span of time.
-    fn read(server: &PostgresServer, from: SystemTime, until: SystemTime) -> Self {
-        let seconds = |moment: SystemTime| moment.duration_since(SystemTime::UNIX_EPOCH).expect("it is past 1970").as_secs_f64();
-        let span = seconds(from)..seconds(until);
-        let mut seen = Self::default();
-        for line in server.log().lines() {
-            let mut parts = line.splitn(3, '|');
-            let (Some(moment), Some(database), Some(message)) = (parts.next(), parts.next(), parts.next()) else { continue };
-            let Ok(moment) = moment.parse::<f64>() else { continue };
-            let is_statement = message.starts_with("LOG:  statement:") || message.starts_with("LOG:  execute ");
-            if is_statement && span.contains(&moment) {
-                seen.statements.entry(database.to_owned()).or_default().push(moment);
-            }
+/// Reads what reached each watched database in a span of time.
+fn read(server: &PostgresServer, from: SystemTime, until: SystemTime) -> BTreeMap<String, Seen> {
+    let seconds = |moment: SystemTime| moment.duration_since(SystemTime::UNIX_EPOCH).expect("it is past 1970").as_secs_f64();
+    read_log(&server.log(), seconds(from)..seconds(until))
+}
+
+fn read_log(log: &str, span: Range<f64>) -> BTreeMap<String, Seen> {
+    let mut all: BTreeMap<String, Seen> = BTreeMap::new();
+    for line in log.lines() {
+        let mut parts = line.splitn(3, '|');
+        let (Some(moment), Some(database), Some(message)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let Some(moment) = moment.parse().ok().filter(|moment| span.contains(moment)) else { continue };
+        // What has parameters is asked by the extended protocol, what sets up a session by the simple one.
+        if message.starts_with("LOG:  execute ") {
+            all.entry(database.to_owned()).or_default().looks.push(moment);
+        } else if message.starts_with("LOG:  statement:") {
+            all.entry(database.to_owned()).or_default().others += 1;
         }
-        seen
     }
+    all
+}
 
-    /// The looks of one database: statements that follow one another closely are one look.
-    fn looks(moments: &[f64]) -> Vec<(f64, usize)> {
-        let together = INTERVAL.as_secs_f64() / 4.0;
-        let mut looks: Vec<(f64, usize)> = Vec::new();
-        let mut last = f64::NEG_INFINITY;
-        for moment in moments {
-            match looks.last_mut() {
-                Some(look) if moment - last < together => look.1 += 1,
-                _ => looks.push((*moment, 1)),
-            }
-            last = *moment;
-        }
-        looks
-    }
+fn range(counts: impl Iterator<Item = usize> + Clone) -> String {
+    format!("{} to {}", counts.clone().min().unwrap_or_default(), counts.max().unwrap_or_default())
+}
 
-    fn checks(&self) -> String {
-        let counts = self.statements.values().map(|moments| Self::looks(moments).len());
-        let counts: Vec<_> = counts.collect();
-        format!(
-            "{} to {} on {}",
-            counts.iter().min().copied().unwrap_or_default(),
-            counts.iter().max().copied().unwrap_or_default(),
-            counts.len()
-        )
+fn gaps(seen: &BTreeMap<String, Seen>) -> String {
+    let mut gaps = Measurements::default();
+    for pair in seen.values().flat_map(|seen| seen.looks.windows(2)) {
+        gaps.add(Duration::from_secs_f64(pair[1] - pair[0]));
     }
-
-    fn statements_per_check(&self) -> String {
-        let counts: Vec<_> = self.statements.values().flat_map(|moments| Self::looks(moments)).map(|look| look.1).collect();
-        format!("{} to {}", counts.iter().min().copied().unwrap_or_default(), counts.iter().max().copied().unwrap_or_default())
-    }
-
-    fn gaps(&self) -> String {
-        let mut gaps = Measurements::default();
-        for moments in self.statements.values() {
-            for pair in Self::looks(moments).windows(2) {
-                gaps.add(Duration::from_secs_f64(pair[1].0 - pair[0].0));
-            }
-        }
-        let of = |percent| millis(gaps.percentile(percent));
-        format!("{:.0} to {:.0}, median {:.0}", of(0), of(100), of(50))
-    }
+    let of = |percent| millis(gaps.percentile(percent));
+    format!("{:.0} to {:.0}, median {:.0}", of(0), of(100), of(50))
 }
 
 #[cfg(test)]
@@ -187,8 +165,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_that_belong_together_are_one_look() {
-        assert_eq!(Seen::looks(&[0.0, 0.01, 1.0, 2.0, 2.001, 2.002]), [(0.0, 2), (1.0, 1), (2.0, 3)]);
-        assert_eq!(Seen::looks(&[]), []);
+    fn looks_are_told_from_what_a_session_needs() {
+        let log = "9.0|a|LOG:  execute <unnamed>: SELECT 1\n10.5|a|LOG:  execute <unnamed>: SELECT\n\t1\n\
+                   10.6|a|LOG:  statement: SET x = 1\n11.5|a|LOG:  execute <unnamed>: SELECT 1\nnoise\n12.5|b|FATAL:  no\n";
+        let seen = read_log(log, 10.0..20.0);
+        assert_eq!((seen.len(), &seen["a"].looks, seen["a"].others), (1, &vec![10.5, 11.5], 1));
+        assert_eq!((range([3, 1, 2].into_iter()), gaps(&seen)), ("1 to 3".to_owned(), "1000 to 1000, median 1000".to_owned()));
     }
 }
