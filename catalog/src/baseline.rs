@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use causeway_providers::{Introspection, RemoteTable};
 
 use crate::datasource::{Datasource, Expose, SchemaMode};
-use crate::drift::{Baseline, Contract, Expectation, TypeRule};
+use crate::drift::{Baseline, Contract, ContractColumn, Expectation, TypeRule};
 use crate::store::StoredForeignTable;
 
 /// A datasource with all that was said about its tables.
@@ -112,6 +112,9 @@ impl<'a> Declared<'a> {
                 )
             });
             contract.ignore_columns.extend(pin.ignore_columns);
+            if !is_unseen {
+                expect_mapped(&mut contract, &pin.column_map);
+            }
             contract.columns.retain(|column| !contract.ignore_columns.contains(&column.name));
             pinned.insert((contract.schema.clone(), contract.table.clone()));
             expectations.push(Expectation { accepted: image(&contract), contract, is_unseen });
@@ -125,5 +128,14 @@ impl<'a> Declared<'a> {
             }
         }
         Baseline { expectations, watches_new_tables }
+    }
+}
+
+/// Expects the columns that a column map names, whatever was accepted since: the table is not published without them.
+fn expect_mapped(contract: &mut Contract, column_map: &BTreeMap<String, String>) {
+    for name in column_map.keys() {
+        if !contract.columns.iter().any(|column| column.name == *name) {
+            contract.columns.push(ContractColumn { name: name.clone(), remote_type: String::new(), nullable: None });
+        }
     }
 }

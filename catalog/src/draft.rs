@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use causeway_providers::{Error, ErrorKind, Introspection, Presentation, RemoteColumn, RemoteTable, Result, Subject};
+use causeway_providers::{Deadline, Error, ErrorKind, Introspection, Presentation, RemoteColumn, RemoteTable, Result, Subject};
 use datafusion::arrow::datatypes::DataType;
 
 use crate::lifecycle::Timing;
@@ -29,7 +29,7 @@ const TEXT_TYPES: [&str; 14] = [
 impl Member {
     pub(crate) async fn draft(&self, remote_schema: Option<&str>, remote_table: &str) -> Result<String> {
         let remote = self.open_remote()?;
-        let seen = self.look(&remote, Timing::default().introspect).await?;
+        let seen = self.look(&remote, Deadline::after(Timing::default().introspect)).await?;
         let schema = remote_schema.unwrap_or(&seen.default_schema);
         let found = seen.tables.iter().find(|table| table.schema == schema && table.name == remote_table);
         let table = found.ok_or_else(|| -> Error {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lifecycle::{Timing, jittered};
 use crate::member::{DriftCheck, Member};
+use crate::restarts::Restarts;
 
 /// A request to check now; the answer is what was found.
 pub(crate) type CheckRequest = oneshot::Sender<Result<DriftCheck>>;
@@ -28,7 +29,13 @@ impl DriftWatch {
     /// Runs until stopped, which abandons a check under way.
     pub(crate) async fn run(mut self) {
         let stop = self.stop.clone();
-        let _ = stop.run_until_cancelled(self.keep()).await;
+        let mut restarts = Restarts::of("the drift check", self.member.name());
+        let keeping = async {
+            while restarts.run(self.keep()).await.is_err() {
+                restarts.wait().await;
+            }
+        };
+        let _ = stop.run_until_cancelled(keeping).await;
     }
 
     async fn keep(&mut self) {
@@ -74,7 +81,7 @@ impl DriftWatch {
             Err(error) if error.kind() == ErrorKind::Unreachable => {
                 tracing::debug!(datasource = self.member.name(), %error, "drift not checked");
             }
-            Err(error) => tracing::warn!(datasource = self.member.name(), %error, "drift not checked"),
+            Err(error) => tracing::warn!(datasource = self.member.name(), error = error.with_causes(), "drift not checked"),
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::datasource::Datasource;
 use crate::drift::DriftReport;
 use crate::drift_watch::{CheckRequest, DriftWatch};
+use crate::dropping::Dropping;
 use crate::event::{Event, NewEvent};
 use crate::impact::{PreparedStatements, PreparedStatementsCell};
 use crate::import::{Import, ImportReport};
@@ -19,8 +20,9 @@ use crate::lifecycle::{Lifecycle, RefreshRequest, Timing};
 use crate::live::DatasourceState;
 use crate::member::{DriftCheck, Member};
 use crate::published::Published;
+use crate::restarts::Restarts;
 use crate::snapshot::CatalogSnapshot;
-use crate::store::{ControlStore, DriftRow, History, Retention, StoredSnapshot};
+use crate::store::{ControlStore, DriftRow, DriftSelection, History, Retention, StoredSnapshot};
 use crate::stored_form;
 
 /// Refreshes, or checks, of one datasource that may wait for one another.
@@ -196,7 +198,7 @@ impl Environment {
         let entry = self.entry(datasource)?;
         let (request, answer) = oneshot::channel();
         entry.refreshes.send(request).await.map_err(|_| stopped(datasource))?;
-        answer.await.map_err(|_| stopped(datasource))?
+        answer.await.map_err(|_| self.unanswered(datasource))?
     }
 
     /// Compares a datasource's tables with what is expected of them, and notes what differs. Nothing that is published changes.
@@ -207,15 +209,15 @@ impl Environment {
         let entry = self.entry(datasource)?;
         let (request, answer) = oneshot::channel();
         entry.checks.send(request).await.map_err(|_| stopped(datasource))?;
-        answer.await.map_err(|_| stopped(datasource))?
+        answer.await.map_err(|_| self.unanswered(datasource))?
     }
 
-    /// Differences between what is expected and what is there, open and past, oldest first.
+    /// Differences between what is expected and what is there, oldest first.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn drift(&self) -> Result<Vec<DriftRow>> {
-        self.store.drift(&self.name).await
+    pub async fn drift(&self, which: DriftSelection<'_>) -> Result<Vec<DriftRow>> {
+        self.store.drift(&self.name, which).await
     }
 
     /// The stored snapshots of all datasources, oldest first.
@@ -252,28 +254,30 @@ impl Environment {
         self.to_the_end(async move { member.import(&import).await }).await
     }
 
-    /// Ends the publication of imported tables, each a schema and a name. The remote tables stay as they are.
+    /// Ends the publication of imported tables, each a schema and a name, in one change. The remote tables stay as they are, and their
+    /// datasource need not be declared any more.
     ///
     /// # Errors
-    /// `NotFound` when one of them is no imported table; all stay then. Each is dropped by itself.
+    /// `NotFound` when one of them is no imported table, and when the store cannot be written; all stay then.
     pub async fn drop_imported(&self, tables: &[(String, String)], actor: Option<&str>) -> Result<()> {
-        let snapshot = self.snapshot();
-        let mut found = Vec::new();
-        for (schema, name) in tables {
-            let shared = snapshot.schemas.get(schema).filter(|schema| schema.datasource.is_none());
-            let Some(table) = shared.and_then(|schema| schema.tables.get(name)) else {
-                let spelled = [schema.as_str(), name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
-                return Err(Error::new(ErrorKind::NotFound, format!("there is no imported table {spelled}"))
-                    .hint("SELECT schema, name FROM causeway.foreign_tables WHERE imported lists them"));
-            };
-            found.push(table);
+        let members = self.datasources.iter().map(|(name, entry)| (name.clone(), Arc::clone(&entry.member))).collect();
+        let (store, published) = (self.store.clone(), Arc::clone(&self.published));
+        let dropping = Dropping { environment: self.name.clone(), store, published, members };
+        let (tables, actor) = (tables.to_vec(), actor.map(str::to_owned));
+        self.to_the_end(async move { dropping.drop(&tables, actor.as_deref()).await }).await
+    }
+
+    /// The first of `schemas` in which a table of this name is imported.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn imported_in<'s>(&self, schemas: &'s [String], name: &str) -> Result<Option<&'s String>> {
+        for schema in schemas {
+            if self.store.foreign_table_owner(&self.name, schema, name).await?.is_some() {
+                return Ok(Some(schema));
+            }
         }
-        for table in found {
-            let member = Arc::clone(&self.entry(&table.datasource)?.member);
-            let (schema, name, actor) = (table.schema.clone(), table.name.clone(), actor.map(str::to_owned));
-            self.to_the_end(async move { member.drop_imported(&schema, &name, actor.as_deref()).await }).await?;
-        }
-        Ok(())
+        Ok(None)
     }
 
     /// Runs what changes the store and what is published to its end, whether or not somebody waits for it that long.
@@ -300,12 +304,12 @@ impl Environment {
         self.latest.clone()
     }
 
-    /// The events after number `after` in order, at most `limit`.
+    /// The next page of events after number `after`, in order; empty when there are none. However large events are, a page is not.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn events(&self, after: i64, limit: u32) -> Result<Vec<Event>> {
-        self.store.events(&self.name, after, limit).await
+    pub async fn events_page(&self, after: i64) -> Result<Vec<Event>> {
+        self.store.events_page(&self.name, after).await
     }
 
     /// Appends events that belong together.
@@ -314,9 +318,7 @@ impl Environment {
     /// When the store cannot be written; none of them is there then.
     pub async fn append(&self, events: &[NewEvent]) -> Result<()> {
         let mut change = self.store.begin(&self.name).await?;
-        for event in events {
-            change.append(event).await?;
-        }
+        change.append_all(events).await?;
         change.commit().await
     }
 
@@ -352,6 +354,15 @@ impl Environment {
         })
     }
 
+    /// Why a datasource's task ended before it answered: it was stopped, or it panicked.
+    fn unanswered(&self, datasource: &str) -> Error {
+        if self.stop.is_cancelled() {
+            return stopped(datasource);
+        }
+        let told = Error::new(ErrorKind::Internal, "what was asked of the datasource failed by a fault of Causeway").at(datasource);
+        told.hint("the log has the cause; please report it")
+    }
+
     /// Closes all datasources and waits for their tasks, a few seconds at most.
     pub async fn stop(&self) {
         self.stop.cancel();
@@ -384,22 +395,33 @@ async fn restore(
         let Some(member) = members.get(&snapshot.datasource) else { continue };
         let restored = async { member.restore(&snapshot, tables?, &not_yet(&snapshot.datasource)).await };
         if let Err(error) = restored.await {
-            tracing::warn!(datasource = snapshot.datasource, %error, "its stored tables are not used");
+            tracing::warn!(datasource = snapshot.datasource, error = error.with_causes(), "its stored tables are not used");
         }
     }
     Ok(())
 }
 
-/// Drops events that are old enough, now and then.
+/// Drops what is old enough of the events and of the resolved differences, now and then.
 async fn keep_house(environment: String, store: ControlStore, retention: Retention, stop: CancellationToken) {
-    let keeping = async {
+    let sweep = async || {
         loop {
             tokio::time::sleep(HOUSEKEEPING).await;
             match store.retain_events(&environment, retention).await {
                 Ok(0) => {}
                 Ok(dropped) => tracing::info!(environment, dropped, "old events were dropped"),
-                Err(error) => tracing::warn!(environment, %error, "old events were not dropped"),
+                Err(error) => tracing::warn!(environment, error = error.with_causes(), "old events were not dropped"),
             }
+            match store.retain_drift(&environment, retention).await {
+                Ok(0) => {}
+                Ok(dropped) => tracing::info!(environment, dropped, "old resolved differences were dropped"),
+                Err(error) => tracing::warn!(environment, error = error.with_causes(), "old resolved differences were not dropped"),
+            }
+        }
+    };
+    let keeping = async {
+        let mut restarts = Restarts::of("housekeeping", &environment);
+        while restarts.run(sweep()).await.is_err() {
+            restarts.wait().await;
         }
     };
     let _ = stop.run_until_cancelled(keeping).await;

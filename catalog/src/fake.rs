@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use causeway_providers::{
@@ -17,6 +18,8 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::catalog::{MemTable, TableProvider};
 
 use crate::datasource::{Datasource, Expose, OnMismatch, Origin, PinnedTable, SchemaMode, Validation};
+use crate::environment::Environment;
+use crate::event::Event;
 
 static MANIFEST: Manifest = Manifest { kind: "fake", description: "For tests.", options: &[] };
 
@@ -26,6 +29,9 @@ pub(crate) enum Mood {
     Well,
     Refuses(ErrorKind),
     Hangs,
+    /// Answers after so long.
+    Dawdles(Duration),
+    Panics,
 }
 
 /// The source behind the connector.
@@ -34,9 +40,15 @@ pub(crate) struct FakeSource {
     pub(crate) open: Mutex<Mood>,
     pub(crate) ping: Mutex<Mood>,
     pub(crate) introspect: Mutex<Mood>,
+    pub(crate) presence: Mutex<Mood>,
+    /// Tables that are there and that no look shows.
+    pub(crate) forbidden: Mutex<Vec<String>>,
     pub(crate) seen: Mutex<Introspection>,
     pub(crate) opened: AtomicUsize,
     pub(crate) pinged: AtomicUsize,
+    /// How often it was looked at, and asked for tables by name.
+    pub(crate) looked: AtomicUsize,
+    pub(crate) asked: AtomicUsize,
     pub(crate) closed: AtomicUsize,
 }
 
@@ -46,16 +58,20 @@ impl FakeSource {
             open: Mutex::new(Mood::Well),
             ping: Mutex::new(Mood::Well),
             introspect: Mutex::new(Mood::Well),
+            presence: Mutex::new(Mood::Well),
+            forbidden: Mutex::default(),
             seen: Mutex::new(Introspection { default_schema: "public".to_owned(), tables, omitted: Vec::new() }),
             opened: AtomicUsize::new(0),
             pinged: AtomicUsize::new(0),
+            looked: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
             closed: AtomicUsize::new(0),
         })
     }
 
     /// All of it answers, or none of it.
     pub(crate) fn set(&self, mood: &Mood) {
-        for part in [&self.open, &self.ping, &self.introspect] {
+        for part in [&self.open, &self.ping, &self.introspect, &self.presence] {
             *part.lock().unwrap() = mood.clone();
         }
     }
@@ -66,6 +82,11 @@ impl FakeSource {
             Mood::Well => Ok(()),
             Mood::Refuses(kind) => Err(Error::new(kind, "connection refused")),
             Mood::Hangs => std::future::pending().await,
+            Mood::Dawdles(time) => {
+                tokio::time::sleep(time).await;
+                Ok(())
+            }
+            Mood::Panics => panic!("the fake source panics"),
         }
     }
 }
@@ -123,24 +144,20 @@ impl Remote for FakeRemote {
     }
 
     async fn introspect(&self, _scope: &Scope, _deadline: Deadline) -> Result<Introspection> {
+        self.source.looked.fetch_add(1, Ordering::Relaxed);
         FakeSource::act(&self.source.introspect).await?;
         Ok(self.source.seen.lock().unwrap().clone())
     }
 
-    async fn presence(&self, subject: &Subject, _deadline: Deadline) -> Result<RemotePresence> {
-        FakeSource::act(&self.source.introspect).await?;
+    async fn presence(&self, subjects: &[Subject], _deadline: Deadline) -> Result<Vec<RemotePresence>> {
+        self.source.asked.fetch_add(1, Ordering::Relaxed);
+        FakeSource::act(&self.source.presence).await?;
         let seen = self.source.seen.lock().unwrap();
-        let hidden = |subject: &Subject| {
-            let subject = subject.to_string();
-            seen.omitted.iter().any(|omission| omission.subject == subject && omission.cause == OmissionCause::Unreadable)
+        let forbidden = self.source.forbidden.lock().unwrap();
+        let answer = |subject: &Subject| {
+            if forbidden.contains(&subject.to_string()) { RemotePresence::Forbidden } else { presence(&seen, subject) }
         };
-        if hidden(subject) || hidden(&Subject::table(&subject.schema, &subject.table)) {
-            return Ok(RemotePresence::Forbidden);
-        }
-        let table = seen.tables.iter().find(|table| table.schema == subject.schema && table.name == subject.table);
-        let found = table
-            .is_some_and(|table| subject.column.as_ref().is_none_or(|wanted| table.columns.iter().any(|column| column.name == *wanted)));
-        Ok(if found { RemotePresence::Readable } else { RemotePresence::Absent })
+        Ok(subjects.iter().map(answer).collect())
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
@@ -170,6 +187,27 @@ impl Remote for FakeRemote {
 
     async fn close(&self) {
         self.source.closed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn presence(seen: &Introspection, subject: &Subject) -> RemotePresence {
+    let hidden = |subject: &Subject| {
+        let subject = subject.to_string();
+        seen.omitted.iter().any(|omission| omission.subject == subject && omission.cause == OmissionCause::Unreadable)
+    };
+    if hidden(subject) || hidden(&Subject::table(&subject.schema, &subject.table)) {
+        return RemotePresence::Forbidden;
+    }
+    let table = seen.tables.iter().find(|table| table.schema == subject.schema && table.name == subject.table);
+    let found =
+        table.is_some_and(|table| subject.column.as_ref().is_none_or(|wanted| table.columns.iter().any(|column| column.name == *wanted)));
+    if found { RemotePresence::Readable } else { RemotePresence::Absent }
+}
+
+/// What the tests read of the log at once.
+impl Environment {
+    pub(crate) async fn events(&self, after: i64, limit: u32) -> Result<Vec<Event>> {
+        self.store().bounded_page(self.name(), after, limit, usize::MAX).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use causeway_providers::{ErrorKind, Introspection, RemoteTable, Result, Subject};
+use causeway_providers::{Deadline, ErrorKind, Introspection, RemoteTable, Result, Subject};
 use serde_json::json;
 
 use crate::datasource::SchemaMode;
@@ -49,7 +49,7 @@ pub enum Selection {
 /// What an import did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportReport {
-    /// Whether anything was written.
+    /// Whether it was carried out, and not only planned.
     pub is_written: bool,
     /// The tables, by published name.
     pub tables: Vec<ImportedTable>,
@@ -87,7 +87,8 @@ impl Member {
         // Held from the look on, so that nothing newer is accepted meanwhile and then undone.
         let mut accepted = self.accepted.lock().await;
         let remote = self.open_remote()?;
-        let seen = self.look(&remote, Timing::default().introspect).await?;
+        let deadline = Deadline::after(Timing::default().introspect);
+        let seen = self.look(&remote, deadline).await?;
         let chosen = self.choose(import, &seen)?;
         self.admit_schema(import)?;
 
@@ -108,39 +109,59 @@ impl Member {
         if import.dry_run {
             return Ok(ImportReport { is_written: false, tables });
         }
-        let mut change = self.store.begin(&self.environment).await?;
-        let mut imported = accepted.imported.clone();
-        for (name, table) in &chosen {
+        accepted.imported = self.keep(import, &chosen, &accepted.imported).await?;
+        // What was imported is accepted as it is now; of all else the look says nothing new.
+        let subjects = chosen.values().map(|table| table.subject()).collect();
+        let merged = merge(accepted.tables.as_deref(), &seen, &chosen);
+        self.accept(&mut accepted, &remote, merged, Look::Import(&subjects), deadline).await?;
+        Ok(ImportReport { is_written: true, tables })
+    }
+
+    /// Stores the chosen tables with what they are now for their contracts, and gives all imported tables then. What is stored so
+    /// already makes no event.
+    async fn keep(
+        &self,
+        import: &Import,
+        chosen: &BTreeMap<String, &RemoteTable>,
+        known: &[StoredForeignTable],
+    ) -> Result<Vec<StoredForeignTable>> {
+        let mut imported = known.to_vec();
+        let mut news = Vec::new();
+        for (name, table) in chosen {
+            let earlier = imported.iter_mut().find(|known| known.schema == import.into && known.name == *name);
             let kept = StoredForeignTable {
                 schema: import.into.clone(),
-                name: (*name).clone(),
+                name: name.clone(),
                 datasource: self.name().to_owned(),
                 writable: import.writable,
                 contract: Contract::of(table),
                 fingerprint: table_fingerprint(table),
-                comment: table.comment.clone(),
+                // It is part of the table's identity: the store keeps the first one as well.
+                comment: earlier.as_ref().and_then(|earlier| earlier.comment.clone()).or_else(|| table.comment.clone()),
                 imported_at: SystemTime::now(),
                 imported_by: import.actor.clone(),
             };
-            if !change.keep_foreign_table(&kept).await? {
+            match earlier {
+                Some(earlier) if earlier.says_the_same(&kept) => continue,
+                Some(earlier) => earlier.clone_from(&kept),
+                None => imported.push(kept.clone()),
+            }
+            news.push((kept, *table));
+        }
+        if news.is_empty() {
+            return Ok(imported);
+        }
+        let mut change = self.store.begin(&self.environment).await?;
+        for (kept, table) in &news {
+            if !change.keep_foreign_table(kept).await? {
                 return Err(self
-                    .error(ErrorKind::Conflict, format!("the name {}.{name} is taken by a table of another datasource", import.into))
+                    .error(ErrorKind::Conflict, format!("the name {}.{} is taken by a table of another datasource", kept.schema, kept.name))
                     .hint("rename the table, or drop the other one with DROP FOREIGN TABLE"));
             }
-            change.append(&self.imported(&kept, table)).await?;
-            let earlier = imported.iter().position(|known| known.schema == kept.schema && known.name == kept.name);
-            match earlier {
-                // Its comment is part of its identity: the store keeps the first one as well.
-                Some(at) => imported[at] = StoredForeignTable { comment: imported[at].comment.clone().or(kept.comment.clone()), ..kept },
-                None => imported.push(kept),
-            }
+            change.append(&self.imported(kept, table)).await?;
         }
         change.commit().await?;
-        accepted.imported = imported;
-        // What was imported is accepted as it is now; of all else the look says nothing new.
-        let merged = merge(accepted.tables.as_deref(), &seen, &chosen);
-        self.accept(&mut accepted, &remote, merged, Look::Import).await?;
-        Ok(ImportReport { is_written: true, tables })
+        Ok(imported)
     }
 
     /// The remote tables an import names, by published name.
@@ -243,27 +264,6 @@ impl Member {
                 "image": TableImage::of(table),
             }),
         }
-    }
-
-    pub(crate) async fn drop_imported(&self, schema: &str, name: &str, actor: Option<&str>) -> Result<()> {
-        let mut accepted = self.accepted.lock().await;
-        let mut change = self.store.begin(&self.environment).await?;
-        if !change.forget_foreign_table(schema, name).await? {
-            return Err(self.error(ErrorKind::NotFound, format!("there is no imported table {schema}.{name}")));
-        }
-        let event = NewEvent {
-            kind: EventType::TableDropped,
-            datasource: Some(self.name().to_owned()),
-            subject: None,
-            actor: actor.map(str::to_owned),
-            data: json!({ "schema": schema, "name": name }),
-        };
-        change.append(&event).await?;
-        change.commit().await?;
-        accepted.imported.retain(|table| table.schema != schema || table.name != name);
-        accepted.forget_baseline();
-        self.published.drop_imported(schema, name);
-        Ok(())
     }
 }
 

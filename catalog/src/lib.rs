@@ -12,6 +12,7 @@ mod delivery;
 mod draft;
 mod drift;
 mod drift_watch;
+mod dropping;
 mod environment;
 mod event;
 mod gates;
@@ -24,6 +25,7 @@ mod moment;
 mod publication;
 mod published;
 mod reconcile;
+mod restarts;
 mod snapshot;
 mod store;
 mod stored_form;
@@ -39,10 +41,11 @@ pub use impact::{PreparedStatement, PreparedStatements};
 pub use import::{Import, ImportReport, ImportedTable, Selection};
 pub use live::DatasourceState;
 pub use member::DriftCheck;
+pub use restarts::Restarts;
 pub use snapshot::{CatalogSnapshot, ForeignTable, SnapshotSchema};
 pub use store::{
-    AppliedMigration, ControlStore, DeadLetter, DriftRow, History, MigrationDirection, Retention, StoredOid, StoredSnapshot, Subscriber,
-    SubscriberKind, SubscriberState,
+    AppliedMigration, ControlStore, DeadLetter, DriftRow, DriftSelection, DriftState, History, MigrationDirection, Retention, StoredOid,
+    StoredSnapshot, Subscriber, SubscriberKind, SubscriberState,
 };
 
 #[cfg(test)]

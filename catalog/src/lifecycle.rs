@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event::EventType;
 use crate::live::{DatasourceState, Live};
 use crate::member::{Look, Member};
+use crate::restarts::Restarts;
 use crate::snapshot::restate;
 
 /// How often and how long things are tried. Tests make them short.
@@ -25,9 +26,9 @@ pub(crate) struct Timing {
     pub(crate) doubt: Duration,
     /// How long a ping may take.
     pub(crate) ping: Duration,
-    /// How long one look at the whole source may take.
+    /// How long a source may take to tell what it has, for a refresh or an import, all it is asked together.
     pub(crate) introspect: Duration,
-    /// How long one look of a drift check may take.
+    /// How long a drift check may take, both looks and all.
     pub(crate) check: Duration,
     /// Between the look that finds a difference and the one that confirms it, at the most.
     pub(crate) confirm: Duration,
@@ -48,7 +49,7 @@ impl Default for Timing {
             doubt: Duration::from_secs(2),
             ping: Duration::from_secs(5),
             introspect: Duration::from_secs(60),
-            check: Duration::from_secs(30),
+            check: Duration::from_secs(60),
             confirm: Duration::from_secs(2),
             first_retry: Duration::from_millis(250),
             last_retry: Duration::from_secs(5),
@@ -84,8 +85,17 @@ impl Lifecycle {
     pub(crate) async fn run(mut self) {
         let stop = self.stop.clone();
         let mut remote = None;
+        let mut restarts = Restarts::of("watching the datasource", self.member.name());
+        let keeping = async {
+            while let Err(error) = restarts.run(self.keep(&mut remote)).await {
+                self.member.remote.send_replace(None);
+                self.member.append(EventType::DatasourceFailed, json!({ "error": error.message() })).await;
+                self.failed(error.at(self.member.name()));
+                restarts.wait().await;
+            }
+        };
         // Dropping the work here abandons whatever it waits for, a source that hangs included.
-        let _ = stop.run_until_cancelled(self.keep(&mut remote)).await;
+        let _ = stop.run_until_cancelled(keeping).await;
         self.member.remote.send_replace(None);
         if let Some(remote) = remote {
             close(&remote, self.timing.close).await;
@@ -101,7 +111,8 @@ impl Lifecycle {
     async fn keep(&mut self, remote: &mut Option<Arc<dyn Remote>>) {
         let mut failures = 0;
         let mut asked: Option<RefreshRequest> = None;
-        let mut look = Look::Boot;
+        // It has been open before when the task was begun again.
+        let mut look = if remote.is_some() { Look::Later } else { Look::Boot };
         loop {
             match self.open(look).await {
                 Ok((opened, tables)) => {
@@ -149,7 +160,7 @@ impl Lifecycle {
     }
 
     /// Opens the datasource and publishes its tables.
-    async fn open(&self, look: Look) -> Result<(Arc<dyn Remote>, usize)> {
+    async fn open(&self, look: Look<'static>) -> Result<(Arc<dyn Remote>, usize)> {
         let connector = self.connector()?;
         let options = &self.member.datasource.options;
         let limit = options.pool.connect_timeout + OPEN_MARGIN;
@@ -178,7 +189,7 @@ impl Lifecycle {
     }
 
     /// Looks at the source and swaps what it has into the snapshot.
-    async fn publish(&self, remote: &Arc<dyn Remote>, look: Look) -> Result<usize> {
+    async fn publish(&self, remote: &Arc<dyn Remote>, look: Look<'static>) -> Result<usize> {
         self.member.refresh(remote, self.timing.introspect, look).await
     }
 
@@ -211,7 +222,7 @@ impl Lifecycle {
                 () = refresh_due => {
                     // A failure to look is the ping's to judge, and a mismatch keeps the old tables.
                     if let Err(error) = self.publish(remote, Look::Later).await {
-                        tracing::warn!(datasource = self.member.name(), %error, "a scheduled refresh failed");
+                        tracing::warn!(datasource = self.member.name(), error = error.with_causes(), "a scheduled refresh failed");
                     }
                     next_refresh = interval.map(|interval| Instant::now() + jittered(interval));
                 }

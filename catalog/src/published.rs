@@ -78,11 +78,13 @@ impl Published {
         }
     }
 
-    /// Takes one imported table out.
-    pub(crate) fn drop_imported(&self, schema: &str, name: &str) {
+    /// Takes the imported tables out of which `is_dropped` says so of their schema and name, in one step.
+    pub(crate) fn drop_imported(&self, is_dropped: &dyn Fn(&str, &str) -> bool) {
         let done = self.change(|current| {
-            if let Some(shared) = current.get_mut(schema).filter(|schema| schema.datasource.is_none()) {
-                Arc::make_mut(shared).tables.remove(name);
+            for (schema, shared) in current.iter_mut().filter(|(_, schema)| schema.datasource.is_none()) {
+                if shared.tables.keys().any(|name| is_dropped(schema, name)) {
+                    Arc::make_mut(shared).tables.retain(|name, _| !is_dropped(schema, name));
+                }
             }
             current.retain(|_, schema| schema.datasource.is_some() || !schema.tables.is_empty());
             Ok(())

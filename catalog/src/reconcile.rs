@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use causeway_providers::{Result, Subject};
 use serde_json::{Value, json};
 
-use crate::drift::{Difference, DriftReport, TableDrift};
+use crate::drift::{Difference, DifferenceKind, DriftReport, TableDrift};
 use crate::event::{EventType, NewEvent};
 use crate::impact::Impact;
 use crate::store::{Change, DriftRow};
@@ -34,11 +34,17 @@ type Key = (String, Option<String>, Option<String>, Option<String>, String);
 
 fn key_of(difference: &Difference) -> Key {
     let Difference { kind, column, expected, actual, severity } = difference;
-    (kind.as_str().to_owned(), column.clone(), expected.clone(), actual.clone(), severity.as_str().to_owned())
+    key(kind.as_str(), column.as_ref(), expected.as_ref(), actual.as_ref(), severity.as_str())
 }
 
 fn key_of_row(row: &DriftRow) -> Key {
-    (row.kind.clone(), row.column.clone(), row.expected.clone(), row.actual.clone(), row.severity.clone())
+    key(&row.kind, row.column.as_ref(), row.expected.as_ref(), row.actual.as_ref(), &row.severity)
+}
+
+fn key(kind: &str, column: Option<&String>, expected: Option<&String>, actual: Option<&String>, severity: &str) -> Key {
+    // A column that is gone is gone, whether or not its type is still known.
+    let expected = expected.filter(|_| kind != DifferenceKind::MissingColumn.as_str());
+    (kind.to_owned(), column.cloned(), expected.cloned(), actual.cloned(), severity.to_owned())
 }
 
 /// The open differences of a datasource by table.
@@ -106,7 +112,7 @@ pub(crate) async fn reconcile(
         let now: BTreeSet<Key> = drift.differences.iter().map(key_of).collect();
         let rows = open.0.get(&subject).map_or(&[][..], Vec::as_slice);
         for row in rows.iter().filter(|row| !now.contains(&key_of_row(row))) {
-            change.close_difference(row, sequence).await?;
+            change.close_difference(row, sequence, closing.as_str()).await?;
         }
         let known: BTreeSet<Key> = rows.iter().map(key_of_row).collect();
         for difference in drift.differences.iter().filter(|difference| !known.contains(&key_of(difference))) {
@@ -127,7 +133,7 @@ pub(crate) async fn reconcile(
         let sequence = change.append(&event).await?;
         events += 1;
         for row in rows {
-            change.close_difference(row, sequence).await?;
+            change.close_difference(row, sequence, closing.as_str()).await?;
         }
     }
     Ok(events)
@@ -147,6 +153,7 @@ fn row(datasource: &str, subject: &Subject, difference: &Difference, sequence: i
         opened_sequence: sequence,
         resolved_at: None,
         resolved_sequence: None,
+        resolution: None,
     }
 }
 

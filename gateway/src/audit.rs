@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use causeway_catalog::{Environment, EventType, NewEvent};
+use causeway_catalog::{Environment, EventType, NewEvent, Restarts};
 use causeway_providers::{ErrorKind, ScanObserver, ScanOutcome, ScanReport};
 use futures::future::BoxFuture;
 use serde_json::json;
@@ -26,7 +26,7 @@ use crate::pg::SessionIdentity;
 
 /// Reports that may wait to be written.
 const WAITING: usize = 2_000;
-/// Events in one transaction.
+/// Events in one transaction, and in one statement of it.
 const BATCH: usize = 200;
 /// How long a report may wait for others to be written with it.
 const GATHERING: Duration = Duration::from_millis(50);
@@ -206,6 +206,13 @@ struct Writer {
 
 impl Writer {
     async fn run(mut self) {
+        let mut restarts = Restarts::of("writing the audit", self.environment.name());
+        while restarts.run(self.write()).await.is_err() {
+            restarts.wait().await;
+        }
+    }
+
+    async fn write(&mut self) {
         let mut told = 0;
         loop {
             let mut batch = Vec::new();
@@ -247,11 +254,11 @@ impl Writer {
         let mut is_told = false;
         while let Err(error) = self.environment.append(batch).await {
             if self.policy != Policy::Full {
-                tracing::error!(statements = batch.len(), %error, "audited statements were not written");
+                tracing::error!(statements = batch.len(), error = error.with_causes(), "audited statements were not written");
                 return;
             }
             if !is_told {
-                tracing::error!(%error, "audited statements are not written; statements wait until they are");
+                tracing::error!(error = error.with_causes(), "audited statements are not written; statements wait until they are");
                 is_told = true;
             }
             tokio::time::sleep(RETRY).await;

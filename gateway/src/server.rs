@@ -119,7 +119,7 @@ impl Server {
     /// When a folder cannot be made, a port cannot be bound or the store cannot be opened. No datasource is an error here.
     pub(crate) async fn bind(settings: &Settings, datasources: Vec<Datasource>, registry: &ConnectorRegistry) -> Result<Self, StartError> {
         let limits = &settings.limits;
-        fs::create_dir_all(&settings.data_dir).map_err(|error| StartError::folder("data_dir", &settings.data_dir, &error))?;
+        ControlStore::make_folder(&settings.data_dir).map_err(|error| StartError::folder("data_dir", &settings.data_dir, &error))?;
         fs::create_dir_all(&limits.spill).map_err(|error| StartError::folder("limits.spill", &limits.spill, &error))?;
         let engine = Engine::new(EngineLimits { memory: limits.memory, spill: limits.spill.clone() })
             .map_err(|error| StartError::new(format!("the engine cannot start: {error}")))?;

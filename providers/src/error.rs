@@ -103,6 +103,21 @@ impl Error {
         &self.0.message
     }
 
+    /// The text with the datasource and all causes, for the log. A cause that the text before it ends with is not said twice.
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            let told = cause.to_string();
+            if !text.ends_with(&told) {
+                text.push_str(": ");
+                text.push_str(&told);
+            }
+            next = cause.source();
+        }
+        text
+    }
+
     /// What the reader can do about it.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()

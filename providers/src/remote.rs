@@ -65,11 +65,14 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// As [`ping`](Self::ping).
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection>;
 
-    /// Asks the source about one table, or one column, that a look did not find: is it gone, or may our user not read it any more?
+    /// Asks the source about tables, or columns, that a look did not find: are they gone, or may our user not read them any more? The
+    /// answers are in the order of `subjects`.
+    ///
+    /// It is one remote statement however many there are, but for MySQL, which can only be asked for one after the other.
     ///
     /// # Errors
-    /// As [`ping`](Self::ping). A source that does not answer has not said that the table is absent.
-    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence>;
+    /// As [`ping`](Self::ping). A source that does not answer has not said that a table is absent.
+    async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>>;
 
     /// A table of this remote for the planner. Does no IO.
     ///

@@ -13,12 +13,7 @@ use super::target::{EventTarget, Refusal, Targets, Verdict};
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::lifecycle::jittered;
-use crate::store::{ControlStore, Subscriber, SubscriberKind, SubscriberState};
-
-/// Events that are in memory at once, at most, for one subscriber.
-const PAGE_EVENTS: u32 = 500;
-/// The size of their data at which a page ends earlier; one event may be larger.
-const PAGE_BYTES: usize = 4 << 20;
+use crate::store::{ControlStore, PAGE_EVENTS, Subscriber, SubscriberKind, SubscriberState};
 
 /// Sends the events of one subscriber.
 pub(super) struct Courier {
@@ -57,7 +52,7 @@ enum Next {
 
 impl Courier {
     /// Runs until the subscriber is removed or disabled.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         let mut known = None;
         let mut latest = self.environment.latest_event();
         loop {
@@ -66,7 +61,7 @@ impl Courier {
             let next = match self.round(&mut known, newest).await {
                 Ok(next) => next,
                 Err(error) => {
-                    tracing::error!(subscriber = self.name, %error, "its events wait for the control store");
+                    tracing::error!(subscriber = self.name, error = error.with_causes(), "its events wait for the control store");
                     Next::Rest(self.pace.look)
                 }
             };
@@ -140,7 +135,7 @@ impl Courier {
 
     /// Sends one page of events.
     async fn deliver(&self, known: &mut Known, latest: i64) -> Result<Next> {
-        let mut page = self.store().events_page(self.environment.name(), known.passed, PAGE_EVENTS, PAGE_BYTES).await?;
+        let mut page = self.store().events_page(self.environment.name(), known.passed).await?;
         // All that came before were dropped while the subscriber was disabled.
         let last = page.last().map_or(latest, |event| event.sequence);
         let types = &known.subscriber.types;
@@ -169,7 +164,7 @@ impl Courier {
 
     /// Notes that all up to `position` was taken or is not wanted.
     async fn advance(&self, known: &mut Known, position: i64) -> Result<()> {
-        self.store().advance_subscriber(self.environment.name(), &self.name, position).await?;
+        self.store().advance_subscriber(self.environment.name(), &self.name, &known.subscriber.target, position).await?;
         known.passed = position;
         known.unwritten_since = None;
         known.subscriber.attempts = 0;
@@ -206,7 +201,7 @@ impl Courier {
             && self.pace.is_enough(patience, attempts, known.refusals)
         {
             tracing::warn!(subscriber = self.name, sequence = event.sequence, attempts, reason = message, "an event is given up");
-            store.give_up_event(environment, &self.name, event.sequence, &message).await?;
+            store.give_up_event(environment, &self.name, &known.subscriber.target, event.sequence, &message).await?;
             known.refusals = 0;
             return Ok(Next::Again);
         }

@@ -16,6 +16,7 @@ use super::pace::Pace;
 use super::sink::SinkReports;
 use super::target::Targets;
 use crate::environment::Environment;
+use crate::restarts::Restarts;
 use crate::store::{Subscriber, SubscriberState};
 
 /// How long couriers have to end once they were told to. They are dropped where they wait, so only a blocked thread takes longer.
@@ -105,21 +106,28 @@ struct Running {
 impl Dispatch {
     async fn run(mut self) {
         let stop = self.stop.clone();
+        let mut restarts = Restarts::of("looking for subscribers", self.environment.name());
         let dispatching = async {
-            loop {
-                self.bell.borrow_and_update();
-                self.look().await;
-                let _ = tokio::time::timeout(self.pace.look, self.bell.changed()).await;
+            while restarts.run(self.keep()).await.is_err() {
+                restarts.wait().await;
             }
         };
         let _ = stop.run_until_cancelled(dispatching).await;
+    }
+
+    async fn keep(&mut self) {
+        loop {
+            self.bell.borrow_and_update();
+            self.look().await;
+            let _ = tokio::time::timeout(self.pace.look, self.bell.changed()).await;
+        }
     }
 
     /// Starts couriers that are wanted and do not run, and ends those that are not wanted.
     async fn look(&mut self) {
         let subscribers = match self.environment.store().subscribers(self.environment.name()).await {
             Ok(subscribers) => subscribers,
-            Err(error) => return tracing::error!(%error, "subscribers are not looked up"),
+            Err(error) => return tracing::error!(error = error.with_causes(), "subscribers are not looked up"),
         };
         let mut wanted: HashMap<String, Subscriber> = subscribers
             .into_iter()
@@ -129,7 +137,7 @@ impl Dispatch {
         self.couriers.retain(|name, running| {
             let row = wanted.remove(name).filter(|row| is_same(&running.subscriber, row));
             match row {
-                // A courier that ended is one whose subscriber was disabled for a moment, or one that panicked.
+                // A courier that ended is one whose subscriber was disabled for a moment.
                 Some(row) if !running.task.is_finished() => {
                     running.subscriber = row;
                     true
@@ -148,7 +156,7 @@ impl Dispatch {
     }
 
     fn start(&self, subscriber: Subscriber) -> Running {
-        let courier = Courier {
+        let mut courier = Courier {
             environment: Arc::clone(&self.environment),
             name: subscriber.name.clone(),
             targets: Arc::clone(&self.targets),
@@ -158,8 +166,14 @@ impl Dispatch {
         };
         let stop = self.stop.child_token();
         let ends = stop.clone();
+        let mut restarts = Restarts::of("sending events", &subscriber.name);
         let task = self.tasks.spawn(async move {
-            let _ = ends.run_until_cancelled(courier.run()).await;
+            let carrying = async {
+                while restarts.run(courier.run()).await.is_err() {
+                    restarts.wait().await;
+                }
+            };
+            let _ = ends.run_until_cancelled(carrying).await;
         });
         Running { subscriber, stop, task }
     }

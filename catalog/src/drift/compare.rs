@@ -170,7 +170,8 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
             // A table that is published twice has each of its differences once.
             drift.differences.extend(differences);
             sort(&mut drift.differences);
-            drift.differences.dedup();
+            let is_gone = |difference: &Difference| difference.kind == DifferenceKind::MissingColumn;
+            drift.differences.dedup_by(|a, b| a == b || (is_gone(a) && is_gone(b) && a.column == b.column));
         }
     }
     if base.watches_new_tables {
@@ -226,11 +227,13 @@ fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is
         let name = expected.name.as_str();
         let Some(actual) = table.columns.iter().find(|column| column.name == name) else {
             if !is_unreadable(name) {
-                add(DifferenceKind::MissingColumn, Some(name), Some(expected.remote_type.clone()), None, Severity::Error);
+                let expected = (!expected.remote_type.is_empty()).then(|| expected.remote_type.clone());
+                add(DifferenceKind::MissingColumn, Some(name), expected, None, Severity::Error);
             }
             continue;
         };
         let severity = match types(&expected.remote_type, &actual.remote_type) {
+            _ if expected.remote_type.is_empty() => None,
             TypeChange::Same => None,
             TypeChange::Widened => Some(Severity::Warning),
             TypeChange::Narrowed | TypeChange::Different => Some(Severity::Error),

@@ -26,7 +26,7 @@ pub struct Contract {
 pub struct ContractColumn {
     /// The remote name.
     pub name: String,
-    /// The type as the source prints it, or in another spelling that its connector knows.
+    /// The type as the source prints it, or in another spelling that its connector knows; empty when the contract does not say.
     pub remote_type: String,
     /// Whether it may be NULL; `None` when the contract does not say.
     pub nullable: Option<bool>,

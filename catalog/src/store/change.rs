@@ -1,12 +1,15 @@
 //! A change of one environment: a transaction, the events it appends, and the announcement once both are there.
 
 use causeway_providers::Result;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, Transaction};
 use uuid::Uuid;
 
 use super::{ControlStore, failed};
 use crate::event::NewEvent;
 use crate::moment;
+
+/// Events in one statement: SQLite takes 32766 values in one, and an event has nine.
+const ROWS: usize = 500;
 
 /// A change that is not committed yet. Dropped, it never was.
 pub(crate) struct Change {
@@ -39,31 +42,44 @@ impl Change {
 
     /// Appends an event and gives its number.
     pub(crate) async fn append(&mut self, event: &NewEvent) -> Result<i64> {
-        let what = "an event cannot be written";
-        let sequence: i64 =
-            sqlx::query_scalar("UPDATE environments SET last_sequence = last_sequence + 1 WHERE name = ?1 RETURNING last_sequence")
+        self.append_all(std::slice::from_ref(event)).await
+    }
+
+    /// Appends events in their order, with one statement for many of them; gives the number of the last.
+    pub(crate) async fn append_all(&mut self, events: &[NewEvent]) -> Result<i64> {
+        let failed = |error| failed("events cannot be written", error);
+        let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+        let last: i64 =
+            sqlx::query_scalar("UPDATE environments SET last_sequence = last_sequence + ?2 WHERE name = ?1 RETURNING last_sequence")
                 .bind(&self.environment)
+                .bind(count)
                 .fetch_one(&mut *self.transaction)
                 .await
-                .map_err(|error| failed(what, error))?;
-        sqlx::query(
-            "INSERT INTO events (environment, seq, id, type, datasource, subject, time, actor, data) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )
-        .bind(&self.environment)
-        .bind(sequence)
-        .bind(Uuid::now_v7().to_string())
-        .bind(event.kind.as_str())
-        .bind(&event.datasource)
-        .bind(&event.subject)
-        .bind(moment::now())
-        .bind(&event.actor)
-        .bind(event.data.to_string())
-        .execute(&mut *self.transaction)
-        .await
-        .map_err(|error| failed(what, error))?;
-        self.sequence = Some(sequence);
-        Ok(sequence)
+                .map_err(failed)?;
+        let time = moment::now();
+        let mut numbered = (last - count + 1..).zip(events);
+        for chunk in events.chunks(ROWS) {
+            let mut insert =
+                QueryBuilder::<Sqlite>::new("INSERT INTO events (environment, seq, id, type, datasource, subject, time, actor, data) ");
+            insert.push_values(numbered.by_ref().take(chunk.len()), |mut row, (sequence, event)| {
+                row.push_bind(&self.environment)
+                    .push_bind(sequence)
+                    .push_bind(Uuid::now_v7().to_string())
+                    .push_bind(event.kind.as_str())
+                    .push_bind(&event.datasource)
+                    .push_bind(&event.subject)
+                    .push_bind(time)
+                    .push_bind(&event.actor)
+                    .push_bind(event.data.to_string());
+            });
+            // A statement for each number of rows is not worth keeping, but for the usual one.
+            let insert = insert.build().persistent(chunk.len() == 1);
+            insert.execute(&mut *self.transaction).await.map_err(failed)?;
+        }
+        if count > 0 {
+            self.sequence = Some(last);
+        }
+        Ok(last)
     }
 
     /// Makes the change last, and tells who waits for its events.

@@ -6,7 +6,7 @@ use causeway_providers::{Result, Subject};
 use sqlx::Row;
 use sqlx::sqlite::{SqliteExecutor, SqliteRow};
 
-use super::{Change, ControlStore, failed};
+use super::{Change, ControlStore, Retention, failed};
 use crate::drift::describe;
 use crate::moment;
 
@@ -37,6 +37,26 @@ pub struct DriftRow {
     pub resolved_at: Option<SystemTime>,
     /// The event that told of that.
     pub resolved_sequence: Option<i64>,
+    /// Why it was resolved: `reverted` or `accepted`.
+    pub resolution: Option<String>,
+}
+
+/// Which differences to read; all of an environment by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DriftSelection<'a> {
+    /// Those of one datasource.
+    pub datasource: Option<&'a str>,
+    /// Those in one state.
+    pub state: Option<DriftState>,
+}
+
+/// Whether a difference is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriftState {
+    /// It is.
+    Open,
+    /// It is not, or what is there was accepted.
+    Resolved,
 }
 
 impl DriftRow {
@@ -49,19 +69,35 @@ impl DriftRow {
 }
 
 const COLUMNS: &str = "datasource, remote_schema, remote_table, kind, column_name, expected, actual, severity, first_seen, opened_seq, \
-                       resolved_at, resolved_seq";
+                       resolved_at, resolved_seq, resolution";
 
 impl ControlStore {
-    /// All differences of an environment, oldest first.
-    pub(crate) async fn drift(&self, environment: &str) -> Result<Vec<DriftRow>> {
-        let sql = format!("SELECT {COLUMNS} FROM drift WHERE environment = ?1 ORDER BY id");
-        let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(environment).fetch_all(self.readers()).await;
-        rows.map_err(unreadable)?.iter().map(row).collect()
+    /// Differences of an environment, oldest first.
+    pub(crate) async fn drift(&self, environment: &str, which: DriftSelection<'_>) -> Result<Vec<DriftRow>> {
+        select(self.readers(), environment, which).await
     }
 
     /// The open differences of a datasource.
     pub(crate) async fn open_drift(&self, environment: &str, datasource: &str) -> Result<Vec<DriftRow>> {
-        open_drift(self.readers(), environment, datasource).await
+        self.drift(environment, DriftSelection { datasource: Some(datasource), state: Some(DriftState::Open) }).await
+    }
+
+    /// Drops resolved differences that are old enough, and never an open one; gives how many.
+    pub(crate) async fn retain_drift(&self, environment: &str, retention: Retention) -> Result<u64> {
+        let oldest = SystemTime::now().checked_sub(retention.max_age).map_or(0, moment::to_micros);
+        let kept = i64::try_from(retention.max_count).unwrap_or(i64::MAX);
+        let done = sqlx::query(
+            "DELETE FROM drift WHERE environment = ?1 AND resolved_at IS NOT NULL AND (resolved_at < ?2 OR (resolved_at, id) <= \
+             (SELECT resolved_at, id FROM drift WHERE environment = ?1 AND resolved_at IS NOT NULL \
+              ORDER BY resolved_at DESC, id DESC LIMIT 1 OFFSET ?3))",
+        )
+        .bind(environment)
+        .bind(oldest)
+        .bind(kept)
+        .execute(&self.0.writer)
+        .await
+        .map_err(|error| failed("old differences cannot be dropped", error))?;
+        Ok(done.rows_affected())
     }
 }
 
@@ -69,7 +105,8 @@ impl Change {
     /// The open differences of a datasource.
     pub(crate) async fn open_drift(&mut self, datasource: &str) -> Result<Vec<DriftRow>> {
         let environment = self.environment().to_owned();
-        open_drift(self.connection(), &environment, datasource).await
+        let which = DriftSelection { datasource: Some(datasource), state: Some(DriftState::Open) };
+        select(self.connection(), &environment, which).await
     }
 
     /// Notes a difference that event [`DriftRow::opened_sequence`] tells of.
@@ -96,11 +133,11 @@ impl Change {
         Ok(())
     }
 
-    /// Notes that a difference is gone, as event `sequence` tells.
-    pub(crate) async fn close_difference(&mut self, difference: &DriftRow, sequence: i64) -> Result<()> {
+    /// Notes that a difference is gone, as event `sequence` tells, and why.
+    pub(crate) async fn close_difference(&mut self, difference: &DriftRow, sequence: i64, resolution: &str) -> Result<()> {
         let environment = self.environment().to_owned();
         sqlx::query(
-            "UPDATE drift SET resolved_at = ?7, resolved_seq = ?8 WHERE environment = ?1 AND datasource = ?2 AND remote_schema = ?3 \
+            "UPDATE drift SET resolved_at = ?7, resolved_seq = ?8, resolution = ?11 WHERE environment = ?1 AND datasource = ?2 AND remote_schema = ?3 \
              AND remote_table = ?4 AND kind = ?5 AND column_name IS ?6 AND expected IS ?9 AND actual IS ?10 AND resolved_at IS NULL",
         )
         .bind(environment)
@@ -113,6 +150,7 @@ impl Change {
         .bind(sequence)
         .bind(&difference.expected)
         .bind(&difference.actual)
+        .bind(resolution)
         .execute(self.connection())
         .await
         .map_err(|error| failed("a difference cannot be closed", error))?;
@@ -120,10 +158,20 @@ impl Change {
     }
 }
 
-async fn open_drift<'c>(executor: impl SqliteExecutor<'c>, environment: &str, datasource: &str) -> Result<Vec<DriftRow>> {
-    let sql = format!("SELECT {COLUMNS} FROM drift WHERE environment = ?1 AND datasource = ?2 AND resolved_at IS NULL ORDER BY id");
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(environment).bind(datasource).fetch_all(executor).await;
-    rows.map_err(unreadable)?.iter().map(row).collect()
+async fn select<'c>(executor: impl SqliteExecutor<'c>, environment: &str, which: DriftSelection<'_>) -> Result<Vec<DriftRow>> {
+    // In words that the indexes of open and of resolved ones are made for.
+    let state = match which.state {
+        None => "",
+        Some(DriftState::Open) => "AND resolved_at IS NULL",
+        Some(DriftState::Resolved) => "AND resolved_at IS NOT NULL",
+    };
+    let datasource = which.datasource.map_or("", |_| "AND datasource = ?2");
+    let sql = format!("SELECT {COLUMNS} FROM drift WHERE environment = ?1 {datasource} {state} ORDER BY id");
+    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(environment);
+    if let Some(datasource) = which.datasource {
+        query = query.bind(datasource);
+    }
+    query.fetch_all(executor).await.map_err(unreadable)?.iter().map(row).collect()
 }
 
 fn row(row: &SqliteRow) -> Result<DriftRow> {
@@ -141,6 +189,7 @@ fn row(row: &SqliteRow) -> Result<DriftRow> {
             opened_sequence: row.try_get(9)?,
             resolved_at: row.try_get::<Option<i64>, _>(10)?.map(moment::from_micros),
             resolved_sequence: row.try_get(11)?,
+            resolution: row.try_get(12)?,
         })
     };
     get().map_err(unreadable)

@@ -12,10 +12,15 @@ use super::{ControlStore, failed};
 use crate::event::Event;
 use crate::moment;
 
-/// How much of the event log is kept.
+/// Events that a reader has in memory at once, at most.
+pub(crate) const PAGE_EVENTS: u32 = 500;
+/// The size of their data at which a page ends earlier; one event may be larger.
+const PAGE_BYTES: usize = 4 << 20;
+
+/// How much of the event log is kept, and of the differences that were resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Events older than this may go.
+    /// What is older than this may go.
     pub max_age: Duration,
     /// Of more than so many the oldest may go.
     pub max_count: u64,
@@ -37,27 +42,17 @@ impl ControlStore {
             .map_err(|error| failed("the event log cannot be read", error))
     }
 
-    /// The events after number `after` in order, at most `limit`.
+    /// The next page of events after number `after`, in order; empty when there are none. However large events are, a page is not: it
+    /// ends with the event that fills it.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn events(&self, environment: &str, after: i64, limit: u32) -> Result<Vec<Event>> {
-        let what = "the event log cannot be read";
-        let rows = sqlx::query(
-            "SELECT seq, id, type, datasource, subject, time, actor, data FROM events \
-             WHERE environment = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
-        )
-        .bind(environment)
-        .bind(after)
-        .bind(limit)
-        .fetch_all(self.readers())
-        .await
-        .map_err(|error| failed(what, error))?;
-        rows.iter().map(|row| event(environment, row)).collect()
+    pub async fn events_page(&self, environment: &str, after: i64) -> Result<Vec<Event>> {
+        self.bounded_page(environment, after, PAGE_EVENTS, PAGE_BYTES).await
     }
 
     /// The events after number `after` in order: at most `limit`, and no more once their data has `bytes`.
-    pub(crate) async fn events_page(&self, environment: &str, after: i64, limit: u32, bytes: usize) -> Result<Vec<Event>> {
+    pub(crate) async fn bounded_page(&self, environment: &str, after: i64, limit: u32, bytes: usize) -> Result<Vec<Event>> {
         let mut rows = sqlx::query(
             "SELECT seq, id, type, datasource, subject, time, actor, data FROM events \
              WHERE environment = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",

@@ -8,28 +8,29 @@ use sqlx::sqlite::SqliteError;
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const READ_ONLY: i32 = 8;
+const IO: i32 = 10;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
 const CANNOT_OPEN: i32 = 14;
 const NOT_A_DATABASE: i32 = 26;
 
-/// The error of a store that failed at `what`.
+/// The error of a store that failed at `what`. What the driver says is its cause, and not repeated in its text.
 pub(crate) fn failed(what: &str, error: sqlx::Error) -> Error {
     let code = match &error {
         sqlx::Error::Database(database) => primary_code(database.as_ref()),
         _ => None,
     };
-    let (kind, hint) = match code {
-        Some(BUSY | LOCKED) => (ErrorKind::Conflict, Some("another process keeps the file locked: end it and try again")),
-        Some(READ_ONLY | CANNOT_OPEN) => (ErrorKind::Unauthorized, Some("let this user write the data folder and the files in it")),
-        Some(FULL) => (ErrorKind::LimitExceeded, Some("the disk is full: make room in the data folder")),
-        Some(CORRUPT | NOT_A_DATABASE) => (ErrorKind::Invalid, Some("the file is damaged or none of ours: restore it from a backup")),
-        _ => (ErrorKind::Internal, None),
-    };
-    let told = Error::new(kind, format!("{what}: {error}"));
-    let told = match hint {
-        Some(hint) => told.hint(hint),
-        None => told,
+    let told = match code {
+        Some(BUSY | LOCKED) => Error::new(ErrorKind::Conflict, format!("{what}: the file is locked"))
+            .hint("end the process that keeps it locked and try again"),
+        Some(READ_ONLY | CANNOT_OPEN) => Error::new(ErrorKind::Unauthorized, format!("{what}: the file may not be read and written"))
+            .hint("let this user write the data folder and the files in it"),
+        Some(FULL) => Error::new(ErrorKind::LimitExceeded, format!("{what}: the disk is full")).hint("make room in the data folder"),
+        Some(CORRUPT | NOT_A_DATABASE) => {
+            Error::new(ErrorKind::Invalid, format!("{what}: the file is damaged, or none of ours")).hint("restore it from a backup")
+        }
+        Some(IO) => Error::new(ErrorKind::Internal, format!("{what}: the disk fails")).hint("see the log of the system for the disk"),
+        _ => Error::new(ErrorKind::Internal, what),
     };
     told.because(error)
 }

@@ -33,6 +33,15 @@ pub(crate) struct StoredForeignTable {
     pub(crate) imported_by: Option<String>,
 }
 
+impl StoredForeignTable {
+    /// Whether another says the same of the table, whenever and by whom it was imported.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let Self { schema, name, datasource, writable, contract, fingerprint, comment, imported_at: _, imported_by: _ } = self;
+        let identity = (schema, name, datasource) == (&other.schema, &other.name, &other.datasource);
+        identity && (writable, contract, fingerprint, comment) == (&other.writable, &other.contract, &other.fingerprint, &other.comment)
+    }
+}
+
 impl ControlStore {
     /// All imported tables of an environment, by schema and name.
     pub(crate) async fn foreign_tables(&self, environment: &str) -> Result<Vec<StoredForeignTable>> {
@@ -48,11 +57,24 @@ impl ControlStore {
         let readable = rows.iter().filter_map(|row| match table(row) {
             Ok(table) => Some(table),
             Err(error) => {
-                tracing::error!(%error, "an imported table is left out");
+                tracing::error!(error = error.with_causes(), "an imported table is left out");
                 None
             }
         });
         Ok(readable.collect())
+    }
+}
+
+impl ControlStore {
+    /// The datasource of an imported table, whether or not its contract can still be read; `None` when there is no such table.
+    pub(crate) async fn foreign_table_owner(&self, environment: &str, schema: &str, name: &str) -> Result<Option<String>> {
+        sqlx::query_scalar("SELECT datasource FROM foreign_tables WHERE environment = ?1 AND schema_name = ?2 AND table_name = ?3")
+            .bind(environment)
+            .bind(schema)
+            .bind(name)
+            .fetch_optional(self.readers())
+            .await
+            .map_err(|error| failed("the imported tables cannot be read", error))
     }
 }
 
@@ -91,17 +113,18 @@ impl Change {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Forgets an imported table; `false` when there was none.
-    pub(crate) async fn forget_foreign_table(&mut self, schema: &str, name: &str) -> Result<bool> {
+    /// Forgets an imported table and gives its datasource; `None` when there was no such table.
+    pub(crate) async fn forget_foreign_table(&mut self, schema: &str, name: &str) -> Result<Option<String>> {
         let environment = self.environment().to_owned();
-        let done = sqlx::query("DELETE FROM foreign_tables WHERE environment = ?1 AND schema_name = ?2 AND table_name = ?3")
-            .bind(environment)
-            .bind(schema)
-            .bind(name)
-            .execute(self.connection())
-            .await
-            .map_err(|error| failed("an imported table cannot be dropped", error))?;
-        Ok(done.rows_affected() > 0)
+        sqlx::query_scalar(
+            "DELETE FROM foreign_tables WHERE environment = ?1 AND schema_name = ?2 AND table_name = ?3 RETURNING datasource",
+        )
+        .bind(environment)
+        .bind(schema)
+        .bind(name)
+        .fetch_optional(self.connection())
+        .await
+        .map_err(|error| failed("an imported table cannot be dropped", error))
     }
 }
 

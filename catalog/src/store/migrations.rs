@@ -7,12 +7,15 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::{ControlStore, failed};
 
 /// Every form by number and name, with the way there and back.
-const FORMS: [(i64, &str, &str, &str); 1] = [(
-    1,
-    "external catalog",
-    include_str!("migrations/0001_external_catalog.up.sql"),
-    include_str!("migrations/0001_external_catalog.down.sql"),
-)];
+const FORMS: [(i64, &str, &str, &str); 2] = [
+    (
+        1,
+        "external catalog",
+        include_str!("migrations/0001_external_catalog.up.sql"),
+        include_str!("migrations/0001_external_catalog.down.sql"),
+    ),
+    (2, "drift kept", include_str!("migrations/0002_drift_kept.up.sql"), include_str!("migrations/0002_drift_kept.down.sql")),
+];
 
 /// Which way to migrate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +95,6 @@ fn not_migrated(error: MigrateError) -> Error {
                 .hint("run the version that wrote it")
         }
         MigrateError::Execute(error) => failed("the control store cannot be migrated", error),
-        other => Error::new(ErrorKind::Internal, format!("the control store cannot be migrated: {other}")),
+        other => Error::new(ErrorKind::Internal, "the control store cannot be migrated").because(other),
     }
 }

@@ -7,6 +7,7 @@ mod change;
 mod drift;
 mod events;
 mod failure;
+mod folder;
 mod foreign_tables;
 mod migrations;
 mod oids;
@@ -14,19 +15,21 @@ mod snapshots;
 mod subscribers;
 
 use std::collections::HashMap;
-use std::fs::{self, File, TryLockError};
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use causeway_providers::{Error, ErrorKind, Result};
+use causeway_providers::Result;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::watch;
 
 pub(crate) use change::Change;
-pub use drift::DriftRow;
+pub use drift::{DriftRow, DriftSelection, DriftState};
+pub(crate) use events::PAGE_EVENTS;
 pub use events::Retention;
 pub(crate) use failure::failed;
 pub(crate) use foreign_tables::StoredForeignTable;
@@ -35,10 +38,6 @@ pub use oids::StoredOid;
 pub use snapshots::{History, StoredSnapshot};
 pub use subscribers::{DeadLetter, Subscriber, SubscriberKind, SubscriberState};
 
-/// The file's name in the data folder.
-const FILE: &str = "causeway.db";
-/// The lock that keeps a second gateway off the same file.
-const LOCK: &str = "causeway.lock";
 /// Connections that read beside the one that writes.
 const READERS: u32 = 4;
 /// How long one of ours waits for another's lock on the file, such as a backup's.
@@ -76,8 +75,7 @@ impl ControlStore {
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn open_unmigrated(folder: &Path) -> Result<Self> {
-        let lock = lock(folder)?;
-        let path = folder.join(FILE);
+        let (lock, path) = folder::lock(folder)?;
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -90,6 +88,19 @@ impl ControlStore {
         let writer = pool(1).connect_with(options.clone()).await.map_err(|error| failed(&what, error))?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(|error| failed(&what, error))?;
         Ok(Self(Arc::new(Opened { writer, readers, is_durable: true, latest: Mutex::default(), _lock: Some(lock) })))
+    }
+
+    /// Makes a folder that a store can be opened in, and that nobody but this user can enter. One that is there stays as it is.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn make_folder(folder: &Path) -> io::Result<()> {
+        folder::make(folder)
+    }
+
+    /// Whether there is a store in `folder`. Nothing is made or opened.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(folder::FILE).exists()
     }
 
     /// A store in memory that ends with the process, for commands that only look.
@@ -167,28 +178,6 @@ fn advance(sender: &watch::Sender<i64>, sequence: i64) {
 /// A pool whose connections stay: opening a file again costs more than keeping it.
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None).test_before_acquire(false)
-}
-
-fn lock(folder: &Path) -> Result<File> {
-    let unusable = |error: std::io::Error| {
-        let kind = match error.kind() {
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Unauthorized,
-            std::io::ErrorKind::StorageFull => ErrorKind::LimitExceeded,
-            _ => ErrorKind::Invalid,
-        };
-        Error::new(kind, format!("the control store's folder {} cannot be used: {error}", folder.display()))
-            .hint("choose another one with `data_dir`")
-    };
-    fs::create_dir_all(folder).map_err(unusable)?;
-    let file = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK)).map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(Error::new(ErrorKind::Conflict, format!("another gateway uses the data folder {}", folder.display()))
-                .hint("stop it, or give this one a folder of its own with `data_dir` or --data-dir"))
-        }
-        Err(TryLockError::Error(error)) => Err(unusable(error)),
-    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use causeway_providers::{Error, ErrorKind, Result};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::{ControlStore, failed};
+use super::{Change, ControlStore, failed};
 use crate::moment;
 
 /// The ways events are sent.
@@ -127,26 +127,24 @@ impl ControlStore {
     /// `Conflict` when there is one of that name.
     pub async fn add_subscriber(&self, environment: &str, subscriber: &Subscriber) -> Result<()> {
         let mut change = self.begin(environment).await?;
-        let done = sqlx::query(
-            "INSERT INTO subscribers (environment, name, kind, target, secret, types, state, position, created_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (environment, name) DO NOTHING",
-        )
-        .bind(environment)
-        .bind(&subscriber.name)
-        .bind(subscriber.kind.as_str())
-        .bind(&subscriber.target)
-        .bind(&subscriber.secret)
-        .bind(subscriber.types.join(","))
-        .bind(subscriber.state.as_str())
-        .bind(subscriber.position)
-        .bind(moment::now())
-        .execute(change.connection())
-        .await
-        .map_err(unwritable)?;
-        if done.rows_affected() == 0 {
-            return Err(Error::new(ErrorKind::Conflict, format!("{} \"{}\" is there already", subscriber.kind.as_str(), subscriber.name))
-                .hint("remove it first, or choose another name"));
-        }
+        insert(&mut change, subscriber).await?;
+        change.commit().await
+    }
+
+    /// Puts a subscriber in the place of the one of its name and kind, if there is one, whose dead letters go with it.
+    ///
+    /// # Errors
+    /// `Conflict` when there is one of that name and another kind; the one that was there stays then.
+    pub async fn replace_subscriber(&self, environment: &str, subscriber: &Subscriber) -> Result<()> {
+        let mut change = self.begin(environment).await?;
+        sqlx::query("DELETE FROM subscribers WHERE environment = ?1 AND kind = ?2 AND name = ?3")
+            .bind(environment)
+            .bind(subscriber.kind.as_str())
+            .bind(&subscriber.name)
+            .execute(change.connection())
+            .await
+            .map_err(unwritable)?;
+        insert(&mut change, subscriber).await?;
         change.commit().await
     }
 
@@ -165,18 +163,20 @@ impl ControlStore {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Notes that a subscriber has taken all events up to `position`.
+    /// Notes that a subscriber has taken all events up to `position`, if it still is the one that was sent them: another may have
+    /// taken its place and its name meanwhile.
     ///
     /// # Errors
     /// When the store cannot be written; the events are then sent again.
-    pub async fn advance_subscriber(&self, environment: &str, name: &str, position: i64) -> Result<()> {
+    pub(crate) async fn advance_subscriber(&self, environment: &str, name: &str, target: &str, position: i64) -> Result<()> {
         sqlx::query(
             "UPDATE subscribers SET position = MAX(position, ?3), state = 'ready', attempts = 0, retry_at = NULL, last_error = NULL \
-             WHERE environment = ?1 AND name = ?2 AND state <> 'disabled'",
+             WHERE environment = ?1 AND name = ?2 AND target = ?4 AND state <> 'disabled'",
         )
         .bind(environment)
         .bind(name)
         .bind(position)
+        .bind(target)
         .execute(&self.0.writer)
         .await
         .map_err(unwritable)?;
@@ -218,33 +218,36 @@ impl ControlStore {
         Ok(())
     }
 
-    /// Gives an event up for a subscriber: it is kept aside, and the subscriber goes on with the next.
+    /// Gives an event up for a subscriber, if it still is the one that did not take it: the event is kept aside, and the subscriber
+    /// goes on with the next.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub async fn give_up_event(&self, environment: &str, name: &str, sequence: i64, error: &str) -> Result<()> {
+    pub(crate) async fn give_up_event(&self, environment: &str, name: &str, target: &str, sequence: i64, error: &str) -> Result<()> {
         let mut change = self.begin(environment).await?;
         sqlx::query(
             "INSERT INTO dead_letters (environment, subscriber, seq, failed_at, attempts, error) \
-             SELECT environment, name, ?3, ?4, attempts + 1, ?5 FROM subscribers WHERE environment = ?1 AND name = ?2 \
-             ON CONFLICT DO NOTHING",
+             SELECT environment, name, ?3, ?4, attempts + 1, ?5 FROM subscribers \
+             WHERE environment = ?1 AND name = ?2 AND target = ?6 ON CONFLICT DO NOTHING",
         )
         .bind(environment)
         .bind(name)
         .bind(sequence)
         .bind(moment::now())
         .bind(error)
+        .bind(target)
         .execute(change.connection())
         .await
         .map_err(unwritable)?;
         sqlx::query(
             "UPDATE subscribers SET position = MAX(position, ?3), attempts = 0, retry_at = NULL, last_error = ?4 \
-             WHERE environment = ?1 AND name = ?2",
+             WHERE environment = ?1 AND name = ?2 AND target = ?5",
         )
         .bind(environment)
         .bind(name)
         .bind(sequence)
         .bind(error)
+        .bind(target)
         .execute(change.connection())
         .await
         .map_err(unwritable)?;
@@ -272,6 +275,31 @@ impl ControlStore {
         };
         Ok(rows.into_iter().map(letter).collect())
     }
+}
+
+async fn insert(change: &mut Change, subscriber: &Subscriber) -> Result<()> {
+    let environment = change.environment().to_owned();
+    let done = sqlx::query(
+        "INSERT INTO subscribers (environment, name, kind, target, secret, types, state, position, created_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (environment, name) DO NOTHING",
+    )
+    .bind(environment)
+    .bind(&subscriber.name)
+    .bind(subscriber.kind.as_str())
+    .bind(&subscriber.target)
+    .bind(&subscriber.secret)
+    .bind(subscriber.types.join(","))
+    .bind(subscriber.state.as_str())
+    .bind(subscriber.position)
+    .bind(moment::now())
+    .execute(change.connection())
+    .await
+    .map_err(unwritable)?;
+    if done.rows_affected() == 0 {
+        return Err(Error::new(ErrorKind::Conflict, format!("{} \"{}\" is there already", subscriber.kind.as_str(), subscriber.name))
+            .hint("remove it first, or choose another name"));
+    }
+    Ok(())
 }
 
 fn subscriber(row: &SqliteRow) -> Result<Subscriber> {

@@ -6,9 +6,6 @@ use tokio::sync::watch;
 
 use super::{Administration, Result};
 
-/// Events read at once.
-pub(crate) const PAGE: u32 = 500;
-
 /// Which events a reader wants.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct EventFilter(Vec<String>);
@@ -58,7 +55,7 @@ impl Administration {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn event_page(&self, after: i64) -> Result<Vec<Event>> {
-        Ok(self.environment.events(after, PAGE).await?)
+        Ok(self.environment.events_page(after).await?)
     }
 
     /// The wanted events after a number, at most `limit`.

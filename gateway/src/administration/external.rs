@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use causeway_catalog::{DriftCheck, DriftReport, DriftRow, ForeignTable, Import, ImportReport, StoredSnapshot};
-use causeway_providers::{Error, ErrorKind, Omission};
+use causeway_catalog::{DriftCheck, DriftReport, DriftRow, DriftSelection, DriftState, ForeignTable, Import, ImportReport, StoredSnapshot};
+use causeway_providers::{ErrorKind, Omission};
 
 use super::{Administration, Code, Failure, Result};
 
@@ -62,7 +62,7 @@ impl Administration {
     /// `DatasourceNotFound`, `ExternalSchemaMismatch`, and what looking at the source gives.
     pub(crate) async fn refresh(&self, datasource: &str) -> Result<Refreshed> {
         self.datasource(datasource)?;
-        let tables = self.environment.refresh(datasource).await.map_err(of_source)?;
+        let tables = self.environment.refresh(datasource).await?;
         Ok(Refreshed { tables, omitted: self.datasource(datasource)?.omitted })
     }
 
@@ -72,18 +72,17 @@ impl Administration {
     /// `DatasourceNotFound`, and what looking at the source gives.
     pub(crate) async fn validate(&self, datasource: &str) -> Result<Validated> {
         self.datasource(datasource)?;
-        let check = self.environment.check_drift(datasource).await.map_err(of_source)?;
-        let mut differences = self.drift().await?;
-        differences.retain(|row| row.datasource == datasource && row.resolved_at.is_none());
+        let check = self.environment.check_drift(datasource).await?;
+        let differences = self.drift(DriftSelection { datasource: Some(datasource), state: Some(DriftState::Open) }).await?;
         Ok(Validated { check, differences })
     }
 
-    /// All differences, open and past, oldest first.
+    /// Differences, oldest first.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub(crate) async fn drift(&self) -> Result<Vec<DriftRow>> {
-        Ok(self.environment.drift().await?)
+    pub(crate) async fn drift(&self, which: DriftSelection<'_>) -> Result<Vec<DriftRow>> {
+        Ok(self.environment.drift(which).await?)
     }
 
     /// A remote table as the YAML of a pinned table.
@@ -110,9 +109,4 @@ impl Administration {
                 .where_kind(ErrorKind::Unsupported, Code::NoWritableStore)
         })
     }
-}
-
-/// A failure of a known datasource's source. One that is not where it was said to be is not there to be asked.
-fn of_source(error: Error) -> Failure {
-    Failure::from(error).where_kind(ErrorKind::NotFound, Code::DatasourceUnreachable)
 }

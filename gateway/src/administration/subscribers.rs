@@ -107,11 +107,8 @@ impl Administration {
     pub(crate) async fn assign_sink(&self, datasource: &str) -> Result<Subscriber> {
         self.store_lasts("an event sink")?;
         admit_rows(&self.datasource(datasource)?.datasource)?;
-        if let Some(assigned) = self.sink().await? {
-            if assigned.target == datasource {
-                return Ok(assigned);
-            }
-            self.unassign_sink().await?;
+        if let Some(assigned) = self.sink().await?.filter(|assigned| assigned.target == datasource) {
+            return Ok(assigned);
         }
         let subscriber = Subscriber {
             name: SINK.to_owned(),
@@ -125,7 +122,7 @@ impl Administration {
             retry_at: None,
             last_error: None,
         };
-        self.environment.store().add_subscriber(self.name(), &subscriber).await?;
+        self.environment.store().replace_subscriber(self.name(), &subscriber).await?;
         self.delivery.subscribers_changed();
         Ok(subscriber)
     }

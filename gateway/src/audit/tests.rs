@@ -30,7 +30,14 @@ fn report(outcome: ScanOutcome) -> ScanReport {
 }
 
 async fn events(environment: &Environment) -> Vec<Event> {
-    environment.events(0, 10_000).await.unwrap()
+    let mut all: Vec<Event> = Vec::new();
+    loop {
+        let page = environment.events_page(all.last().map_or(0, |event| event.sequence)).await.unwrap();
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+    }
 }
 
 async fn until_written(environment: &Environment, count: i64) {

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use causeway_catalog::{ControlStore, DatasourceState, DatasourceStatus, DriftRow, Environment, Keeping, OnMismatch, PinnedTable};
+use causeway_catalog::{
+    ControlStore, DatasourceState, DatasourceStatus, DriftRow, DriftSelection, Environment, Keeping, OnMismatch, PinnedTable,
+};
 use causeway_providers::{ConnectorRegistry, Error};
 use clap::Args;
 use serde::Serialize;
@@ -101,7 +103,7 @@ async fn look(config: Config, registry: ConnectorRegistry, terminal: &Terminal) 
     let store = ControlStore::ephemeral().await?;
     let environment = Environment::start("default", config.datasources, registry, store, Keeping::default()).await?;
     settle(&environment, longest + MARGIN, terminal).await;
-    let differences = environment.drift().await;
+    let differences = environment.drift(DriftSelection::default()).await;
     let checked = differences.map(|differences| checked(&environment, &differences));
     environment.stop().await;
     checked

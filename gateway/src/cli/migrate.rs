@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use causeway_catalog::{AppliedMigration, ControlStore, MigrationDirection};
-use causeway_providers::{ConnectorRegistry, Error};
+use causeway_providers::{ConnectorRegistry, Error, ErrorKind};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
@@ -74,6 +74,10 @@ pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
 }
 
 async fn migrate(folder: &std::path::Path, direction: Direction) -> Result<Vec<AppliedMigration>, Error> {
+    if direction != Direction::Up && !ControlStore::is_in(folder) {
+        return Err(Error::new(ErrorKind::NotFound, format!("there is no control store in {}", folder.display()))
+            .hint("`causeway migrate up` makes one, and so does the gateway when it starts; see `data_dir` and --data-dir"));
+    }
     let store = ControlStore::open_unmigrated(folder).await?;
     match direction {
         Direction::Up => store.migrate(MigrationDirection::Up).await?,
@@ -96,12 +100,22 @@ mod tests {
             let forms = migrate(folder.path(), direction).await.unwrap();
             forms.iter().filter(|form| form.is_applied).count()
         };
-        assert_eq!(applied(Direction::Status).await, 0);
         let newest = applied(Direction::Up).await;
         assert!(newest > 0);
         assert_eq!(applied(Direction::Down).await, newest - 1);
         assert_eq!(applied(Direction::Status).await, newest - 1);
         assert_eq!(applied(Direction::Up).await, newest);
+    }
+
+    #[tokio::test]
+    async fn where_there_is_no_store_none_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("data");
+        for (direction, folder) in [(Direction::Status, folder.path()), (Direction::Down, folder.path()), (Direction::Status, &missing)] {
+            let error = migrate(folder, direction).await.unwrap_err();
+            assert_eq!(error.message(), format!("there is no control store in {}", folder.display()));
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[tokio::test]

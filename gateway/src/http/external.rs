@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use causeway_catalog::{Import, Selection};
+use causeway_catalog::{DriftSelection, DriftState, Import, Selection};
 use serde::Deserialize;
 
 use super::extract::{Body, Parameters, Segments};
@@ -139,15 +139,24 @@ fn remote_table(text: &str) -> Result<(Option<String>, String), Problem> {
 #[serde(deny_unknown_fields)]
 pub(super) struct DriftParameters {
     datasource: Option<String>,
-    state: Option<DriftState>,
+    state: Option<DriftStateWord>,
 }
 
 /// Whether a difference is still there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum DriftState {
+enum DriftStateWord {
     Open,
     Resolved,
+}
+
+impl From<DriftStateWord> for DriftState {
+    fn from(word: DriftStateWord) -> Self {
+        match word {
+            DriftStateWord::Open => DriftState::Open,
+            DriftStateWord::Resolved => DriftState::Resolved,
+        }
+    }
 }
 
 pub(super) async fn drift(
@@ -157,10 +166,6 @@ pub(super) async fn drift(
     if let Some(name) = &datasource {
         api.administration.datasource(name)?;
     }
-    let all = api.administration.drift().await?;
-    let wanted = all.iter().filter(|row| {
-        let of = if row.resolved_at.is_none() { DriftState::Open } else { DriftState::Resolved };
-        datasource.as_ref().is_none_or(|name| *name == row.datasource) && state.is_none_or(|state| state == of)
-    });
-    Ok(Json(wanted.map(shape::Drift::from).collect()))
+    let wanted = api.administration.drift(DriftSelection { datasource: datasource.as_deref(), state: state.map(Into::into) }).await?;
+    Ok(Json(wanted.iter().map(shape::Drift::from).collect()))
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use causeway_catalog::{CatalogSnapshot, Environment, Import, ImportedTable, Selection, admit_ddl, admit_write};
+use causeway_catalog::{
+    CatalogSnapshot, DriftSelection, DriftState, Environment, Import, ImportedTable, Selection, admit_ddl, admit_write,
+};
 use causeway_planner::{Change, Changed};
 use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, Visibility};
 
@@ -123,14 +125,10 @@ impl EnvironmentAtPort {
         self.environment.datasources().into_iter().map(server).collect()
     }
 
-    /// The schema in which a statement finds an imported table.
-    fn imported(&self, schema: Option<&str>, name: &str, session: &SessionIdentity) -> Option<String> {
-        let snapshot = self.environment.snapshot();
-        let schemas = schema.map_or_else(|| session.search_path.clone(), |schema| vec![schema.to_owned()]);
-        let has = |schema: &String| {
-            snapshot.schemas.get(schema).is_some_and(|found| found.datasource.is_none() && found.tables.contains_key(name))
-        };
-        schemas.into_iter().find(has)
+    /// The schema in which a statement finds an imported table, that of a datasource which is not declared any more too.
+    async fn imported(&self, schema: Option<&String>, name: &str, session: &SessionIdentity) -> Result<Option<String>> {
+        let schemas = schema.map_or(&session.search_path[..], std::slice::from_ref);
+        Ok(self.environment.imported_in(schemas, name).await?.cloned())
     }
 
     /// `CALL causeway.check_drift('name')`.
@@ -142,8 +140,8 @@ impl EnvironmentAtPort {
         if found.unreadable > 0 {
             notice.push_str(&format!(", {} our user may not read", count(found.unreadable, "table", "tables")));
         }
-        let open = self.environment.drift().await?;
-        for row in open.iter().filter(|row| row.datasource == *datasource && row.resolved_at.is_none()).take(DIFFERENCES_SHOWN) {
+        let open = self.environment.drift(DriftSelection { datasource: Some(datasource), state: Some(DriftState::Open) }).await?;
+        for row in open.iter().take(DIFFERENCES_SHOWN) {
             notice.push_str(&format!("\n{}", row.describe()));
         }
         if found.differences > DIFFERENCES_SHOWN {
@@ -268,7 +266,7 @@ impl EnvironmentBackend for EnvironmentAtPort {
         let mut outcome = Outcome::default();
         let mut found = Vec::new();
         for (schema, name) in &drop.names {
-            match self.imported(schema.as_deref(), name, session) {
+            match self.imported(schema.as_ref(), name, session).await? {
                 Some(schema) => found.push((schema, name.clone())),
                 None if drop.if_exists => {
                     outcome.notices.push(Notice::for_user(format!("foreign table \"{name}\" does not exist, skipping")));

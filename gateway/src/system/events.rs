@@ -20,9 +20,6 @@ use futures::stream;
 
 use super::rows;
 
-/// Events in a page.
-const PAGE: u32 = 1000;
-
 /// The log of one environment.
 pub(super) struct EventLog {
     schema: SchemaRef,
@@ -113,7 +110,7 @@ impl PartitionStream for Pages {
         let pages = stream::try_unfold(self.after, move |after| {
             let (environment, schema) = (Arc::clone(&environment), Arc::clone(&schema));
             async move {
-                let mut page = environment.events(after, PAGE).await?;
+                let mut page = environment.events_page(after).await?;
                 page.retain(|event| event.sequence <= last);
                 let Some(newest) = page.last().map(|event| event.sequence) else { return Ok::<_, DataFusionError>(None) };
                 let batch = RecordBatch::try_new(schema, rows::events(&page))?;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use causeway_catalog::{CatalogSnapshot, Environment};
+use causeway_catalog::{CatalogSnapshot, DriftSelection, Environment};
 use causeway_providers::{PRESENTATION_KEY, Presentation};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -131,6 +131,7 @@ impl View {
                 count("event"),
                 moment("resolved_at"),
                 maybe_count("resolved_event"),
+                maybe_text("resolution"),
             ],
             View::CatalogHistory => {
                 vec![text("datasource"), count("version"), moment("taken_at"), moment("seen_at"), count("table_count"), text("fingerprint")]
@@ -234,7 +235,7 @@ impl TableProvider for SystemView {
             View::ForeignTables => rows::foreign_tables(&self.snapshot),
             View::Omissions => rows::omissions(&self.environment.datasources()),
             View::Capabilities => rows::capabilities(&self.environment.datasources()),
-            View::Drift => rows::drift(&self.environment.drift().await?),
+            View::Drift => rows::drift(&self.environment.drift(DriftSelection::default()).await?),
             View::CatalogHistory => rows::catalog_history(&self.environment.history().await?),
             View::Subscribers => {
                 let latest = *self.environment.latest_event().borrow();

@@ -89,6 +89,7 @@ pub(super) fn drift(all: &[DriftRow]) -> Vec<ArrayRef> {
         numbers(all.iter().map(|row| Some(row.opened_sequence))),
         moments(all.iter().map(|row| row.resolved_at)),
         numbers(all.iter().map(|row| row.resolved_sequence)),
+        maybe_texts(all.iter().map(|row| row.resolution.as_deref())),
     ]
 }
 

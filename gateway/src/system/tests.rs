@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use causeway_catalog::{ControlStore, Datasource, Expose, Keeping, OnMismatch, Origin, SchemaMode, Validation};
+use causeway_catalog::{ControlStore, Datasource, EventType, Expose, Keeping, NewEvent, OnMismatch, Origin, SchemaMode, Validation};
 use causeway_providers::{
     Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Introspection, Manifest, Omission, OmissionCause, Options,
     Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, SqlRemote, Subject, TableKind,
@@ -83,9 +83,10 @@ impl Remote for FakeRemote {
         Ok(Introspection { default_schema: "public".to_owned(), tables: vec![table], omitted: vec![omission] })
     }
 
-    async fn presence(&self, subject: &Subject, _deadline: Deadline) -> causeway_providers::Result<RemotePresence> {
-        let found = *subject == Subject::table("public", "cust");
-        Ok(if found { RemotePresence::Readable } else { RemotePresence::Absent })
+    async fn presence(&self, subjects: &[Subject], _deadline: Deadline) -> causeway_providers::Result<Vec<RemotePresence>> {
+        let is_there = |subject: &Subject| *subject == Subject::table("public", "cust");
+        let answer = |subject| if is_there(subject) { RemotePresence::Readable } else { RemotePresence::Absent };
+        Ok(subjects.iter().map(answer).collect())
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> causeway_providers::Result<Arc<dyn TableProvider>> {
@@ -160,6 +161,21 @@ async fn every_view_tells_what_is() {
     assert!(shown("SELECT * FROM causeway.drift").await.is_empty());
     assert!(shown("SELECT * FROM causeway.subscribers").await.is_empty());
     assert!(shown("SELECT * FROM causeway.dead_letters").await.is_empty());
+
+    // The log is read in pages that end by their size, and is whole all the same.
+    let large = |n: u8| NewEvent {
+        kind: EventType::QueryExecuted,
+        datasource: None,
+        subject: Some("large".to_owned()),
+        actor: None,
+        data: serde_json::Value::from(char::from(b'a' + n).to_string().repeat(3 << 20)),
+    };
+    environment.append(&[large(0), large(1), large(2)]).await.unwrap();
+    let pages = session.sql("SELECT data FROM causeway.events WHERE seq > 3").await.unwrap().collect().await.unwrap();
+    let rows: usize = pages.iter().map(RecordBatch::num_rows).sum();
+    assert!(pages.iter().all(|page| page.get_array_memory_size() < 10 << 20), "a page is not as large as all");
+    assert_eq!(shown("SELECT count(*) FROM causeway.events WHERE subject = 'large'").await, ["|3|"]);
+    assert!(rows >= 3 && pages.len() >= 2, "{rows} rows in {} pages", pages.len());
 
     // A view planned before a change shows what is there when it runs.
     let planned = session.sql("SELECT count(*) FROM causeway.datasources WHERE state = 'stopped'").await.unwrap();

@@ -193,9 +193,10 @@ impl Remote for TestRemote {
         Ok(Introspection::default())
     }
 
-    async fn presence(&self, subject: &Subject, _deadline: Deadline) -> causeway_providers::Result<RemotePresence> {
-        let found = self.tables.iter().any(|(table, _)| table.subject() == *subject);
-        Ok(if found { RemotePresence::Readable } else { RemotePresence::Absent })
+    async fn presence(&self, subjects: &[Subject], _deadline: Deadline) -> causeway_providers::Result<Vec<RemotePresence>> {
+        let is_there = |subject: &Subject| self.tables.iter().any(|(table, _)| table.subject() == *subject);
+        let answer = |subject| if is_there(subject) { RemotePresence::Readable } else { RemotePresence::Absent };
+        Ok(subjects.iter().map(answer).collect())
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> causeway_providers::Result<Arc<dyn TableProvider>> {

@@ -85,13 +85,22 @@ pub(super) async fn introspect(source: &Source, fallback: Option<Format>) -> Res
     Ok((Introspection { default_schema: SCHEMA.to_owned(), tables, omitted }, known))
 }
 
-/// Looks for one table or column: one listing, then that table's files alone.
-pub(super) async fn presence(source: &Source, fallback: Option<Format>, subject: &Subject) -> Result<RemotePresence> {
+/// Looks for tables and columns: one listing, then the files of those tables alone.
+pub(super) async fn presence(source: &Source, fallback: Option<Format>, subjects: &[Subject]) -> Result<Vec<RemotePresence>> {
     let (layouts, _) = list(source, fallback).await?;
-    let layout = layouts.into_iter().find(|layout| subject.schema == SCHEMA && layout.name == subject.table);
+    let state = source.context().state();
+    let mut looks = Vec::with_capacity(subjects.len());
+    for subject in subjects {
+        let layout = layouts.iter().find(|layout| subject.schema == SCHEMA && layout.name == subject.table);
+        looks.push(presence_of(source, &state, layout, subject.column.as_deref()));
+    }
+    futures::stream::iter(looks).buffered(CONCURRENCY).try_collect().await
+}
+
+async fn presence_of(source: &Source, state: &SessionState, layout: Option<&Layout>, column: Option<&str>) -> Result<RemotePresence> {
     let Some(layout) = layout else { return Ok(RemotePresence::Absent) };
-    match (look_at(source, &source.context().state(), &layout).await, &subject.column) {
-        (Ok(columns), Some(wanted)) if !columns.iter().any(|column| column.name == *wanted) => Ok(RemotePresence::Absent),
+    match (look_at(source, state, layout).await, column) {
+        (Ok(columns), Some(wanted)) if !columns.iter().any(|column| column.name == wanted) => Ok(RemotePresence::Absent),
         (Ok(_), _) => Ok(RemotePresence::Readable),
         (Err(Fault::Forbidden(_)), _) => Ok(RemotePresence::Forbidden),
         (Err(Fault::Table(_)), _) => Ok(RemotePresence::Absent),

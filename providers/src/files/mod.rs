@@ -122,9 +122,9 @@ impl Remote for FilesRemote {
         Ok(seen)
     }
 
-    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
-        let look = introspect::presence(&self.source, self.fallback, subject);
-        self.bound(&format!("looking for the table {subject}"), deadline, look).await
+    async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {
+        let look = introspect::presence(&self.source, self.fallback, subjects);
+        self.bound("looking for tables", deadline, look).await
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {

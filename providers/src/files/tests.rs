@@ -168,9 +168,8 @@ async fn what_is_gone_is_absent() {
     lake.write("torn.parquet", "no Parquet");
     let (readable, absent) = (RemotePresence::Readable, RemotePresence::Absent);
     let ask = async |cases: &[(Subject, RemotePresence)]| {
-        for (subject, presence) in cases {
-            assert_eq!(lake.remote.presence(subject, soon()).await.unwrap(), *presence, "{subject}");
-        }
+        let (subjects, expected): (Vec<_>, Vec<_>) = cases.iter().cloned().unzip();
+        assert_eq!(lake.remote.presence(&subjects, soon()).await.unwrap(), expected, "{subjects:?}");
     };
     ask(&[
         (Subject::table("", "people"), readable),
@@ -186,7 +185,7 @@ async fn what_is_gone_is_absent() {
     fs::remove_file(lake.folder.path().join("people.csv")).unwrap();
     ask(&[(Subject::table("", "people"), absent)]).await;
     fs::remove_dir_all(lake.folder.path()).unwrap();
-    let error = lake.remote.presence(&Subject::table("", "people"), soon()).await.unwrap_err();
+    let error = lake.remote.presence(&[Subject::table("", "people")], soon()).await.unwrap_err();
     assert_eq!((error.kind(), error.datasource()), (ErrorKind::NotFound, Some("lake")));
 }
 

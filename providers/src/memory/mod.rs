@@ -124,13 +124,16 @@ impl Remote for MemoryRemote {
         Ok(Introspection { default_schema: SCHEMA.to_owned(), tables, omitted: Vec::new() })
     }
 
-    async fn presence(&self, subject: &Subject, _deadline: Deadline) -> Result<RemotePresence> {
-        let table = self.tables.iter().find(|known| subject.schema == SCHEMA && known.name == subject.table);
-        Ok(match (table, &subject.column) {
-            (Some(table), Some(column)) if table.schema.column_with_name(column).is_none() => RemotePresence::Absent,
-            (Some(_), _) => RemotePresence::Readable,
-            (None, _) => RemotePresence::Absent,
-        })
+    async fn presence(&self, subjects: &[Subject], _deadline: Deadline) -> Result<Vec<RemotePresence>> {
+        let presence = |subject: &Subject| {
+            let table = self.tables.iter().find(|known| subject.schema == SCHEMA && known.name == subject.table);
+            match (table, &subject.column) {
+                (Some(table), Some(column)) if table.schema.column_with_name(column).is_none() => RemotePresence::Absent,
+                (Some(_), _) => RemotePresence::Readable,
+                (None, _) => RemotePresence::Absent,
+            }
+        };
+        Ok(subjects.iter().map(presence).collect())
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
@@ -191,9 +194,8 @@ mod tests {
             (Subject::table("main", "letters"), RemotePresence::Absent),
             (Subject::table("other", "numbers"), RemotePresence::Absent),
         ];
-        for (subject, presence) in cases {
-            assert_eq!(remote.presence(&subject, deadline).await.unwrap(), presence, "{subject}");
-        }
+        let (subjects, expected): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
+        assert_eq!(remote.presence(&subjects, deadline).await.unwrap(), expected, "{subjects:?}");
         let unknown = RemoteTable { name: "letters".to_owned(), ..seen.tables[0].clone() };
         let error = remote.table(&unknown).unwrap_err();
         assert_eq!((error.kind(), error.datasource()), (ErrorKind::NotFound, Some("mem")));

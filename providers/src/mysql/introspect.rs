@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mysql_async::{Row, Value};
 
-use super::connect::Session;
+use super::connect::{Flavor, Session};
 use super::type_mapping::{ColumnType, map};
 use crate::remote::{
     Comparison, Introspection, Omission, OmissionCause, Presentation, RemoteColumn, RemotePresence, RemoteTable, Scope, TableKind,
@@ -122,21 +122,70 @@ pub(super) async fn introspect(session: &mut Session, place: &Place, scope: &Sco
     Ok(introspection)
 }
 
-/// Asks for no row of a table or a column: `information_schema` shows only what our user may see.
-pub(super) async fn presence(session: &mut Session, subject: &Subject) -> mysql_async::Result<RemotePresence> {
+/// Tables that one statement asks for: its text has to fit into a packet.
+const ASKED_AT_ONCE: usize = 1_000;
+
+/// Asks for tables and columns: `information_schema` shows only what our user may see, so no row of each is asked for.
+///
+/// MariaDB does that for many in one statement. MySQL ends a statement at its first error, so it is asked for each.
+pub(super) async fn presence(session: &mut Session, subjects: &[Subject]) -> mysql_async::Result<Vec<RemotePresence>> {
+    let mut answers = Vec::with_capacity(subjects.len());
+    for asked in subjects.chunks(ASKED_AT_ONCE) {
+        let codes = match session.flavor() {
+            Flavor::MariaDb => codes(session, asked).await?,
+            Flavor::MySql => Vec::new(),
+        };
+        for (at, subject) in asked.iter().enumerate() {
+            answers.push(match codes.get(at).and_then(|code| meaning(*code)) {
+                Some(answer) => answer,
+                // Its error says more than a code we do not know.
+                None => presence_of(session, subject).await?,
+            });
+        }
+    }
+    Ok(answers)
+}
+
+/// The code that each question is answered with, 0 where it can be, from one statement that goes on after an error.
+async fn codes(session: &mut Session, subjects: &[Subject]) -> mysql_async::Result<Vec<u16>> {
+    let mut statement = "BEGIN NOT ATOMIC DECLARE answers LONGTEXT DEFAULT ''; DECLARE found INT; ".to_owned();
+    for subject in subjects {
+        statement.push_str(&format!(
+            "BEGIN DECLARE code INT; DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN GET DIAGNOSTICS CONDITION 1 code = MYSQL_ERRNO; \
+             SET answers = CONCAT(answers, code, ','); END; \
+             SELECT COUNT(*) INTO found FROM ({}) AS question; SET answers = CONCAT(answers, '0,'); END; ",
+            question(subject)
+        ));
+    }
+    statement.push_str("SELECT answers; END");
+    let rows = session.rows(&statement).await?;
+    let answers = rows.first().and_then(|row| text(row, 0)).unwrap_or_default();
+    Ok(answers.split_terminator(',').map(|code| code.parse().unwrap_or(u16::MAX)).collect())
+}
+
+async fn presence_of(session: &mut Session, subject: &Subject) -> mysql_async::Result<RemotePresence> {
+    match session.rows(&question(subject)).await {
+        Ok(_) => Ok(RemotePresence::Readable),
+        Err(mysql_async::Error::Server(answer)) => meaning(answer.code).ok_or(mysql_async::Error::Server(answer)),
+        Err(other) => Err(other),
+    }
+}
+
+fn question(subject: &Subject) -> String {
     let quoted = |name: &str| format!("`{}`", name.replace('`', "``"));
     let wanted = subject.column.as_deref().map_or_else(|| "1".to_owned(), quoted);
-    let statement = format!("SELECT {wanted} FROM {}.{} LIMIT 0", quoted(&subject.schema), quoted(&subject.table));
-    match session.rows(&statement).await {
-        Ok(_) => Ok(RemotePresence::Readable),
-        Err(mysql_async::Error::Server(answer)) => match answer.code {
-            // Refused: the database, the table, the column.
-            1044 | 1142 | 1143 => Ok(RemotePresence::Forbidden),
-            // No such database, table or column; a table without its data; a view that refers to what is not there.
-            1049 | 1051 | 1054 | 1109 | 1146 | 1356 | 1449 | 1932 => Ok(RemotePresence::Absent),
-            _ => Err(mysql_async::Error::Server(answer)),
-        },
-        Err(other) => Err(other),
+    format!("SELECT {wanted} FROM {}.{} LIMIT 0", quoted(&subject.schema), quoted(&subject.table))
+}
+
+/// What an answer to a question says; `None` says nothing of the table.
+fn meaning(code: u16) -> Option<RemotePresence> {
+    match code {
+        0 => Some(RemotePresence::Readable),
+        // Refused: the database, the table, the column.
+        1044 | 1142 | 1143 => Some(RemotePresence::Forbidden),
+        // No such database, table or column; a table without its data; a view that refers to what is not there.
+        1049 | 1051 | 1054 | 1109 | 1146 | 1356 | 1449 | 1932 => Some(RemotePresence::Absent),
+        _ => None,
     }
 }
 

@@ -150,10 +150,10 @@ impl MySqlRemote {
         Ok(introspection)
     }
 
-    async fn look_for(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
+    async fn look_for(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {
         let mut session = self.proven_session(deadline).await?;
         session.begin();
-        let presence = introspect::presence(&mut session, subject).await.map_err(|cause| failure::of_statement(cause, None))?;
+        let presence = introspect::presence(&mut session, subjects).await.map_err(|cause| failure::of_statement(cause, None))?;
         session.finish();
         session.give_back();
         Ok(presence)
@@ -187,9 +187,9 @@ impl Remote for MySqlRemote {
         deadline.bound("introspection", look).await.map_err(|error| error.at(self.id.as_str()))
     }
 
-    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
-        let look = self.until_closed(self.look_for(subject, deadline));
-        deadline.bound("looking for a table", look).await.map_err(|error| error.at(self.id.as_str()))
+    async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {
+        let look = self.until_closed(self.look_for(subjects, deadline));
+        deadline.bound("looking for tables", look).await.map_err(|error| error.at(self.id.as_str()))
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {

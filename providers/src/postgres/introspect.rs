@@ -93,15 +93,17 @@ const LOOK: &str = concat!(
      GROUP BY r.oid, i.indexrelid, i.indisprimary"
 );
 
-/// One relation of a look, whether it may be read, and whether a column of it may be; NULL is no such column.
+/// The relations of a look that are asked for by name, each by its place among the questions: whether it may be read, and whether a
+/// column of it may be; NULL is no such column.
 const PRESENCE: &str = concat!(
-    "SELECT COALESCE(pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
+    "SELECT w.place, COALESCE(pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
                  AND pg_catalog.has_any_column_privilege(c.oid, 'SELECT'), false), \
             (SELECT COALESCE(pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT'), false) FROM pg_catalog.pg_attribute a \
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname::pg_catalog.text = $3) \
-     FROM ",
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attname::pg_catalog.text = w.name) \
+     FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) WITH ORDINALITY \
+              AS w (schema, relation, name, place), ",
     relations!(),
-    " AND c.relname::pg_catalog.text = $2"
+    " AND n.nspname::pg_catalog.text = w.schema AND c.relname::pg_catalog.text = w.relation"
 );
 
 /// What the role of `client` may read within `scope`.
@@ -136,18 +138,24 @@ pub(super) async fn introspect(client: &Client, scope: &Scope) -> Result<Introsp
     Ok(arrange(tables))
 }
 
-/// What the catalogs say of one table or column, whoever may read it.
-pub(super) async fn presence(client: &Client, subject: &Subject) -> Result<RemotePresence, DriverError> {
-    let schemas = vec![subject.schema.as_str()];
+/// What the catalogs say of tables and columns, whoever may read them.
+pub(super) async fn presence(client: &Client, subjects: &[Subject]) -> Result<Vec<RemotePresence>, DriverError> {
+    let schemas: Vec<&str> = subjects.iter().map(|subject| subject.schema.as_str()).collect();
+    let tables: Vec<&str> = subjects.iter().map(|subject| subject.table.as_str()).collect();
+    let columns: Vec<Option<&str>> = subjects.iter().map(|subject| subject.column.as_deref()).collect();
     let parameters: [(&(dyn ToSql + Sync), Type); 3] =
-        [(&schemas, Type::TEXT_ARRAY), (&subject.table, Type::TEXT), (&subject.column, Type::TEXT)];
-    let rows = client.query_typed(PRESENCE, &parameters).await?;
-    let Some(row) = rows.first() else { return Ok(RemotePresence::Absent) };
-    let readable = match (row.try_get(0)?, row.try_get::<_, Option<bool>>(1)?, &subject.column) {
-        (_, None, Some(_)) => return Ok(RemotePresence::Absent),
-        (table, column, _) => table && column.unwrap_or(true),
-    };
-    Ok(if readable { RemotePresence::Readable } else { RemotePresence::Forbidden })
+        [(&schemas, Type::TEXT_ARRAY), (&tables, Type::TEXT_ARRAY), (&columns, Type::TEXT_ARRAY)];
+    let mut answers = vec![RemotePresence::Absent; subjects.len()];
+    for row in client.query_typed(PRESENCE, &parameters).await? {
+        let place = usize::try_from(row.try_get::<_, i64>(0)? - 1).unwrap_or(usize::MAX);
+        let (Some(answer), Some(subject)) = (answers.get_mut(place), subjects.get(place)) else { continue };
+        let is_readable = match (row.try_get(1)?, row.try_get::<_, Option<bool>>(2)?, &subject.column) {
+            (_, None, Some(_)) => continue,
+            (table, column, _) => table && column.unwrap_or(true),
+        };
+        *answer = if is_readable { RemotePresence::Readable } else { RemotePresence::Forbidden };
+    }
+    Ok(answers)
 }
 
 fn arrange(tables: BTreeMap<u32, Found>) -> Introspection {

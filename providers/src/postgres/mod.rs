@@ -172,11 +172,11 @@ impl Remote for PostgresRemote {
         .await
     }
 
-    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
-        let subject = subject.clone();
+    async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {
+        let subjects: Arc<[Subject]> = subjects.into();
         self.within(deadline, "reading the catalog", move |lease| {
-            let subject = subject.clone();
-            Box::pin(async move { introspect::presence(lease.client(), &subject).await })
+            let subjects = Arc::clone(&subjects);
+            Box::pin(async move { introspect::presence(lease.client(), &subjects).await })
         })
         .await
     }

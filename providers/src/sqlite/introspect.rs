@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, Statement};
 
 use super::connect::failure;
 use super::type_mapping::{Behaviour, map};
@@ -122,17 +122,20 @@ pub(super) fn introspect(connection: &Connection) -> Result<Introspection> {
     Ok(Introspection { default_schema: SCHEMA.to_owned(), tables, omitted })
 }
 
-/// Looks for one table or column. Blocks.
-pub(super) fn presence(connection: &Connection, subject: &Subject) -> Result<RemotePresence> {
+/// Looks for tables and columns. Blocks.
+pub(super) fn presence(connection: &Connection, subjects: &[Subject]) -> Result<Vec<RemotePresence>> {
+    let mut relation = connection.prepare(RELATION_OF_NAME).map_err(failure)?;
+    let mut columns = connection.prepare(COLUMNS_OF_ONE).map_err(failure)?;
+    subjects.iter().map(|subject| presence_of(&mut relation, &mut columns, subject)).collect()
+}
+
+fn presence_of(relation: &mut Statement<'_>, columns: &mut Statement<'_>, subject: &Subject) -> Result<RemotePresence> {
     let hides = |error: &Error| matches!(error.kind(), ErrorKind::Failed | ErrorKind::NotFound);
-    let mut statement = connection.prepare(RELATION_OF_NAME).map_err(failure)?;
-    if subject.schema != SCHEMA || !statement.exists([&subject.table]).map_err(failure)? {
+    if subject.schema != SCHEMA || !relation.exists([&subject.table]).map_err(failure)? {
         return Ok(RemotePresence::Absent);
     }
-    let columns = connection.prepare(COLUMNS_OF_ONE).and_then(|mut statement| {
-        let rows = statement.query_map([&subject.table], |row| Ok((row.get::<_, String>(2)?, row.get::<_, i64>(6)? & HIDDEN)))?;
-        rows.collect::<rusqlite::Result<Vec<_>>>()
-    });
+    let read = |row: &Row<'_>| Ok((row.get::<_, String>(2)?, row.get::<_, i64>(6)? & HIDDEN));
+    let columns = columns.query_map([&subject.table], read).and_then(Iterator::collect::<rusqlite::Result<Vec<_>>>);
     match columns.map_err(failure) {
         Ok(columns) => {
             let is_there = |wanted: &String| columns.iter().any(|(name, hidden)| name == wanted && *hidden != ARGUMENT);

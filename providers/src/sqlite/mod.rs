@@ -172,10 +172,10 @@ impl Remote for SqliteRemote {
         .await
     }
 
-    async fn presence(&self, subject: &Subject, deadline: Deadline) -> Result<RemotePresence> {
-        let (patience, subject) = (self.patience_within(deadline), subject.clone());
-        self.with_database(Access::Read, "looking for a table", deadline, move |database, stopped| {
-            connect::patiently(patience, stopped, || introspect::presence(database.connection(), &subject))
+    async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {
+        let (patience, subjects) = (self.patience_within(deadline), subjects.to_vec());
+        self.with_database(Access::Read, "looking for tables", deadline, move |database, stopped| {
+            connect::patiently(patience, stopped, || introspect::presence(database.connection(), &subjects))
         })
         .await
     }

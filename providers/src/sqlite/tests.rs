@@ -259,9 +259,8 @@ async fn what_is_gone_is_absent() {
     let source = Source::of(script).await;
     let (readable, absent) = (RemotePresence::Readable, RemotePresence::Absent);
     let ask = async |cases: &[(Subject, RemotePresence)]| {
-        for (subject, presence) in cases {
-            assert_eq!(source.remote.presence(subject, soon()).await.unwrap(), *presence, "{subject}");
-        }
+        let (subjects, expected): (Vec<_>, Vec<_>) = cases.iter().cloned().unzip();
+        assert_eq!(source.remote.presence(&subjects, soon()).await.unwrap(), expected, "{subjects:?}");
     };
     ask(&[
         (Subject::table("main", "t"), readable),
@@ -281,7 +280,7 @@ async fn what_is_gone_is_absent() {
     source.writer().execute_batch("DROP TABLE dropped; DROP VIEW broken; ALTER TABLE t DROP COLUMN b").unwrap();
     ask(&[(Subject::table("main", "dropped"), absent), (Subject::column("main", "t", "b"), absent)]).await;
     std::fs::remove_file(source.path()).unwrap();
-    let error = source.remote.presence(&Subject::table("main", "t"), soon()).await.unwrap_err();
+    let error = source.remote.presence(&[Subject::table("main", "t")], soon()).await.unwrap_err();
     assert_eq!((error.kind(), error.datasource()), (ErrorKind::NotFound, Some("shop")));
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::event::EventType;
+use crate::store::DriftState;
 
 async fn kinds(environment: &Environment) -> Vec<String> {
     environment.events(0, 1000).await.unwrap().into_iter().map(|event| event.kind).collect()
@@ -41,9 +42,10 @@ async fn each_change_is_told_by_one_event_with_both_images() {
 
     crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id", "cust_nm"]);
     assert_eq!(environment.check_drift("crm").await.unwrap(), DriftCheck { differences: 0, events: 1, unreadable: 0 });
-    let rows = environment.drift().await.unwrap();
+    let rows = environment.drift(DriftSelection::default()).await.unwrap();
     assert_eq!(rows.len(), 1);
     assert!(rows[0].resolved_at.is_some());
+    assert_eq!(rows[0].resolution.as_deref(), Some("reverted"));
     let events = drift_events(&environment).await;
     assert_eq!(events[1].kind, EventType::SchemaDriftResolved.as_str());
     assert_eq!(events[1].data["reason"], "reverted");
@@ -153,4 +155,143 @@ async fn a_timer_checks_and_one_that_hangs_holds_up_no_other() {
     let events = drift_events(&environment).await;
     assert_eq!(events[0].data["differences"][0]["kind"], "missing_table");
     assert!(tokio::time::timeout(PATIENCE, environment.stop()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_check_asks_two_looks_and_one_question_however_many_tables_are_gone() {
+    let crm = source();
+    crm.seen.lock().unwrap().tables.extend((0..50).map(|n| table("public", &format!("t{n:02}"), &["id"])));
+    let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    {
+        let mut seen = crm.seen.lock().unwrap();
+        seen.tables.retain(|table| table.name == "cust");
+        // Hidden from a look, and told of when it is asked for.
+        crm.forbidden.lock().unwrap().push("public.t07".to_owned());
+    }
+    let asked = || (crm.looked.load(Ordering::Relaxed), crm.asked.load(Ordering::Relaxed));
+    let before = asked();
+    assert_eq!(environment.check_drift("crm").await.unwrap(), DriftCheck { differences: 49, events: 49, unreadable: 1 });
+    assert_eq!(asked(), (before.0 + 2, before.1 + 1));
+    environment.refresh("crm").await.unwrap();
+    assert_eq!(asked(), (before.0 + 3, before.1 + 2), "a refresh is one look and one question");
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn a_check_and_a_refresh_have_one_deadline_for_all_they_ask() {
+    let crm = source();
+    let mut timing = fast();
+    (timing.check, timing.introspect) = (Duration::from_millis(900), Duration::from_millis(900));
+    let store = ControlStore::ephemeral().await.unwrap();
+    let sources = [("crm", &crm)];
+    let started = Environment::start_with("default", vec![datasource("crm")], registry(&sources), store, Keeping::default(), timing);
+    let environment = started.await.unwrap();
+    environment.settled(PATIENCE).await;
+    crm.seen.lock().unwrap().tables.clear();
+    // One of them is in time, two are not.
+    for part in [&crm.introspect, &crm.presence] {
+        *part.lock().unwrap() = Mood::Dawdles(Duration::from_millis(500));
+    }
+    for late in [environment.check_drift("crm").await.map(drop), environment.refresh("crm").await.map(drop)] {
+        let late = late.unwrap_err();
+        assert_eq!((late.kind(), late.datasource()), (ErrorKind::Timeout, Some("crm")), "{late}");
+        assert!(late.message().ends_with("took longer than 900ms"), "{late}");
+    }
+    assert!(drift_events(&environment).await.is_empty(), "a source that did not answer in time has not said that a table is gone");
+    environment.stop().await;
+}
+
+/// The open and the resolved differences: table, column, and why it was resolved.
+async fn noted(environment: &Environment) -> Vec<String> {
+    let rows = environment.drift(DriftSelection::default()).await.unwrap();
+    let shown = |row: &DriftRow| {
+        let column = row.column.clone().unwrap_or_default();
+        format!("{} {column} {}", row.remote_table, row.resolution.as_deref().unwrap_or("open"))
+    };
+    rows.iter().map(shown).collect()
+}
+
+#[tokio::test]
+async fn a_refresh_accepts_what_is_exposed_and_leaves_contracts_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    for name in ["contract", "follows", "imported"] {
+        crm.seen.lock().unwrap().tables.push(table("public", name, &["id", "cust_nm"]));
+    }
+    let mut declared = datasource("crm");
+    declared.validation.on_mismatch = OnMismatch::Warn;
+    let mut contract = pinned("c", "contract", &[], &[]);
+    contract.columns = Some(crate::drift::Contract::of(&table("public", "contract", &["id", "cust_nm"])).columns);
+    declared.tables = vec![contract, pinned("f", "follows", &[("cust_nm", "name")], &[])];
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_on(store, vec![declared], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    environment.import("crm", &imports::import(imports::only(&["imported"]), "sales")).await.unwrap();
+    for table in &mut crm.seen.lock().unwrap().tables {
+        table.columns.truncate(1);
+    }
+    assert_eq!(environment.check_drift("crm").await.unwrap().events, 4);
+    let open = ["contract cust_nm open", "cust cust_nm open", "follows cust_nm open", "imported cust_nm open"];
+    assert_eq!(noted(&environment).await, open);
+    for round in 0..2 {
+        environment.refresh("crm").await.unwrap();
+        let after = ["contract cust_nm open", "cust cust_nm accepted", "follows cust_nm open", "imported cust_nm open"];
+        assert_eq!(noted(&environment).await, after, "round {round}");
+        let snapshot = environment.snapshot();
+        for (schema, name) in [("crm", "c"), ("crm", "f"), ("sales", "imported")] {
+            assert_eq!(snapshot.schemas[schema].table(name).unwrap_err().kind(), ErrorKind::SchemaMismatch, "{name}");
+        }
+        assert_eq!(environment.check_drift("crm").await.unwrap(), DriftCheck { differences: 3, events: 0, unreadable: 0 });
+    }
+    for table in &mut crm.seen.lock().unwrap().tables {
+        *table = crate::fake::table("public", &table.name.clone(), &["id", "cust_nm"]);
+    }
+    environment.refresh("crm").await.unwrap();
+    let open = DriftSelection { datasource: Some("crm"), state: Some(DriftState::Open) };
+    assert!(environment.drift(open).await.unwrap().is_empty(), "{:?}", noted(&environment).await);
+    let reverted = noted(&environment).await.iter().filter(|row| row.ends_with("reverted")).count();
+    assert_eq!(reverted, 3);
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_says_nothing_of_the_tables_it_does_not_import() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    crm.seen.lock().unwrap().tables.push(table("public", "orders", &["id"]));
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_on(store, vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id"]);
+    environment.check_drift("crm").await.unwrap();
+    environment.import("crm", &imports::import(imports::only(&["orders"]), "sales")).await.unwrap();
+    assert_eq!(noted(&environment).await, ["cust cust_nm open"]);
+    environment.import("crm", &imports::import(imports::only(&["cust"]), "sales")).await.unwrap();
+    assert_eq!(noted(&environment).await, ["cust cust_nm accepted"]);
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_of_its_datasource_and_the_task_goes_on() {
+    let (crm, erp) = (source(), source());
+    let environment = start(vec![datasource("crm"), datasource("erp")], &[("crm", &crm), ("erp", &erp)]).await;
+    environment.settled(PATIENCE).await;
+    *crm.introspect.lock().unwrap() = Mood::Panics;
+    let failed = environment.check_drift("crm").await.unwrap_err();
+    assert_eq!((failed.kind(), failed.datasource()), (ErrorKind::Internal, Some("crm")));
+    *crm.introspect.lock().unwrap() = Mood::Well;
+    let checked = tokio::time::timeout(PATIENCE, environment.check_drift("crm")).await.expect("the task was begun again");
+    assert_eq!(checked.unwrap(), DriftCheck::default());
+
+    *crm.ping.lock().unwrap() = Mood::Panics;
+    until(&environment, in_state("crm", DatasourceState::Error)).await;
+    let reason = status(&environment, "crm").last_error.unwrap();
+    assert!(reason.contains("by a fault of Causeway"), "{reason}");
+    assert_eq!(environment.snapshot().schemas["crm"].table("cust").unwrap_err().kind(), ErrorKind::Unreachable);
+    assert_eq!(status(&environment, "erp").state, DatasourceState::Running);
+    *crm.ping.lock().unwrap() = Mood::Well;
+    until(&environment, in_state("crm", DatasourceState::Running)).await;
+    assert!(environment.snapshot().schemas["crm"].table("cust").unwrap().is_some());
+    environment.stop().await;
 }

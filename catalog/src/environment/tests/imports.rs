@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::import::Selection;
 
-fn import(selection: Selection, into: &str) -> Import {
+pub(super) fn import(selection: Selection, into: &str) -> Import {
     Import {
         remote_schema: None,
         selection,
@@ -17,7 +17,7 @@ fn import(selection: Selection, into: &str) -> Import {
     }
 }
 
-fn only(names: &[&str]) -> Selection {
+pub(super) fn only(names: &[&str]) -> Selection {
     Selection::Only(names.iter().map(|name| (*name).to_owned()).collect())
 }
 
@@ -37,7 +37,15 @@ async fn what_is_imported_is_published_kept_and_broken_by_drift() {
     let report = environment.import("crm", &wanted).await.unwrap();
     assert!(report.is_written);
     assert!(environment.snapshot().schemas["sales"].table("customers").unwrap().is_some());
-    assert!(environment.import("crm", &wanted).await.unwrap().tables[0].is_known, "once more is the same table");
+    let told = environment.events(0, 1000).await.unwrap().len();
+    let again = environment.import("crm", &wanted).await.unwrap();
+    assert!(again.is_written && again.tables[0].is_known, "once more is the same table");
+    assert_eq!(environment.events(0, 1000).await.unwrap().len(), told, "and makes no event");
+    let writable = Import { writable: true, ..wanted.clone() };
+    for wanted in [&writable, &wanted] {
+        environment.import("crm", wanted).await.unwrap();
+        assert_eq!(environment.snapshot().schemas["sales"].tables["customers"].writable, wanted.writable);
+    }
 
     crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id"]);
     let found = environment.check_drift("crm").await.unwrap();
@@ -64,7 +72,7 @@ async fn what_is_imported_is_published_kept_and_broken_by_drift() {
     assert!(!environment.snapshot().schemas.contains_key("sales"));
     assert_eq!(environment.drop_imported(&customers, None).await.unwrap_err().kind(), ErrorKind::NotFound);
     let kinds: Vec<String> = environment.events(0, 1000).await.unwrap().into_iter().map(|event| event.kind).collect();
-    assert_eq!(kinds.iter().filter(|kind| *kind == "external.table.imported").count(), 3);
+    assert_eq!(kinds.iter().filter(|kind| *kind == "external.table.imported").count(), 4);
     assert_eq!(kinds.last().unwrap(), "external.table.dropped");
     environment.stop().await;
 }
@@ -106,5 +114,62 @@ async fn a_draft_is_the_yaml_of_the_table() {
     let draft = environment.draft("crm", None, "cust").await.unwrap();
     assert!(draft.contains("remote: public.cust\n") && draft.contains("- { name: id, type: bigint, nullable: true }"), "{draft}");
     assert_eq!(environment.draft("crm", None, "nope").await.unwrap_err().kind(), ErrorKind::NotFound);
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn several_tables_are_dropped_in_one_change_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let (crm, erp) = (source(), source());
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_on(store, vec![datasource("crm"), datasource("erp")], &[("crm", &crm), ("erp", &erp)]).await;
+    environment.settled(PATIENCE).await;
+    environment.import("crm", &import(Selection::All, "sales")).await.unwrap();
+    let mut renamed = import(Selection::All, "sales");
+    renamed.renames.insert("cust".to_owned(), "customers".to_owned());
+    environment.import("erp", &renamed).await.unwrap();
+    let named = |names: &[&str]| names.iter().map(|name| ("sales".to_owned(), (*name).to_owned())).collect::<Vec<_>>();
+    let before = environment.snapshot();
+    let told = environment.events(0, 1000).await.unwrap().len();
+    let refused = environment.drop_imported(&named(&["cust", "customers", "nope"]), None).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.message()), (ErrorKind::NotFound, "there is no imported table sales.nope"));
+    assert!(Arc::ptr_eq(&before, &environment.snapshot()));
+    assert_eq!(environment.events(0, 1000).await.unwrap().len(), told);
+
+    environment.drop_imported(&named(&["customers", "cust", "cust"]), Some("ana")).await.unwrap();
+    let after = environment.snapshot();
+    assert_eq!(
+        (after.version, after.schemas.contains_key("sales")),
+        (before.version + 1, false),
+        "no statement sees the one without the other"
+    );
+    let events = environment.events(0, 1000).await.unwrap();
+    let dropped: Vec<_> = events[told..].iter().map(|event| (event.kind.as_str(), event.datasource.as_deref().unwrap())).collect();
+    assert_eq!(dropped, [("external.table.dropped", "crm"), ("external.table.dropped", "erp")]);
+    environment.refresh("crm").await.unwrap();
+    assert!(!environment.snapshot().schemas.contains_key("sales"), "a refresh does not bring it back");
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_imported_from_a_datasource_that_is_declared_no_more_can_be_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    let sources = [("crm", &crm)];
+    let environment = start_on(ControlStore::open(folder.path()).await.unwrap(), vec![datasource("crm")], &sources).await;
+    environment.settled(PATIENCE).await;
+    environment.import("crm", &import(Selection::All, "sales")).await.unwrap();
+    environment.stop().await;
+    environment.store().close().await;
+    drop(environment);
+
+    let environment = start_on(ControlStore::open(folder.path()).await.unwrap(), Vec::new(), &[]).await;
+    assert!(!environment.snapshot().schemas.contains_key("sales"));
+    let schemas = ["public".to_owned(), "sales".to_owned()];
+    assert_eq!(environment.imported_in(&schemas, "cust").await.unwrap(), Some(&schemas[1]));
+    environment.drop_imported(&[("sales".to_owned(), "cust".to_owned())], None).await.unwrap();
+    assert_eq!(environment.imported_in(&schemas, "cust").await.unwrap(), None);
+    let last = environment.events(0, 1000).await.unwrap().pop().unwrap();
+    assert_eq!((last.kind.as_str(), last.datasource.as_deref()), ("external.table.dropped", Some("crm")));
     environment.stop().await;
 }

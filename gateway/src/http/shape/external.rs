@@ -130,6 +130,8 @@ pub(crate) struct Drift {
     pub(crate) event: i64,
     pub(crate) resolved_at: Option<String>,
     pub(crate) resolved_event: Option<i64>,
+    /// Why it was resolved: `reverted` or `accepted`.
+    pub(crate) resolution: Option<String>,
 }
 
 /// How two snapshots differ.
@@ -360,6 +362,7 @@ impl From<&DriftRow> for Drift {
             event: row.opened_sequence,
             resolved_at: row.resolved_at.map(moment),
             resolved_event: row.resolved_sequence,
+            resolution: row.resolution.clone(),
         }
     }
 }

@@ -178,6 +178,6 @@ async fn a_forbidden_object_is_a_table_that_may_not_be_read() {
     assert_eq!(omitted, [("\"secret.v1\"", OmissionCause::Unreadable)]);
     let subject = Subject::table("", "secret.v1");
     assert_eq!(subject.to_string(), seen.omitted[0].subject);
-    assert_eq!(remote.presence(&subject, soon()).await.unwrap(), RemotePresence::Forbidden);
-    assert_eq!(remote.presence(&Subject::table("", "secret"), soon()).await.unwrap(), RemotePresence::Absent);
+    let answers = remote.presence(&[subject, Subject::table("", "secret")], soon()).await.unwrap();
+    assert_eq!(answers, [RemotePresence::Forbidden, RemotePresence::Absent]);
 }

@@ -125,13 +125,21 @@ async fn a_look_takes_three_statements_however_many_tables_there_are() {
         }
         admin.query_drop("TRUNCATE mysql.general_log").await.unwrap();
         assert_eq!(look(&remote).await.tables.len(), tables);
-        let sent = format!(
+        let logged = &format!(
             "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log \
              WHERE command_type <> 'Connect' AND command_type <> 'Quit' AND user_host LIKE '%{READER}%'"
         );
-        let sent: Vec<String> = admin.query(sent).await.unwrap();
+        let sent: Vec<String> = admin.query(logged).await.unwrap();
         assert!((1..=3).contains(&sent.len()), "{sent:#?}");
         assert!(sent.iter().any(|statement| statement.contains("information_schema.COLUMNS")), "{sent:#?}");
+
+        // Nor do the questions for tables that are not there any more.
+        let missing: Vec<Subject> = (0..tables).map(|at| Subject::table("many", &format!("missing{at}"))).collect();
+        admin.query_drop("TRUNCATE mysql.general_log").await.unwrap();
+        let answers = remote.presence(&missing, Deadline::after(Duration::from_secs(30))).await.unwrap();
+        assert_eq!(answers, vec![RemotePresence::Absent; tables]);
+        let asked: Vec<String> = admin.query(logged).await.unwrap();
+        assert!(asked.iter().filter(|statement| statement.starts_with("BEGIN NOT ATOMIC")).count() == 1, "{asked:#?}");
     }
 }
 
@@ -163,10 +171,9 @@ async fn dropped_and_forbidden_are_told_apart() {
     let remote = server.remote("mart").await;
     let (readable, forbidden, absent) = (RemotePresence::Readable, RemotePresence::Forbidden, RemotePresence::Absent);
     let ask = async |cases: &[(&Subject, RemotePresence)]| {
-        for (subject, presence) in cases {
-            let found = remote.presence(subject, Deadline::after(Duration::from_secs(30))).await.unwrap();
-            assert_eq!(found, *presence, "{subject}");
-        }
+        let (subjects, expected): (Vec<Subject>, Vec<_>) = cases.iter().map(|(subject, presence)| ((*subject).clone(), *presence)).unzip();
+        let found = remote.presence(&subjects, Deadline::after(Duration::from_secs(30))).await.unwrap();
+        assert_eq!(found, expected, "{subjects:?}");
     };
     let (kept, dropped, revoked) = (Subject::table("mart", "kept"), Subject::table("mart", "dropped"), Subject::table("mart", "revoked"));
     let (a, b) = (Subject::column("mart", "kept", "a"), Subject::column("mart", "kept", "b"));

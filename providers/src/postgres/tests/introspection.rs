@@ -223,9 +223,11 @@ async fn dropped_and_forbidden_are_told_apart() {
     let remote = PostgresRemote::open(&database.options_with(&[("user", "keeper")])).await.unwrap();
     let (readable, forbidden, absent) = (RemotePresence::Readable, RemotePresence::Forbidden, RemotePresence::Absent);
     let ask = async |cases: &[(Subject, RemotePresence)]| {
-        for (subject, presence) in cases {
-            assert_eq!(remote.presence(subject, Deadline::after(super::PATIENCE)).await.unwrap(), *presence, "{subject}");
-        }
+        let (subjects, expected): (Vec<_>, Vec<_>) = cases.iter().cloned().unzip();
+        let before = database.server.statements(&database.name).len();
+        assert_eq!(remote.presence(&subjects, Deadline::after(super::PATIENCE)).await.unwrap(), expected, "{subjects:?}");
+        let asked = database.server.statements(&database.name).iter().skip(before).filter(|line| line.contains("LOG:")).count();
+        assert_eq!(asked, 1, "one statement for all");
     };
     let (kept, dropped, revoked) = (Subject::table("mart", "kept"), Subject::table("mart", "dropped"), Subject::table("mart", "revoked"));
     let (a, b) = (Subject::column("mart", "kept", "a"), Subject::column("mart", "kept", "b"));

@@ -1,0 +1,112 @@
+//! Comparing the source with what is expected of it. Nothing that is published changes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use causeway_providers::{Deadline, Omission, OmissionCause, Remote, Result, Subject};
+
+use super::Member;
+use crate::baseline::Declared;
+use crate::drift::{Baseline, DriftReport, Observation, Severity, compare};
+use crate::reconcile::Closing;
+
+/// What one check of a datasource's drift found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DriftCheck {
+    /// Differences that are open now.
+    pub differences: usize,
+    /// Events that this check gave rise to.
+    pub events: usize,
+    /// Tables our user may not read any more, which says nothing about their columns.
+    pub unreadable: usize,
+}
+
+impl Member {
+    /// Compares the source with what is expected of it, looks twice before it says anything, and notes what it found. All the source is
+    /// asked takes `limit` at most: three statements, of which the last two are only for what seems to differ.
+    ///
+    /// # Errors
+    /// `Unreachable` when the datasource is not open; what looking at it gives; what writing the store gives.
+    pub(crate) async fn check_drift(&self, limit: Duration, confirm_after: Duration) -> Result<DriftCheck> {
+        let remote = self.open_remote()?;
+        let deadline = Deadline::after(limit);
+        let (baseline, mut report, mut omitted) = self.observe(&remote, deadline).await?;
+        let mut events = 0;
+        let first = self.news(&report).await?;
+        if !first.is_empty() {
+            tokio::time::sleep(confirm_after).await;
+            let suspected = report;
+            let again;
+            (again, report, omitted) = self.observe(&remote, deadline).await?;
+            self.tell_forbidden_from_gone(&remote, &mut [&mut report], deadline).await?;
+            let accepted = self.accepted.lock().await;
+            let is_current = |of: &Arc<Baseline>| accepted.baseline.as_ref().is_some_and(|now| Arc::ptr_eq(now, of));
+            if !is_current(&baseline) || !is_current(&again) {
+                // Something was accepted meanwhile: what differed from what was expected before says nothing any more.
+                return Ok(DriftCheck::default());
+            }
+            let confirmed: BTreeSet<Subject> = self
+                .news(&report)
+                .await?
+                .into_iter()
+                .filter(|subject| first.contains(subject) && agree(&suspected, &report, subject))
+                .collect();
+            if !confirmed.is_empty() {
+                let mut change = self.store.begin(&self.environment).await?;
+                events = self.reconcile(&mut change, &report, &confirmed, Closing::Reverted).await?;
+                change.commit().await?;
+                self.log(&report, &confirmed);
+            }
+        }
+        self.live.send_modify(|live| {
+            live.omitted.retain(|known| known.cause != OmissionCause::Unreadable);
+            live.omitted.extend(omitted.into_iter().filter(|omission| omission.cause == OmissionCause::Unreadable));
+            live.checked_at = Some(SystemTime::now());
+        });
+        let differences = report.tables.iter().map(|drift| drift.differences.len()).sum();
+        Ok(DriftCheck { differences, events, unreadable: report.unreadable.len() })
+    }
+
+    async fn observe(&self, remote: &Arc<dyn Remote>, deadline: Deadline) -> Result<(Arc<Baseline>, DriftReport, Vec<Omission>)> {
+        let seen = self.look(remote, deadline).await?;
+        let baseline = self.baseline(&seen.default_schema).await;
+        let types = |expected: &str, actual: &str| self.type_change(expected, actual);
+        let report = compare(&baseline, &Observation::of(&seen), &types);
+        Ok((baseline, report, seen.omitted))
+    }
+
+    async fn baseline(&self, default_schema: &str) -> Arc<Baseline> {
+        let mut accepted = self.accepted.lock().await;
+        if let Some(baseline) = &accepted.baseline {
+            return Arc::clone(baseline);
+        }
+        let types = |expected: &str, actual: &str| self.type_change(expected, actual);
+        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types };
+        let baseline = Arc::new(declared.baseline(accepted.tables.as_deref(), default_schema));
+        accepted.baseline = Some(Arc::clone(&baseline));
+        baseline
+    }
+
+    /// Logs what a check confirmed.
+    fn log(&self, report: &DriftReport, confirmed: &BTreeSet<Subject>) {
+        for subject in confirmed {
+            let Some(drift) = report.of(subject) else {
+                tracing::info!(datasource = self.name(), table = %subject, "its schema is again as expected");
+                continue;
+            };
+            for difference in &drift.differences {
+                let (table, what) = (subject.to_string(), difference.describe(&subject.to_string()));
+                match difference.severity {
+                    Severity::Error => tracing::warn!(datasource = self.name(), table, difference = what, "its schema drifted"),
+                    Severity::Warning => tracing::info!(datasource = self.name(), table, difference = what, "its schema drifted"),
+                }
+            }
+        }
+    }
+}
+
+/// Whether two reports say the same about a table.
+fn agree(one: &DriftReport, other: &DriftReport, subject: &Subject) -> bool {
+    one.of(subject).map(|drift| &drift.differences) == other.of(subject).map(|drift| &drift.differences)
+}

@@ -1,0 +1,3 @@
+DROP INDEX resolved_drift;
+DROP INDEX events_by_time;
+ALTER TABLE drift DROP COLUMN resolution;
