@@ -14,6 +14,8 @@ pub struct CatalogSnapshot {
     pub version: u64,
     /// Schemas by published name.
     pub schemas: BTreeMap<String, Arc<SnapshotSchema>>,
+    /// The version in which a datasource's tables were replaced last by what a look at it saw. What others publish changes nothing here.
+    pub replaced: BTreeMap<String, u64>,
 }
 
 impl CatalogSnapshot {

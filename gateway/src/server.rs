@@ -2,6 +2,7 @@
 
 mod backend;
 mod background;
+mod left_out;
 mod session_state;
 mod tables;
 
