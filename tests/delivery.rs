@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks the HTTP endpoint; gives the status and the body.
-fn ask(gateway: &Gateway, method: &str, path: &str, body: &Value) -> (u16, String) {
+pub(crate) fn ask(gateway: &Gateway, method: &str, path: &str, body: &Value) -> (u16, String) {
     let address = gateway.url().trim_start_matches("http://").to_owned();
     let mut socket = TcpStream::connect(&address).unwrap();
     let body = body.to_string();

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use causeway_providers::{Error, ErrorKind, Introspection, Presentation, RemoteColumn, RemoteTable, Result, Subject};
 use datafusion::arrow::datatypes::DataType;
 
+use crate::import::REMOTE_TABLE_NOT_FOUND;
 use crate::lifecycle::Timing;
 use crate::member::Member;
 
@@ -34,6 +35,7 @@ impl Member {
         let found = seen.tables.iter().find(|table| table.schema == schema && table.name == remote_table);
         let table = found.ok_or_else(|| -> Error {
             self.error(ErrorKind::NotFound, format!("the source has no table {}", Subject::table(schema, remote_table)))
+                .code(REMOTE_TABLE_NOT_FOUND)
                 .hint(format!("SELECT remote_table FROM causeway.remote_tables WHERE datasource = '{}' lists them", self.name()))
         })?;
         Ok(yaml(table, &seen))

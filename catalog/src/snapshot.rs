@@ -64,6 +64,9 @@ pub(crate) fn restate(error: &Error) -> Error {
     if let Some(hint) = error.hint_text() {
         told = told.hint(hint);
     }
+    if let Some(code) = error.code_text() {
+        told = told.code(code);
+    }
     if let Some(code) = error.remote_sqlstate() {
         told = told.remote_code(code);
     }

@@ -92,23 +92,17 @@ impl Administration {
     /// `DatasourceNotFound`, `RemoteTableNotFound`, and what looking at the source gives.
     pub(crate) async fn draft(&self, datasource: &str, schema: Option<&str>, table: &str) -> Result<String> {
         self.datasource(datasource)?;
-        let drafted = self.environment.draft(datasource, schema, table).await;
-        drafted.map_err(|error| Failure::from(error).where_kind(ErrorKind::NotFound, Code::RemoteTableNotFound))
+        self.environment.draft(datasource, schema, table).await.map_err(of_source)
     }
 
     /// Publishes remote tables under the contract of what they are now.
     ///
     /// # Errors
-    /// `DatasourceNotFound`, `RemoteTableNotFound`, `NameTaken`, `NoWritableStore`, and what looking at the source gives. Nothing is
-    /// written then.
+    /// `DatasourceNotFound`, `RemoteTableNotFound`, `RemoteSchemaNotFound`, `NameTaken`, `NoWritableStore`, `DatasourceNotPublished`, and
+    /// what looking at the source gives. Nothing is written then.
     pub(crate) async fn import(&self, datasource: &str, import: &Import) -> Result<ImportReport> {
         self.datasource(datasource)?;
-        self.environment.import(datasource, import).await.map_err(|error| {
-            Failure::from(error)
-                .where_kind(ErrorKind::NotFound, Code::RemoteTableNotFound)
-                .where_kind(ErrorKind::Conflict, Code::NameTaken)
-                .where_kind(ErrorKind::Unsupported, Code::NoWritableStore)
-        })
+        self.environment.import(datasource, import).await.map_err(of_source)
     }
 }
 

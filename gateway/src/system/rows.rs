@@ -4,9 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use causeway_catalog::{CatalogSnapshot, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, StoredSnapshot, Subscriber};
+use causeway_catalog::{
+    CatalogSnapshot, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, StoredSnapshot, Subscriber, SubscriberKind,
+};
 use causeway_providers::{Capabilities, Omission, RemoteTable};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
+
+use crate::webhook;
 
 pub(super) fn datasources(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
     vec![
@@ -121,7 +125,12 @@ pub(super) fn subscribers(all: &[Subscriber], latest: i64) -> Vec<ArrayRef> {
     vec![
         texts(all.iter().map(|subscriber| subscriber.name.as_str())),
         texts(all.iter().map(|subscriber| subscriber.kind.as_str())),
-        texts(all.iter().map(|subscriber| subscriber.target.as_str())),
+        maybe_texts(all.iter().map(|subscriber| {
+            Some(match subscriber.kind {
+                SubscriberKind::Webhook => webhook::shown(&subscriber.target),
+                SubscriberKind::Sink => subscriber.target.clone(),
+            })
+        })),
         maybe_texts(all.iter().map(|subscriber| (!subscriber.types.is_empty()).then(|| subscriber.types.join(", ")))),
         texts(all.iter().map(|subscriber| subscriber.state.as_str())),
         numbers(all.iter().map(|subscriber| Some(subscriber.position))),
