@@ -12,7 +12,8 @@ use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, 
 
 use crate::webhook;
 
-pub(super) fn datasources(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
+/// `drift` has the number of open differences of those that have any, if it is known.
+pub(super) fn datasources(all: &[DatasourceStatus], drift: Option<&BTreeMap<String, u64>>) -> Vec<ArrayRef> {
     vec![
         texts(all.iter().map(|status| status.datasource.name.as_str())),
         texts(all.iter().map(|status| status.datasource.connector.as_str())),
@@ -28,6 +29,7 @@ pub(super) fn datasources(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
         })),
         maybe_texts(all.iter().map(|status| status.last_error.as_deref())),
         moments(all.iter().map(|status| status.stale_since)),
+        counts(all.iter().map(|status| drift.map(|drift| drift.get(&status.datasource.name).copied().unwrap_or_default()))),
     ]
 }
 
