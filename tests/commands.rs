@@ -65,15 +65,22 @@ fn drift_is_seen_at_a_glance_and_accepted() {
     assert_eq!(shop.said(&["datasource", "drift", "shop"]), "shop: no differences\n");
 
     shop.change("ALTER TABLE cust DROP COLUMN email; ALTER TABLE cust ADD COLUMN note TEXT; CREATE TABLE newer (a INTEGER);");
-    let found = shop.said(&["datasource", "drift", "shop"]);
+    let finished = shop.run(&["datasource", "drift", "shop"]);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(1), ""), "a column is gone, and progress is for terminals");
+    let found = finished.stdout;
     let expected = "shop: 1 error, 2 warnings\n  main.cust\n    error    - email      is gone, was TEXT\n    \
                     warning  + note       is new, TEXT\n  main.newer\n    warning  + the table  is new\n  2 new events told of it\n";
     assert_eq!(found, expected);
-    let json: Value = serde_json::from_str(&shop.said(&["datasource", "drift", "shop", "--json"])).unwrap();
+    let json: Value = serde_json::from_str(&shop.run(&["datasource", "drift", "shop", "--json"]).stdout).unwrap();
     assert_eq!((json["differences"].as_array().unwrap().len(), &json["events"]), (3, &Value::from(0)));
 
+    assert!(shop.said(&["datasource", "list"]).lines().any(|line| line.contains("shop") && line.ends_with("3     │")));
+    assert_eq!(shop.gateway.psql().rows("SELECT name, drift FROM causeway.datasources"), ["shop|3"]);
     assert!(shop.said(&["datasource", "refresh", "shop"]).contains("publishes 3 tables"));
     assert_eq!(shop.said(&["datasource", "drift", "shop"]), "shop: no differences\n");
+    let resolved = shop.said(&["events", "tail", "--once", "--after", "0", "--type", "external.schema.drift.resolved"]);
+    assert!(resolved.contains("resolved (accepted)  missing_column  email"), "{resolved}");
+    assert_eq!(shop.gateway.psql().rows("SELECT drift FROM causeway.datasources"), ["0"]);
     assert!(shop.said(&["catalog", "history", "shop"]).lines().filter(|line| line.starts_with('│')).count() > 2);
     let changed = shop.said(&["catalog", "diff", "shop", "1", "2"]);
     assert!(changed.starts_with("shop from 1 to 2: 1 error, 2 warnings\n") && changed.contains("- email"), "{changed}");

@@ -141,3 +141,39 @@ fn a_busy_source_is_not_a_failed_one() {
     std::thread::sleep(Duration::from_secs(45));
     assert_eq!(gateway.psql().rows("SELECT state, last_error FROM causeway.datasources"), ["running|<null>"], "{}", gateway.log());
 }
+
+#[test]
+fn a_table_that_is_left_out_says_why() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("left_out");
+    database.script(
+        "CREATE ROLE left_out_reader LOGIN PASSWORD 'reader'; CREATE TABLE open (id integer); CREATE TABLE closed (id integer); \
+         CREATE SCHEMA mart; CREATE TABLE mart.secret (id integer); GRANT USAGE ON SCHEMA mart TO left_out_reader; \
+         GRANT SELECT ON open TO left_out_reader",
+    );
+    let crm = Datasource::new("crm", "postgres")
+        .option("host", "127.0.0.1")
+        .option("port", &server.port().to_string())
+        .option("database", database.name())
+        .option("user", "left_out_reader")
+        .credential("password", "reader")
+        .external("validation", "{ on_mismatch: warn }")
+        .section("tables:\n  - { name: renamed, remote: public.closed }");
+    let compared = database.datasource("compared").schema_mode("validate_only");
+    let gateway = Gateway::start([crm, compared]);
+    let psql = gateway.psql();
+    assert_eq!(psql.rows("SELECT count(*) FROM crm.open"), ["0"]);
+    for (named, expected) in [
+        ("crm.closed", "HINT:  public.closed of datasource \"crm\" is left out: "),
+        ("crm.renamed", "HINT:  public.closed of datasource \"crm\" is left out: "),
+        ("crm_mart.secret", "HINT:  mart.secret of datasource \"crm\" is left out: "),
+        ("compared.open", "HINT:  Datasource \"compared\" publishes no tables, as its schema_mode is validate_only."),
+    ] {
+        let refused = psql.commands(&["\\set VERBOSITY verbose", &format!("SELECT * FROM {named}")]).stderr;
+        assert!(refused.contains("42P01") && refused.contains(expected), "{named}: {refused}");
+    }
+    let told = psql.commands(&["SET search_path = crm", "SELECT * FROM closed"]).stderr;
+    assert!(told.contains("SELECT * FROM causeway.omissions"), "{told}");
+    let unknown = psql.commands(&["SELECT * FROM crm.nothing"]).stderr;
+    assert!(unknown.contains("does not exist") && !unknown.contains("HINT"), "{unknown}");
+}

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use causeway_providers::{Deadline, Error, ErrorKind, Introspection, Presentation, RemoteColumn, RemoteTable, Result, Subject};
 use datafusion::arrow::datatypes::DataType;
 
+use crate::datasource::PinnedTable;
+use crate::import::REMOTE_TABLE_NOT_FOUND;
 use crate::lifecycle::Timing;
 use crate::member::Member;
 
@@ -34,32 +36,44 @@ impl Member {
         let found = seen.tables.iter().find(|table| table.schema == schema && table.name == remote_table);
         let table = found.ok_or_else(|| -> Error {
             self.error(ErrorKind::NotFound, format!("the source has no table {}", Subject::table(schema, remote_table)))
+                .code(REMOTE_TABLE_NOT_FOUND)
                 .hint(format!("SELECT remote_table FROM causeway.remote_tables WHERE datasource = '{}' lists them", self.name()))
         })?;
-        Ok(yaml(table, &seen))
+        let is_pin = |pin: &&PinnedTable| {
+            pin.remote_table == table.name && pin.remote_schema.as_deref().unwrap_or(&seen.default_schema) == table.schema
+        };
+        Ok(yaml(table, &seen, self.datasource.tables.iter().find(is_pin)))
     }
 }
 
-/// The YAML of a pinned table, an entry of `tables:`.
-fn yaml(table: &RemoteTable, seen: &Introspection) -> String {
+/// The YAML of a pinned table, an entry of `tables:`. What `pin` says of it already, but for its contract, is kept.
+fn yaml(table: &RemoteTable, seen: &Introspection, pin: Option<&PinnedTable>) -> String {
     let mut text = String::new();
     let mut line = |indent: &str, content: String| {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{indent}{content}");
     };
+    let name = pin.map_or(&table.name, |pin| &pin.name);
+    if pin.is_some() {
+        line("", format!("# The table is pinned already, as {}: put this in the place of that entry.", scalar(name)));
+    }
     line("", "tables:".to_owned());
-    line("  - ", format!("name: {}", scalar(&table.name)));
+    line("  - ", format!("name: {}", scalar(name)));
     let remote = match table.schema.as_str() {
         "" => quoted_part(&table.name),
         schema => format!("{}.{}", quoted_part(schema), quoted_part(&table.name)),
     };
     line("    ", format!("remote: {}", scalar(&remote)));
+    if let Some(pin) = pin {
+        kept(pin, table, &mut line);
+    }
     if !table.primary_key.is_empty() {
         let key: Vec<String> = table.primary_key.iter().map(|column| scalar(column)).collect();
         line("    ", format!("primary_key: [{}]", key.join(", ")));
     }
     line("    ", "columns:".to_owned());
-    for column in &table.columns {
+    let is_ignored = |column: &&RemoteColumn| pin.is_some_and(|pin| pin.ignore_columns.contains(&column.name));
+    for column in table.columns.iter().filter(|column| !is_ignored(column)) {
         let review = review(column).map(|why| format!("  # review: {why}")).unwrap_or_default();
         let (name, remote_type) = (scalar(&column.name), scalar(&column.remote_type));
         line("      - ", format!("{{ name: {name}, type: {remote_type}, nullable: {} }}{review}", column.nullable));
@@ -69,6 +83,26 @@ fn yaml(table: &RemoteTable, seen: &Introspection) -> String {
         line("      ", format!("# review: {}", omitted.replace(char::is_control, " ")));
     }
     text
+}
+
+/// What a pin says besides its contract, as far as the table still has the columns.
+fn kept(pin: &PinnedTable, table: &RemoteTable, line: &mut impl FnMut(&str, String)) {
+    let has = |name: &str| table.columns.iter().any(|column| column.name == name);
+    if pin.writable {
+        line("    ", "writable: true".to_owned());
+    }
+    let (mapped, gone): (Vec<_>, Vec<_>) = pin.column_map.iter().partition(|(remote, _)| has(remote));
+    if !mapped.is_empty() {
+        let pairs: Vec<String> = mapped.iter().map(|(remote, name)| format!("{}: {}", scalar(remote), scalar(name))).collect();
+        line("    ", format!("column_map: {{ {} }}", pairs.join(", ")));
+    }
+    for (remote, name) in gone {
+        line("    ", format!("# review: column {}, mapped to {}, is gone", scalar(remote), scalar(name)));
+    }
+    if !pin.ignore_columns.is_empty() {
+        let ignored: Vec<String> = pin.ignore_columns.iter().map(|column| scalar(column)).collect();
+        line("    ", format!("ignore_columns: [{}]", ignored.join(", ")));
+    }
 }
 
 /// Where a value of `table` may not arrive as it is, and what of it is left out, a sentence each.
@@ -130,13 +164,36 @@ mod tests {
             Omission { subject: "public.\"odd.name\".geo".into(), reason: "no type for point".into(), cause: OmissionCause::Unmapped };
         let seen = Introspection { default_schema: "public".into(), tables: vec![cust.clone()], omitted: vec![omitted] };
         assert_eq!(
-            yaml(&cust, &seen),
+            yaml(&cust, &seen, None),
             "tables:\n  - name: odd.name\n    remote: \"public.\\\"odd.name\\\"\"\n    primary_key: [id]\n    columns:\n      \
              - { name: id, type: bigint, nullable: false }\n      - { name: note, type: text, nullable: true }\n      \
              - { name: mood, type: \"mood: enum\", nullable: true }  # review: arrives as text\n      \
              # review: column geo is left out: no type for point\n"
         );
         assert_eq!(reviews(&cust, &seen), ["column mood: arrives as text", "column geo is left out: no type for point"]);
+    }
+
+    #[test]
+    fn a_draft_of_a_pinned_table_keeps_what_the_pin_says() {
+        let cust = table("public", "cust", &["id", "cust_nm", "legacy"]);
+        let pin = PinnedTable {
+            name: "customers".to_owned(),
+            remote_schema: None,
+            remote_table: "cust".to_owned(),
+            writable: true,
+            column_map: [("cust_nm".to_owned(), "name".to_owned()), ("gone".to_owned(), "x".to_owned())].into(),
+            ignore_columns: vec!["legacy".to_owned()],
+            columns: None,
+            primary_key: None,
+        };
+        let seen = Introspection { default_schema: "public".into(), tables: vec![cust.clone()], omitted: Vec::new() };
+        assert_eq!(
+            yaml(&cust, &seen, Some(&pin)),
+            "# The table is pinned already, as customers: put this in the place of that entry.\ntables:\n  - name: customers\n    \
+             remote: public.cust\n    writable: true\n    column_map: { cust_nm: name }\n    \
+             # review: column gone, mapped to x, is gone\n    ignore_columns: [legacy]\n    columns:\n      \
+             - { name: id, type: bigint, nullable: true }\n      - { name: cust_nm, type: text, nullable: true }\n"
+        );
     }
 
     #[test]

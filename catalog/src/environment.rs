@@ -220,6 +220,14 @@ impl Environment {
         self.store.drift(&self.name, which).await
     }
 
+    /// How many differences are open, of each datasource that has any.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn open_drift_counts(&self) -> Result<BTreeMap<String, u64>> {
+        self.store.open_drift_counts(&self.name).await
+    }
+
     /// The stored snapshots of all datasources, oldest first.
     ///
     /// # Errors

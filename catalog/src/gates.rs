@@ -49,8 +49,8 @@ pub fn admit_write(datasource: &Datasource, table: &ForeignTable) -> Result<()> 
     Err(refusal(WRITE_FORBIDDEN, &what, datasource).hint("set `writable: true` on the table, or import it with that option"))
 }
 
-fn refusal(code: &str, what: &str, datasource: &Datasource) -> Error {
-    Error::new(ErrorKind::ReadOnly, format!("{code}: {what}")).at(&datasource.name)
+fn refusal(code: &'static str, what: &str, datasource: &Datasource) -> Error {
+    Error::new(ErrorKind::ReadOnly, format!("{code}: {what}")).code(code).at(&datasource.name)
 }
 
 #[cfg(test)]

@@ -16,6 +16,17 @@ use crate::store::StoredForeignTable;
 /// Schemas that are ours.
 const RESERVED: [&str; 3] = ["pg_catalog", "information_schema", "causeway"];
 
+/// The code of a refusal to publish a table under a name that another table, or another datasource's schema, has.
+pub const NAME_TAKEN: &str = "NAME_TAKEN";
+/// The code of a refusal to keep what would be lost with the process.
+pub const NO_WRITABLE_STORE: &str = "NO_WRITABLE_STORE";
+/// The code of a refusal to publish a table of a datasource that publishes none.
+pub const DATASOURCE_NOT_PUBLISHED: &str = "DATASOURCE_NOT_PUBLISHED";
+/// The code of a failure to find a table at its source.
+pub const REMOTE_TABLE_NOT_FOUND: &str = "REMOTE_TABLE_NOT_FOUND";
+/// The code of a failure to find a schema at its source.
+pub const REMOTE_SCHEMA_NOT_FOUND: &str = "REMOTE_SCHEMA_NOT_FOUND";
+
 /// Which tables to import, and how to publish them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
@@ -77,11 +88,12 @@ pub struct ImportedTable {
 impl Member {
     pub(crate) async fn import(&self, import: &Import) -> Result<ImportReport> {
         if !import.dry_run && !self.store.is_durable() {
-            return Err(self.error(ErrorKind::Unsupported, "there is no store that an import could be kept in"));
+            return Err(self.error(ErrorKind::Unsupported, "there is no store that an import could be kept in").code(NO_WRITABLE_STORE));
         }
         if self.datasource.schema_mode == SchemaMode::ValidateOnly {
             return Err(self
                 .error(ErrorKind::Unsupported, "its schema_mode is validate_only, so none of its tables are published")
+                .code(DATASOURCE_NOT_PUBLISHED)
                 .hint("set `schema_mode: external` to import from it"));
         }
         // Held from the look on, so that nothing newer is accepted meanwhile and then undone.
@@ -156,6 +168,7 @@ impl Member {
             if !change.keep_foreign_table(kept).await? {
                 return Err(self
                     .error(ErrorKind::Conflict, format!("the name {}.{} is taken by a table of another datasource", kept.schema, kept.name))
+                    .code(NAME_TAKEN)
                     .hint("rename the table, or drop the other one with DROP FOREIGN TABLE"));
             }
             change.append(&self.imported(kept, table)).await?;
@@ -171,20 +184,23 @@ impl Member {
         if !allowed.is_empty() && !allowed.iter().any(|allowed| allowed == schema) {
             return Err(self
                 .error(ErrorKind::NotFound, format!("remote schema \"{schema}\" is not one of its allowed schemas"))
+                .code(REMOTE_SCHEMA_NOT_FOUND)
                 .hint(format!("there are: {}", allowed.join(", "))));
         }
         let there: Vec<&RemoteTable> = seen.tables.iter().filter(|table| table.schema == schema).collect();
         let missing = |name: &str| {
             let omitted = seen.omitted.iter().find(|omission| omission.subject == Subject::table(schema, name).to_string());
-            match omitted {
+            let error = match omitted {
                 Some(omission) => self.error(ErrorKind::NotFound, format!("{} cannot be read: {}", omission.subject, omission.reason)),
                 None => self
                     .error(ErrorKind::NotFound, format!("the source has no table {}", Subject::table(schema, name)))
                     .hint(format!("SELECT remote_table FROM causeway.remote_tables WHERE datasource = '{}' lists them", self.name())),
-            }
+            };
+            error.code(REMOTE_TABLE_NOT_FOUND)
         };
         if there.is_empty() && !matches!(import.selection, Selection::Only(_)) {
-            return Err(self.error(ErrorKind::NotFound, format!("the source has no tables in a schema \"{schema}\"")));
+            let error = self.error(ErrorKind::NotFound, format!("the source has no tables in a schema \"{schema}\""));
+            return Err(error.code(REMOTE_SCHEMA_NOT_FOUND));
         }
         let named: &[String] = match &import.selection {
             Selection::All => &[],
@@ -226,6 +242,7 @@ impl Member {
         match snapshot.schemas.get(into).and_then(|schema| schema.datasource.as_deref()) {
             Some(owner) => Err(self
                 .error(ErrorKind::Conflict, format!("schema \"{into}\" is the one of datasource \"{owner}\""))
+                .code(NAME_TAKEN)
                 .hint("import into a schema of another name; it is made when it is not there")),
             None => Ok(()),
         }
@@ -246,6 +263,7 @@ impl Member {
             None => Ok(()),
             Some(owner) => Err(self
                 .error(ErrorKind::Conflict, format!("the name {}.{name} is taken by {owner}", import.into))
+                .code(NAME_TAKEN)
                 .hint("rename the table, or drop the other one with DROP FOREIGN TABLE")),
         }
     }

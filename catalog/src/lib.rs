@@ -38,7 +38,10 @@ pub use environment::{DatasourceStatus, Environment, Keeping};
 pub use event::{Event, EventType, NewEvent};
 pub use gates::{SCHEMA_MODE_VIOLATION, WRITE_FORBIDDEN, admit_ddl, admit_rows, admit_write};
 pub use impact::{PreparedStatement, PreparedStatements};
-pub use import::{Import, ImportReport, ImportedTable, Selection};
+pub use import::{
+    DATASOURCE_NOT_PUBLISHED, Import, ImportReport, ImportedTable, NAME_TAKEN, NO_WRITABLE_STORE, REMOTE_SCHEMA_NOT_FOUND,
+    REMOTE_TABLE_NOT_FOUND, Selection,
+};
 pub use live::DatasourceState;
 pub use member::DriftCheck;
 pub use restarts::Restarts;

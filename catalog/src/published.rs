@@ -24,7 +24,7 @@ impl Published {
                 (datasource, Arc::new(schema))
             })
             .collect();
-        Self(RwLock::new(Arc::new(CatalogSnapshot { version: 1, schemas })))
+        Self(RwLock::new(Arc::new(CatalogSnapshot { version: 1, schemas, replaced: BTreeMap::new() })))
     }
 
     /// The tables as of now.
@@ -37,7 +37,7 @@ impl Published {
     /// # Errors
     /// `Conflict` when another datasource publishes a schema of the same name, or one is imported into; nothing changes then.
     pub(crate) fn replace(&self, datasource: &str, schemas: BTreeMap<String, SnapshotSchema>, imported: Vec<ForeignTable>) -> Result<()> {
-        self.change(|current| {
+        self.change(Some(datasource), |current| {
             current.retain(|_, schema| schema.datasource.as_deref() != Some(datasource));
             remove_imported(current, datasource);
             for (name, schema) in schemas {
@@ -80,7 +80,7 @@ impl Published {
 
     /// Takes the imported tables out of which `is_dropped` says so of their schema and name, in one step.
     pub(crate) fn drop_imported(&self, is_dropped: &dyn Fn(&str, &str) -> bool) {
-        let done = self.change(|current| {
+        let done = self.change(None, |current| {
             for (schema, shared) in current.iter_mut().filter(|(_, schema)| schema.datasource.is_none()) {
                 if shared.tables.keys().any(|name| is_dropped(schema, name)) {
                     Arc::make_mut(shared).tables.retain(|name, _| !is_dropped(schema, name));
@@ -105,7 +105,7 @@ impl Published {
         if current.schemas.values().all(is_so) {
             return;
         }
-        let done = self.change(|current| {
+        let done = self.change(None, |current| {
             for schema in current.values_mut() {
                 match &schema.datasource {
                     Some(owner) if owner == datasource => Arc::make_mut(schema).unavailable = Some(Arc::clone(reason)),
@@ -122,12 +122,14 @@ impl Published {
         debug_assert!(done.is_ok(), "the change above gives no error");
     }
 
-    /// Builds the next snapshot beside the current one, so that an error leaves the current one as it is.
-    fn change(&self, edit: impl FnOnce(&mut BTreeMap<String, Arc<SnapshotSchema>>) -> Result<()>) -> Result<()> {
+    /// Builds the next snapshot, in which the tables of `replaced` are others, beside the current one, so that an error leaves the
+    /// current one as it is.
+    fn change(&self, replaced: Option<&str>, edit: impl FnOnce(&mut BTreeMap<String, Arc<SnapshotSchema>>) -> Result<()>) -> Result<()> {
         let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let mut schemas = current.schemas.clone();
-        edit(&mut schemas)?;
-        *current = Arc::new(CatalogSnapshot { version: current.version + 1, schemas });
+        let mut next = CatalogSnapshot { version: current.version + 1, ..(**current).clone() };
+        edit(&mut next.schemas)?;
+        next.replaced.extend(replaced.map(|datasource| (datasource.to_owned(), next.version)));
+        *current = Arc::new(next);
         Ok(())
     }
 }
@@ -198,6 +200,18 @@ mod tests {
         assert_eq!(after.schemas.keys().collect::<Vec<_>>(), ["crm_mart", "sales"]);
         assert_eq!(before.schemas.keys().collect::<Vec<_>>(), ["crm", "crm_mart"]);
         assert_eq!(after.version, before.version + 1);
+    }
+
+    #[test]
+    fn only_a_look_at_a_datasource_counts_as_one() {
+        let published = published();
+        assert_eq!(published.current().replaced.get("crm"), None);
+        published.replace("crm", BTreeMap::from([("crm".to_owned(), schema("crm", "public"))]), Vec::new()).unwrap();
+        let looked = published.current().version;
+        published.replace("crm_mart", BTreeMap::from([("crm_mart".to_owned(), schema("crm_mart", "public"))]), Vec::new()).unwrap();
+        published.make_unavailable("crm", &Arc::new(Error::new(ErrorKind::Unreachable, "gone")));
+        let now = published.current();
+        assert_eq!((now.replaced["crm"], now.replaced["crm_mart"], now.version), (looked, looked + 1, looked + 2));
     }
 
     #[test]

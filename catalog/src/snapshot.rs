@@ -14,6 +14,8 @@ pub struct CatalogSnapshot {
     pub version: u64,
     /// Schemas by published name.
     pub schemas: BTreeMap<String, Arc<SnapshotSchema>>,
+    /// The version in which a datasource's tables were replaced last by what a look at it saw. What others publish changes nothing here.
+    pub replaced: BTreeMap<String, u64>,
 }
 
 impl CatalogSnapshot {
@@ -61,6 +63,9 @@ pub(crate) fn restate(error: &Error) -> Error {
     }
     if let Some(hint) = error.hint_text() {
         told = told.hint(hint);
+    }
+    if let Some(code) = error.code_text() {
+        told = told.code(code);
     }
     if let Some(code) = error.remote_sqlstate() {
         told = told.remote_code(code);

@@ -2,6 +2,7 @@
 
 mod backend;
 mod background;
+mod left_out;
 mod session_state;
 mod tables;
 
@@ -25,7 +26,7 @@ use crate::http::HttpEndpoint;
 use crate::pg::catalog::OidRegistry;
 use crate::pg::{EndpointLimits, Notifications, PgEndpoint};
 use crate::shutdown::Shutdown;
-use crate::webhook::Webhooks;
+use crate::webhook::{SigningSecrets, Webhooks};
 use backend::{EnvironmentAtPort, Environments};
 
 /// The environment of connections that name none.
@@ -158,10 +159,12 @@ impl Server {
         background.spawn(background::keep_oids(Arc::clone(&environment), Arc::clone(&oids)));
         let audit = Audit::start(Arc::clone(&environment), settings.audit).map(Arc::new);
         environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications, oids, audit.clone()));
-        let webhooks = Webhooks::new(&settings.data_dir).map_err(StartError::new)?;
+        let secrets = SigningSecrets::new(settings.webhook_secrets.clone());
+        let webhooks = Webhooks::new(secrets.clone()).map_err(StartError::new)?;
         let delivery = Arc::new(Delivery::start(Arc::clone(&environment), Arc::new(webhooks)));
         let http_address = http.as_ref().map(HttpEndpoint::address);
-        let http = http.map(|http| tokio::spawn(http.serve(Administration::new(Arc::clone(&environment), Arc::clone(&delivery)))));
+        let administration = Administration::new(Arc::clone(&environment), Arc::clone(&delivery), secrets);
+        let http = http.map(|http| tokio::spawn(http.serve(administration)));
         Ok(Self { environment, audit, delivery, address, http_address, shutdown, port: Port::Bound(Box::new(endpoint)), http, background })
     }
 

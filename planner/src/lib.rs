@@ -30,7 +30,7 @@ mod text_literals;
 
 pub use changes::{Change, Changed, changes};
 pub use engine::{Engine, EngineLimits, PushDown, StatementContext};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, UndefinedTable};
 pub use query::Query;
 pub use rewrite::ALWAYS_EMPTY;
 

@@ -68,7 +68,8 @@ impl<'a> Names<'a> {
             TableReference::Partial { schema, table } => vec![schema, table],
             TableReference::Full { catalog, schema, table } => vec![catalog, schema, table],
         };
-        let error = Error::new(ErrorKind::UndefinedTable, format!("relation \"{}\" does not exist", spelled.join(".")));
+        let error = Error::new(ErrorKind::UndefinedTable, format!("relation \"{}\" does not exist", spelled.join(".")))
+            .of_table(name.schema(), name.table());
         match self.elsewhere(name) {
             Some(hint) => error.hint(hint),
             None => error,

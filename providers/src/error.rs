@@ -50,6 +50,7 @@ struct Inner {
     datasource: Option<Arc<str>>,
     message: String,
     hint: Option<String>,
+    code: Option<&'static str>,
     remote_code: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -57,7 +58,7 @@ struct Inner {
 impl Error {
     /// An error of `kind` with a text for the reader: lower case, no full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, datasource: None, message: message.into(), hint: None, remote_code: None, source: None }))
+        Self(Box::new(Inner { kind, datasource: None, message: message.into(), hint: None, code: None, remote_code: None, source: None }))
     }
 
     /// Names the datasource; the first name given stays.
@@ -71,6 +72,13 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Names what happened more precisely than the kind does, in a word that programs can match on.
+    #[must_use]
+    pub fn code(mut self, code: &'static str) -> Self {
+        self.0.code = Some(code);
         self
     }
 
@@ -121,6 +129,11 @@ impl Error {
     /// What the reader can do about it.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
+    }
+
+    /// The word for what happened, when there is one.
+    pub fn code_text(&self) -> Option<&'static str> {
+        self.0.code
     }
 
     /// The SQLSTATE the source itself gave.

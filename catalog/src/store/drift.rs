@@ -1,5 +1,6 @@
 //! Differences between what was expected of remote tables and what is there: open ones, and those of the past.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use causeway_providers::{Result, Subject};
@@ -75,6 +76,13 @@ impl ControlStore {
     /// Differences of an environment, oldest first.
     pub(crate) async fn drift(&self, environment: &str, which: DriftSelection<'_>) -> Result<Vec<DriftRow>> {
         select(self.readers(), environment, which).await
+    }
+
+    /// How many differences are open, of each datasource that has any.
+    pub(crate) async fn open_drift_counts(&self, environment: &str) -> Result<BTreeMap<String, u64>> {
+        let sql = "SELECT datasource, count(*) FROM drift WHERE environment = ?1 AND resolved_at IS NULL GROUP BY datasource";
+        let rows: Vec<(String, i64)> = sqlx::query_as(sql).bind(environment).fetch_all(self.readers()).await.map_err(unreadable)?;
+        Ok(rows.into_iter().map(|(datasource, count)| (datasource, count.unsigned_abs())).collect())
     }
 
     /// The open differences of a datasource.

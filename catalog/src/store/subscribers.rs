@@ -7,6 +7,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Change, ControlStore, failed};
+use crate::import::NAME_TAKEN;
 use crate::moment;
 
 /// The ways events are sent.
@@ -297,6 +298,7 @@ async fn insert(change: &mut Change, subscriber: &Subscriber) -> Result<()> {
     .map_err(unwritable)?;
     if done.rows_affected() == 0 {
         return Err(Error::new(ErrorKind::Conflict, format!("{} \"{}\" is there already", subscriber.kind.as_str(), subscriber.name))
+            .code(NAME_TAKEN)
             .hint("remove it first, or choose another name"));
     }
     Ok(())

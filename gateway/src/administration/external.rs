@@ -1,5 +1,6 @@
 //! The external catalog: what a datasource's source has, how it drifts, and what is published of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use causeway_catalog::{DriftCheck, DriftReport, DriftRow, DriftSelection, DriftState, ForeignTable, Import, ImportReport, StoredSnapshot};
@@ -33,6 +34,21 @@ impl Administration {
     pub(crate) fn foreign_tables(&self, datasource: &str) -> Result<Vec<Arc<ForeignTable>>> {
         self.datasource(datasource)?;
         Ok(self.environment.snapshot().tables().filter(|table| table.datasource == datasource).cloned().collect())
+    }
+
+    /// How many tables each datasource publishes that publishes any.
+    pub(crate) fn table_counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for table in self.environment.snapshot().tables() {
+            *counts.entry(table.datasource.clone()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// How many differences are open, of each datasource that has any; `None` while the store cannot be read.
+    pub(crate) async fn open_drift_counts(&self) -> Option<BTreeMap<String, u64>> {
+        let counts = self.environment.open_drift_counts().await;
+        counts.inspect_err(|error| tracing::warn!(%error, "open differences are not counted")).ok()
     }
 
     /// The stored snapshots of a datasource, oldest first.
@@ -91,22 +107,16 @@ impl Administration {
     /// `DatasourceNotFound`, `RemoteTableNotFound`, and what looking at the source gives.
     pub(crate) async fn draft(&self, datasource: &str, schema: Option<&str>, table: &str) -> Result<String> {
         self.datasource(datasource)?;
-        let drafted = self.environment.draft(datasource, schema, table).await;
-        drafted.map_err(|error| Failure::from(error).where_kind(ErrorKind::NotFound, Code::RemoteTableNotFound))
+        self.environment.draft(datasource, schema, table).await.map_err(of_source)
     }
 
     /// Publishes remote tables under the contract of what they are now.
     ///
     /// # Errors
-    /// `DatasourceNotFound`, `RemoteTableNotFound`, `NameTaken`, `NoWritableStore`, and what looking at the source gives. Nothing is
-    /// written then.
+    /// `DatasourceNotFound`, `RemoteTableNotFound`, `RemoteSchemaNotFound`, `NameTaken`, `NoWritableStore`, `DatasourceNotPublished`, and
+    /// what looking at the source gives. Nothing is written then.
     pub(crate) async fn import(&self, datasource: &str, import: &Import) -> Result<ImportReport> {
         self.datasource(datasource)?;
-        self.environment.import(datasource, import).await.map_err(|error| {
-            Failure::from(error)
-                .where_kind(ErrorKind::NotFound, Code::RemoteTableNotFound)
-                .where_kind(ErrorKind::Conflict, Code::NameTaken)
-                .where_kind(ErrorKind::Unsupported, Code::NoWritableStore)
-        })
+        self.environment.import(datasource, import).await.map_err(of_source)
     }
 }

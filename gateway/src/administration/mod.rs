@@ -20,11 +20,14 @@ pub(crate) use failure::{Code, Failure, Result};
 pub(crate) use readiness::Readiness;
 pub(crate) use subscribers::NewWebhook;
 
+use crate::webhook::SigningSecrets;
+
 /// The administration of one environment. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Administration {
     environment: Arc<Environment>,
     delivery: Arc<Delivery>,
+    secrets: SigningSecrets,
 }
 
 impl fmt::Debug for Administration {
@@ -34,8 +37,9 @@ impl fmt::Debug for Administration {
 }
 
 impl Administration {
-    pub(crate) fn new(environment: Arc<Environment>, delivery: Arc<Delivery>) -> Self {
-        Self { environment, delivery }
+    /// The administration of `environment`, whose webhooks may sign with `secrets`.
+    pub(crate) fn new(environment: Arc<Environment>, delivery: Arc<Delivery>, secrets: SigningSecrets) -> Self {
+        Self { environment, delivery, secrets }
     }
 
     /// The environment's name.

@@ -1,13 +1,11 @@
 //! Whoever is sent events: webhooks, and the sink, which is one datasource that keeps them as rows.
 
-use std::path::Path;
-
 use causeway_catalog::{DeadLetter, Subscriber, SubscriberKind, SubscriberState, admit_rows};
 use causeway_providers::{EnsureReport, Error, ErrorKind};
 use hyper::Uri;
 
 use super::{Administration, Code, EventFilter, Failure, Result};
-use crate::config::is_variable;
+use crate::webhook::ReferenceFault;
 
 /// The name of the sink among the subscribers.
 pub(crate) const SINK: &str = "sink";
@@ -21,7 +19,7 @@ pub(crate) struct NewWebhook {
     pub(crate) name: String,
     /// Where events are sent.
     pub(crate) url: String,
-    /// Where its signing secret is: `env:NAME` or `file:PATH`.
+    /// Where its signing secret is: `env:CAUSEWAY_WEBHOOK_NAME` or `file:NAME`.
     pub(crate) secret: Option<String>,
     /// Which events it wants.
     pub(crate) filter: EventFilter,
@@ -54,14 +52,14 @@ impl Administration {
     /// Adds a webhook.
     ///
     /// # Errors
-    /// `Invalid` for what cannot be one, `NoSecretStore` for a secret that is no reference, `NameTaken`, and when the store cannot be
-    /// written.
+    /// `Invalid` for what cannot be one, `SecretNotAReference` for a secret that is none, `NameTaken`, `NoWritableStore`, and when the
+    /// store cannot be written.
     pub(crate) async fn add_webhook(&self, webhook: NewWebhook) -> Result<Subscriber> {
         self.store_lasts("webhooks")?;
         name_is_one(&webhook.name)?;
         url_is_one(&webhook.url)?;
         if let Some(secret) = &webhook.secret {
-            reference_is_one(secret)?;
+            self.secrets.check(secret).await.map_err(no_secret)?;
         }
         let subscriber = Subscriber {
             name: webhook.name,
@@ -75,8 +73,7 @@ impl Administration {
             retry_at: None,
             last_error: None,
         };
-        let added = self.environment.store().add_subscriber(self.name(), &subscriber).await;
-        added.map_err(|error| Failure::from(error).where_kind(ErrorKind::Conflict, Code::NameTaken))?;
+        self.environment.store().add_subscriber(self.name(), &subscriber).await?;
         self.delivery.subscribers_changed();
         Ok(subscriber)
     }
@@ -186,27 +183,12 @@ fn url_is_one(url: &str) -> Result<()> {
 }
 
 /// A secret itself is refused without being repeated: there is nowhere to keep it but in clear.
-fn reference_is_one(reference: &str) -> Result<()> {
-    match reference.split_once(':') {
-        Some(("env", name)) if is_variable(name) => match std::env::var_os(name) {
-            Some(_) => Ok(()),
-            None => Err(invalid(
-                format!("the secret refers to the environment variable {name}, which the gateway does not have"),
-                "start the gateway with it, or use file:PATH",
-            )),
-        },
-        Some(("file", path)) if Path::new(path).is_absolute() => match std::fs::metadata(path) {
-            Ok(found) if found.is_file() => Ok(()),
-            Ok(_) => Err(invalid(format!("the secret refers to {path}, which is not a file"), "name the file that holds the secret")),
-            Err(error) => Err(invalid(format!("the secret refers to {path}, which cannot be read: {error}"), "let the gateway read it")),
-        },
-        Some(("file", _)) => Err(invalid("the secret refers to a file by a path that is not absolute", "write file:/PATH")),
-        _ => {
-            let error = Error::new(ErrorKind::Unsupported, "the secret is not a reference, and there is no secret store to keep it in")
-                .hint("put the secret into the gateway's environment or into a file, and give env:NAME or file:/PATH");
-            Err(Failure::new(Code::NoSecretStore, error))
-        }
-    }
+fn no_secret(fault: ReferenceFault) -> Failure {
+    let code = match fault {
+        ReferenceFault::NotAReference => Code::SecretNotAReference,
+        ReferenceFault::ForeignVariable | ReferenceFault::ForeignFile | ReferenceFault::Unusable(_) => Code::Invalid,
+    };
+    Failure::new(code, Error::new(ErrorKind::Invalid, format!("the secret {fault}")).hint(fault.hint()))
 }
 
 #[cfg(test)]
@@ -233,22 +215,6 @@ mod tests {
         for url in ["", "hooks.example.com", "/x", "ftp://a/b", "http://", "https://u:s3cr3t@h/", "http://a b/"] {
             let (code, message) = told(url_is_one(url)).unwrap_or_else(|| panic!("{url}"));
             assert!(code == Code::Invalid && !message.contains("s3cr3t"), "{url}: {message}");
-        }
-    }
-
-    #[test]
-    fn secrets_are_references() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("secret");
-        std::fs::write(&file, "whsec_x").unwrap();
-        assert!(reference_is_one(&format!("file:{}", file.display())).is_ok());
-        assert!(reference_is_one("env:PATH").is_ok());
-        for reference in ["env:NO_SUCH_VARIABLE_HERE", "file:relative", &format!("file:{}", folder.path().display())] {
-            assert_eq!(told(reference_is_one(reference)).map(|(code, _)| code), Some(Code::Invalid), "{reference}");
-        }
-        for literal in ["whsec_s3cr3t", "s3cr3t", "secret:s3cr3t", "env:s3cr3t!"] {
-            let (code, message) = told(reference_is_one(literal)).unwrap_or_else(|| panic!("{literal}"));
-            assert!(code == Code::NoSecretStore && !message.contains("s3cr3t"), "{message}");
         }
     }
 }

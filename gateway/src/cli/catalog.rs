@@ -1,34 +1,24 @@
 //! `causeway catalog`: the snapshots a running gateway keeps of what datasources had.
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde_json::Value;
 
+use super::arguments::{Asking, Named};
 use super::differences::{count, render};
-use super::http_client::{CallError, Connection, segment, shaped};
+use super::http_client::{CallError, segment, shaped};
 use super::terminal::Terminal;
 use super::{OK, table};
 use crate::http::shape::{CatalogDifference, Snapshot};
 
-/// The arguments of `causeway catalog`.
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-    #[command(flatten)]
-    connection: Connection,
-}
-
+/// What `causeway catalog` can be asked.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(super) enum Command {
     /// The snapshots that are kept of a datasource, oldest first.
-    History {
-        /// The datasource.
-        name: String,
-    },
+    History(Named),
     /// How a datasource's tables changed from one snapshot to another.
     Diff {
-        /// The datasource.
-        name: String,
+        #[command(flatten)]
+        datasource: Named,
         /// The number of the older snapshot.
         from: i64,
         /// The number of the newer one.
@@ -36,25 +26,25 @@ enum Command {
     },
 }
 
-pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
+pub(super) async fn run(arguments: Asking<Command>, terminal: &Terminal) -> u8 {
     match answer(&arguments, terminal).await {
         Ok(()) => OK,
         Err(error) => error.tell(terminal),
     }
 }
 
-async fn answer(arguments: &Arguments, terminal: &Terminal) -> Result<(), CallError> {
+async fn answer(arguments: &Asking<Command>, terminal: &Terminal) -> Result<(), CallError> {
     let gateway = arguments.connection.gateway()?;
     let path = match &arguments.command {
-        Command::History { name } => format!("/api/v1/datasources/{}/external/catalog?history", segment(name)),
-        Command::Diff { name, from, to } => {
+        Command::History(Named { name }) => format!("/api/v1/datasources/{}/external/catalog?history", segment(name)),
+        Command::Diff { datasource: Named { name }, from, to } => {
             format!("/api/v1/datasources/{}/external/catalog/diff?from={from}&to={to}", segment(name))
         }
     };
     let answer = gateway.get(&path).await?;
     match &arguments.command {
         _ if arguments.connection.json => terminal.line(&answer),
-        Command::History { .. } => show_history(answer, terminal)?,
+        Command::History(_) => show_history(answer, terminal)?,
         Command::Diff { .. } => show_difference(answer, terminal)?,
     }
     Ok(())

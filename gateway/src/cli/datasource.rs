@@ -5,24 +5,17 @@ mod show;
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::OK;
-use super::http_client::{CallError, Connection, HttpClient, segment};
+use super::arguments::{Asking, Named};
+use super::http_client::{CallError, segment, shaped};
 use super::terminal::Terminal;
-use crate::http::shape::SchemaImport;
+use super::{FAILED, OK};
+use crate::http::shape::{SchemaImport, Validation};
 
-/// The arguments of `causeway datasource`.
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-    #[command(flatten)]
-    connection: Connection,
-}
-
+/// What `causeway datasource` can be asked.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(super) enum Command {
     /// All datasources and how they are.
     List,
     /// One datasource: how it is, what does not match, what is left out.
@@ -31,31 +24,25 @@ enum Command {
     Tables(Named),
     /// Reads its tables anew and publishes them.
     Refresh(Named),
-    /// Compares its tables with what is expected of them, and shows what differs. Nothing that is published changes.
+    /// Compares its tables with what is expected of them, and shows what differs. Nothing that is published changes. Exit code 0, or 1
+    /// when a difference breaks something.
     Drift(Named),
     /// Publishes remote tables in a schema, under the contract of what they are now.
     Import(Import),
     /// A remote table as YAML for `tables:` in the datasource's file.
     Draft {
-        /// The datasource.
-        name: String,
+        #[command(flatten)]
+        datasource: Named,
         /// The remote table, as `table` or `schema.table`.
         table: String,
     },
 }
 
-/// A datasource.
-#[derive(Debug, Args)]
-struct Named {
-    /// The datasource.
-    name: String,
-}
-
 /// What to import, and as what.
 #[derive(Debug, Args)]
-struct Import {
-    /// The datasource.
-    name: String,
+pub(super) struct Import {
+    #[command(flatten)]
+    datasource: Named,
     /// The schema to publish the tables in; it is made when it is not there.
     #[arg(long, value_name = "SCHEMA")]
     into: String,
@@ -86,59 +73,73 @@ fn parse_rename(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
+pub(super) async fn run(arguments: Asking<Command>, terminal: &Terminal) -> u8 {
     match answer(&arguments, terminal).await {
-        Ok(()) => OK,
+        Ok(code) => code,
         Err(error) => error.tell(terminal),
     }
 }
 
-async fn answer(arguments: &Arguments, terminal: &Terminal) -> Result<(), CallError> {
-    let gateway = arguments.connection.gateway()?;
-    if let Command::Draft { name, table } = &arguments.command {
-        return draft(&gateway, name, table, arguments.connection.json, terminal).await;
-    }
-    let answer = ask(&gateway, &arguments.command, terminal).await?;
-    match &arguments.command {
-        _ if arguments.connection.json => {
-            terminal.line(answer);
-            Ok(())
-        }
-        Command::List => show::list(answer, terminal),
-        Command::Show(_) => show::one(answer, terminal),
-        Command::Tables(_) => show::tables(answer, terminal),
-        Command::Refresh(Named { name }) => show::refreshed(name, answer, terminal),
-        Command::Drift(Named { name }) => show::drift(name, answer, terminal),
-        Command::Import(_) => show::imported(answer, terminal),
-        Command::Draft { .. } => Ok(()),
-    }
-}
-
-async fn ask(gateway: &HttpClient, command: &Command, terminal: &Terminal) -> Result<Value, CallError> {
+/// Asks, shows the answer, and gives the exit code.
+async fn answer(arguments: &Asking<Command>, terminal: &Terminal) -> Result<u8, CallError> {
     const ALL: &str = "/api/v1/datasources";
-    let nothing: Option<&SchemaImport> = None;
+    let gateway = arguments.connection.gateway()?;
+    let is_json = arguments.connection.json;
     let working = |what: String| {
         terminal.progress(what);
         Working(terminal)
     };
-    match command {
-        Command::List => gateway.get(ALL).await,
-        Command::Show(Named { name }) | Command::Draft { name, .. } => gateway.get(&format!("{ALL}/{}", segment(name))).await,
-        Command::Tables(Named { name }) => gateway.get(&format!("{ALL}/{}/external/tables", segment(name))).await,
+    let shown = |answer: Value, show: &dyn Fn(Value) -> Result<(), CallError>| {
+        if is_json {
+            terminal.line(answer);
+            Ok(())
+        } else {
+            show(answer)
+        }
+    };
+    match &arguments.command {
+        Command::List => shown(gateway.get(ALL).await?, &|answer| show::list(answer, terminal))?,
+        Command::Show(Named { name }) => {
+            shown(gateway.get(&format!("{ALL}/{}", segment(name))).await?, &|answer| show::one(answer, terminal))?;
+        }
+        Command::Tables(Named { name }) => {
+            shown(gateway.get(&format!("{ALL}/{}/external/tables", segment(name))).await?, &|answer| show::tables(answer, terminal))?;
+        }
         Command::Refresh(Named { name }) => {
-            let _working = working(format!("reading the tables of {name}"));
-            gateway.post(&format!("{ALL}/{}/external/refresh-catalog", segment(name)), nothing).await
+            let working = working(format!("reading the tables of {name}"));
+            let answer = gateway.post(&format!("{ALL}/{}/external/refresh-catalog", segment(name)), NOTHING).await?;
+            drop(working);
+            shown(answer, &|answer| show::refreshed(name, answer, terminal))?;
         }
         Command::Drift(Named { name }) => {
-            let _working = working(format!("comparing the tables of {name}"));
-            gateway.post(&format!("{ALL}/{}/external/validate", segment(name)), nothing).await
+            let working = working(format!("comparing the tables of {name}"));
+            let answer = gateway.post(&format!("{ALL}/{}/external/validate", segment(name)), NOTHING).await?;
+            drop(working);
+            let found: Validation = shaped(answer.clone())?;
+            shown(answer, &|_| {
+                show::drift(name, &found, terminal);
+                Ok(())
+            })?;
+            let is_broken = found.differences.iter().any(|drift| drift.difference.severity == "error");
+            return Ok(if is_broken { FAILED } else { OK });
         }
         Command::Import(import) => {
-            let _working = working(format!("importing from {}", import.name));
-            gateway.post(&format!("{ALL}/{}/external/import", segment(&import.name)), Some(&request(import))).await
+            let name = &import.datasource.name;
+            let working = working(format!("importing from {name}"));
+            let answer = gateway.post(&format!("{ALL}/{}/external/import", segment(name)), Some(&request(import))).await?;
+            drop(working);
+            shown(answer, &|answer| show::imported(answer, terminal))?;
+        }
+        Command::Draft { datasource: Named { name }, table } => {
+            let text = gateway.post_for_text(&format!("{ALL}/{}/external/tables/{}/draft", segment(name), segment(table))).await?;
+            terminal.line(if is_json { json!({ "yaml": text }).to_string() } else { text.trim_end().to_owned() });
         }
     }
+    Ok(OK)
 }
+
+/// The body of a request that has none.
+const NOTHING: Option<&()> = None;
 
 /// Takes the progress line away when the work is done, however it ended.
 struct Working<'a>(&'a Terminal);
@@ -159,15 +160,4 @@ fn request(import: &Import) -> SchemaImport {
         writable: import.writable,
         dry_run: import.dry_run,
     }
-}
-
-async fn draft(gateway: &HttpClient, name: &str, table: &str, json: bool, terminal: &Terminal) -> Result<(), CallError> {
-    let path = format!("/api/v1/datasources/{}/external/tables/{}/draft", segment(name), segment(table));
-    let text = gateway.post_for_text(&path).await?;
-    if json {
-        terminal.line(serde_json::json!({ "yaml": text }));
-    } else {
-        terminal.line(text.trim_end());
-    }
-    Ok(())
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use super::http_client::{CallError, Connection, HttpClient};
+use super::arguments::Asking;
+use super::http_client::{CallError, HttpClient};
 use super::table::printable;
 use super::terminal::Terminal;
 use super::{OK, signal::Signals};
@@ -22,24 +23,16 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 /// The longest such wait.
 const LAST_RETRY: Duration = Duration::from_secs(10);
 
-/// The arguments of `causeway events`.
-#[derive(Debug, Args)]
-pub(super) struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-    #[command(flatten)]
-    connection: Connection,
-}
-
+/// What `causeway events` can be asked.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(super) enum Command {
     /// The last events, and then those that come, until it is told to stop.
     Tail(Tail),
 }
 
 /// Which events.
 #[derive(Debug, Args)]
-struct Tail {
+pub(super) struct Tail {
     /// Begin after this event; without, ten events before the end.
     #[arg(long, value_name = "SEQUENCE", value_parser = clap::value_parser!(i64).range(0..))]
     after: Option<i64>,
@@ -51,7 +44,7 @@ struct Tail {
     once: bool,
 }
 
-pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
+pub(super) async fn run(arguments: Asking<Command>, terminal: &Terminal) -> u8 {
     let Command::Tail(tail) = &arguments.command;
     let signals = match Signals::new() {
         Ok(signals) => signals,
@@ -135,11 +128,15 @@ fn line(event: &Value, terminal: &Terminal) -> String {
     let about: Vec<String> = datasource.into_iter().chain(subject).collect();
     let sequence = event["sequence"].to_string();
     let mut line = format!("{sequence:>6}  {}  {kind}  {}", terminal.dim(time), about.join("  "));
+    let reason =
+        event["data"]["reason"].as_str().map_or_else(|| "resolved".to_owned(), |reason| format!("resolved ({})", printable(reason)));
+    let is_resolved = event["type"] == "external.schema.drift.resolved";
     for difference in event["data"]["differences"].as_array().into_iter().flatten() {
         let part = |key: &str| difference[key].as_str().map(printable);
         let (expected, actual) =
             (part("expected").unwrap_or_else(|| "none".to_owned()), part("actual").unwrap_or_else(|| "none".to_owned()));
-        let words = [part("severity"), part("kind"), part("column"), Some(format!("{expected} → {actual}"))];
+        let standing = if is_resolved { Some(reason.clone()) } else { part("severity") };
+        let words = [standing, part("kind"), part("column"), Some(format!("{expected} → {actual}"))];
         line.push_str(&format!("\n        {}", words.into_iter().flatten().collect::<Vec<_>>().join("  ")));
     }
     line
@@ -162,6 +159,27 @@ mod tests {
             line(&event, &Terminal::plain()),
             "    41  2023-11-14T22:13:20.000  external.schema.drift  crm  public.cust\n        error  missing_column  email  text → none"
         );
+    }
+
+    #[test]
+    fn what_is_resolved_does_not_look_new() {
+        let event = |reason: Value| {
+            json!({
+                "sequence": 42, "time": "2023-11-14T22:13:20Z", "type": "external.schema.drift.resolved", "subject": "public.cust",
+                "source": "/environments/default/datasources/crm",
+                "data": {
+                    "reason": reason,
+                    "differences": [{ "kind": "missing_column", "column": "email", "expected": "text", "actual": null, "severity": "error" }],
+                },
+            })
+        };
+        for (reason, expected) in [
+            (json!("accepted"), "        resolved (accepted)  missing_column  email  text → none"),
+            (json!("reverted"), "        resolved (reverted)  missing_column  email  text → none"),
+            (Value::Null, "        resolved  missing_column  email  text → none"),
+        ] {
+            assert_eq!(line(&event(reason), &Terminal::plain()).lines().nth(1), Some(expected));
+        }
     }
 
     #[test]

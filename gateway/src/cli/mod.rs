@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and the exit codes.
 
+mod arguments;
 mod catalog;
 mod check;
 pub(crate) mod client;
@@ -24,11 +25,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{address, http_address};
 use crate::telemetry::{self, LogFormat};
+use arguments::Asking;
 use terminal::Terminal;
 
 /// Everything went well.
 const OK: u8 = 0;
-/// The command failed; for `check`, pinned tables do not match.
+/// The command failed; for `check`, pinned tables do not match; for `datasource drift`, something is broken.
 const FAILED: u8 = 1;
 /// The configuration is wrong or a datasource cannot be reached.
 const UNUSABLE: u8 = 2;
@@ -61,11 +63,11 @@ enum Command {
     /// Runs one statement on a running gateway.
     Query(query::Arguments),
     /// The datasources of a running gateway: what they have, how they drift, what is imported from them.
-    Datasource(datasource::Arguments),
+    Datasource(Asking<datasource::Command>),
     /// The snapshots a running gateway keeps of what datasources had.
-    Catalog(catalog::Arguments),
+    Catalog(Asking<catalog::Command>),
     /// What happened at a running gateway.
-    Events(events::Arguments),
+    Events(Asking<events::Command>),
     /// The form of a stopped gateway's control store.
     Migrate(migrate::Arguments),
 }

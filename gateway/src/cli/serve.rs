@@ -125,9 +125,12 @@ fn apply(overrides: &Overrides, settings: &mut Settings) -> Result<(), Faults> {
         settings.http = address;
     }
     if let Some(folder) = &overrides.data_dir {
-        // A spill folder that was not chosen goes with the data folder.
+        // Folders that were not chosen go with the data folder.
         if settings.limits.spill == settings.data_dir.join("spill") {
             settings.limits.spill = folder.join("spill");
+        }
+        if settings.webhook_secrets == settings.data_dir.join("webhook-secrets") {
+            settings.webhook_secrets = folder.join("webhook-secrets");
         }
         settings.data_dir.clone_from(folder);
     }
@@ -149,6 +152,7 @@ mod tests {
         apply(&overrides(Some("127.0.0.1:1"), Some("other")), &mut settings).unwrap();
         assert_eq!(settings.postgres.port(), 1);
         assert_eq!(settings.limits.spill, PathBuf::from("other/spill"));
+        assert_eq!(settings.webhook_secrets, PathBuf::from("other/webhook-secrets"));
         settings.limits.spill = "chosen".into();
         apply(&overrides(None, Some("third")), &mut settings).unwrap();
         assert_eq!(settings.limits.spill, PathBuf::from("chosen"));

@@ -29,10 +29,12 @@ impl Terminal {
         let _ = writeln!(io::stdout().lock(), "{text}");
     }
 
-    /// Something that takes a while: the line is replaced by the next one on a terminal, and stays otherwise.
+    /// Something that takes a while, for people: a line on a terminal that the next one replaces. Nobody else is told.
     pub(super) fn progress(&self, text: impl Display) {
-        let mut stderr = io::stderr().lock();
-        let _ = if self.progress { write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush()) } else { writeln!(stderr, "{text}") };
+        if self.progress {
+            let mut stderr = io::stderr().lock();
+            let _ = write!(stderr, "\r\x1b[K{text}").and_then(|()| stderr.flush());
+        }
     }
 
     /// Takes the last progress line away where it can be.

@@ -22,6 +22,9 @@ pub struct Settings {
     pub limits: Limits,
     /// `events` and `catalog_history`: what is kept of both, and for how long.
     pub keeping: Keeping,
+    /// `webhooks.secrets`: the folder with the signing secrets that webhooks may refer to as `file:NAME`; `webhook-secrets` in the
+    /// data folder by default.
+    pub webhook_secrets: PathBuf,
     /// `audit.queries`: of which remote statements an event tells; of none by default.
     pub audit: Audit,
 }
@@ -56,7 +59,15 @@ impl Settings {
     pub fn new(data_dir: PathBuf) -> Self {
         let limits = Limits { max_connections: 1000, memory: 2 << 30, spill: data_dir.join("spill") };
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Self { postgres: local(7432), http: Some(local(7433)), data_dir, limits, keeping: Keeping::default(), audit: Audit::Off }
+        Self {
+            postgres: local(7432),
+            http: Some(local(7433)),
+            limits,
+            keeping: Keeping::default(),
+            webhook_secrets: data_dir.join("webhook-secrets"),
+            audit: Audit::Off,
+            data_dir,
+        }
     }
 }
 
@@ -133,6 +144,11 @@ pub(super) fn read(root: &mut Section<'_>, file: &str, base: &Path) -> (Settings
     limits.finish();
     settings.keeping = keeping(root);
     settings.audit = audit(root);
+    let mut webhooks = root.section("webhooks");
+    if let Some(secrets) = webhooks.text("secrets") {
+        settings.webhook_secrets = base.join(secrets.text);
+    }
+    webhooks.finish();
 
     let named = root.text("datasources");
     let folder = Folder {

@@ -89,6 +89,7 @@ limits: { max_connections: 7, memory: 512MiB, spill: ./spill }
 events: { max_age: 7d, max_count: 1000 }
 catalog_history: { max_age: 1d, max_count: 3 }
 audit: { queries: sampled, sample: 0.5 }
+webhooks: { secrets: ./hooks }
 datasources: ./sources
 ";
     let crm = "\
@@ -127,6 +128,7 @@ schema_names: { public: sales }
     let history = History { max_age: days(1), max_count: 3 };
     assert_eq!(config.settings.keeping, Keeping { history, events: Retention { max_age: days(7), max_count: 1000 } });
     assert_eq!(config.settings.audit, Audit::Sampled(0.5));
+    assert_eq!(config.settings.webhook_secrets, folder.path().join("./hooks"));
     let [crm] = &config.datasources[..] else { panic!("one datasource") };
     assert_eq!((crm.name.as_str(), crm.schema_mode, crm.expose), ("crm", SchemaMode::ValidateOnly, Expose::Pinned));
     assert_eq!(crm.label.as_deref(), Some("CRM read replica"));

@@ -62,8 +62,10 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
     let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(None) };
     match value.to_str().ok().map(str::trim) {
         Some("") => Ok(None),
-        Some(id) if id.parse::<i64>().is_ok_and(|id| id >= 0) => Ok(id.parse().ok()),
-        _ => Err(Problem::invalid("Last-Event-ID is not the number of an event")),
+        id => match id.and_then(|id| id.parse::<i64>().ok()).filter(|id| *id >= 0) {
+            None => Err(Problem::invalid("Last-Event-ID is not the number of an event")),
+            number => Ok(number),
+        },
     }
 }
 

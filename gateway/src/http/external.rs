@@ -39,11 +39,10 @@ pub(super) async fn catalog(
     }
     let status = api.administration.datasource(&name)?;
     let tables = api.administration.foreign_tables(&name)?;
-    let detail = shape::Datasource::new(&status, tables.len());
     let catalog = shape::ExternalCatalog {
         datasource: name,
         snapshot: snapshots.last().map(shape::Snapshot::from),
-        stale_since: detail.stale_since,
+        stale_since: status.stale_since.map(shape::moment),
         tables: shape::TableDetail::all(tables.iter().map(AsRef::as_ref)),
     };
     Ok(Json(catalog).into_response())

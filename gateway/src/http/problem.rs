@@ -3,10 +3,10 @@
 //! As on the Postgres port, a fault of ours reaches the client as a number, and the log as a text.
 
 use std::error::Error as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use uuid::Uuid;
 
 use super::shape;
 use crate::administration::{Code, Failure};
@@ -66,15 +66,12 @@ fn title(code: &str) -> String {
 fn status(code: Code) -> StatusCode {
     match code {
         Code::DatasourceNotFound | Code::SnapshotNotFound | Code::WebhookNotFound | Code::NotFound => StatusCode::NOT_FOUND,
-        Code::RemoteTableNotFound | Code::Invalid => StatusCode::BAD_REQUEST,
-        Code::NameTaken | Code::Conflict | Code::ExternalSchemaMismatch => StatusCode::CONFLICT,
+        Code::RemoteTableNotFound | Code::RemoteSchemaNotFound | Code::Invalid | Code::SecretNotAReference => StatusCode::BAD_REQUEST,
+        Code::NameTaken | Code::Conflict | Code::DatasourceNotPublished | Code::ExternalSchemaMismatch => StatusCode::CONFLICT,
         Code::ExternalWriteForbidden | Code::ExternalSchemaModeViolation => StatusCode::FORBIDDEN,
-        Code::NoWritableStore
-        | Code::NoSecretStore
-        | Code::StoreUnusable
-        | Code::DatasourceUnreachable
-        | Code::LimitExceeded
-        | Code::Cancelled => StatusCode::SERVICE_UNAVAILABLE,
+        Code::NoWritableStore | Code::StoreUnusable | Code::DatasourceUnreachable | Code::LimitExceeded | Code::Cancelled => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Code::DatasourceUnauthorized | Code::DatasourceFailed => StatusCode::BAD_GATEWAY,
         Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
         Code::Unsupported => StatusCode::NOT_IMPLEMENTED,
@@ -94,19 +91,12 @@ impl From<Failure> for Problem {
         if code != Code::Internal {
             return problem;
         }
-        let number = next_fault();
+        let number = Uuid::now_v7();
         let cause = error.source().map(ToString::to_string);
-        tracing::error!(fault = number, %error, cause, "internal error");
+        tracing::error!(fault = %number, %error, cause, "internal error");
         let hint = "this is a fault of Causeway; its log has the cause under this number".to_owned();
         Self { detail: format!("internal error {number}"), hint: Some(hint), ..problem }
     }
-}
-
-/// A number that finds the log line of a fault of ours.
-fn next_fault() -> String {
-    static FAULTS: AtomicU64 = AtomicU64::new(0);
-    let count = FAULTS.fetch_add(1, Ordering::Relaxed) + 1;
-    format!("{:x}-http-{count}", chrono::Utc::now().timestamp())
 }
 
 impl IntoResponse for Problem {
@@ -144,5 +134,7 @@ mod tests {
         let problem = Problem::from(Failure::from(Error::new(ErrorKind::Internal, "secret state")));
         assert_eq!(problem.status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(!format!("{problem:?}").contains("secret state"), "{problem:?}");
+        let number = problem.detail.strip_prefix("internal error ").unwrap();
+        assert!(Uuid::parse_str(number).is_ok(), "{number} is the one of no other fault");
     }
 }

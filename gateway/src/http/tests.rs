@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use causeway_catalog::Datasource;
+use causeway_catalog::{Datasource, SchemaMode};
 use causeway_providers::{ConnectorRegistry, write_sqlite_sample};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -211,6 +211,10 @@ async fn tables_are_drafted_and_imported() {
     assert_eq!(running.refused(&format!("{SHOP}/tables/{odd}/import"), import(clash)).await, (409, "NAME_TAKEN".to_owned()));
     let own = json!({ "schema": "shop" });
     assert_eq!(running.refused(&table, import(own)).await, (409, "NAME_TAKEN".to_owned()));
+    let schema = json!({ "into": "copy", "remote_schema": "nothing" });
+    assert_eq!(running.refused(&format!("{SHOP}/import"), import(schema)).await, (400, "REMOTE_SCHEMA_NOT_FOUND".to_owned()));
+    let twice = json!({ "into": "copy", "rename": { "t": "odd.name / é" } });
+    assert_eq!(running.refused(&format!("{SHOP}/import"), import(twice)).await, (409, "CONFLICT".to_owned()));
     let missing = format!("{SHOP}/tables/nothing/import");
     assert_eq!(running.refused(&missing, import(json!({ "schema": "sales" }))).await, (400, "REMOTE_TABLE_NOT_FOUND".to_owned()));
     assert_eq!(running.refused(&format!("{SHOP}/tables/a.b.c/import"), import(json!({ "schema": "x" }))).await.0, 400);
@@ -222,6 +226,14 @@ async fn tables_are_drafted_and_imported() {
     assert_eq!(running.refused(&format!("{SHOP}/import"), import(both)).await, (400, "INVALID".to_owned()));
     let told = running.get("/api/v1/events?type=external.table.imported").await;
     assert_eq!((told.as_array().unwrap().len(), &told[0]["actor"]), (2, &json!("http")), "once more was none");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_datasource_that_is_only_compared_gives_no_imports() {
+    let running = Running::start_with(|shop| shop.schema_mode = SchemaMode::ValidateOnly).await;
+    let refused = running.refused(&format!("{SHOP}/tables/t/import"), Some(json!({ "schema": "sales" }))).await;
+    assert_eq!(refused, (409, "DATASOURCE_NOT_PUBLISHED".to_owned()));
     running.stop().await;
 }
 
@@ -291,21 +303,32 @@ async fn events_come_as_a_list_and_as_a_stream_that_is_resumed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks_are_kept_with_a_reference_to_their_secret() {
     let running = Running::start().await;
-    let secret = running.folder.path().join("secret");
-    std::fs::write(&secret, "whsec_c2VjcmV0").unwrap();
-    let reference = format!("file:{}", secret.display());
-    let hook = json!({ "name": "pager", "url": "http://127.0.0.1:9/x", "secret": reference, "types": ["external.schema.drift"] });
+    let secrets = running.folder.path().join("data/webhook-secrets");
+    std::fs::create_dir(&secrets).unwrap();
+    std::fs::write(secrets.join("pager"), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    let reference = "file:pager";
+    let hook = json!({ "name": "pager", "url": "http://127.0.0.1:9/services/s3cr3t?key=s3cr3t", "secret": reference, "types": ["external.schema.drift"] });
     let added = running.post("/api/v1/webhooks", hook.clone()).await;
     let newest = running.get("/api/v1/events?after=-1").await[0]["sequence"].clone();
     assert_eq!((&added["status"], &added["secret"], &added["delivered_sequence"]), (&json!("waiting"), &json!(reference), &newest));
-    assert_eq!(running.get("/api/v1/webhooks").await.as_array().unwrap().len(), 1);
-    assert_eq!(running.get("/api/v1/webhooks/pager").await["dead_letters"], json!([]));
+    assert_eq!(added["url"], "http://127.0.0.1:9/...");
+    let (all, one) = (running.get("/api/v1/webhooks").await, running.get("/api/v1/webhooks/pager").await);
+    assert_eq!((all.as_array().unwrap().len(), &one["dead_letters"]), (1, &json!([])));
+    let mut ana = Client::connect(&running.server.address().to_string(), "ana", "default").await.unwrap();
+    let rows = ana.query("SELECT target FROM causeway.subscribers").await.unwrap();
+    assert_eq!(rows[0].rows, [[Some("http://127.0.0.1:9/...".to_owned())]]);
+    ana.close().await;
+    assert!(!format!("{added}{all}{one}").contains("s3cr3t"), "{all} {one}");
     assert_eq!(running.refused("/api/v1/webhooks", Some(hook)).await, (409, "NAME_TAKEN".to_owned()));
 
     let literal = "{\"name\": \"b\", \"url\": \"http://h/\", \"secret\": \"whsec_s3cr3t\"}";
     let answer = running.with("POST /api/v1/webhooks", "Content-Type: application/json\r\n", literal).await;
-    assert!(status(&answer) == 503 && !answer.contains("s3cr3t"), "{answer}");
-    assert_eq!(problem(&answer)["code"], "NO_SECRET_STORE");
+    assert!(status(&answer) == 400 && !answer.contains("s3cr3t"), "{answer}");
+    assert_eq!(problem(&answer)["code"], "SECRET_NOT_A_REFERENCE");
+    for reference in ["env:PATH", "env:CAUSEWAY_MASTER_KEY", "env:CAUSEWAY_WEBHOOK_ABSENT", "file:/etc/hostname", "file:../../shop.db"] {
+        let hook = json!({ "name": "b", "url": "http://h/", "secret": reference });
+        assert_eq!(running.refused("/api/v1/webhooks", Some(hook)).await, (400, "INVALID".to_owned()), "{reference}");
+    }
     for (field, value) in
         [("name", json!("Sink!")), ("name", json!("sink")), ("url", json!("ftp://h")), ("types", json!(["x"])), ("odd", json!(1))]
     {

@@ -19,6 +19,7 @@ mod pg_type;
 mod portal;
 mod prepared_statements;
 mod query_start;
+mod second_look;
 mod session;
 mod session_command;
 mod settings;
@@ -46,6 +47,7 @@ pub use notice::{Notice, Severity};
 pub use notify::{Notification, Notifications};
 pub use outcome::{ImportStep, Outcome};
 pub use prepared_statements::StatementRegistry;
+pub(crate) use second_look::SecondLooks;
 pub use settings::{SettingRow, SettingsView};
 
 /// What the endpoint needs of the rest of the process.
@@ -66,6 +68,9 @@ pub trait EnvironmentBackend: Send + Sync {
     /// Where its sessions note the statements that clients prepare under a name.
     fn statements(&self) -> &Arc<StatementRegistry>;
 
+    /// The looks at its datasources that its sessions ask for.
+    fn second_looks(&self) -> &SecondLooks;
+
     /// What a statement of `session` sees, called once when the statement is planned. It does no IO.
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog;
 
@@ -75,8 +80,15 @@ pub trait EnvironmentBackend: Send + Sync {
     /// `ReadOnly` with the gate's code and what to do.
     fn admit(&self, changes: &[Change], session: &SessionIdentity) -> causeway_providers::Result<()>;
 
-    /// Looks at a datasource's tables anew; what [`visible`](Self::visible) gives then has them. Called once by a statement whose
-    /// source lacks what the snapshot says it has, before any of its rows were sent. Dropping the future gives up.
+    /// Why a table that `session` names is not among those it sees, and where to look; `None` when nothing is known of such a table.
+    fn left_out(&self, schema: Option<&str>, table: &str, session: &SessionIdentity) -> Option<String>;
+
+    /// The [`version`](VisibleCatalog::version) in which a datasource's tables were last replaced by what a look at it saw; zero for
+    /// one that was never looked at. What others publish does not change it.
+    fn replaced(&self, datasource: &str) -> u64;
+
+    /// Looks at a datasource's tables anew; what [`visible`](Self::visible) gives then has them. Called by [`SecondLooks`] for
+    /// statements whose source lacks what the snapshot says it has. Dropping the future gives up.
     ///
     /// # Errors
     /// `NotFound` for an unknown datasource, or what the source gives; what is visible stays as it was then.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use causeway_planner::{Query, Statement, StatementContext, changes};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use super::command::Command;
 use super::encode::{Format, Style};
 use super::notify::pg_notify;
 use super::portal::{Bound, Plan, Portal, PortalState, Running, changed_result};
+use super::second_look::Looked;
 use super::session::Session;
 use super::sqlstate::{Aside, Halt, PgError};
 
@@ -30,15 +31,21 @@ impl Session {
         functions.push(pg_notify(self.transaction.pending().outbox()));
         let context = StatementContext {
             catalog: visible.catalog,
-            environment: identity.database,
-            search_path: identity.search_path,
+            environment: identity.database.clone(),
+            search_path: identity.search_path.clone(),
             time_zone: self.settings.time_zone().for_planner(),
             functions,
             push_down: self.settings.push_down(),
             observer: visible.observer,
         };
-        let engine = Arc::clone(&self.engine);
-        let query = self.guarded(async { engine.plan(statement, declared, &context).await.map_err(PgError::from) }).await?;
+        let (engine, environment) = (Arc::clone(&self.engine), Arc::clone(&self.environment));
+        let refused = |error: causeway_planner::Error| {
+            let known = error.undefined_table().and_then(|table| environment.left_out(table.schema.as_deref(), &table.name, &identity));
+            let mut shown = PgError::from(error);
+            shown.hint = known.or(shown.hint);
+            shown
+        };
+        let query = self.guarded(async { engine.plan(statement, declared, &context).await.map_err(refused) }).await?;
         Ok(Plan { query, version: visible.version, settings: self.settings.clone() })
     }
 
@@ -51,9 +58,11 @@ impl Session {
         let formats = |query: &Query| vec![Format::Text; query.schema().fields().len()];
         match self.first_rows(&plan.query, Vec::new(), formats(&plan.query)).await {
             Err(failed) => {
-                self.look_again(failed, plan.version).await?;
+                let looked = self.look_again(failed, plan.version).await?;
                 let query = self.plan(statement, &[], None).await?.query;
-                self.first_rows(&query, Vec::new(), formats(&query)).await
+                let started = self.first_rows(&query, Vec::new(), formats(&query)).await;
+                self.judge(looked, &started);
+                started
             }
             started => started,
         }
@@ -67,7 +76,7 @@ impl Session {
         portal.state = PortalState::Done;
         let running = match self.first_rows(&query, parameters.clone(), portal.formats.clone()).await {
             Err(failed) => {
-                self.look_again(failed, version).await?;
+                let looked = self.look_again(failed, version).await?;
                 let Some(Command::Query { statement, .. }) = &portal.prepared.command else {
                     return Err(PgError::internal("a portal without a query was started").into());
                 };
@@ -77,7 +86,9 @@ impl Session {
                 if !portal.prepared.describes(query.schema()) {
                     return Err(changed_result().into());
                 }
-                self.first_rows(&query, parameters, portal.formats.clone()).await?
+                let started = self.first_rows(&query, parameters, portal.formats.clone()).await;
+                self.judge(looked, &started);
+                started?
             }
             started => started?,
         };
@@ -93,30 +104,40 @@ impl Session {
         Ok(running)
     }
 
-    /// Has a source's tables looked at anew when it lacks what the plan of `version` took for granted. The caller plans once more then,
-    /// and only once: a source may lack for ever what it says it has.
+    /// Has a source's tables looked at anew when it lacks what the plan of `version` took for granted; gives the datasource, unless
+    /// others had it looked at since. The caller plans once more then, and only once: a source may lack for ever what it says it has.
     ///
     /// # Errors
     /// What `failed` is when a new look cannot help, or cannot be had; and whatever ends the statement meanwhile.
-    async fn look_again(&mut self, failed: Halt, version: u64) -> Result<(), Halt> {
+    async fn look_again(&mut self, failed: Halt, version: u64) -> Result<Option<Box<str>>, Halt> {
         let error = match failed {
             Halt::Statement(error) => error,
             other => return Err(other),
         };
         let Aside::OutdatedAt(datasource) = error.aside.clone() else { return Err(Halt::Statement(error)) };
-        // Of many statements that fail together one has to look.
-        let identity = self.identity();
-        if self.environment.visible(&identity).version != version {
-            return Ok(());
+        if self.environment.replaced(&datasource) > version {
+            return Ok(None);
         }
-        info!(datasource, "the source has changed: its tables are looked at anew");
         let environment = Arc::clone(&self.environment);
-        match self.guarded(async { Ok(environment.refresh(&datasource).await) }).await? {
-            Ok(()) => Ok(()),
-            Err(refused) => {
-                warn!(datasource, error = %refused, "its tables could not be looked at");
+        match self.guarded(async { Ok(environment.second_looks().look(&environment, &datasource).await) }).await? {
+            Ok(Looked::Now) => Ok(Some(datasource)),
+            Ok(Looked::Lately) => {
+                debug!(datasource, "a look at its tables was in vain a moment ago");
                 Err(Halt::Statement(error))
             }
+            Err(refused) => {
+                warn!(datasource, error = refused.message, "its tables could not be looked at");
+                Err(Halt::Statement(error))
+            }
+        }
+    }
+
+    /// Notes that the source lacks even what it was just looked at for.
+    fn judge(&self, looked: Option<Box<str>>, started: &Result<Running, Halt>) {
+        if let (Some(datasource), Err(Halt::Statement(error))) = (looked, started)
+            && error.aside == Aside::OutdatedAt(datasource.clone())
+        {
+            self.environment.second_looks().was_in_vain(&datasource);
         }
     }
 }

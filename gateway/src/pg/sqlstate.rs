@@ -222,19 +222,22 @@ impl From<&providers::Error> for PgError {
         if let (providers::ErrorKind::NotFound, Some(datasource)) = (error.kind(), error.datasource()) {
             shown.aside = Aside::OutdatedAt(datasource.into());
         }
-        shown.hint = error.hint_text().map(str::to_owned).or_else(|| default_hint(error.kind()).map(str::to_owned));
+        shown.hint = error.hint_text().map(str::to_owned).or_else(|| default_hint(error));
         shown
     }
 }
 
 /// What to do when the error itself does not say.
-fn default_hint(kind: providers::ErrorKind) -> Option<&'static str> {
-    match kind {
-        providers::ErrorKind::Unreachable => Some("Check that the source is up; Causeway reconnects by itself."),
-        providers::ErrorKind::Unauthorized => Some("Check the datasource's user and credentials, and the rights of that user."),
-        providers::ErrorKind::NotFound => Some("The remote schema may have changed: CALL causeway.refresh_catalog('<datasource>')."),
-        providers::ErrorKind::Timeout => Some("Raise the datasource's query_timeout, or ask for fewer rows."),
-        providers::ErrorKind::LimitExceeded => Some("Ask for fewer rows, or raise the limit."),
+fn default_hint(error: &providers::Error) -> Option<String> {
+    match error.kind() {
+        providers::ErrorKind::Unreachable => Some("Check that the source is up; Causeway reconnects by itself.".to_owned()),
+        providers::ErrorKind::Unauthorized => Some("Check the datasource's user and credentials, and the rights of that user.".to_owned()),
+        providers::ErrorKind::NotFound => error.datasource().map(|datasource| {
+            let literal = datasource.replace('\'', "''");
+            format!("The remote schema may have changed: CALL causeway.refresh_catalog('{literal}').")
+        }),
+        providers::ErrorKind::Timeout => Some("Raise the datasource's query_timeout, or ask for fewer rows.".to_owned()),
+        providers::ErrorKind::LimitExceeded => Some("Ask for fewer rows, or raise the limit.".to_owned()),
         providers::ErrorKind::Unsupported
         | providers::ErrorKind::Cancelled
         | providers::ErrorKind::Invalid
@@ -302,6 +305,15 @@ mod tests {
         assert_eq!(error.code, "HV00N");
         assert!(error.hint.is_some());
         assert_eq!(error.detail.as_deref(), Some("datasource: erp"));
+    }
+
+    #[test]
+    fn a_hint_names_the_datasource_it_is_about() {
+        let missing = |error: providers::Error| PgError::from(&error).hint;
+        let error = || providers::Error::new(providers::ErrorKind::NotFound, "relation \"t\" does not exist");
+        let expected = "The remote schema may have changed: CALL causeway.refresh_catalog('crm').";
+        assert_eq!(missing(error().at("crm")).as_deref(), Some(expected));
+        assert_eq!(missing(error()), None, "nothing can be refreshed that is not named");
     }
 
     #[test]

@@ -11,13 +11,14 @@ use causeway_catalog::{
 use causeway_planner::{Change, Changed};
 use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, Visibility};
 
+use super::left_out;
 use super::session_state;
 use super::tables::Catalogs;
 use crate::audit::Audit;
 use crate::pg::catalog::{Database, OidRegistry, PgCatalog, Server};
 use crate::pg::{
     Backend, DropForeignTable, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notifications, Outcome,
-    SessionIdentity, StatementRegistry, VisibleCatalog,
+    SecondLooks, SessionIdentity, StatementRegistry, VisibleCatalog,
 };
 use crate::system;
 
@@ -52,6 +53,7 @@ pub(super) struct EnvironmentAtPort {
     environments: Vec<String>,
     notifications: Arc<Notifications>,
     statements: Arc<StatementRegistry>,
+    second_looks: SecondLooks,
     audit: Option<Arc<Audit>>,
     oids: Arc<OidRegistry>,
     started: SystemTime,
@@ -78,6 +80,7 @@ impl EnvironmentAtPort {
             environments,
             notifications,
             statements,
+            second_looks: SecondLooks::default(),
             audit,
             oids,
             started: SystemTime::now(),
@@ -184,6 +187,10 @@ impl EnvironmentBackend for EnvironmentAtPort {
         &self.statements
     }
 
+    fn second_looks(&self) -> &SecondLooks {
+        &self.second_looks
+    }
+
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog {
         let (snapshot, catalog) = self.current();
         let observer = self.audit.as_ref().map(|audit| audit.observer(session));
@@ -222,6 +229,18 @@ impl EnvironmentBackend for EnvironmentAtPort {
             }
         }
         Ok(())
+    }
+
+    fn left_out(&self, schema: Option<&str>, table: &str, session: &SessionIdentity) -> Option<String> {
+        let schemas: Vec<&str> = match schema {
+            Some(schema) => vec![schema],
+            None => session.search_path.iter().map(String::as_str).collect(),
+        };
+        left_out::why(&self.environment.datasources(), &self.environment.snapshot(), &schemas, table)
+    }
+
+    fn replaced(&self, datasource: &str) -> u64 {
+        self.environment.snapshot().replaced.get(datasource).copied().unwrap_or_default()
     }
 
     async fn refresh(&self, datasource: &str) -> Result<()> {

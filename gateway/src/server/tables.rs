@@ -98,7 +98,8 @@ mod tests {
     async fn a_datasource_that_is_down_fails_only_where_it_is_named() {
         let down = Arc::new(Error::new(ErrorKind::Unreachable, "is not available: it is down").at("bad").hint("wait"));
         let schemas = BTreeMap::from([schema("good", None), schema("bad", Some(down))]);
-        let catalogs = Catalogs::new("default", Arc::new(CatalogSnapshot { version: 1, schemas }), BTreeMap::new());
+        let catalogs =
+            Catalogs::new("default", Arc::new(CatalogSnapshot { version: 1, schemas, ..CatalogSnapshot::default() }), BTreeMap::new());
         assert!(catalogs.catalog("other").is_none());
         let catalog = catalogs.catalog("default").unwrap();
         assert_eq!(catalog.schema_names(), ["bad", "good"]);

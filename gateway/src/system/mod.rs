@@ -93,6 +93,7 @@ impl View {
                 maybe_text("query_timeout"),
                 maybe_text("last_error"),
                 moment("stale_since"),
+                maybe_count("drift"),
             ],
             View::RemoteTables => vec![
                 text("datasource"),
@@ -230,7 +231,12 @@ impl TableProvider for SystemView {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let columns = match self.view {
-            View::Datasources => rows::datasources(&self.environment.datasources()),
+            View::Datasources => {
+                let drift = self.environment.open_drift_counts().await;
+                // A store that cannot be read must not hide how the datasources are.
+                let drift = drift.inspect_err(|error| tracing::warn!(%error, "open differences are not counted")).ok();
+                rows::datasources(&self.environment.datasources(), drift.as_ref())
+            }
             View::RemoteTables => rows::remote_tables(&self.snapshot),
             View::ForeignTables => rows::foreign_tables(&self.snapshot),
             View::Omissions => rows::omissions(&self.environment.datasources()),

@@ -4,11 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use causeway_catalog::{CatalogSnapshot, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, StoredSnapshot, Subscriber};
+use causeway_catalog::{
+    CatalogSnapshot, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, StoredSnapshot, Subscriber, SubscriberKind,
+};
 use causeway_providers::{Capabilities, Omission, RemoteTable};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
 
-pub(super) fn datasources(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
+use crate::webhook;
+
+/// `drift` has the number of open differences of those that have any, if it is known.
+pub(super) fn datasources(all: &[DatasourceStatus], drift: Option<&BTreeMap<String, u64>>) -> Vec<ArrayRef> {
     vec![
         texts(all.iter().map(|status| status.datasource.name.as_str())),
         texts(all.iter().map(|status| status.datasource.connector.as_str())),
@@ -24,6 +29,7 @@ pub(super) fn datasources(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
         })),
         maybe_texts(all.iter().map(|status| status.last_error.as_deref())),
         moments(all.iter().map(|status| status.stale_since)),
+        counts(all.iter().map(|status| drift.map(|drift| drift.get(&status.datasource.name).copied().unwrap_or_default()))),
     ]
 }
 
@@ -122,7 +128,12 @@ pub(super) fn subscribers(all: &[Subscriber], latest: i64) -> Vec<ArrayRef> {
     vec![
         texts(all.iter().map(|subscriber| subscriber.name.as_str())),
         texts(all.iter().map(|subscriber| subscriber.kind.as_str())),
-        texts(all.iter().map(|subscriber| subscriber.target.as_str())),
+        maybe_texts(all.iter().map(|subscriber| {
+            Some(match subscriber.kind {
+                SubscriberKind::Webhook => webhook::shown(&subscriber.target),
+                SubscriberKind::Sink => subscriber.target.clone(),
+            })
+        })),
         maybe_texts(all.iter().map(|subscriber| (!subscriber.types.is_empty()).then(|| subscriber.types.join(", ")))),
         texts(all.iter().map(|subscriber| subscriber.state.as_str())),
         numbers(all.iter().map(|subscriber| Some(subscriber.position))),

@@ -140,7 +140,7 @@ async fn every_view_tells_what_is() {
     };
     assert_eq!(
         shown("SELECT * FROM causeway.datasources ORDER BY name").await,
-        ["|crm|fake|code|external|running||false|1m30s|||", "|down|fake|code|external|error||false|1m30s|connectionrefused||"]
+        ["|crm|fake|code|external|running||false|1m30s|||0|", "|down|fake|code|external|error||false|1m30s|connectionrefused||0|"]
     );
     assert_eq!(shown("SELECT * FROM causeway.remote_tables").await, ["|crm|public|cust|materializedview|1|id|7||"]);
     assert_eq!(shown("SELECT * FROM causeway.foreign_tables").await, ["|crm|cust|crm|public|cust|false|1|false|false||"]);
@@ -190,6 +190,6 @@ fn the_system_catalogs_learn_every_view_and_column() {
     let views = "capabilities catalog_history datasources dead_letters drift events foreign_tables omissions remote_tables subscribers";
     assert_eq!(columns.keys().collect::<Vec<_>>(), views.split(' ').collect::<Vec<_>>());
     let names: Vec<_> = columns["datasources"].fields().iter().map(|field| field.name().clone()).collect();
-    let promised = "name connector origin schema_mode state version allow_writes query_timeout last_error stale_since";
+    let promised = "name connector origin schema_mode state version allow_writes query_timeout last_error stale_since drift";
     assert_eq!(names, promised.split(' ').collect::<Vec<_>>());
 }

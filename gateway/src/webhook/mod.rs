@@ -3,17 +3,20 @@
 //! The client is reqwest because object stores are reached with it already: the same version with the same features, so it brings no
 //! crate, no second crypto provider and no second set of root certificates. It trusts what the system trusts.
 
+mod address;
 mod post;
+mod reference;
 mod signature;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_catalog::{EventTarget, Subscriber, Targets};
 use reqwest::redirect::Policy;
 
+pub(crate) use address::shown;
 use post::Webhook;
+pub(crate) use reference::{ReferenceFault, SigningSecrets};
 
 /// How long one request may take, from the connection to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -23,19 +26,19 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Makes webhooks, which share connections.
 pub(crate) struct Webhooks {
     client: reqwest::Client,
-    folder: PathBuf,
+    secrets: SigningSecrets,
 }
 
 impl Webhooks {
-    /// `folder` is where relative paths of `file:` references to signing secrets begin.
+    /// Webhooks whose signing secrets are among `secrets`.
     ///
     /// # Errors
     /// What keeps the client from being made: the system's root certificates cannot be read.
-    pub(crate) fn new(folder: &Path) -> Result<Self, String> {
-        Self::with_timeout(folder, TIMEOUT)
+    pub(crate) fn new(secrets: SigningSecrets) -> Result<Self, String> {
+        Self::with_timeout(secrets, TIMEOUT)
     }
 
-    fn with_timeout(folder: &Path, timeout: Duration) -> Result<Self, String> {
+    fn with_timeout(secrets: SigningSecrets, timeout: Duration) -> Result<Self, String> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("causeway/", env!("CARGO_PKG_VERSION")))
             .timeout(timeout)
@@ -44,7 +47,7 @@ impl Webhooks {
             .redirect(Policy::none())
             .build()
             .map_err(|error| format!("the HTTP client for webhooks cannot be made: {}", post::cause(error)))?;
-        Ok(Self { client, folder: folder.to_owned() })
+        Ok(Self { client, secrets })
     }
 }
 
@@ -54,7 +57,7 @@ impl Targets for Webhooks {
             client: self.client.clone(),
             url: subscriber.target.clone(),
             secret: subscriber.secret.clone(),
-            folder: self.folder.clone(),
+            secrets: self.secrets.clone(),
         })
     }
 }

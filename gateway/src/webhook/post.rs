@@ -1,7 +1,6 @@
 //! One event, one request.
 
 use std::error::Error;
-use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -9,8 +8,8 @@ use causeway_catalog::{Event, EventTarget, Patience, Refusal, Verdict};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Response, StatusCode, Url};
 
+use super::reference::SigningSecrets;
 use super::signature::Secret;
-use crate::config::resolve_credential;
 
 /// An answer's body is read so that its connection can be used again; one longer than this is not worth it.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -21,7 +20,7 @@ pub(super) struct Webhook {
     pub(super) url: String,
     /// The reference to the signing secret.
     pub(super) secret: Option<String>,
-    pub(super) folder: PathBuf,
+    pub(super) secrets: SigningSecrets,
 }
 
 #[async_trait]
@@ -62,7 +61,7 @@ impl Webhook {
             .header(CONTENT_TYPE, "application/cloudevents+json; charset=utf-8")
             .header("webhook-id", &id)
             .header("webhook-timestamp", timestamp);
-        if let Some(secret) = self.secret()? {
+        if let Some(secret) = self.secret().await? {
             request = request.header("webhook-signature", secret.sign(&id, timestamp, &body));
         }
         let answer = request.body(body).send().await.map_err(|error| {
@@ -78,11 +77,10 @@ impl Webhook {
     }
 
     /// The signing secret as it is now: it may have been changed since the last event.
-    fn secret(&self) -> Result<Option<Secret>, Refusal> {
+    async fn secret(&self) -> Result<Option<Secret>, Refusal> {
         let Some(reference) = &self.secret else { return Ok(None) };
-        let refused = |reason: String| Refusal::new(Verdict::Unavailable, format!("the signing secret {reason}"));
-        let text = resolve_credential(reference, &self.folder, &|name| std::env::var(name).ok()).map_err(refused)?;
-        Secret::parse(&text).map(Some).map_err(refused)
+        let read = self.secrets.read(reference).await;
+        read.map(Some).map_err(|fault| Refusal::new(Verdict::Unavailable, format!("the signing secret {fault}")))
     }
 }
 

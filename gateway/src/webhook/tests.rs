@@ -131,7 +131,7 @@ fn folder() -> tempfile::TempDir {
 
 async fn deliver(url: &str, secret: Option<&str>, timeout: Duration) -> Result<(), causeway_catalog::Refusal> {
     let folder = folder();
-    let target = Webhooks::with_timeout(folder.path(), timeout).unwrap().webhook(&subscriber(url, secret));
+    let target = Webhooks::with_timeout(SigningSecrets::new(folder.path().to_owned()), timeout).unwrap().webhook(&subscriber(url, secret));
     assert_eq!((target.batch(), target.patience()), (1, Patience::Limited));
     target.deliver(&[event()]).await
 }

@@ -49,7 +49,7 @@ pub(super) fn classify(error: &DataFusionError) -> Error {
 
 /// An error of ours that travelled through DataFusion, as it was.
 fn restate(ours: &Error) -> Error {
-    Error { kind: ours.kind, message: ours.message.clone(), hint: ours.hint.clone(), source: None }
+    Error { kind: ours.kind, message: ours.message.clone(), hint: ours.hint.clone(), table: ours.table.clone(), source: None }
 }
 
 fn parser(error: &ParserError) -> Error {

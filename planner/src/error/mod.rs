@@ -58,19 +58,36 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     hint: Option<String>,
+    table: Option<Box<UndefinedTable>>,
     source: Option<Box<DataFusionError>>,
+}
+
+/// A table that is not known, as the statement names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UndefinedTable {
+    /// Its schema, when the statement says it; without, the search path was gone through.
+    pub schema: Option<String>,
+    /// Its name.
+    pub name: String,
 }
 
 impl Error {
     /// An error with a text for the client.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, source: None }
+        Self { kind, message: message.into(), hint: None, table: None, source: None }
     }
 
     /// Says what the reader can do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names the table that is not known.
+    #[must_use]
+    pub(crate) fn of_table(mut self, schema: Option<&str>, name: &str) -> Self {
+        self.table = Some(Box::new(UndefinedTable { schema: schema.map(str::to_owned), name: name.to_owned() }));
         self
     }
 
@@ -87,6 +104,11 @@ impl Error {
     /// What the reader can do about it. A datasource's own hint is found at [`Self::datasource_error`].
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// The table that is not known, when that is what went wrong.
+    pub fn undefined_table(&self) -> Option<&UndefinedTable> {
+        self.table.as_deref()
     }
 
     /// The datasource's own error, when one failed.

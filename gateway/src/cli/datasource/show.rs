@@ -10,11 +10,12 @@ use crate::http::shape::{Datasource, DatasourceDetail, DriftedColumn, ImportOutc
 
 pub(super) fn list(answer: Value, terminal: &Terminal) -> Result<(), CallError> {
     let all: Vec<Datasource> = shaped(answer)?;
-    let mut shown = table::headed(["name", "connector", "state", "tables", "schema mode", "checked at", "last error"]);
+    let mut shown = table::headed(["name", "connector", "state", "tables", "schema mode", "checked at", "last error", "drift"]);
     for one in all {
-        let Datasource { name, connector, state, tables, schema_mode, checked_at, last_error, .. } = one;
+        let Datasource { name, connector, state, tables, schema_mode, checked_at, last_error, drift, .. } = one;
         let last_error = printable(&last_error.unwrap_or_default());
-        shown.add_row([name, connector, state, tables.to_string(), schema_mode, checked_at.unwrap_or_default(), last_error]);
+        let drift = drift.map(|count| count.to_string()).unwrap_or_default();
+        shown.add_row([name, connector, state, tables.to_string(), schema_mode, checked_at.unwrap_or_default(), last_error, drift]);
     }
     terminal.line(shown);
     Ok(())
@@ -38,6 +39,7 @@ pub(super) fn one(answer: Value, terminal: &Terminal) -> Result<(), CallError> {
         ("drift checked", one.check_interval.map(|interval| format!("every {interval}"))),
         ("tables read", one.refresh_interval.map(|interval| format!("every {interval}"))),
         ("last check", one.checked_at),
+        ("drift", one.drift.map(|open| format!("{open} open"))),
         ("stale since", one.stale_since),
         ("last error", one.last_error),
     ];
@@ -84,22 +86,21 @@ pub(super) fn refreshed(name: &str, answer: Value, terminal: &Terminal) -> Resul
     Ok(())
 }
 
-pub(super) fn drift(name: &str, answer: Value, terminal: &Terminal) -> Result<(), CallError> {
-    let Validation { differences, events, unreadable } = shaped(answer)?;
-    let differences: Vec<DriftedColumn> = differences.into_iter().map(|drift| drift.difference).collect();
-    let counted = count(&differences);
+pub(super) fn drift(name: &str, found: &Validation, terminal: &Terminal) {
+    let Validation { differences, events, unreadable } = found;
+    let differences: Vec<&DriftedColumn> = differences.iter().map(|drift| &drift.difference).collect();
+    let counted = count(differences.iter().copied());
     let counted = if differences.is_empty() { terminal.green(&counted) } else { counted };
     terminal.line(format!("{}: {counted}", terminal.bold(name)));
     if !differences.is_empty() {
-        terminal.line(render(&differences, terminal));
+        terminal.line(render(differences, terminal));
     }
-    if unreadable > 0 {
-        terminal.line(format!("  {} cannot be read any more by the datasource's user", plural(unreadable, "table")));
+    if *unreadable > 0 {
+        terminal.line(format!("  {} cannot be read any more by the datasource's user", plural(*unreadable, "table")));
     }
-    if events > 0 {
-        terminal.line(terminal.dim(&format!("  {} told of it", plural(events, "new event"))));
+    if *events > 0 {
+        terminal.line(terminal.dim(&format!("  {} told of it", plural(*events, "new event"))));
     }
-    Ok(())
 }
 
 pub(super) fn imported(answer: Value, terminal: &Terminal) -> Result<(), CallError> {

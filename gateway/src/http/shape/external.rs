@@ -27,6 +27,8 @@ pub(crate) struct Datasource {
     pub(crate) last_error: Option<String>,
     pub(crate) stale_since: Option<String>,
     pub(crate) checked_at: Option<String>,
+    /// How many differences from what is expected are open, if that can be said.
+    pub(crate) drift: Option<u64>,
 }
 
 /// A datasource by itself.
@@ -221,7 +223,7 @@ pub(crate) struct ImportedTable {
 
 impl Datasource {
     /// A datasource that publishes so many tables.
-    pub(crate) fn new(status: &DatasourceStatus, tables: usize) -> Self {
+    pub(crate) fn new(status: &DatasourceStatus, tables: usize, drift: Option<u64>) -> Self {
         let datasource = &status.datasource;
         let duration = |duration: std::time::Duration| humantime::format_duration(duration).to_string();
         Self {
@@ -239,17 +241,14 @@ impl Datasource {
             last_error: status.last_error.clone(),
             stale_since: status.stale_since.map(moment),
             checked_at: status.checked_at.map(moment),
+            drift,
         }
     }
 }
 
 impl DatasourceDetail {
-    pub(crate) fn new(status: &DatasourceStatus, tables: usize) -> Self {
-        Self {
-            datasource: Datasource::new(status, tables),
-            mismatches: status.mismatches.clone(),
-            omitted: status.omitted.iter().map(omission).collect(),
-        }
+    pub(crate) fn new(status: &DatasourceStatus, datasource: Datasource) -> Self {
+        Self { datasource, mismatches: status.mismatches.clone(), omitted: status.omitted.iter().map(omission).collect() }
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) struct Problem {
 }
 
 /// A moment as RFC 3339 in UTC, to the microsecond.
-fn moment(moment: SystemTime) -> String {
+pub(super) fn moment(moment: SystemTime) -> String {
     DateTime::<Utc>::from(moment).to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 

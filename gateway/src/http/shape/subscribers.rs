@@ -5,6 +5,7 @@ use causeway_providers::EnsureReport;
 use serde::{Deserialize, Serialize};
 
 use super::moment;
+use crate::webhook;
 
 /// A webhook to add.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ use super::moment;
 pub(crate) struct WebhookRequest {
     pub(crate) name: String,
     pub(crate) url: String,
-    /// `env:NAME` or `file:/PATH`.
+    /// `env:CAUSEWAY_WEBHOOK_NAME` or `file:NAME`.
     #[serde(default)]
     pub(crate) secret: Option<String>,
     #[serde(default)]
@@ -25,6 +26,7 @@ pub(crate) struct WebhookRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Webhook {
     pub(crate) name: String,
+    /// Its scheme and host; what follows may be a secret.
     pub(crate) url: String,
     /// Where its secret is, never the secret.
     pub(crate) secret: Option<String>,
@@ -94,7 +96,7 @@ impl From<Subscriber> for Webhook {
     fn from(subscriber: Subscriber) -> Self {
         Self {
             name: subscriber.name,
-            url: subscriber.target,
+            url: webhook::shown(&subscriber.target),
             secret: subscriber.secret,
             types: subscriber.types,
             status: subscriber.state.as_str().to_owned(),

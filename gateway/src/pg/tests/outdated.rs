@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
 
-use super::support::{Found, Gateway, code, frame, kinds, sqlstate, status, tags, within};
+use super::support::{Found, Gateway, TestEnvironment, code, frame, kinds, sqlstate, status, tags, within};
+use crate::pg::second_look::Looked;
+use crate::pg::{EnvironmentBackend, SecondLooks};
 
 /// As `outdated` is described.
 fn same_columns() -> RecordBatch {
@@ -140,7 +143,7 @@ async fn names_that_others_took_do_not_change_what_was_told() {
 }
 
 #[tokio::test]
-async fn what_is_missing_for_ever_is_looked_for_once() {
+async fn what_is_missing_for_ever_is_looked_for_now_and_then() {
     let gateway = Gateway::start().await;
     let mut raw = gateway.raw().await;
     let answer = raw.query("select * from outdated").await;
@@ -148,11 +151,44 @@ async fn what_is_missing_for_ever_is_looked_for_once() {
     assert_eq!(refreshes(&gateway), 1);
     raw.bytes(&[parse("", "select * from outdated"), bind("", ""), execute(""), sync()].concat()).await;
     assert_eq!(code(&raw.until_ready().await).as_deref(), Some("42P01"));
-    assert_eq!(refreshes(&gateway), 2);
+    assert_eq!(refreshes(&gateway), 1, "the source was listed a moment ago");
+
+    let gateway = Gateway::start().await;
     gateway.environment.will_find(Found::Refusal);
-    let answer = raw.query("select * from outdated").await;
+    let answer = gateway.raw().await.query("select * from outdated").await;
     assert_eq!(code(&answer).as_deref(), Some("42P01"), "why the look failed is not what the client asked");
-    assert_eq!(refreshes(&gateway), 3);
+    gateway.raw().await.query("select * from outdated").await;
+    assert_eq!(refreshes(&gateway), 1);
+}
+
+#[tokio::test]
+async fn one_look_for_all_that_ask_together_and_a_pause_after_one_in_vain() {
+    let test = Arc::new(TestEnvironment::new());
+    let environment: Arc<dyn EnvironmentBackend> = Arc::clone(&test) as _;
+    let count = || test.refreshes.load(Ordering::SeqCst);
+    let looks = SecondLooks::default();
+    let (one, other) = tokio::join!(looks.look(&environment, "crm"), looks.look(&environment, "crm"));
+    assert_eq!((one, other, count()), (Ok(Looked::Now), Ok(Looked::Now), 1));
+    assert_eq!((looks.look(&environment, "crm").await, count()), (Ok(Looked::Now), 2), "a source may change twice");
+    looks.was_in_vain("crm");
+    assert_eq!((looks.look(&environment, "crm").await, count()), (Ok(Looked::Lately), 2));
+    assert_eq!((looks.look(&environment, "erp").await, count()), (Ok(Looked::Now), 3), "another datasource is another matter");
+    let looks = SecondLooks::with_pause(Duration::ZERO);
+    looks.was_in_vain("crm");
+    assert_eq!((looks.look(&environment, "crm").await, count()), (Ok(Looked::Now), 4));
+}
+
+#[tokio::test]
+async fn what_another_datasource_publishes_is_no_look_at_this_one() {
+    let gateway = Gateway::start().await;
+    let mut early = gateway.raw().await;
+    early.bytes(&[parse("", "select n from outdated"), bind("", ""), frame(b'H', b"")].concat()).await;
+    assert_eq!((early.next().await.unwrap().0, early.next().await.unwrap().0), ('1', '2'));
+    gateway.environment.publish_elsewhere();
+    gateway.environment.will_find_rows("outdated", same_columns());
+    early.bytes(&[execute(""), sync()].concat()).await;
+    assert_eq!(kinds(&early.until_ready().await), "DDCZ");
+    assert_eq!(refreshes(&gateway), 1);
 }
 
 #[tokio::test]
@@ -171,24 +207,25 @@ async fn rows_that_were_sent_are_not_sent_again() {
 
 #[tokio::test]
 async fn looking_is_part_of_the_statement() {
-    let gateway = Gateway::start().await;
-    let client = gateway.connect().await;
     for is_simple in [true, false] {
+        let gateway = Gateway::start().await;
+        let client = gateway.connect().await;
         gateway.environment.will_find(Found::Silence);
         client.batch_execute("set statement_timeout = 300").await.unwrap();
         let sql = "select n from outdated";
         let failed =
             async { if is_simple { client.batch_execute(sql).await.unwrap_err() } else { client.query(sql, &[]).await.unwrap_err() } };
         assert_eq!(sqlstate(&within("the time limit", failed).await), "57014");
-        client.batch_execute("set statement_timeout = 0").await.unwrap();
     }
+    let gateway = Gateway::start().await;
+    let client = gateway.connect().await;
     gateway.environment.will_find(Found::Silence);
     let before = refreshes(&gateway);
     let running = client.batch_execute("select n from outdated");
     let cancel = async {
         within("a look", async {
             while refreshes(&gateway) == before {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
         .await;
@@ -210,4 +247,31 @@ async fn of_many_that_fail_together_one_looks() {
     early.bytes(&[execute(""), sync()].concat()).await;
     assert_eq!(kinds(&early.until_ready().await), "DDCZ");
     assert_eq!(refreshes(&gateway), 1);
+}
+
+#[tokio::test]
+async fn a_look_outlives_the_statement_that_asked_for_it() {
+    let gateway = Gateway::start().await;
+    let (mut first, mut second) = (gateway.raw().await, gateway.raw().await);
+    first.query("set statement_timeout = 100").await;
+    gateway.environment.will_find(Found::Silence);
+    assert_eq!(code(&first.query("select n from outdated").await).as_deref(), Some("57014"));
+    second.query("set statement_timeout = 100").await;
+    assert_eq!(code(&second.query("select n from outdated").await).as_deref(), Some("57014"), "it waits for the same look");
+    assert_eq!(refreshes(&gateway), 1);
+}
+
+#[tokio::test]
+async fn a_table_that_is_left_out_is_told_of() {
+    let gateway = Gateway::start().await;
+    let client = gateway.connect().await;
+    for (sql, hint) in [
+        ("select * from unreadable", Some("public.unreadable is left out.")),
+        ("select * from public.unreadable", Some("public.unreadable is left out.")),
+        ("select * from nowhere", None),
+    ] {
+        let error = within("an error", client.prepare(sql)).await.unwrap_err();
+        assert_eq!(sqlstate(&error), "42P01");
+        assert_eq!(error.as_db_error().and_then(|error| error.hint()), hint, "{sql}");
+    }
 }

@@ -28,7 +28,7 @@ use tokio_postgres::NoTls;
 
 use crate::pg::{
     Backend, DropForeignTable, EndpointLimits, EnvironmentBackend, ImportForeignSchema, ImportStep, Notifications, Outcome, PgEndpoint,
-    SessionIdentity, VisibleCatalog,
+    SecondLooks, SessionIdentity, VisibleCatalog,
 };
 use crate::shutdown::Shutdown;
 
@@ -218,6 +218,9 @@ pub(super) struct TestEnvironment {
     catalog: Arc<MemoryCatalogProviderList>,
     schema: Arc<MemorySchemaProvider>,
     version: AtomicU64,
+    /// The version of the last change that came from `crm`.
+    replaced: AtomicU64,
+    second_looks: SecondLooks,
     pub(super) notifications: Arc<Notifications>,
     statements: Arc<crate::pg::StatementRegistry>,
     pub(super) refreshes: AtomicUsize,
@@ -240,6 +243,20 @@ impl EnvironmentBackend for TestEnvironment {
         &self.statements
     }
 
+    fn second_looks(&self) -> &SecondLooks {
+        &self.second_looks
+    }
+
+    fn left_out(&self, schema: Option<&str>, table: &str, session: &SessionIdentity) -> Option<String> {
+        let schema = schema.or(session.search_path.last().map(String::as_str)).unwrap_or_default();
+        (table == "unreadable").then(|| format!("{schema}.{table} is left out."))
+    }
+
+    fn replaced(&self, datasource: &str) -> u64 {
+        assert_eq!(datasource, "crm");
+        self.replaced.load(Ordering::SeqCst)
+    }
+
     fn visible(&self, _session: &SessionIdentity) -> VisibleCatalog {
         VisibleCatalog {
             catalog: Arc::clone(&self.catalog) as _,
@@ -255,6 +272,8 @@ impl EnvironmentBackend for TestEnvironment {
 
     async fn refresh(&self, datasource: &str) -> providers::Result<()> {
         self.refreshes.fetch_add(1, Ordering::SeqCst);
+        // As a source's answer does, it takes a while.
+        tokio::task::yield_now().await;
         let found = std::mem::take(&mut *self.found.lock().expect("no test panics with it"));
         match found {
             Found::Nothing => Ok(()),
@@ -303,7 +322,7 @@ impl EnvironmentBackend for TestEnvironment {
 }
 
 impl TestEnvironment {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let catalog = Arc::new(MemoryCatalogProviderList::new());
         let database = Arc::new(MemoryCatalogProvider::new());
         let schema = Arc::new(MemorySchemaProvider::new());
@@ -313,6 +332,8 @@ impl TestEnvironment {
             catalog,
             schema,
             version: AtomicU64::new(1),
+            replaced: AtomicU64::new(0),
+            second_looks: SecondLooks::default(),
             notifications: Arc::default(),
             statements: Arc::default(),
             refreshes: AtomicUsize::new(0),
@@ -337,10 +358,16 @@ impl TestEnvironment {
         environment
     }
 
-    /// Publishes a table, or replaces it, in a new version.
+    /// Publishes a table of `crm`, or replaces it, in a new version.
     pub(super) fn publish(&self, name: &str, table: Arc<dyn TableProvider>) {
         let _old = self.schema.deregister_table(name);
         self.schema.register_table(name.to_owned(), table).expect("the name is free");
+        self.publish_elsewhere();
+        self.replaced.store(self.version.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    /// A new version, as another datasource makes one.
+    pub(super) fn publish_elsewhere(&self) {
         self.version.fetch_add(1, Ordering::SeqCst);
     }
 

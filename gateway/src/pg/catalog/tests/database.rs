@@ -126,7 +126,7 @@ pub(super) fn database() -> Database {
             },
             Server { name: "shop".to_owned(), wrapper: "mysql".to_owned(), options: vec![("host".to_owned(), "it's".to_owned())] },
         ],
-        snapshot: Arc::new(CatalogSnapshot { version: 1, schemas: [(crm, contents), shop].into() }),
+        snapshot: Arc::new(CatalogSnapshot { version: 1, schemas: [(crm, contents), shop].into(), ..CatalogSnapshot::default() }),
         system_schemas: BTreeMap::from([("causeway".to_owned(), BTreeMap::from([("events".to_owned(), Arc::new(events))]))]),
     }
 }

@@ -167,7 +167,7 @@ async fn oids_outlive_a_snapshot() {
     let oids = Arc::new(OidRegistry::default());
     let published = |tables: Vec<RemoteTable>| Database {
         name: "default".to_owned(),
-        snapshot: Arc::new(CatalogSnapshot { version: 1, schemas: [schema("crm", tables)].into() }),
+        snapshot: Arc::new(CatalogSnapshot { version: 1, schemas: [schema("crm", tables)].into(), ..CatalogSnapshot::default() }),
         ..Database::default()
     };
     let named = |name: &str| table(name, TableKind::Table, vec![column("id", "integer", DataType::Int32, false)]);
@@ -181,7 +181,7 @@ async fn oids_outlive_a_snapshot() {
 async fn ten_thousand_tables_are_described_once() {
     let columns = || (0..20).map(|i| column(&format!("column_{i}"), "text", DataType::Utf8, true)).collect();
     let tables = (0..10_000).map(|i| table(&format!("table_{i:05}"), TableKind::Table, columns())).collect();
-    let snapshot = CatalogSnapshot { version: 1, schemas: [schema("wide", tables)].into() };
+    let snapshot = CatalogSnapshot { version: 1, schemas: [schema("wide", tables)].into(), ..CatalogSnapshot::default() };
     let database = Database { name: "default".to_owned(), snapshot: Arc::new(snapshot), ..Database::default() };
     let catalog = PgCatalog::new(database, Arc::new(OidRegistry::default()));
     let attribute = system_relation(SystemSchema::PgCatalog, "pg_attribute").unwrap();

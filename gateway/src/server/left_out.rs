@@ -1,0 +1,78 @@
+//! Why a table that a statement names is not published, when that is known.
+
+use causeway_catalog::{CatalogSnapshot, DatasourceStatus, Expose, SchemaMode};
+use causeway_providers::Subject;
+
+use crate::config::remote_name;
+
+/// Why there is no table `name` in any of `schemas`, and where to look; `None` when nothing is known of one.
+pub(super) fn why(all: &[DatasourceStatus], snapshot: &CatalogSnapshot, schemas: &[&str], name: &str) -> Option<String> {
+    schemas.iter().find_map(|schema| all.iter().find_map(|status| of_datasource(status, snapshot, schema, name)))
+}
+
+fn of_datasource(status: &DatasourceStatus, snapshot: &CatalogSnapshot, schema: &str, name: &str) -> Option<String> {
+    let datasource = &status.datasource;
+    if let Some(omission) = status.omitted.iter().find(|omission| {
+        let (remote_schema, remote_table) = table_of(&omission.subject);
+        published_names(status, &remote_schema, &remote_table).contains(&name) && published(status, snapshot, &remote_schema) == schema
+    }) {
+        return Some(format!(
+            "{} of datasource \"{}\" is left out: {}. SELECT * FROM causeway.omissions lists all that is.",
+            omission.subject, datasource.name, omission.reason
+        ));
+    }
+    let is_own =
+        schema == datasource.name || snapshot.schemas.get(schema).is_some_and(|own| own.datasource.as_ref() == Some(&datasource.name));
+    if !is_own {
+        return None;
+    }
+    let prefix = format!("pinned table \"{name}\": ");
+    if let Some(mismatch) = status.mismatches.iter().find(|mismatch| mismatch.starts_with(&prefix)) {
+        return Some(format!("Datasource \"{}\" does not publish it: {mismatch}.", datasource.name));
+    }
+    // Whoever asks for what is there by another spelling is better told of that.
+    if snapshot.schemas.get(schema).is_some_and(|own| own.tables.keys().any(|other| other.eq_ignore_ascii_case(name))) {
+        return None;
+    }
+    if datasource.schema_mode == SchemaMode::ValidateOnly {
+        return Some(format!("Datasource \"{}\" publishes no tables, as its schema_mode is validate_only.", datasource.name));
+    }
+    (datasource.expose == Expose::Pinned)
+        .then(|| format!("Datasource \"{}\" publishes only what stands under its `tables:`, as its expose is pinned.", datasource.name))
+}
+
+/// The remote schema and table an omission is about; the path of a file is the table that would be named after it.
+fn table_of(subject: &str) -> (String, String) {
+    match remote_name::split(subject) {
+        Ok((Some(schema), table)) if Subject::table(&schema, &table).to_string() == subject && !subject.contains('/') => (schema, table),
+        Ok((None, table)) => (String::new(), table),
+        _ => {
+            let file = subject.rsplit('/').next().unwrap_or(subject);
+            (String::new(), file.split('.').next().unwrap_or(file).to_owned())
+        }
+    }
+}
+
+/// The names a remote table would be published under.
+fn published_names<'a>(status: &'a DatasourceStatus, remote_schema: &str, remote_table: &'a str) -> Vec<&'a str> {
+    let pins = status
+        .datasource
+        .tables
+        .iter()
+        .filter(|pin| pin.remote_table == remote_table && pin.remote_schema.as_deref().is_none_or(|schema| schema == remote_schema));
+    pins.map(|pin| pin.name.as_str()).chain([remote_table]).collect()
+}
+
+/// The name a remote schema is, or would be, published under.
+fn published(status: &DatasourceStatus, snapshot: &CatalogSnapshot, remote_schema: &str) -> String {
+    let datasource = &status.datasource;
+    let own = snapshot
+        .schemas
+        .iter()
+        .find(|(_, schema)| schema.datasource.as_ref() == Some(&datasource.name) && schema.remote_schema == remote_schema);
+    match (own, datasource.schema_names.get(remote_schema)) {
+        (Some((name, _)), _) => name.clone(),
+        (None, Some(chosen)) => chosen.clone(),
+        (None, None) => format!("{}_{remote_schema}", datasource.name),
+    }
+}
