@@ -10,6 +10,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Field, IntervalMonthDayNano, IntervalUnit, SchemaRef, TimeUnit, i256};
 use mysql_async::{Row, Value};
 
+use super::policy::ZeroDates;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Days from 0001-01-01 to 1970-01-01, as chrono counts them from the common era.
@@ -19,6 +20,7 @@ const EPOCH: i32 = 719_163;
 pub(super) struct BatchBuilder {
     schema: SchemaRef,
     columns: Vec<Column>,
+    zero_dates: ZeroDates,
     rows: usize,
     bytes: usize,
 }
@@ -26,9 +28,9 @@ pub(super) struct BatchBuilder {
 impl BatchBuilder {
     /// # Errors
     /// [`ErrorKind::Unsupported`] for an Arrow type no column of this connector has.
-    pub(super) fn new(schema: SchemaRef) -> Result<Self> {
+    pub(super) fn new(schema: SchemaRef, zero_dates: ZeroDates) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| Column::new(field)).collect::<Result<_>>()?;
-        Ok(Self { schema, columns, rows: 0, bytes: 0 })
+        Ok(Self { schema, columns, zero_dates, rows: 0, bytes: 0 })
     }
 
     /// Rows taken since the last batch.
@@ -58,7 +60,10 @@ impl BatchBuilder {
                     .hint("the remote table has changed: refresh the datasource's catalog"));
             }
             self.bytes += 8 + if let Value::Bytes(bytes) = &value { bytes.len() } else { 0 };
-            column.push(value).map_err(|fault| fault.at(field))?;
+            match column.push(value) {
+                Err(Fault::NoDate(_)) if self.zero_dates == ZeroDates::Null && field.is_nullable() => column.push_null(),
+                pushed => pushed.map_err(|fault| fault.at(field))?,
+            }
         }
         self.rows += 1;
         Ok(())
@@ -97,7 +102,11 @@ impl Fault {
                     .hint("the remote table has changed: refresh the datasource's catalog")
             }
             Fault::NoDate(shown) => Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds {shown}, which is no date"))
-                .hint("correct the value at the source, or leave the row or the column out of the query"),
+                .hint("correct the value at the source, leave it out of the query, or set the datasource's option `zero_dates`"),
+            Fault::TooLarge if *field.data_type() == DataType::Boolean => {
+                Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds a number that is neither 0 nor 1"))
+                    .hint("correct the value at the source, or leave the datasource's option `tinyint1` at `integer`")
+            }
             Fault::TooLarge => {
                 Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds a number that does not fit {}", field.data_type()))
                     .hint("select an expression of a wider type")

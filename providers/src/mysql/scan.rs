@@ -39,7 +39,7 @@ pub(super) fn execute(
     schema: SchemaRef,
     limits: ScanLimits,
 ) -> Result<SendableRecordBatchStream> {
-    let batch = BatchBuilder::new(Arc::clone(&schema)).map_err(|error| error.at(remote.id().as_str()))?;
+    let batch = BatchBuilder::new(Arc::clone(&schema), remote.policy.zero_dates).map_err(|error| error.at(remote.id().as_str()))?;
     let adapted = Arc::clone(&schema);
     let batches = futures::stream::once(async move {
         let mut task = RecordBatchReceiverStream::builder(schema, READ_AHEAD);
