@@ -21,6 +21,8 @@ pub(super) struct BatchBuilder {
     schema: SchemaRef,
     columns: Vec<Column>,
     zero_dates: ZeroDates,
+    /// The table each column is one of, as far as the server told; empty for what is computed.
+    tables: Vec<String>,
     rows: usize,
     bytes: usize,
 }
@@ -30,7 +32,12 @@ impl BatchBuilder {
     /// [`ErrorKind::Unsupported`] for an Arrow type no column of this connector has.
     pub(super) fn new(schema: SchemaRef, zero_dates: ZeroDates) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| Column::new(field)).collect::<Result<_>>()?;
-        Ok(Self { schema, columns, zero_dates, rows: 0, bytes: 0 })
+        Ok(Self { schema, columns, zero_dates, tables: Vec::new(), rows: 0, bytes: 0 })
+    }
+
+    /// Tells which tables the columns of the result are of, for errors.
+    pub(super) fn come_from(&mut self, tables: Vec<String>) {
+        self.tables = tables;
     }
 
     /// Rows taken since the last batch.
@@ -53,7 +60,7 @@ impl BatchBuilder {
             ));
         }
         let values = row.unwrap_raw();
-        for ((column, field), value) in self.columns.iter_mut().zip(self.schema.fields()).zip(values) {
+        for (at, ((column, field), value)) in self.columns.iter_mut().zip(self.schema.fields()).zip(values).enumerate() {
             let value = value.unwrap_or(Value::NULL);
             if value == Value::NULL && !field.is_nullable() {
                 return Err(Error::new(ErrorKind::Failed, format!("column \"{}\" is NOT NULL but holds NULL", field.name()))
@@ -62,7 +69,7 @@ impl BatchBuilder {
             self.bytes += 8 + if let Value::Bytes(bytes) = &value { bytes.len() } else { 0 };
             match column.push(value) {
                 Err(Fault::NoDate(_)) if self.zero_dates == ZeroDates::Null && field.is_nullable() => column.push_null(),
-                pushed => pushed.map_err(|fault| fault.at(field))?,
+                pushed => pushed.map_err(|fault| fault.at(field, self.tables.get(at).filter(|table| !table.is_empty())))?,
             }
         }
         self.rows += 1;
@@ -94,7 +101,13 @@ enum Fault {
 }
 
 impl Fault {
-    fn at(self, field: &Field) -> Error {
+    fn at(self, field: &Field, table: Option<&String>) -> Error {
+        let error = self.in_column(field);
+        let Some(table) = table else { return error };
+        Error::new(error.kind(), format!("table \"{table}\": {}", error.message())).hint(error.hint_text().unwrap_or_default())
+    }
+
+    fn in_column(self, field: &Field) -> Error {
         let column = field.name();
         match self {
             Fault::Mismatch(arrived) => {
