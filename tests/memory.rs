@@ -33,7 +33,7 @@ fn postgres_streams_in_bounded_memory() {
     database.script(&format!(
         "CREATE VIEW many AS SELECT g AS id, g * 1.5 AS price, 'row number ' || g AS label, now() AS seen FROM generate_series(1, {ROWS}) g;"
     ));
-    let gateway = Gateway::start([database.datasource("pg")]);
+    let gateway = Gateway::start([database.datasource("pg").external("query_timeout", "10m")]);
     expect_flat(&gateway, "SELECT * FROM pg.many", ROWS);
 }
 
@@ -44,7 +44,7 @@ fn mariadb_streams_in_bounded_memory() {
     database.script(&format!(
         "CREATE VIEW many AS SELECT seq AS id, CONCAT('row number ', seq, REPEAT('x', 100)) AS label FROM seq_1_to_{ROWS};"
     ));
-    let gateway = Gateway::start([database.datasource("my")]);
+    let gateway = Gateway::start([database.datasource("my").external("query_timeout", "10m")]);
     expect_flat(&gateway, "SELECT id, label FROM my.many", ROWS);
 }
 

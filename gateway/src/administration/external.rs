@@ -107,7 +107,7 @@ impl Administration {
     /// `DatasourceNotFound`, `RemoteTableNotFound`, and what looking at the source gives.
     pub(crate) async fn draft(&self, datasource: &str, schema: Option<&str>, table: &str) -> Result<String> {
         self.datasource(datasource)?;
-        self.environment.draft(datasource, schema, table).await.map_err(of_source)
+        Ok(self.environment.draft(datasource, schema, table).await?)
     }
 
     /// Publishes remote tables under the contract of what they are now.
@@ -117,6 +117,6 @@ impl Administration {
     /// what looking at the source gives. Nothing is written then.
     pub(crate) async fn import(&self, datasource: &str, import: &Import) -> Result<ImportReport> {
         self.datasource(datasource)?;
-        self.environment.import(datasource, import).await.map_err(of_source)
+        Ok(self.environment.import(datasource, import).await?)
     }
 }

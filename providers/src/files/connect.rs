@@ -12,9 +12,13 @@ use datafusion::parquet::errors::ParquetError;
 use object_store::aws::AmazonS3Builder;
 use object_store::client::{HttpError, HttpErrorKind};
 use object_store::local::LocalFileSystem;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 
+use super::compression::Damaged;
+use super::globs::Glob;
+use super::layout::Format;
 use super::rooted::Rooted;
+use super::web::web;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 use crate::remote::RemoteId;
@@ -26,22 +30,49 @@ pub(super) struct Location {
     pub(super) shown: String,
     /// The store, rooted there.
     pub(super) store: Arc<dyn ObjectStore>,
-    /// What it is, for `ping`.
-    pub(super) product: &'static str,
+    /// What it is.
+    pub(super) place: StoreKind,
 }
 
-/// Builds the store. For a folder this looks whether it is there; a bucket is not asked yet.
-pub(super) fn locate(options: &Options) -> Result<Location> {
+/// What kind of store holds the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StoreKind {
+    Folder,
+    Bucket,
+    Web,
+}
+
+impl StoreKind {
+    /// Its name for people.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Folder => "folder",
+            Self::Bucket => "S3 bucket",
+            Self::Web => "web server",
+        }
+    }
+}
+
+/// Builds the store. For a folder this looks whether it is there; a bucket or a server is not asked yet.
+pub(super) fn locate(options: &Options, globs: &[Glob], fallback: Option<Format>) -> Result<Location> {
     let shown = options.required("path")?.to_owned();
-    let (store, product): (Arc<dyn ObjectStore>, _) = match shown.split_once("://") {
-        None => (folder(FilePath::new(&shown))?, "folder"),
-        Some(("s3", rest)) => (bucket(rest, options)?, "S3 bucket"),
+    let (store, place): (Arc<dyn ObjectStore>, _) = match shown.split_once("://") {
+        None => (folder(FilePath::new(&shown))?, StoreKind::Folder),
+        Some(("s3", rest)) => (bucket(rest, options)?, StoreKind::Bucket),
+        Some(("https", _)) => (web(&shown, globs, fallback, client(options)?, retry(options))?, StoreKind::Web),
+        Some(("http", _)) if options.flag("allow_http") => {
+            (web(&shown, globs, fallback, client(options)?, retry(options))?, StoreKind::Web)
+        }
+        Some(("http", _)) => {
+            return Err(Error::new(ErrorKind::Invalid, "the location is http://, which anybody on the way can read and change")
+                .hint("use https://, or say `allow_http: true`"));
+        }
         Some((scheme, _)) => {
             return Err(Error::new(ErrorKind::Unsupported, format!("a location {scheme}:// cannot be read"))
-                .hint("the option `path` takes a folder or s3://bucket/prefix"));
+                .hint("the option `path` takes a folder, s3://bucket/prefix or https://host/file"));
         }
     };
-    Ok(Location { shown, store, product })
+    Ok(Location { shown, store, place })
 }
 
 fn folder(path: &FilePath) -> Result<Arc<dyn ObjectStore>> {
@@ -73,22 +104,11 @@ fn bucket(rest: &str, options: &Options) -> Result<Arc<dyn ObjectStore>> {
     if bucket.is_empty() {
         return Err(Error::new(ErrorKind::Invalid, "the location names no bucket").hint("write the option `path` as s3://bucket/prefix"));
     }
-    let patience = options.pool.connect_timeout;
-    let client = ClientOptions::new()
-        .with_connect_timeout(patience)
-        // The whole of a large file may take long: `query_timeout` bounds a statement, not this.
-        .with_timeout_disabled()
-        .with_allow_http(options.flag("allow_http"));
-    let retry = RetryConfig {
-        backoff: BackoffConfig { init_backoff: Duration::from_millis(50), max_backoff: Duration::from_secs(1), base: 2.0 },
-        max_retries: 3,
-        retry_timeout: patience,
-    };
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_region(options.required("region")?)
-        .with_client_options(client)
-        .with_retry(retry);
+        .with_client_options(client(options)?)
+        .with_retry(retry(options));
     if let Some(endpoint) = options.get("endpoint") {
         builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
     }
@@ -105,7 +125,37 @@ fn bucket(rest: &str, options: &Options) -> Result<Arc<dyn ObjectStore>> {
     })?;
     let prefix = object_store::path::Path::parse(prefix.trim_matches('/'))
         .map_err(|e| Error::new(ErrorKind::Invalid, "the prefix in the option `path` is not valid").because(e))?;
-    Ok(Arc::new(Rooted::new(store, prefix)))
+    Ok(Arc::new(Rooted::at(store, prefix)))
+}
+
+fn client(options: &Options) -> Result<ClientOptions> {
+    let mut client = ClientOptions::new()
+        .with_connect_timeout(options.pool.connect_timeout)
+        // The whole of a large file may take long: `query_timeout` bounds a statement, not this.
+        .with_timeout_disabled()
+        .with_allow_http(options.flag("allow_http"));
+    if let Some(path) = options.path("sslrootcert") {
+        let shown = path.display();
+        let invalid = || Error::new(ErrorKind::Invalid, format!("{shown} holds no certificates that can be read"));
+        let hint = "give the option `sslrootcert` a file of certificates in PEM";
+        let text = std::fs::read(&path).map_err(|e| invalid().hint(hint).because(e))?;
+        let certificates = Certificate::from_pem_bundle(&text).map_err(|e| invalid().hint(hint).because(e))?;
+        if certificates.is_empty() {
+            return Err(invalid().hint(hint));
+        }
+        for certificate in certificates {
+            client = client.with_root_certificate(certificate);
+        }
+    }
+    Ok(client)
+}
+
+fn retry(options: &Options) -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig { init_backoff: Duration::from_millis(50), max_backoff: Duration::from_secs(1), base: 2.0 },
+        max_retries: 3,
+        retry_timeout: options.pool.connect_timeout,
+    }
 }
 
 fn half_a_key(message: &str) -> Error {
@@ -114,6 +164,9 @@ fn half_a_key(message: &str) -> Error {
 
 /// An error of the store about `what`, a path or URL.
 pub(super) fn store_failure(error: &object_store::Error, what: &str) -> Error {
+    if chain(error).any(|cause| cause.is::<Damaged>()) {
+        return malformed_file(what);
+    }
     let text = error.to_string();
     // Only requests for one object have kinds of their own; a listing fails with a status in the text.
     let status = match error {
@@ -134,6 +187,10 @@ pub(super) fn store_failure(error: &object_store::Error, what: &str) -> Error {
             .hint("check what the access key, or the gateway's user, may read"),
         Some(412) => Error::new(ErrorKind::Conflict, format!("{what} changed while it was read")).hint("run the statement again"),
         Some(500..) => Error::new(ErrorKind::Unreachable, format!("the store of {what} is out of order")).hint("try again later"),
+        None if matches!(error, object_store::Error::NotSupported { .. }) => {
+            Error::new(ErrorKind::Unsupported, format!("the server of {what} gives no part of a file, and Parquet is read in parts"))
+                .hint("have the server answer requests with a `Range`, or keep the file elsewhere")
+        }
         None if is_transport(error) => {
             Error::new(ErrorKind::Unreachable, format!("the store of {what} does not answer")).hint("check `endpoint` and the network")
         }

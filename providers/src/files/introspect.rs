@@ -1,6 +1,6 @@
 //! Tables and their columns: one listing, then the first part of each table's files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
@@ -8,10 +8,12 @@ use datafusion::datasource::file_format::FileFormat;
 use datafusion::execution::SessionState;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
+use object_store::path::Path;
 
-use super::connect::{read_failure_in_file, still_there, store_failure};
+use super::connect::{StoreKind, read_failure_in_file, still_there, store_failure};
+use super::globs::Glob;
 use super::infer::{CsvColumns, csv_names, json_schema};
-use super::layout::{Format, Layout, Place, arrange};
+use super::layout::{Format, Layout, Place, arrange, arrange_globs};
 use super::sample;
 use super::source::Source;
 use super::table::parquet_format;
@@ -46,8 +48,8 @@ impl Fault {
     }
 }
 
-pub(super) async fn introspect(source: &Source, fallback: Option<Format>) -> Result<(Introspection, BTreeMap<String, Arc<Layout>>)> {
-    let (layouts, mut omitted) = list(source, fallback).await?;
+pub(super) async fn introspect(source: &Source, choice: &Choice) -> Result<(Introspection, BTreeMap<String, Arc<Layout>>)> {
+    let (layouts, mut omitted) = list(source, choice).await?;
     let state = source.context().state();
     let looks = layouts.into_iter().map(|layout| {
         let state = &state;
@@ -86,8 +88,8 @@ pub(super) async fn introspect(source: &Source, fallback: Option<Format>) -> Res
 }
 
 /// Looks for tables and columns: one listing, then the files of those tables alone.
-pub(super) async fn presence(source: &Source, fallback: Option<Format>, subjects: &[Subject]) -> Result<Vec<RemotePresence>> {
-    let (layouts, _) = list(source, fallback).await?;
+pub(super) async fn presence(source: &Source, choice: &Choice, subjects: &[Subject]) -> Result<Vec<RemotePresence>> {
+    let (layouts, _) = list(source, choice).await?;
     let state = source.context().state();
     let mut looks = Vec::with_capacity(subjects.len());
     for subject in subjects {
@@ -108,11 +110,41 @@ async fn presence_of(source: &Source, state: &SessionState, layout: Option<&Layo
     }
 }
 
-async fn list(source: &Source, fallback: Option<Format>) -> Result<(Vec<Layout>, Vec<Omission>)> {
+/// Which files are tables, as the options say.
+#[derive(Debug)]
+pub(super) struct Choice {
+    /// The format of names that do not tell.
+    pub(super) fallback: Option<Format>,
+    /// Tables by the patterns of their files; without any, each file and sub-folder is a table.
+    pub(super) globs: Vec<Glob>,
+}
+
+async fn list(source: &Source, choice: &Choice) -> Result<(Vec<Layout>, Vec<Omission>)> {
     let location = &source.location;
     still_there(&location.shown)?;
-    let files: Vec<ObjectMeta> = location.store.list(None).try_collect().await.map_err(|e| store_failure(&e, &location.shown))?;
-    Ok(arrange(files, fallback))
+    let failed = |e| store_failure(&e, &location.shown);
+    // A web server's files are found by name.
+    if choice.globs.is_empty() || location.place == StoreKind::Web {
+        let files: Vec<ObjectMeta> = location.store.list(None).try_collect().await.map_err(failed)?;
+        return Ok(if choice.globs.is_empty() {
+            arrange(files, choice.fallback)
+        } else {
+            arrange_globs(&files, &choice.globs, choice.fallback)
+        });
+    }
+    // A folder below another one that is listed is listed with it.
+    let mut bases: Vec<Path> = Vec::new();
+    for base in choice.globs.iter().map(|glob| Path::from(glob.base())).collect::<BTreeSet<_>>() {
+        if !bases.iter().any(|above| base.prefix_matches(above)) {
+            bases.push(base);
+        }
+    }
+    let mut files = Vec::new();
+    for base in bases {
+        let found: Vec<ObjectMeta> = location.store.list(Some(&base)).try_collect().await.map_err(failed)?;
+        files.extend(found);
+    }
+    Ok(arrange_globs(&files, &choice.globs, choice.fallback))
 }
 
 async fn look_at(source: &Source, state: &SessionState, layout: &Layout) -> Result<Vec<RemoteColumn>, Fault> {
@@ -132,9 +164,7 @@ async fn look_at(source: &Source, state: &SessionState, layout: &Layout) -> Resu
         comparison: Comparison::None,
     };
     let mut columns: Vec<RemoteColumn> = found.fields().iter().map(|field| column(field, true)).collect();
-    if let Place::Folder { partitions, .. } = &layout.place {
-        columns.extend(partitions.iter().map(|key| column(&Arc::new(Field::new(key, DataType::Utf8, false)), false)));
-    }
+    columns.extend(layout.partitions.iter().map(|key| column(&Arc::new(Field::new(key, DataType::Utf8, false)), false)));
     let mut names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -147,7 +177,7 @@ async fn look_at(source: &Source, state: &SessionState, layout: &Layout) -> Resu
 fn blame(layout: &Layout, path: &str, reason: &str) -> Fault {
     Fault::Table(match layout.place {
         Place::File(_) => reason.to_owned(),
-        Place::Folder { .. } => format!("{path}: {reason}"),
+        Place::Folder(_) | Place::Glob(_) => format!("{path}: {reason}"),
     })
 }
 
@@ -187,7 +217,7 @@ async fn csv(source: &Source, layout: &Layout, delimiter: u8) -> Result<Schema, 
     for file in chosen {
         let path = file.location.as_ref();
         let in_file = |reason: String| blame(layout, path, &reason);
-        let rows = sample::rows(source.location.store.as_ref(), file, limit, Some(b'"')).await.map_err(Fault::of)?;
+        let rows = sample::rows(&source.location.store, file, limit, Some(b'"')).await.map_err(Fault::of)?;
         let rows = rows.ok_or_else(|| in_file("its first row is too long, or a quote is not closed".to_owned()))?;
         let names = csv_names(&rows, delimiter).map_err(in_file)?;
         source.remember_header(file, names.clone().into());
@@ -206,7 +236,7 @@ async fn json(source: &Source, layout: &Layout) -> Result<Schema, Fault> {
     let mut lines = Vec::new();
     for file in chosen {
         let path = file.location.as_ref();
-        let rows = sample::rows(source.location.store.as_ref(), file, limit, None).await.map_err(Fault::of)?;
+        let rows = sample::rows(&source.location.store, file, limit, None).await.map_err(Fault::of)?;
         let rows = rows.ok_or_else(|| blame(layout, path, "its first line is too long"))?;
         // Each on its own first, so that the reason names the file.
         json_schema(&rows).map_err(|reason| blame(layout, path, &reason))?;

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use object_store::ObjectMeta;
 
+use super::compression::Compression;
+use super::globs::Glob;
 use crate::remote::{Omission, OmissionCause};
 
 /// How a file's rows are written.
@@ -52,7 +54,11 @@ impl Format {
 pub(super) struct Layout {
     pub(super) name: String,
     pub(super) format: Format,
+    /// The format of names that do not tell.
+    pub(super) fallback: Option<Format>,
     pub(super) place: Place,
+    /// The keys of folders named `key=value`, outermost first.
+    pub(super) partitions: Vec<String>,
     /// Its files when it was looked at, by path. None is empty.
     pub(super) files: Vec<ObjectMeta>,
 }
@@ -63,16 +69,42 @@ pub(super) enum Place {
     /// One file, by its path.
     File(String),
     /// A folder, whose files are listed at every scan.
-    Folder {
-        path: String,
-        /// The endings of names that belong to it, as they are written; empty for any name.
-        extensions: BTreeSet<String>,
-        /// The keys of nested folders named `key=value`, outermost first.
-        partitions: Vec<String>,
-    },
+    Folder(String),
+    /// The files of a pattern, listed at every scan.
+    Glob(Glob),
 }
 
-/// Sorts files into tables. `fallback` is the format of names that do not tell.
+impl Place {
+    /// The path of the file or folder, or the pattern.
+    pub(super) fn path(&self) -> &str {
+        match self {
+            Self::File(path) | Self::Folder(path) => path,
+            Self::Glob(glob) => glob.text(),
+        }
+    }
+
+    /// The file or the folder under which all files are; empty for the datasource's own.
+    pub(super) fn base(&self) -> &str {
+        match self {
+            Self::File(path) | Self::Folder(path) => path,
+            Self::Glob(glob) => glob.base(),
+        }
+    }
+}
+
+impl Layout {
+    /// Whether a file belongs to the table: the same rule at every scan as when the table was looked at.
+    pub(super) fn holds(&self, path: &str) -> bool {
+        match &self.place {
+            Place::File(own) => own == path,
+            Place::Folder(_) | Place::Glob(_) => {
+                member(&self.place, path, self.fallback).is_some_and(|found| found.format == self.format && found.keys == self.partitions)
+            }
+        }
+    }
+}
+
+/// Sorts files into tables, one per file or sub-folder. `fallback` is the format of names that do not tell.
 pub(super) fn arrange(files: Vec<ObjectMeta>, fallback: Option<Format>) -> (Vec<Layout>, Vec<Omission>) {
     let mut omitted = Vec::new();
     let mut single: Vec<Layout> = Vec::new();
@@ -87,12 +119,12 @@ pub(super) fn arrange(files: Vec<ObjectMeta>, fallback: Option<Format>) -> (Vec<
             Some((folder, rest)) if rest.starts_with("_delta_log/") => {
                 foreign.insert(folder.to_owned());
             }
-            // Names in other tools' hands: `.git`, `_SUCCESS`, `_temporary/...`, `.part-0.crc`.
-            _ if path.split('/').any(|segment| segment.starts_with(['.', '_'])) => {}
+            _ if is_hidden(&path) => {}
             Some((folder, _)) => folders.entry(folder.to_owned()).or_default().push(file),
             None => match format_of(&path, fallback) {
-                Some((format, _)) if file.size > 0 => {
-                    single.push(Layout { name: stem(&path).to_owned(), format, place: Place::File(path), files: vec![file] });
+                Some(format) if file.size > 0 => {
+                    let name = stem(&path).to_owned();
+                    single.push(Layout { name, format, fallback, place: Place::File(path), partitions: Vec::new(), files: vec![file] });
                 }
                 Some(_) => omitted.push(omission(&path, "the file is empty")),
                 None => omitted.push(omission(&path, "its name tells no format that is read; the option `format` can")),
@@ -105,7 +137,7 @@ pub(super) fn arrange(files: Vec<ObjectMeta>, fallback: Option<Format>) -> (Vec<
             omitted.push(omission(&folder, "a Delta Lake table is not read: its folder also holds files that were deleted from it"));
             continue;
         }
-        match arrange_folder(&folder, files, fallback, &mut omitted) {
+        match gather(folder.clone(), Place::Folder(folder.clone()), files, fallback, &mut omitted) {
             Ok(layout) => found.push(layout),
             Err(reason) => omitted.push(omission(&folder, &reason)),
         }
@@ -126,51 +158,98 @@ pub(super) fn arrange(files: Vec<ObjectMeta>, fallback: Option<Format>) -> (Vec<
     (tables.into_values().collect(), omitted)
 }
 
-impl Place {
-    /// The path of the file or folder.
-    pub(super) fn path(&self) -> &str {
-        match self {
-            Self::File(path) | Self::Folder { path, .. } => path,
+/// Sorts files into the tables that `globs` name.
+pub(super) fn arrange_globs(files: &[ObjectMeta], globs: &[Glob], fallback: Option<Format>) -> (Vec<Layout>, Vec<Omission>) {
+    let (mut tables, mut omitted) = (Vec::new(), Vec::new());
+    for glob in globs {
+        let own = |file: &&ObjectMeta| glob.matches(file.location.as_ref()) && !is_hidden(file.location.as_ref());
+        let own: Vec<ObjectMeta> = files.iter().filter(own).cloned().collect();
+        if own.is_empty() {
+            omitted.push(omission(glob.text(), &format!("no file is there for the table \"{}\"", glob.name())));
+            continue;
+        }
+        match gather(glob.name().to_owned(), Place::Glob(glob.clone()), own, fallback, &mut omitted) {
+            Ok(layout) => tables.push(layout),
+            Err(reason) => omitted.push(omission(glob.text(), &reason)),
         }
     }
+    tables.sort_by(|a, b| a.name.cmp(&b.name));
+    (tables, omitted)
 }
 
-fn arrange_folder(folder: &str, files: Vec<ObjectMeta>, fallback: Option<Format>, omitted: &mut Vec<Omission>) -> Result<Layout, String> {
-    let mut extensions = BTreeSet::new();
+/// Whether a name on the way is in other tools' hands: `.git`, `_SUCCESS`, `_temporary/...`, `.part-0.crc`.
+fn is_hidden(path: &str) -> bool {
+    path.split('/').any(|segment| segment.starts_with(['.', '_']))
+}
+
+/// What a file's path says of it as one of a table's.
+struct Member {
+    format: Format,
+    keys: Vec<String>,
+}
+
+/// `None` for what is none of the table's files, whatever their format.
+fn member(place: &Place, path: &str, fallback: Option<Format>) -> Option<Member> {
+    let (folders, name) = below(place, path)?;
+    if is_hidden(path) {
+        return None;
+    }
+    let format = format_of(name, fallback)?;
+    let key = |folder: &str| folder.split_once('=').map(|(key, _)| key.to_owned());
+    let folders = folders.split('/').filter(|folder| !folder.is_empty());
+    let keys: Vec<String> = match place {
+        Place::File(_) | Place::Folder(_) => folders.map(key).collect::<Option<_>>()?,
+        Place::Glob(glob) => {
+            if !glob.matches(path) {
+                return None;
+            }
+            folders.map_while(key).collect()
+        }
+    };
+    Some(Member { format, keys })
+}
+
+/// The folders between a place's base and a file, and the file's name.
+fn below<'a>(place: &Place, path: &'a str) -> Option<(&'a str, &'a str)> {
+    let rest = match place.base() {
+        "" => path,
+        base => path.strip_prefix(base)?.strip_prefix('/')?,
+    };
+    Some(rest.rsplit_once('/').unwrap_or(("", rest)))
+}
+
+fn gather(
+    name: String,
+    place: Place,
+    files: Vec<ObjectMeta>,
+    fallback: Option<Format>,
+    omitted: &mut Vec<Omission>,
+) -> Result<Layout, String> {
     let mut formats: BTreeMap<Format, String> = BTreeMap::new();
     let mut partitions: Option<Vec<String>> = None;
     let mut nested = BTreeSet::new();
     let mut kept = Vec::new();
     for file in files {
         let path = file.location.as_ref();
-        let Some(rest) = path.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) else { continue };
-        let (folders, name) = match rest.rsplit_once('/') {
-            Some((folders, name)) => (folders, name),
-            None => ("", rest),
-        };
-        let Some((format, extension)) = format_of(name, fallback) else { continue };
-        let keys: Option<Vec<String>> =
-            folders.split('/').filter(|f| !f.is_empty()).map(|f| f.split_once('=').map(|(key, _)| key.to_owned())).collect();
-        let Some(keys) = keys else {
+        let Some((folders, file_name)) = below(&place, path) else { continue };
+        if format_of(file_name, fallback).is_none() {
+            continue;
+        }
+        let Some(found) = member(&place, path, fallback) else {
             nested.insert(folders.to_owned());
             continue;
         };
         match &partitions {
-            Some(known) if *known != keys => return Err("its files lie in folders of different keys".to_owned()),
-            _ => partitions = Some(keys),
+            Some(known) if *known != found.keys => return Err("its files lie in folders of different keys".to_owned()),
+            _ => partitions = Some(found.keys),
         }
-        formats.entry(format).or_insert_with(|| name.to_owned());
-        extensions.insert(extension.to_owned());
+        formats.entry(found.format).or_insert_with(|| file_name.to_owned());
         if file.size > 0 {
             kept.push(file);
         }
     }
-    if extensions.contains("") && !nested.is_empty() {
-        // Without an ending to tell by, files of nested folders could not be told from its own.
-        return Err("it holds nested folders beside files whose names do not tell their format".to_owned());
-    }
     for folders in nested {
-        omitted.push(omission(&format!("{folder}/{folders}"), "a nested folder is read only when its name is key=value"));
+        omitted.push(omission(&format!("{}/{folders}", place.base()), "a nested folder is read only when its name is key=value"));
     }
     let mut seen = formats.iter();
     let Some((&format, first)) = seen.next() else { return Err("it holds no file of a format that is read".to_owned()) };
@@ -181,27 +260,23 @@ fn arrange_folder(folder: &str, files: Vec<ObjectMeta>, fallback: Option<Format>
         return Err("its files are empty".to_owned());
     }
     kept.sort_by(|a, b| a.location.cmp(&b.location));
-    // A fallback format takes every name.
-    if extensions.contains("") {
-        extensions.clear();
-    }
-    let place = Place::Folder { path: folder.to_owned(), extensions, partitions: partitions.unwrap_or_default() };
-    Ok(Layout { name: folder.to_owned(), format, place, files: kept })
+    Ok(Layout { name, format, fallback, place, partitions: partitions.unwrap_or_default(), files: kept })
 }
 
-/// The format of a name and the ending that told it; empty when none did.
-fn format_of(name: &str, fallback: Option<Format>) -> Option<(Format, &str)> {
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    match Format::of_extension(extension) {
-        Some(format) => Some((format, extension)),
-        None => fallback.map(|format| (format, "")),
-    }
+/// The format that a file's name tells, without the ending of its compression. Parquet compresses within.
+pub(super) fn format_of(name: &str, fallback: Option<Format>) -> Option<Format> {
+    let (plain, compression) = Compression::of(name);
+    let extension = plain.rsplit_once('.').map_or("", |(_, extension)| extension);
+    let format = Format::of_extension(extension).or(fallback)?;
+    (compression.is_none() || format != Format::Parquet).then_some(format)
 }
 
+/// A file's name without its endings.
 fn stem(name: &str) -> &str {
-    match name.rsplit_once('.') {
+    let (plain, _) = Compression::of(name);
+    match plain.rsplit_once('.') {
         Some((stem, _)) if !stem.is_empty() => stem,
-        _ => name,
+        _ => plain,
     }
 }
 
@@ -304,8 +379,53 @@ mod tests {
     #[test]
     fn partitions_come_from_folders() {
         let (tables, _) = arrange(files(&["t/year=2024/month=01/a.csv", "t/year=2024/month=02/b.CSV"]), None);
-        let extensions = BTreeSet::from(["CSV".to_owned(), "csv".to_owned()]);
-        let partitions = vec!["year".to_owned(), "month".to_owned()];
-        assert_eq!(tables[0].place, Place::Folder { path: "t".to_owned(), extensions, partitions });
+        assert_eq!(
+            (&tables[0].place, tables[0].partitions.as_slice()),
+            (&Place::Folder("t".to_owned()), ["year", "month"].map(String::from).as_slice())
+        );
+    }
+
+    #[test]
+    fn compressed_files_are_what_is_in_them() {
+        let (tables, omitted) = arranged(&["a.csv.gz", "b.jsonl.ZST", "e/1.csv", "e/2.csv.gz", "p.parquet.gz", "log.gz"], None);
+        assert_eq!(tables, ["a:CSV:1", "b:JSON:1", "e:CSV:2"]);
+        assert_eq!(omitted.len(), 2, "{omitted:?}");
+        assert_eq!(arranged(&["log.1.gz", "p.parquet.gz"], Format::named("json")).0, ["log:JSON:1"]);
+    }
+
+    #[test]
+    fn a_scan_takes_the_files_that_a_look_would() {
+        let (tables, _) = arrange(files(&["t/year=2024/a.csv"]), None);
+        let holds = |path| tables[0].holds(path);
+        assert!(holds("t/year=2025/b.CSV") && holds("t/year=2025/b.csv.gz") && holds("t/year=2025/x=1.csv"));
+        for other in ["t/a.csv", "t/year=2025/day=1/a.csv", "t/month=1/a.csv", "t/year=1/_a.csv", "t/year=1/a.json", "tt/year=1/a.csv", "t"]
+        {
+            assert!(!holds(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn globs_are_tables() {
+        let globs =
+            Glob::parse("one = logs/*/a.csv\ntwo = logs/**/*.json.gz; late = later/*.csv; mixed = *.*; keyed = k/x=*/**/*.csv").unwrap();
+        let paths = [
+            "logs/1/a.csv",
+            "logs/1/2/a.csv",
+            "logs/1/2/b.json.gz",
+            "logs/c.json.gz",
+            "logs/_x/d.json.gz",
+            "m.csv",
+            "n.json",
+            "k/x=1/y/a.csv",
+        ];
+        let (tables, omitted) = arrange_globs(&files(&paths), &globs, None);
+        let of = |name: &str| tables.iter().find(|table| table.name == name).unwrap();
+        assert_eq!((of("one").files.len(), of("two").files.len(), of("keyed").partitions.as_slice()), (1, 2, ["x".to_owned()].as_slice()));
+        assert!(of("two").holds("logs/new/e.json.gz") && !of("two").holds("logs/e.csv") && !of("two").holds("else/e.json.gz"));
+        let omitted: Vec<_> = omitted.iter().map(|o| (o.subject.as_str(), o.reason.as_str())).collect();
+        assert_eq!(
+            omitted,
+            [("later/*.csv", "no file is there for the table \"late\""), ("*.*", "it holds CSV and JSON files, such as m.csv and n.json")]
+        );
     }
 }

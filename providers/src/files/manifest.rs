@@ -4,14 +4,14 @@ use crate::manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
 
 pub(super) static MANIFEST: Manifest = Manifest {
     kind: "files",
-    description: "Parquet, CSV and JSON lines in a folder or an S3 bucket, one table per file or sub-folder",
+    description: "Parquet, CSV and JSON lines in a folder, an S3 bucket or on a web server, one table per file, sub-folder or pattern",
     options: &[
         OptionSpec {
             name: "path",
             value: ValueKind::Location,
             presence: Presence::Required,
             visibility: Visibility::Public,
-            doc: "A folder, or a URL such as s3://bucket/prefix.",
+            doc: "A folder, or a URL such as s3://bucket/prefix or https://host/file.parquet.",
         },
         OptionSpec {
             name: "format",
@@ -19,6 +19,20 @@ pub(super) static MANIFEST: Manifest = Manifest {
             presence: Presence::Optional,
             visibility: Visibility::Public,
             doc: "The format of files whose names do not tell it.",
+        },
+        OptionSpec {
+            name: "globs",
+            value: ValueKind::Text,
+            presence: Presence::Optional,
+            visibility: Visibility::Public,
+            doc: "Lines of `name = pattern`: the tables, by the pattern of their files; without it, each file and sub-folder is a table.",
+        },
+        OptionSpec {
+            name: "list_cache",
+            value: ValueKind::Text,
+            presence: Presence::Default("0s"),
+            visibility: Visibility::Public,
+            doc: "How old the list of a table's files may be when a statement uses it again, such as 10s; with 0s each statement lists anew.",
         },
         OptionSpec {
             name: "endpoint",
@@ -46,7 +60,14 @@ pub(super) static MANIFEST: Manifest = Manifest {
             value: ValueKind::Flag,
             presence: Presence::Default("false"),
             visibility: Visibility::Public,
-            doc: "Whether the endpoint may be reached without TLS.",
+            doc: "Whether the endpoint or server may be reached without TLS.",
+        },
+        OptionSpec {
+            name: "sslrootcert",
+            value: ValueKind::Path,
+            presence: Presence::Optional,
+            visibility: Visibility::Public,
+            doc: "A file of certificates in PEM that are trusted beside the system's.",
         },
         OptionSpec {
             name: "secret_access_key",

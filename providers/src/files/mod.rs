@@ -1,30 +1,38 @@
 //! The `files` connector: Parquet, CSV and JSON lines, one table per file or sub-folder, read by DataFusion.
 
+mod compression;
 mod connect;
+mod globs;
 mod infer;
 mod introspect;
 mod layout;
 mod manifest;
 mod naming;
+mod read_only;
 mod rooted;
 mod sample;
 mod scan;
 mod session;
 mod source;
 mod table;
+mod table_files;
 mod type_change;
 mod type_mapping;
+mod web;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use futures::TryStreamExt;
 
+use self::globs::Glob;
+use self::introspect::Choice;
 use self::layout::{Format, Layout};
 use self::source::Source;
 use self::table::FilesTable;
@@ -52,10 +60,11 @@ impl Connector for FilesConnector {
 
     async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>> {
         let opened = async {
-            let location = connect::locate(options)?;
-            let source = Source::new(options.id.clone(), location, options.query_timeout)?;
-            let fallback = options.get("format").and_then(Format::named);
-            Ok(FilesRemote { source: Arc::new(source), fallback, known: RwLock::default() })
+            let globs = options.get("globs").map(Glob::parse).transpose()?.unwrap_or_default();
+            let choice = Choice { fallback: options.get("format").and_then(Format::named), globs };
+            let location = connect::locate(options, &choice.globs, choice.fallback)?;
+            let source = Source::new(options.id.clone(), location, options.query_timeout, list_age(options)?)?;
+            Ok(FilesRemote { source: Arc::new(source), choice, known: RwLock::default() })
         };
         let remote = opened.await.map_err(|e: Error| e.at(options.id.as_str()))?;
         remote.ping(Deadline::after(options.pool.connect_timeout)).await?;
@@ -67,11 +76,20 @@ impl Connector for FilesConnector {
     }
 }
 
+fn list_age(options: &Options) -> Result<Duration> {
+    let text = options.required("list_cache")?;
+    humantime::parse_duration(text).map_err(|e| {
+        Error::new(ErrorKind::Invalid, format!("the option `list_cache` is \"{text}\", not a duration"))
+            .hint("write it as 10s or 1m")
+            .because(e)
+    })
+}
+
 /// A folder or bucket and the tables last seen in it.
 #[derive(Debug)]
 struct FilesRemote {
     source: Arc<Source>,
-    fallback: Option<Format>,
+    choice: Choice,
     known: RwLock<BTreeMap<String, Arc<Layout>>>,
 }
 
@@ -107,7 +125,7 @@ impl Remote for FilesRemote {
             let mut listing = location.store.list(None);
             listing.try_next().await.map_err(|e| connect::store_failure(&e, &location.shown))?;
             // Neither a folder nor the protocol of a bucket tells a version.
-            Ok(ServerVersion { product: location.product.to_owned(), version: String::new() })
+            Ok(ServerVersion { product: location.place.as_str().to_owned(), version: String::new() })
         };
         self.bound(&format!("listing {}", location.shown), deadline, look).await
     }
@@ -116,14 +134,15 @@ impl Remote for FilesRemote {
         if !scope.schemas.is_empty() && !scope.schemas.iter().any(|schema| schema == introspect::SCHEMA) {
             return Ok(Introspection::default());
         }
-        let look = introspect::introspect(&self.source, self.fallback);
+        let look = introspect::introspect(&self.source, &self.choice);
         let (seen, layouts) = self.bound("introspection", deadline, look).await?;
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = layouts;
+        self.source.forget_lists();
         Ok(seen)
     }
 
     async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {
-        let look = introspect::presence(&self.source, self.fallback, subjects);
+        let look = introspect::presence(&self.source, &self.choice, subjects);
         self.bound("looking for tables", deadline, look).await
     }
 
@@ -134,7 +153,7 @@ impl Remote for FilesRemote {
                 .at(self.source.id.as_str())
                 .hint("refresh the datasource's catalog")
         })?;
-        let provider = FilesTable::new(Arc::clone(&self.source), &layout, table).map_err(|e| e.at(self.source.id.as_str()))?;
+        let provider = FilesTable::new(Arc::clone(&self.source), layout, table).map_err(|e| e.at(self.source.id.as_str()))?;
         Ok(Arc::new(provider))
     }
 

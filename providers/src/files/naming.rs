@@ -1,4 +1,4 @@
-//! Files whose errors name them. A parser's error knows a line but not the file, which in a folder of many is what matters.
+//! Files that are unpacked as they are read, and whose errors name them. A parser's error knows a line but not the file, which in a folder of many is what matters.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 
+use super::compression::{Compression, Unpacked};
 use super::connect::read_failure_in_file;
 
 /// A file source that opens its files as the one within does.
@@ -34,7 +35,7 @@ impl NamedFiles {
 
 impl FileSource for NamedFiles {
     fn create_file_opener(&self, store: Arc<dyn ObjectStore>, scan: &FileScanConfig, partition: usize) -> Result<Arc<dyn FileOpener>> {
-        Ok(Arc::new(NamedOpener { opener: self.files.create_file_opener(store, scan, partition)? }))
+        Ok(Arc::new(NamedOpener { opener: self.files.create_file_opener(Unpacked::around(store), scan, partition)? }))
     }
 
     fn table_schema(&self) -> &TableSchema {
@@ -76,6 +77,10 @@ impl FileSource for NamedFiles {
         ordering: Option<LexOrdering>,
         scan: &FileScanConfig,
     ) -> Result<Option<FileScanConfig>> {
+        let mut files = scan.file_groups.iter().flat_map(|group| group.iter());
+        if files.any(|file| Compression::of(file.object_meta.location.as_ref()).1.is_some()) {
+            return Ok(None);
+        }
         // It returns a copy of `scan`, with this source in it.
         self.files.repartitioned(target_partitions, minimum_size, ordering, scan)
     }

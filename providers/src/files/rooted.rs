@@ -11,10 +11,9 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, Result,
-};
+use object_store::{GetOptions, GetResult, ObjectMeta, ObjectStore, Result};
+
+use super::read_only::{ReadOnly, Reading};
 
 /// The objects of a store below a prefix, with paths from there.
 #[derive(Debug)]
@@ -24,16 +23,12 @@ pub(super) struct Rooted<S> {
 }
 
 impl<S: ObjectStore> Rooted<S> {
-    pub(super) fn new(store: S, root: Path) -> Self {
-        Self { store, root }
+    pub(super) fn at(store: S, root: Path) -> ReadOnly<Self> {
+        ReadOnly(Self { store, root })
     }
 
     fn full(&self, path: &Path) -> Path {
         self.root.parts().chain(path.parts()).collect()
-    }
-
-    fn refused(&self) -> Error {
-        Error::NotSupported { source: format!("{self} is read only").into() }
     }
 }
 
@@ -54,17 +49,8 @@ impl<S: ObjectStore> fmt::Display for Rooted<S> {
 }
 
 #[async_trait]
-#[deny(clippy::missing_trait_methods)]
-impl<S: ObjectStore> ObjectStore for Rooted<S> {
-    async fn put_opts(&self, _location: &Path, _payload: PutPayload, _options: PutOptions) -> Result<PutResult> {
-        Err(self.refused())
-    }
-
-    async fn put_multipart_opts(&self, _location: &Path, _options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        Err(self.refused())
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+impl<S: ObjectStore> Reading for Rooted<S> {
+    async fn get(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let found = self.store.get_opts(&self.full(location), options).await?;
         Ok(GetResult { meta: relative_meta(&self.root, found.meta.clone()), ..found })
     }
@@ -73,53 +59,26 @@ impl<S: ObjectStore> ObjectStore for Rooted<S> {
         self.store.get_ranges(&self.full(location), ranges).await
     }
 
-    fn delete_stream(&self, _locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let refused = self.refused();
-        futures::stream::once(async move { Err(refused) }).boxed()
-    }
-
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let root = self.root.clone();
         let full = self.full(prefix.unwrap_or(&Path::ROOT));
         self.store.list(Some(&full)).map_ok(move |meta| relative_meta(&root, meta)).boxed()
     }
-
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        let root = self.root.clone();
-        let full = self.full(prefix.unwrap_or(&Path::ROOT));
-        self.store.list_with_offset(Some(&full), &self.full(offset)).map_ok(move |meta| relative_meta(&root, meta)).boxed()
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        let found = self.store.list_with_delimiter(Some(&self.full(prefix.unwrap_or(&Path::ROOT)))).await?;
-        Ok(ListResult {
-            common_prefixes: found.common_prefixes.into_iter().map(|path| relative(&self.root, path)).collect(),
-            objects: found.objects.into_iter().map(|meta| relative_meta(&self.root, meta)).collect(),
-        })
-    }
-
-    async fn copy_opts(&self, _from: &Path, _to: &Path, _options: CopyOptions) -> Result<()> {
-        Err(self.refused())
-    }
-
-    async fn rename_opts(&self, _from: &Path, _to: &Path, _options: object_store::RenameOptions) -> Result<()> {
-        Err(self.refused())
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use object_store::ObjectStoreExt;
     use object_store::memory::InMemory;
+    use object_store::{Error, ObjectStoreExt};
 
     use super::*;
 
-    async fn rooted() -> Rooted<InMemory> {
+    async fn rooted() -> ReadOnly<Rooted<InMemory>> {
         let store = InMemory::new();
         for path in ["a/b/c.csv", "a/b/d/e.csv", "a/bc.csv", "other.csv"] {
             store.put(&Path::from(path), "text".into()).await.unwrap();
         }
-        Rooted::new(store, Path::from("a/b"))
+        Rooted::at(store, Path::from("a/b"))
     }
 
     #[tokio::test]

@@ -21,13 +21,17 @@ use datafusion::physical_plan::ExecutionPlan;
 /// A session with another runtime environment.
 pub(super) struct SourceSession<'a> {
     session: &'a dyn Session,
+    config: SessionConfig,
     runtime: Arc<RuntimeEnv>,
     table_options: TableOptions,
 }
 
 impl<'a> SourceSession<'a> {
     pub(super) fn new(session: &'a dyn Session, runtime: Arc<RuntimeEnv>) -> Self {
-        Self { session, runtime, table_options: session.table_options().clone() }
+        let mut config = session.config().clone();
+        // The store lists a table's own files alone, wherever they are.
+        config.options_mut().execution.listing_table_ignore_subdirectory = false;
+        Self { session, config, runtime, table_options: session.table_options().clone() }
     }
 }
 
@@ -38,7 +42,7 @@ impl Session for SourceSession<'_> {
     }
 
     fn config(&self) -> &SessionConfig {
-        self.session.config()
+        &self.config
     }
 
     fn catalog_list(&self) -> Arc<dyn CatalogProviderList> {

@@ -12,16 +12,19 @@ use datafusion::execution::cache::cache_manager::{CacheManager, CacheManagerConf
 use datafusion::execution::object_store::{DefaultObjectStoreRegistry, ObjectStoreRegistry, ObjectStoreUrl};
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::prelude::{SessionConfig, SessionContext};
-use object_store::ObjectMeta;
+use object_store::{ObjectMeta, ObjectStore};
 use tokio_util::sync::CancellationToken;
 
-use super::connect::Location;
+use super::connect::{Location, StoreKind};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::RemoteId;
 
 /// The URL of the store in the datasource's own registry.
 pub(super) const STORE: &str = "files://store/";
+
+/// What the lists of files that are kept for the option `list_cache` may take; a longer list is not kept.
+const LIST_CACHE_BYTES: usize = 16 << 20;
 
 /// Headers of CSV files that are remembered; more are read again.
 const HEADERS: usize = 10_000;
@@ -59,23 +62,20 @@ impl FileVersion {
 }
 
 impl Source {
-    pub(super) fn new(id: RemoteId, location: Location, query_timeout: Option<Duration>) -> Result<Self> {
+    /// `list_age` is how old a list of files may be when it is used again.
+    pub(super) fn new(id: RemoteId, location: Location, query_timeout: Option<Duration>, list_age: Duration) -> Result<Self> {
         let internal = |e| Error::new(ErrorKind::Internal, "the datasource's caches cannot be made").because(e);
-        let registry = DefaultObjectStoreRegistry::new();
-        let url = ObjectStoreUrl::parse(STORE).map_err(internal)?;
-        registry.register_store(url.as_ref(), Arc::clone(&location.store));
-        // Without a cache of listings a new file is seen by the next statement.
-        let caches = CacheManagerConfig::default().with_list_files_cache_limit(0);
+        let registry = registry_of(Arc::clone(&location.store))?;
+        let mut caches = CacheManagerConfig::default().with_list_files_cache_limit(0);
+        if !list_age.is_zero() {
+            caches = caches.with_list_files_cache_limit(LIST_CACHE_BYTES).with_list_files_cache_ttl(Some(list_age));
+        }
+        if location.place == StoreKind::Web {
+            // A server need not tell when a file changed, by which what is kept of it would be told apart from what it is now.
+            caches = caches.with_file_statistics_cache_limit(0).with_metadata_cache_limit(0);
+        }
         let caches = CacheManager::try_new(&caches).map_err(internal)?;
-        Ok(Self {
-            id,
-            location,
-            query_timeout,
-            closed: CancellationToken::new(),
-            registry: Arc::new(registry),
-            caches,
-            headers: Mutex::default(),
-        })
+        Ok(Self { id, location, query_timeout, closed: CancellationToken::new(), registry, caches, headers: Mutex::default() })
     }
 
     /// The session's environment with this datasource's store and caches.
@@ -84,6 +84,21 @@ impl Source {
         runtime.object_store_registry = Arc::clone(&self.registry);
         runtime.cache_manager = Arc::clone(&self.caches);
         Arc::new(runtime)
+    }
+
+    /// The same for planning a scan of one table: `files` lists what is the table's own.
+    pub(super) fn runtime_of_table(&self, session: &RuntimeEnv, files: &Arc<dyn ObjectStoreRegistry>) -> Arc<RuntimeEnv> {
+        let mut runtime = session.clone();
+        runtime.object_store_registry = Arc::clone(files);
+        runtime.cache_manager = Arc::clone(&self.caches);
+        Arc::new(runtime)
+    }
+
+    /// Forgets which files there were.
+    pub(super) fn forget_lists(&self) {
+        if let Some(lists) = self.caches.get_list_files_cache() {
+            lists.clear();
+        }
     }
 
     /// Statistics of files, by path and content.
@@ -127,6 +142,14 @@ impl Source {
         }
         headers.insert(FileVersion::of(file), names);
     }
+}
+
+/// A registry with this store alone.
+pub(super) fn registry_of(store: Arc<dyn ObjectStore>) -> Result<Arc<dyn ObjectStoreRegistry>> {
+    let internal = |e| Error::new(ErrorKind::Internal, "the datasource's store cannot be registered").because(e);
+    let registry = DefaultObjectStoreRegistry::new();
+    registry.register_store(ObjectStoreUrl::parse(STORE).map_err(internal)?.as_ref(), store);
+    Ok(Arc::new(registry))
 }
 
 pub(super) fn closed() -> Error {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::TableReference;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::file_format::json::JsonFormat;
@@ -13,6 +14,7 @@ use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTable
 use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt, TryStreamExt};
@@ -25,7 +27,8 @@ use super::naming::NamedFiles;
 use super::sample;
 use super::scan::SourceScan;
 use super::session::SourceSession;
-use super::source::{STORE, Source};
+use super::source::{STORE, Source, registry_of};
+use super::table_files::TableFiles;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::RemoteTable;
 
@@ -37,20 +40,18 @@ const CONCURRENCY: usize = 8;
 pub(super) struct FilesTable {
     source: Arc<Source>,
     listing: ListingTable,
-    place: Place,
-    format: Format,
+    layout: Arc<Layout>,
+    /// The store that lists this table's files alone.
+    files: Arc<dyn ObjectStoreRegistry>,
     /// The names a CSV file must have in its first row.
     names: Vec<String>,
 }
 
 impl FilesTable {
-    pub(super) fn new(source: Arc<Source>, layout: &Layout, table: &RemoteTable) -> Result<Self> {
+    pub(super) fn new(source: Arc<Source>, layout: Arc<Layout>, table: &RemoteTable) -> Result<Self> {
         let internal =
             |e: DataFusionError| Error::new(ErrorKind::Internal, format!("the files of \"{}\" cannot be described", table.name)).because(e);
-        let partitions: &[String] = match &layout.place {
-            Place::File(_) => &[],
-            Place::Folder { partitions, .. } => partitions,
-        };
+        let partitions = &layout.partitions;
         let all = table.arrow_schema();
         let (own, keys): (Vec<_>, Vec<_>) = all.fields().iter().cloned().partition(|field| !partitions.contains(field.name()));
         if keys.len() != partitions.len() {
@@ -61,18 +62,18 @@ impl FilesTable {
         let options = ListingOptions::new(file_format(layout.format))
             .with_file_extension("")
             .with_table_partition_cols(partitions.iter().map(|key| (key.clone(), DataType::Utf8)).collect());
-        let config = ListingTableConfig::new_with_multi_paths(urls(&layout.place).map_err(internal)?)
-            .with_listing_options(options)
-            .with_schema(Arc::new(Schema::new(own)));
+        let config =
+            ListingTableConfig::new(url(&layout).map_err(internal)?).with_listing_options(options).with_schema(Arc::new(Schema::new(own)));
         let listing = ListingTable::try_new(config).map_err(internal)?.with_cache(source.statistics());
-        Ok(Self { source, listing, place: layout.place.clone(), format: layout.format, names })
+        let files = registry_of(TableFiles::of(Arc::clone(&source.location.store), Arc::clone(&layout)))?;
+        Ok(Self { source, listing, layout, files, names })
     }
 
     /// What an error is about when it does not name a file.
     fn what(&self) -> String {
-        match &self.place {
+        match &self.layout.place {
             Place::File(path) => path.clone(),
-            Place::Folder { path, .. } => format!("a file of {path}"),
+            Place::Folder(_) | Place::Glob(_) => format!("a file of {}", self.layout.place.path()),
         }
     }
 
@@ -84,13 +85,13 @@ impl FilesTable {
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         still_there(&self.source.location.shown).map_err(|e| e.at(self.source.id.as_str()))?;
-        let session = SourceSession::new(state, self.source.runtime(state.runtime_env()));
+        let session = SourceSession::new(state, self.source.runtime_of_table(state.runtime_env(), &self.files));
         let plan = self.listing.scan(&session, projection, filters, limit).await?;
         let scan = plan.downcast_ref::<DataSourceExec>().and_then(|exec| exec.data_source().downcast_ref::<FileScanConfig>());
         let Some(scan) = scan else {
             return if self.may_be_empty(filters) { Ok(plan) } else { Err(self.gone().into()) };
         };
-        let scan = match self.format {
+        let scan = match self.layout.format {
             Format::Parquet => scan.clone(),
             Format::Csv(delimiter) => {
                 self.check_headers(scan, delimiter).await?;
@@ -103,13 +104,14 @@ impl FilesTable {
 
     /// Whether a filter on the folders' keys can have left no file.
     fn may_be_empty(&self, filters: &[Expr]) -> bool {
-        matches!(&self.place, Place::Folder { partitions, .. } if !partitions.is_empty() && !filters.is_empty())
+        !self.layout.partitions.is_empty() && !filters.is_empty()
     }
 
     fn gone(&self) -> Error {
-        let text = match &self.place {
+        let text = match &self.layout.place {
             Place::File(path) => format!("{path} is empty or no longer there"),
-            Place::Folder { path, .. } => format!("{path} holds no files any more"),
+            Place::Folder(path) => format!("{path} holds no files any more"),
+            Place::Glob(glob) => format!("{} has no files any more", glob.text()),
         };
         Error::new(ErrorKind::NotFound, text).at(self.source.id.as_str()).hint("refresh the datasource's catalog")
     }
@@ -136,7 +138,7 @@ impl FilesTable {
         let names = match self.source.header(file) {
             Some(names) => names,
             None => {
-                let head = sample::first_row(self.source.location.store.as_ref(), file).await?;
+                let head = sample::first_row(&self.source.location.store, file).await?;
                 let head = head.ok_or_else(|| invalid("its first row is too long, or a quote is not closed"))?;
                 let names: Arc<[String]> = csv_names(&head, delimiter).map_err(|reason| invalid(&reason))?.into();
                 self.source.remember_header(file, Arc::clone(&names));
@@ -196,18 +198,16 @@ pub(super) fn parquet_format() -> ParquetFormat {
     ParquetFormat::default().with_force_view_types(false).with_coerce_int96(Some("us".to_owned()))
 }
 
-/// Where the listing looks. Names that begin with a dot or an underscore belong to other tools.
-fn urls(place: &Place) -> DataFusionResult<Vec<ListingTableUrl>> {
-    match place {
-        Place::File(path) => Ok(vec![ListingTableUrl::parse(format!("{STORE}{}", encoded(path)))?]),
-        Place::Folder { path, extensions, .. } => {
-            let url = ListingTableUrl::parse(format!("{STORE}{}/", encoded(path)))?;
-            if extensions.is_empty() {
-                return Ok(vec![url.with_glob("[!._]*")?]);
-            }
-            extensions.iter().map(|extension| url.clone().with_glob(&format!("[!._]*.{extension}"))).collect()
-        }
-    }
+/// Where the listing looks. Which files there are the table's is decided by [`TableFiles`].
+fn url(layout: &Layout) -> DataFusionResult<ListingTableUrl> {
+    let path = encoded(layout.place.base());
+    let url = match layout.place {
+        Place::File(_) => format!("{STORE}{path}"),
+        Place::Folder(_) | Place::Glob(_) if path.is_empty() => STORE.to_owned(),
+        Place::Folder(_) | Place::Glob(_) => format!("{STORE}{path}/"),
+    };
+    // Lists that are kept are kept by table: two may have one folder.
+    Ok(ListingTableUrl::parse(url)?.with_table_ref(TableReference::bare(layout.name.as_str())))
 }
 
 /// A path as the path of a URL.

@@ -1,8 +1,10 @@
 //! The connector against real folders. The bucket's tests are in `bucket`.
 
 mod bucket;
+mod choosing;
 mod observed;
 mod s3_service;
+mod web_server;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -425,7 +427,9 @@ async fn missing_and_wrong_places_say_so() {
         ("/nowhere/at/all", ErrorKind::NotFound, "/nowhere/at/all"),
         ("/etc/hostname", ErrorKind::Invalid, "/etc/hostname"),
         ("gs://bucket/x", ErrorKind::Unsupported, "gs://"),
-        ("https://example.com/x", ErrorKind::Unsupported, "https://"),
+        ("https://example.com/x", ErrorKind::Invalid, "lists no files"),
+        ("https://example.com/x.csv?key=hush", ErrorKind::Invalid, "query"),
+        ("http://example.com/x.csv", ErrorKind::Invalid, "http://"),
         ("s3:///x", ErrorKind::Invalid, "bucket"),
     ];
     for (path, kind, text) in cases {

@@ -10,6 +10,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Field, IntervalMonthDayNano, IntervalUnit, SchemaRef, TimeUnit, i256};
 use mysql_async::{Row, Value};
 
+use super::policy::ZeroDates;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Days from 0001-01-01 to 1970-01-01, as chrono counts them from the common era.
@@ -19,6 +20,9 @@ const EPOCH: i32 = 719_163;
 pub(super) struct BatchBuilder {
     schema: SchemaRef,
     columns: Vec<Column>,
+    zero_dates: ZeroDates,
+    /// The table each column is one of, as far as the server told; empty for what is computed.
+    tables: Vec<String>,
     rows: usize,
     bytes: usize,
 }
@@ -26,9 +30,14 @@ pub(super) struct BatchBuilder {
 impl BatchBuilder {
     /// # Errors
     /// [`ErrorKind::Unsupported`] for an Arrow type no column of this connector has.
-    pub(super) fn new(schema: SchemaRef) -> Result<Self> {
+    pub(super) fn new(schema: SchemaRef, zero_dates: ZeroDates) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| Column::new(field)).collect::<Result<_>>()?;
-        Ok(Self { schema, columns, rows: 0, bytes: 0 })
+        Ok(Self { schema, columns, zero_dates, tables: Vec::new(), rows: 0, bytes: 0 })
+    }
+
+    /// Tells which tables the columns of the result are of, for errors.
+    pub(super) fn come_from(&mut self, tables: Vec<String>) {
+        self.tables = tables;
     }
 
     /// Rows taken since the last batch.
@@ -51,14 +60,17 @@ impl BatchBuilder {
             ));
         }
         let values = row.unwrap_raw();
-        for ((column, field), value) in self.columns.iter_mut().zip(self.schema.fields()).zip(values) {
+        for (at, ((column, field), value)) in self.columns.iter_mut().zip(self.schema.fields()).zip(values).enumerate() {
             let value = value.unwrap_or(Value::NULL);
             if value == Value::NULL && !field.is_nullable() {
                 return Err(Error::new(ErrorKind::Failed, format!("column \"{}\" is NOT NULL but holds NULL", field.name()))
                     .hint("the remote table has changed: refresh the datasource's catalog"));
             }
             self.bytes += 8 + if let Value::Bytes(bytes) = &value { bytes.len() } else { 0 };
-            column.push(value).map_err(|fault| fault.at(field))?;
+            match column.push(value) {
+                Err(Fault::NoDate(_)) if self.zero_dates == ZeroDates::Null && field.is_nullable() => column.push_null(),
+                pushed => pushed.map_err(|fault| fault.at(field, self.tables.get(at).filter(|table| !table.is_empty())))?,
+            }
         }
         self.rows += 1;
         Ok(())
@@ -89,7 +101,13 @@ enum Fault {
 }
 
 impl Fault {
-    fn at(self, field: &Field) -> Error {
+    fn at(self, field: &Field, table: Option<&String>) -> Error {
+        let error = self.in_column(field);
+        let Some(table) = table else { return error };
+        Error::new(error.kind(), format!("table \"{table}\": {}", error.message())).hint(error.hint_text().unwrap_or_default())
+    }
+
+    fn in_column(self, field: &Field) -> Error {
         let column = field.name();
         match self {
             Fault::Mismatch(arrived) => {
@@ -97,7 +115,11 @@ impl Fault {
                     .hint("the remote table has changed: refresh the datasource's catalog")
             }
             Fault::NoDate(shown) => Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds {shown}, which is no date"))
-                .hint("correct the value at the source, or leave the row or the column out of the query"),
+                .hint("correct the value at the source, leave it out of the query, or set the datasource's option `zero_dates`"),
+            Fault::TooLarge if *field.data_type() == DataType::Boolean => {
+                Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds a number that is neither 0 nor 1"))
+                    .hint("correct the value at the source, or leave the datasource's option `tinyint1` at `integer`")
+            }
             Fault::TooLarge => {
                 Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds a number that does not fit {}", field.data_type()))
                     .hint("select an expression of a wider type")

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mysql_async::{Row, Value};
 
 use super::connect::{Flavor, Session};
+use super::policy::Policy;
 use super::type_mapping::{ColumnType, map};
 use crate::remote::{
     Comparison, Introspection, Omission, OmissionCause, Presentation, RemoteColumn, RemotePresence, RemoteTable, Scope, TableKind,
@@ -108,7 +109,7 @@ fn look(place: &Place) -> String {
 }
 
 /// Reads everything in `scope`, in one statement.
-pub(super) async fn introspect(session: &mut Session, place: &Place, scope: &Scope) -> mysql_async::Result<Introspection> {
+pub(super) async fn introspect(session: &mut Session, place: &Place, policy: Policy, scope: &Scope) -> mysql_async::Result<Introspection> {
     let mut rows = session.rows(&look(place)).await?;
     rows.sort_by_cached_key(|row| (text(row, SCHEMA), text(row, TABLE), number(row, POSITION)));
     let mut parts: BTreeMap<String, Vec<Row>> = BTreeMap::new();
@@ -116,7 +117,7 @@ pub(super) async fn introspect(session: &mut Session, place: &Place, scope: &Sco
         parts.entry(text(&row, PART).unwrap_or_default()).or_default().push(row);
     }
     let mut part = |name: &str| parts.remove(name).unwrap_or_default();
-    let wanted = Wanted { schemas: &scope.schemas, ignore_case: place.ignore_case };
+    let wanted = Wanted { schemas: &scope.schemas, ignore_case: place.ignore_case, policy };
     let mut introspection = assemble(place.default_schema.clone(), &wanted, &part("t"), &part("c"), &part("k"));
     mark_json(&mut introspection.tables, &part("j"));
     Ok(introspection)
@@ -201,10 +202,11 @@ fn mark_json(tables: &mut [RemoteTable], checks: &[Row]) {
     }
 }
 
-/// Which databases were asked for. The server's own comparison is not relied on: it may ignore case where names do not.
+/// Which databases were asked for, and how their columns are published. The server's own comparison is not relied on: it may ignore case where names do not.
 struct Wanted<'a> {
     schemas: &'a [String],
     ignore_case: bool,
+    policy: Policy,
 }
 
 impl Wanted<'_> {
@@ -247,7 +249,7 @@ fn assemble(default_schema: String, wanted: &Wanted<'_>, tables: &[Row], columns
     for row in columns {
         let (Some(schema), Some(name), Some(column)) = (text(row, SCHEMA), text(row, TABLE), text(row, NAME)) else { continue };
         if let Some(table) = found.get_mut(&(schema, name)) {
-            match self::column(row, column) {
+            match self::column(row, column, wanted.policy) {
                 Ok(column) => table.columns.push(column),
                 Err((column, reason)) => {
                     let subject = Subject::column(&table.schema, &table.name, &column).to_string();
@@ -256,7 +258,7 @@ fn assemble(default_schema: String, wanted: &Wanted<'_>, tables: &[Row], columns
             }
         }
     }
-    add_keys(&mut found, keys);
+    add_keys(&mut found, keys, wanted.policy);
     let tables = found
         .into_values()
         .filter(|table| {
@@ -277,7 +279,7 @@ fn assemble(default_schema: String, wanted: &Wanted<'_>, tables: &[Row], columns
     Introspection { default_schema, tables, omitted }
 }
 
-fn column(row: &Row, name: String) -> Result<RemoteColumn, (String, String)> {
+fn column(row: &Row, name: String, policy: Policy) -> Result<RemoteColumn, (String, String)> {
     let (data_type, remote_type) = (text(row, KIND).unwrap_or_default(), text(row, FULL_TYPE).unwrap_or_default());
     let collation = text(row, COLLATION);
     let described = ColumnType {
@@ -288,14 +290,14 @@ fn column(row: &Row, name: String) -> Result<RemoteColumn, (String, String)> {
         octets: number(row, OCTETS),
         collation: collation.as_deref(),
     };
-    match map(&described) {
+    match map(&described, policy) {
         Ok(mapping) => Ok(RemoteColumn {
             name,
+            // What is not plainly stated to be NOT NULL may be NULL.
+            nullable: text(row, NULLABLE).as_deref() != Some("NO") || policy.makes_nulls_of(&mapping.data_type),
             data_type: mapping.data_type,
             presentation: mapping.presentation,
             comparison: mapping.comparison,
-            // What is not plainly stated to be NOT NULL may be NULL.
-            nullable: text(row, NULLABLE).as_deref() != Some("NO"),
             comment: text(row, COMMENT).filter(|comment| !comment.is_empty()),
             collation,
             remote_type,
@@ -304,7 +306,7 @@ fn column(row: &Row, name: String) -> Result<RemoteColumn, (String, String)> {
     }
 }
 
-fn add_keys(found: &mut BTreeMap<Key, RemoteTable>, rows: &[Row]) {
+fn add_keys(found: &mut BTreeMap<Key, RemoteTable>, rows: &[Row], policy: Policy) {
     // A part of a key is `None` where it is an expression.
     let mut keys: BTreeMap<(Key, String), Vec<Option<String>>> = BTreeMap::new();
     for row in rows {
@@ -314,7 +316,9 @@ fn add_keys(found: &mut BTreeMap<Key, RemoteTable>, rows: &[Row]) {
     }
     for ((table, key), parts) in keys {
         let Some(table) = found.get_mut(&table) else { continue };
-        let is_published = |part: &String| table.columns.iter().any(|column| column.name == *part);
+        // Several values that are read as NULL make no key here.
+        let is_published =
+            |part: &String| table.columns.iter().any(|column| column.name == *part && !policy.makes_nulls_of(&column.data_type));
         match parts.into_iter().collect::<Option<Vec<String>>>() {
             Some(parts) if parts.iter().all(is_published) => {
                 if key == "PRIMARY" {

@@ -58,6 +58,20 @@ pub(super) static MANIFEST: Manifest = Manifest {
             doc: "PEM file of the authorities verify-full trusts instead of the public ones.",
         },
         OptionSpec {
+            name: "tinyint1",
+            value: ValueKind::Choice(&["integer", "boolean"]),
+            presence: Presence::Default("integer"),
+            visibility: Visibility::Public,
+            doc: "What a tinyint(1) is published as; as a boolean, a number but 0 and 1 in it is an error.",
+        },
+        OptionSpec {
+            name: "zero_dates",
+            value: ValueKind::Choice(&["error", "null", "text"]),
+            presence: Presence::Default("error"),
+            visibility: Visibility::Public,
+            doc: "What a date that is none, such as 0000-00-00, is read as; `text` publishes all dates and times of day with a date as text.",
+        },
+        OptionSpec {
             name: "password",
             value: ValueKind::Text,
             presence: Presence::Optional,

@@ -6,6 +6,7 @@ mod definition;
 mod failure;
 mod introspect;
 mod manifest;
+mod policy;
 mod scan;
 mod type_change;
 mod type_mapping;
@@ -28,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use self::connect::{Flavor, Server, Session};
 use self::introspect::Place;
 use self::manifest::MANIFEST;
+use self::policy::{Policy, ZeroDates};
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
 use crate::deadline::Deadline;
@@ -83,6 +85,7 @@ pub(crate) struct MySqlRemote {
     writing: Arc<Pool<Session>>,
     dialect: MySqlDialect,
     place: Place,
+    policy: Policy,
     query_timeout: Option<Duration>,
     closed: CancellationToken,
 }
@@ -91,6 +94,7 @@ impl MySqlRemote {
     async fn open(options: &Options) -> Result<Self> {
         let id = options.id.clone();
         let at = |error: Error| error.at(id.as_str());
+        let policy = Policy::of(options).map_err(at)?;
         let server = Server::new(options).map_err(at)?;
         let deadline = Deadline::after(options.pool.connect_timeout);
         let [pool, writing] = [Access::Read, Access::Write].map(|access| Pool::new(id.clone(), access.limits(options.pool)));
@@ -99,6 +103,7 @@ impl MySqlRemote {
             Flavor::MariaDb => MySqlDialect::maria_db(),
             Flavor::MySql => MySqlDialect::my_sql(),
         };
+        let dialect = if policy.zero_dates == ZeroDates::Null { dialect.with_dates_that_are_null() } else { dialect };
         session.begin();
         let place = match tokio::time::timeout_at(deadline.instant(), introspect::place(&mut session)).await {
             Ok(answer) => answer.map_err(|cause| at(failure::of_statement(cause, None)))?,
@@ -106,7 +111,8 @@ impl MySqlRemote {
         };
         session.finish();
         session.give_back();
-        Ok(Self { id, server, pool, writing, dialect, place, query_timeout: options.query_timeout, closed: CancellationToken::new() })
+        let (query_timeout, closed) = (options.query_timeout, CancellationToken::new());
+        Ok(Self { id, server, pool, writing, dialect, place, policy, query_timeout, closed })
     }
 
     /// A connection of the pool. One that idled may have been closed by the server.
@@ -143,8 +149,9 @@ impl MySqlRemote {
     async fn look(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
         let mut session = self.proven_session(deadline).await?;
         session.begin();
-        let introspection =
-            introspect::introspect(&mut session, &self.place, scope).await.map_err(|cause| failure::of_statement(cause, None))?;
+        let introspection = introspect::introspect(&mut session, &self.place, self.policy, scope)
+            .await
+            .map_err(|cause| failure::of_statement(cause, None))?;
         session.finish();
         session.give_back();
         Ok(introspection)

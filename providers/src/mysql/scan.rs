@@ -39,7 +39,7 @@ pub(super) fn execute(
     schema: SchemaRef,
     limits: ScanLimits,
 ) -> Result<SendableRecordBatchStream> {
-    let batch = BatchBuilder::new(Arc::clone(&schema)).map_err(|error| error.at(remote.id().as_str()))?;
+    let batch = BatchBuilder::new(Arc::clone(&schema), remote.policy.zero_dates).map_err(|error| error.at(remote.id().as_str()))?;
     let adapted = Arc::clone(&schema);
     let batches = futures::stream::once(async move {
         let mut task = RecordBatchReceiverStream::builder(schema, READ_AHEAD);
@@ -106,6 +106,7 @@ impl Scan<'_> {
         // Prepared, although it has no parameters: the binary protocol gives numbers and times exactly, without text in between.
         let mut result = session.connection().exec_iter(self.sql, Params::Empty).await?;
         *answered = true;
+        batch.come_from(result.columns_ref().iter().map(|column| column.org_table_str().into_owned()).collect());
         let Some(mut rows) = result.stream::<Row>().await? else {
             return Err(Interruption::Here(Error::new(ErrorKind::Internal, "the statement gave no result")));
         };

@@ -2,6 +2,7 @@
 
 use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
 
+use super::policy::{Policy, TinyInt1, ZeroDates};
 use crate::remote::{Comparison, Presentation};
 
 /// The longest text, in bytes, of which the server is sure to sort and group by every byte; see `max_sort_length` of the session.
@@ -46,10 +47,16 @@ impl Mapping {
 ///
 /// # Errors
 /// The reason, in words for the user, why a column of this type is not published.
-pub(super) fn map(column: &ColumnType<'_>) -> Result<Mapping, String> {
+pub(super) fn map(column: &ColumnType<'_>, policy: Policy) -> Result<Mapping, String> {
     let unsigned = column.full.to_ascii_lowercase().contains("unsigned");
     let total = |data_type| Mapping::plain(data_type, Comparison::Total);
+    // What is NULL here is a date there, greater and smaller than others. It equals none that we have.
+    let dates = if policy.zero_dates == ZeroDates::Null { Comparison::SupersetEquality } else { Comparison::Total };
     let mapping = match column.name.to_ascii_lowercase().as_str() {
+        // The server takes any number but 0 for true, and we have none such: it is not asked.
+        "tinyint" if policy.tinyint1 == TinyInt1::Boolean && is_tinyint1(column.full) => {
+            Mapping::plain(DataType::Boolean, Comparison::None)
+        }
         "tinyint" | "year" => total(DataType::Int16),
         "smallint" if !unsigned => total(DataType::Int16),
         "smallint" | "mediumint" => total(DataType::Int32),
@@ -63,9 +70,10 @@ pub(super) fn map(column: &ColumnType<'_>) -> Result<Mapping, String> {
         "bit" if column.precision == Some(1) => total(DataType::Boolean),
         // Shown as PostgreSQL shows its bit strings; the server compares them as numbers.
         "bit" => Mapping::text(Presentation::Plain, Comparison::None),
-        "date" => total(DataType::Date32),
-        "datetime" => total(DataType::Timestamp(TimeUnit::Microsecond, None)),
-        "timestamp" => total(DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into()))),
+        "date" | "datetime" | "timestamp" if policy.zero_dates == ZeroDates::Text => Mapping::text(Presentation::Plain, Comparison::None),
+        "date" => Mapping::plain(DataType::Date32, dates),
+        "datetime" => Mapping::plain(DataType::Timestamp(TimeUnit::Microsecond, None), dates),
+        "timestamp" => Mapping::plain(DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())), dates),
         // From -838:59:59 to 838:59:59: an amount of time, not a time of day.
         "time" => total(DataType::Interval(IntervalUnit::MonthDayNano)),
         // In MariaDB `json` is another word for a `longtext` with a check, and this is how it is seen when it is not.
@@ -87,6 +95,10 @@ pub(super) fn map(column: &ColumnType<'_>) -> Result<Mapping, String> {
         other => return Err(format!("type {other} is not supported")),
     };
     Ok(mapping)
+}
+
+fn is_tinyint1(full: &str) -> bool {
+    full.get(.."tinyint(1)".len()).is_some_and(|start| start.eq_ignore_ascii_case("tinyint(1)"))
 }
 
 fn decimal(column: &ColumnType<'_>) -> Result<DataType, String> {
@@ -128,7 +140,7 @@ mod tests {
     use super::*;
 
     fn of(name: &str, full: &str) -> Mapping {
-        map(&ColumnType { name, full, ..ColumnType::default() }).unwrap()
+        map(&ColumnType { name, full, ..ColumnType::default() }, Policy::default()).unwrap()
     }
 
     #[test]
@@ -152,9 +164,9 @@ mod tests {
     #[test]
     fn decimals_keep_precision_and_scale() {
         let decimal = |precision, scale| {
-            map(&ColumnType { name: "decimal", full: "decimal", precision: Some(precision), scale: Some(scale), ..ColumnType::default() })
-                .unwrap()
-                .data_type
+            let column =
+                ColumnType { name: "decimal", full: "decimal", precision: Some(precision), scale: Some(scale), ..ColumnType::default() };
+            map(&column, Policy::default()).unwrap().data_type
         };
         assert_eq!(decimal(10, 2), DataType::Decimal128(10, 2));
         assert_eq!(decimal(38, 38), DataType::Decimal128(38, 38));
@@ -164,7 +176,8 @@ mod tests {
 
     #[test]
     fn one_bit_is_a_boolean_and_more_are_text() {
-        let bit = |precision| map(&ColumnType { name: "bit", precision: Some(precision), ..ColumnType::default() }).unwrap();
+        let bit =
+            |precision| map(&ColumnType { name: "bit", precision: Some(precision), ..ColumnType::default() }, Policy::default()).unwrap();
         assert_eq!(bit(1), Mapping::plain(DataType::Boolean, Comparison::Total));
         assert_eq!(bit(8), Mapping::text(Presentation::Plain, Comparison::None));
     }
@@ -194,7 +207,25 @@ mod tests {
     }
 
     #[test]
+    fn policies_change_what_is_published() {
+        let boolean = Policy { tinyint1: TinyInt1::Boolean, ..Policy::default() };
+        let with = |name, full, policy| map(&ColumnType { name, full, ..ColumnType::default() }, policy).unwrap();
+        assert_eq!(with("tinyint", "tinyint(1)", boolean), Mapping::plain(DataType::Boolean, Comparison::None));
+        assert_eq!(with("tinyint", "tinyint(4)", boolean), Mapping::plain(DataType::Int16, Comparison::Total));
+        let null = Policy { zero_dates: ZeroDates::Null, ..Policy::default() };
+        assert_eq!(with("date", "date", null), Mapping::plain(DataType::Date32, Comparison::SupersetEquality));
+        let text = Policy { zero_dates: ZeroDates::Text, ..Policy::default() };
+        for name in ["date", "datetime", "timestamp"] {
+            assert_eq!(with(name, name, text), Mapping::text(Presentation::Plain, Comparison::None));
+        }
+        assert_eq!(with("time", "time", text).data_type, DataType::Interval(IntervalUnit::MonthDayNano));
+    }
+
+    #[test]
     fn an_unknown_type_is_a_reason() {
-        assert_eq!(map(&ColumnType { name: "xmltype", ..ColumnType::default() }), Err("type xmltype is not supported".to_owned()));
+        assert_eq!(
+            map(&ColumnType { name: "xmltype", ..ColumnType::default() }, Policy::default()),
+            Err("type xmltype is not supported".to_owned())
+        );
     }
 }

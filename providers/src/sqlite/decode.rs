@@ -1,5 +1,6 @@
 //! Values of SQLite into Arrow builders. A value that its column's type does not hold is an error, never a NULL or another value.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
@@ -10,6 +11,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Field, TimeUnit, i256};
 use rusqlite::types::{Type, ValueRef};
 
+use super::policy::Mismatch;
 use super::{decimal, instant};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -71,7 +73,7 @@ impl ColumnBuilder {
     ///
     /// # Errors
     /// `Invalid` naming the column when the value is not one of its type.
-    pub(super) fn append(&mut self, field: &Field, value: ValueRef<'_>) -> Result<usize> {
+    pub(super) fn append(&mut self, field: &Field, value: ValueRef<'_>, mismatch: Mismatch) -> Result<usize> {
         if matches!(value, ValueRef::Null) {
             if !field.is_nullable() {
                 return Err(belies(field, "NULL", "NULL", "the column is declared NOT NULL"));
@@ -79,8 +81,18 @@ impl ColumnBuilder {
             self.append_null();
             return Ok(0);
         }
-        self.append_some(value)
-            .ok_or_else(|| belies(field, storage_class(value), article(value), &format!("it is published as {}", field.data_type())))
+        if let Some(bytes) = self.append_some(value) {
+            return Ok(bytes);
+        }
+        let replaced = match mismatch {
+            Mismatch::Null if field.is_nullable() => {
+                self.append_null();
+                Some(0)
+            }
+            Mismatch::Text => self.append_written(value),
+            Mismatch::Null | Mismatch::Refused => None,
+        };
+        replaced.ok_or_else(|| belies(field, storage_class(value), article(value), &format!("it is published as {}", field.data_type())))
     }
 
     fn append_null(&mut self) {
@@ -134,6 +146,22 @@ impl ColumnBuilder {
         Some(0)
     }
 
+    /// Appends what SQLite would write for the value, to a column of text; or the bytes of that, to one of bytes.
+    fn append_written(&mut self, value: ValueRef<'_>) -> Option<usize> {
+        let written = match value {
+            ValueRef::Blob(bytes) | ValueRef::Text(bytes) if !matches!(self, Self::Binary(_)) => hexadecimal(bytes),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => return self.append_some(ValueRef::Blob(bytes)),
+            ValueRef::Integer(value) => value.to_string(),
+            ValueRef::Real(value) => format!("{value:?}"),
+            ValueRef::Null => return None,
+        };
+        match self {
+            Self::Binary(_) => self.append_some(ValueRef::Blob(written.as_bytes())),
+            Self::Utf8(_) | Self::LargeUtf8(_) | Self::Utf8View(_) => self.append_some(ValueRef::Text(written.as_bytes())),
+            _ => None,
+        }
+    }
+
     /// The array of what was appended; the builder is empty again.
     pub(super) fn finish(&mut self) -> ArrayRef {
         match self {
@@ -153,6 +181,17 @@ impl ColumnBuilder {
             Self::Timestamp(builder) | Self::Instant(builder) => Arc::new(builder.finish()),
         }
     }
+}
+
+/// As SQLite writes a blob.
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = "x'".to_owned();
+    for byte in bytes {
+        // Writing to a text does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.push('\'');
+    text
 }
 
 fn integer(value: ValueRef<'_>) -> Option<i64> {

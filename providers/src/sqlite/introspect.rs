@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use datafusion::arrow::datatypes::DataType;
 use rusqlite::{Connection, Row, Statement};
 
 use super::connect::failure;
+use super::policy::Mismatch;
 use super::type_mapping::{Behaviour, map};
 use crate::error::{Error, ErrorKind, Result};
-use crate::remote::{Introspection, Omission, OmissionCause, RemoteColumn, RemotePresence, RemoteTable, TableKind};
+use crate::remote::{Comparison, Introspection, Omission, OmissionCause, RemoteColumn, RemotePresence, RemoteTable, TableKind};
 use crate::subject::Subject;
 
 /// The schema of the opened file itself.
@@ -19,7 +21,7 @@ pub(super) const SCHEMA: &str = "main";
 /// columns alone count: an expression in one has no name, a partial one covers some rows only.
 macro_rules! facts {
     () => {
-        "SELECT 'r' AS part, name AS relation, type AS word, NULL AS other, wr OR strict AS flag, 0 AS place, 0 AS number \
+        "SELECT 'r' AS part, name AS relation, type AS word, NULL AS other, wr OR strict AS flag, 0 AS place, strict AS number \
          FROM pragma_table_list \
          WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
          UNION ALL \
@@ -63,6 +65,8 @@ struct Relation {
     kind: Kind,
     /// Whether a primary key holds no NULL even when it is not declared so: the case in `WITHOUT ROWID` and `STRICT` tables.
     sound_keys: bool,
+    /// Whether SQLite keeps values of other types out.
+    strict: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,7 +103,7 @@ struct Found {
 }
 
 /// Looks at the whole file in two statements, unless it has a view or virtual table that SQLite itself cannot resolve. Blocks.
-pub(super) fn introspect(connection: &Connection) -> Result<Introspection> {
+pub(super) fn introspect(connection: &Connection, mismatch: Mismatch) -> Result<Introspection> {
     let mut omitted = Vec::new();
     let mut found = match look(connection, FACTS_AND_COLUMNS) {
         Err(error) if matches!(error.kind(), ErrorKind::Failed | ErrorKind::NotFound) => {
@@ -117,7 +121,8 @@ pub(super) fn introspect(connection: &Connection) -> Result<Introspection> {
         let Some(mut infos) = found.columns.remove(&relation.name) else { continue };
         infos.sort_by_key(|info| info.position);
         let indexes: Vec<UniqueIndex> = found.indexes.remove(&relation.name).unwrap_or_default().into_values().collect();
-        tables.push(table(connection, relation, &infos, &indexes, estimates.get(&relation.name).copied(), found.utf8));
+        let found = Described { infos: &infos, indexes: &indexes, row_estimate: estimates.get(&relation.name).copied(), utf8: found.utf8 };
+        tables.push(table(connection, relation, &found, mismatch));
     }
     Ok(Introspection { default_schema: SCHEMA.to_owned(), tables, omitted })
 }
@@ -163,7 +168,7 @@ fn look(connection: &Connection, sql: &str) -> Result<Found> {
                     "virtual" => Kind::Virtual,
                     _ => Kind::Table,
                 };
-                found.relations.push(Relation { name: row.get(1)?, kind, sound_keys: row.get(4)? });
+                found.relations.push(Relation { name: row.get(1)?, kind, sound_keys: row.get(4)?, strict: row.get(6)? });
             }
             "i" => {
                 let indexes = found.indexes.entry(row.get(1)?).or_default();
@@ -214,14 +219,16 @@ fn row_estimates(connection: &Connection) -> Result<BTreeMap<String, u64>> {
     Ok(rows.into_iter().filter_map(|(table, rows)| Some((table, u64::try_from(rows).ok()?))).collect())
 }
 
-fn table(
-    connection: &Connection,
-    relation: &Relation,
-    infos: &[ColumnInfo],
-    indexes: &[UniqueIndex],
+/// What was found of one relation.
+struct Described<'a> {
+    infos: &'a [ColumnInfo],
+    indexes: &'a [UniqueIndex],
     row_estimate: Option<u64>,
     utf8: bool,
-) -> RemoteTable {
+}
+
+fn table(connection: &Connection, relation: &Relation, found: &Described<'_>, mismatch: Mismatch) -> RemoteTable {
+    let &Described { infos, indexes, row_estimate, utf8 } = found;
     let shown: Vec<&ColumnInfo> = infos.iter().filter(|info| info.hidden != ARGUMENT).collect();
     let mut key: Vec<&ColumnInfo> = shown.iter().copied().filter(|info| info.key_position > 0).collect();
     key.sort_by_key(|info| info.key_position);
@@ -232,15 +239,32 @@ fn table(
     // Elsewhere SQLite lets a primary key be NULL, and any number of times.
     let may_be_null =
         |info: &ColumnInfo| relation.kind != Kind::Table || !(info.not_null || info.key_position > 0 && (is_rowid || relation.sound_keys));
+    // Whether the column can hold nothing but values of its type.
+    let is_sound = |info: &ColumnInfo, column: &RemoteColumn| {
+        relation.kind == Kind::Table
+            && (is_rowid && info.key_position > 0
+                || relation.strict && matches!(column.data_type, DataType::Int64 | DataType::Float64 | DataType::Binary))
+    };
+    let columns: Vec<RemoteColumn> = shown
+        .iter()
+        .map(|info| {
+            let column = column(connection, relation, info, may_be_null(info), utf8);
+            if is_sound(info, &column) { column } else { mismatch.applied_to(column) }
+        })
+        .collect();
+    // Values that are read in place of others make no key.
+    let identifies = |name: &String| {
+        mismatch == Mismatch::Refused || columns.iter().any(|column| column.name == *name && column.comparison != Comparison::None)
+    };
     let key_names: Vec<String> = key.iter().map(|info| info.name.clone()).collect();
-    let key_is_sound = relation.kind == Kind::Table && !key.is_empty() && !key.iter().any(|info| may_be_null(info));
+    let key_is_sound =
+        relation.kind == Kind::Table && !key.is_empty() && !key.iter().any(|info| may_be_null(info)) && key_names.iter().all(identifies);
     let primary_key = if key_is_sound { key_names.clone() } else { Vec::new() };
     let unique_keys = indexes
         .iter()
         .filter_map(|index| index.columns.values().cloned().collect::<Option<Vec<String>>>())
-        .filter(|columns| *columns != primary_key)
+        .filter(|columns| *columns != primary_key && columns.iter().all(identifies))
         .collect();
-    let columns = shown.iter().map(|info| column(connection, relation, info, may_be_null(info), utf8)).collect();
     RemoteTable {
         schema: SCHEMA.to_owned(),
         name: relation.name.clone(),
@@ -263,7 +287,7 @@ fn column(connection: &Connection, relation: &Relation, info: &ColumnInfo, nulla
         Kind::Virtual => Behaviour::Virtual,
     };
     let mapping = map(&info.declared, behaviour);
-    let is_text = mapping.data_type == datafusion::arrow::datatypes::DataType::Utf8;
+    let is_text = mapping.data_type == DataType::Utf8;
     RemoteColumn {
         name: info.name.clone(),
         remote_type: info.declared.clone(),

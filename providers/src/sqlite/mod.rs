@@ -6,8 +6,10 @@ mod decode;
 mod definition;
 mod instant;
 mod introspect;
+mod lenient;
 mod manifest;
 mod pending;
+mod policy;
 mod scan;
 mod type_change;
 mod type_mapping;
@@ -28,6 +30,8 @@ use datafusion::execution::SendableRecordBatchStream;
 use tokio_util::sync::CancellationToken;
 
 use self::connect::{Database, Stop};
+use self::lenient::LenientDialect;
+use self::policy::Mismatch;
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
 use crate::deadline::Deadline;
@@ -59,6 +63,7 @@ impl Connector for SqliteConnector {
             writing: Pool::new(options.id.clone(), Access::Write.limits(options.pool)),
             patience: options.pool.connect_timeout,
             query_timeout: options.query_timeout,
+            mismatch: Mismatch::of(options).map_err(|e| e.at(options.id.as_str()))?,
             closed: CancellationToken::new(),
         };
         remote.ping(Deadline::after(options.pool.connect_timeout)).await?;
@@ -95,6 +100,7 @@ struct SqliteRemote {
     /// How long a statement waits for another program to release its lock.
     patience: Duration,
     query_timeout: Option<Duration>,
+    mismatch: Mismatch,
     closed: CancellationToken,
 }
 
@@ -165,9 +171,9 @@ impl Remote for SqliteRemote {
         if !scope.schemas.is_empty() && !scope.schemas.iter().any(|schema| schema == introspect::SCHEMA) {
             return Ok(Introspection { default_schema: introspect::SCHEMA.to_owned(), ..Introspection::default() });
         }
-        let patience = self.patience_within(deadline);
+        let (patience, mismatch) = (self.patience_within(deadline), self.mismatch);
         self.with_database(Access::Read, "introspection", deadline, move |database, stopped| {
-            connect::patiently(patience, stopped, || introspect::introspect(database.connection()))
+            connect::patiently(patience, stopped, || introspect::introspect(database.connection(), mismatch))
         })
         .await
     }
@@ -202,7 +208,10 @@ impl Remote for SqliteRemote {
 
 impl SqlRemote for SqliteRemote {
     fn dialect(&self) -> &dyn Dialect {
-        &SqliteDialect
+        match self.mismatch {
+            Mismatch::Refused => &SqliteDialect,
+            Mismatch::Null | Mismatch::Text => &LenientDialect,
+        }
     }
 
     fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream> {

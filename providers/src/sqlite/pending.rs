@@ -7,12 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Field, SchemaRef};
 use rusqlite::Row;
 use tokio::sync::mpsc::Sender;
 
 use super::connect::failure;
 use super::decode::ColumnBuilder;
+use super::policy::Mismatch;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A batch is handed on when its text and blobs reach this, however few its rows.
@@ -22,7 +23,22 @@ const BATCH_BYTES: usize = 4 << 20;
 pub(super) struct Pending {
     schema: SchemaRef,
     batch_rows: usize,
+    mismatch: Mismatch,
     state: Mutex<State>,
+}
+
+/// Why a row was not taken.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) error: Error,
+    /// The column of the result whose value it is about.
+    pub(super) column: Option<usize>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self { error, column: None }
+    }
 }
 
 struct State {
@@ -35,19 +51,19 @@ struct State {
 }
 
 impl Pending {
-    pub(super) fn new(schema: SchemaRef, batch_rows: usize) -> Result<Self> {
+    pub(super) fn new(schema: SchemaRef, batch_rows: usize, mismatch: Mismatch) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| ColumnBuilder::new(field)).collect::<Result<Vec<_>>>()?;
         let state = State { columns, rows: 0, bytes: 0, since: None, handing_on: false };
-        Ok(Self { schema, batch_rows: batch_rows.max(1), state: Mutex::new(state) })
+        Ok(Self { schema, batch_rows: batch_rows.max(1), mismatch, state: Mutex::new(state) })
     }
 
     /// Adds a row. When that fills the batch it is returned, and [`handed_on`](Self::handed_on) must follow.
-    pub(super) fn push(&self, row: &Row<'_>) -> Result<Option<RecordBatch>> {
+    pub(super) fn push(&self, row: &Row<'_>) -> Result<Option<RecordBatch>, Refusal> {
         let mut state = self.lock();
         let state = &mut *state;
         for (index, (column, field)) in state.columns.iter_mut().zip(self.schema.fields()).enumerate() {
             let value = row.get_ref(index).map_err(failure)?;
-            state.bytes += column.append(field, value)?;
+            state.bytes += column.append(field, value, self.mismatch).map_err(|error| Refusal { error, column: Some(index) })?;
         }
         state.rows += 1;
         state.since.get_or_insert_with(Instant::now);
@@ -55,7 +71,12 @@ impl Pending {
             return Ok(None);
         }
         state.handing_on = true;
-        self.take(state).map(Some)
+        Ok(self.take(state).map(Some)?)
+    }
+
+    /// The field of a column of the result.
+    pub(super) fn field(&self, index: usize) -> &Field {
+        self.schema.field(index)
     }
 
     /// The rows left at the end, if any.

@@ -14,13 +14,15 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{Stream, StreamExt};
+use rusqlite::{Row, Statement};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::SqliteRemote;
 use super::connect::{Database, Stop, failure, patiently};
-use super::pending::Pending;
+use super::pending::{Pending, Refusal};
+use super::verify;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::{Access, Pooled};
@@ -41,7 +43,7 @@ pub(super) fn execute(
     schema: SchemaRef,
     limits: ScanLimits,
 ) -> Result<SendableRecordBatchStream> {
-    let rows = Arc::new(Pending::new(Arc::clone(&schema), limits.batch_rows).map_err(|e| e.at(remote.id.as_str()))?);
+    let rows = Arc::new(Pending::new(Arc::clone(&schema), limits.batch_rows, remote.mismatch).map_err(|e| e.at(remote.id.as_str()))?);
     let width = schema.fields().len();
     let batches = futures::stream::once(async move {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);
@@ -177,6 +179,18 @@ async fn interrupt(stop: &Stop, mut worker: JoinHandle<Result<Pooled<Database>>>
     }
 }
 
+/// The error of a value that is none of its column's type, with the table and the row, where the value is one that is stored.
+fn located(database: &Database, row: &Row<'_>, rows: &Pending, refusal: Refusal) -> Error {
+    let Refusal { error, column: Some(column) } = refusal else { return refusal.error };
+    let statement: &Statement<'_> = row.as_ref();
+    let origin = statement.columns_with_metadata().into_iter().nth(column);
+    let origin = origin.and_then(|origin| Some((origin.table_name()?.to_owned(), origin.origin_name()?.to_owned())));
+    match origin {
+        Some((table, name)) => verify::located(database.connection(), &table, &rows.field(column).clone().with_name(name), &error),
+        None => error,
+    }
+}
+
 /// Steps the statement to its end. Blocks.
 fn read(
     database: &Database,
@@ -209,7 +223,7 @@ fn read(
             if stopped() {
                 return Err(cancelled());
             }
-            if let Some(batch) = rows.push(row)? {
+            if let Some(batch) = rows.push(row).map_err(|refusal| located(database, row, rows, refusal))? {
                 hand_on(batch)?;
             }
         }

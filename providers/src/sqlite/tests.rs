@@ -185,7 +185,8 @@ async fn a_value_that_belies_its_column_is_an_error_naming_it() {
         let error = source.read("t").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{declared} {value}: {error}");
         assert_eq!(error.datasource(), Some("shop"));
-        assert!(error.message().starts_with("column \"my col\" holds "), "{error}");
+        assert!(error.message().starts_with("table \"t\": column \"my col\" holds "), "{error}");
+        assert!(error.hint_text().unwrap().starts_with("the first is in the row with rowid = 2; "), "{error:?}");
         let wanted = format!("typeof(\"my col\") = '{class}'");
         assert!(error.hint_text().unwrap().contains(&wanted), "{declared} {value}: {:?}", error.hint_text());
         assert!(!error.message().contains("abc"), "{error}");

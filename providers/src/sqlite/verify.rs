@@ -11,6 +11,8 @@ use rusqlite::types::ValueRef;
 
 use super::connect::failure;
 use super::decode::ColumnBuilder;
+use super::introspect::SCHEMA;
+use super::policy::Mismatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{RemoteColumn, RemoteTable, TableKind};
 use crate::sql::{Dialect, Reliance, SqliteDialect};
@@ -86,8 +88,8 @@ impl Enforcement {
 
 /// Reads the columns from end to end.
 fn read(connection: &Connection, table: &RemoteTable, columns: &[&RemoteColumn], stopped: &dyn Fn() -> bool) -> Result<()> {
-    let mut readers = columns.iter().map(|column| Reader::new(column)).collect::<Result<Vec<_>>>()?;
-    let mut statement = connection.prepare(&select(table, columns.iter().map(|column| column.name.as_str()))).map_err(failure)?;
+    let mut readers = columns.iter().map(|column| Reader::new(&column.field())).collect::<Result<Vec<_>>>()?;
+    let mut statement = connection.prepare(&select(&table.name, columns.iter().map(|column| &column.name))).map_err(failure)?;
     let mut rows = statement.query([]).map_err(failure)?;
     let mut count = 0_usize;
     while let Some(row) = rows.next().map_err(failure)? {
@@ -100,7 +102,7 @@ fn read(connection: &Connection, table: &RemoteTable, columns: &[&RemoteColumn],
         }
         for (at, reader) in readers.iter_mut().enumerate() {
             if let Err(error) = reader.read(row.get_ref(at).map_err(failure)?) {
-                return Err(located(connection, table, columns[at], &error));
+                return Err(located(connection, &table.name, &columns[at].field(), &error));
             }
         }
     }
@@ -114,13 +116,12 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(column: &RemoteColumn) -> Result<Self> {
-        let field = column.field();
-        Ok(Self { builder: ColumnBuilder::new(&field)?, field })
+    fn new(field: &Field) -> Result<Self> {
+        Ok(Self { builder: ColumnBuilder::new(field)?, field: field.clone() })
     }
 
     fn read(&mut self, value: ValueRef<'_>) -> Result<()> {
-        self.builder.append(&self.field, value).map(drop)
+        self.builder.append(&self.field, value, Mismatch::Refused).map(drop)
     }
 
     fn forget(&mut self) {
@@ -128,31 +129,26 @@ impl Reader {
     }
 }
 
-/// The error of a value that belies `column`, with the table and the first such row.
-fn located(connection: &Connection, table: &RemoteTable, column: &RemoteColumn, error: &Error) -> Error {
+/// The error of a value that belies a column of a table, with the first such row.
+pub(super) fn located(connection: &Connection, table: &str, column: &Field, error: &Error) -> Error {
     let hint = error.hint_text().unwrap_or_default();
     let hint = match first(connection, table, column) {
-        Ok(Some(key)) => format!("the first is in the row with {key}; {hint}"),
+        Ok(Some(row)) => format!("the first is in the row with {row}; {hint}"),
         // The row went by, or has no key: the error itself stands.
         Ok(None) | Err(_) => hint.to_owned(),
     };
-    Error::new(error.kind(), format!("table \"{}\": {}", table.name, error.message())).hint(hint)
+    Error::new(error.kind(), format!("table \"{table}\": {}", error.message())).hint(hint)
 }
 
-/// The key of the first row whose value is none of the column's type.
-fn first(connection: &Connection, table: &RemoteTable, column: &RemoteColumn) -> Result<Option<String>> {
-    let rowid = ["rowid", "_rowid_", "oid"].iter().find(|name| !table.columns.iter().any(|c| c.name.eq_ignore_ascii_case(name)));
-    let key: Vec<&str> = match rowid {
-        Some(rowid) if table.primary_key.is_empty() => vec![rowid],
-        _ => table.primary_key.iter().map(String::as_str).collect(),
-    };
-    let names = key.iter().copied().chain([column.name.as_str()]);
-    let mut statement = connection.prepare(&select(table, names)).map_err(failure)?;
+/// What tells the first row apart whose value is none of the column's type.
+fn first(connection: &Connection, table: &str, column: &Field) -> Result<Option<String>> {
+    let names = names(connection, table)?;
+    let mut statement = connection.prepare(&select(table, names.iter().chain([column.name()]))).map_err(failure)?;
     let mut rows = statement.query([]).map_err(failure)?;
     let mut reader = Reader::new(column)?;
     while let Some(row) = rows.next().map_err(failure)? {
-        if reader.read(row.get_ref(key.len()).map_err(failure)?).is_err() {
-            let shown = key.iter().enumerate().map(|(at, name)| Ok(format!("{name} = {}", written(row.get_ref(at).map_err(failure)?))));
+        if reader.read(row.get_ref(names.len()).map_err(failure)?).is_err() {
+            let shown = names.iter().enumerate().map(|(at, name)| Ok(format!("{name} = {}", written(row.get_ref(at).map_err(failure)?))));
             let shown = shown.collect::<Result<Vec<_>>>()?.join(", ");
             return Ok((!shown.is_empty()).then_some(shown));
         }
@@ -161,9 +157,26 @@ fn first(connection: &Connection, table: &RemoteTable, column: &RemoteColumn) ->
     Ok(None)
 }
 
-fn select<'a>(table: &RemoteTable, columns: impl Iterator<Item = &'a str>) -> String {
+/// The columns of the primary key, and the row's number unless it is that key or there is none.
+fn names(connection: &Connection, table: &str) -> Result<Vec<String>> {
+    let sql = "SELECT x.name, x.pk, upper(x.type) = 'INTEGER', l.type = 'table' AND NOT l.wr \
+        FROM pragma_table_list AS l JOIN pragma_table_xinfo(l.name, 'main') AS x \
+        WHERE l.schema = 'main' AND l.name = ?1 COLLATE NOCASE ORDER BY x.pk";
+    let mut statement = connection.prepare(sql).map_err(failure)?;
+    let columns = statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+    let columns: Vec<(String, i64, bool, bool)> = columns.and_then(Iterator::collect).map_err(failure)?;
+    let mut names: Vec<String> = columns.iter().filter(|(_, key, ..)| *key > 0).map(|(name, ..)| name.clone()).collect();
+    let key_is_number = matches!(columns.iter().filter(|(_, key, ..)| *key > 0).collect::<Vec<_>>().as_slice(), [(_, _, true, _)]);
+    if columns.first().is_some_and(|(.., is_numbered)| *is_numbered) && !key_is_number {
+        let is_free = |number: &&&str| !columns.iter().any(|(name, ..)| name.eq_ignore_ascii_case(number));
+        names.extend(["rowid", "_rowid_", "oid"].iter().find(is_free).map(|number| (*number).to_owned()));
+    }
+    Ok(names)
+}
+
+fn select<'a>(table: &str, columns: impl Iterator<Item = &'a String>) -> String {
     let columns: Vec<String> = columns.map(|name| SqliteDialect.quote(name)).collect();
-    format!("SELECT {} FROM {}", columns.join(", "), SqliteDialect.table(&table.schema, &table.name))
+    format!("SELECT {} FROM {}", columns.join(", "), SqliteDialect.table(SCHEMA, table))
 }
 
 fn written(value: ValueRef<'_>) -> String {

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::choosing::gzip;
 use super::s3_service::S3Service;
 use super::*;
 
@@ -19,13 +20,17 @@ async fn a_bucket_is_read_like_a_folder() {
     service.put("tests/f/x=1/a b.jsonl", b"{\"v\": 1}\n".to_vec()).await;
     service.put("tests/f/x=2/c.jsonl", b"{\"v\": 2}\n".to_vec()).await;
     service.put("tests/p.parquet", parquet(vec![("n", Arc::new(Int64Array::from_iter_values(0..100_000)) as ArrayRef)])).await;
+    service.put("tests/z/a.csv.gz", gzip(b"id\n5\n").await).await;
+    service.put("tests/z/b.csv", b"id\n6\n".to_vec()).await;
     service.put("outside.csv", b"id\n1\n".to_vec()).await;
 
     let remote = service.open("s3://causeway-test/tests/", Some(service.key("reader"))).await.unwrap();
     let context = context(&remote).await;
     let mut names = context.catalog("datafusion").unwrap().schema("public").unwrap().table_names();
     names.sort();
-    assert_eq!(names, ["f", "p", "t"]);
+    assert_eq!(names, ["f", "p", "t", "z"]);
+    assert_eq!(cells(&query(&context, "SELECT sum(id), count(*) FROM z").await.unwrap()), [["11", "2"]]);
+    assert_eq!(cells(&query(&context, "SELECT sum(v) FROM f WHERE x = '1'").await.unwrap()), [["1"]]);
     assert_eq!(cells(&query(&context, "SELECT name FROM t WHERE id = 2").await.unwrap()), [["Alan"]]);
     assert_eq!(cells(&query(&context, "SELECT sum(v), max(x) FROM f").await.unwrap()), [["3", "2"]]);
     assert_eq!(cells(&query(&context, "SELECT sum(n), count(*) FROM p WHERE n >= 50000").await.unwrap()), [["3749975000", "50000"]]);
@@ -35,6 +40,28 @@ async fn a_bucket_is_read_like_a_folder() {
     service.delete("tests/t.csv").await;
     let gone = query(&context, "SELECT * FROM t").await.unwrap_err();
     assert_eq!((gone.kind(), gone.datasource()), (ErrorKind::NotFound, Some("lake")));
+}
+
+#[tokio::test]
+async fn patterns_are_looked_for_in_a_bucket() {
+    let Some(service) = S3Service::shared() else { return };
+    service.put("patterns/in/2024/a-1.csv", b"id\n1\n".to_vec()).await;
+    service.put("patterns/in/2025/a-2.csv.gz", gzip(b"id\n2\n").await).await;
+    service.put("patterns/in/2025/b-1.csv", b"id\n30\n".to_vec()).await;
+    let key = service.key("reader");
+    let options = [
+        ("endpoint", service.endpoint()),
+        ("allow_http", "true"),
+        ("access_key_id", key.id()),
+        ("secret_access_key", &key.secret),
+        ("globs", "a = in/**/a-*; all = in/*/*.csv"),
+    ];
+    let remote = open("s3://causeway-test/patterns", &options, |_| {}).await.unwrap();
+    let sums = "SELECT (SELECT sum(id) FROM a), (SELECT sum(id) FROM \"all\")";
+    let context = context(&remote).await;
+    assert_eq!(cells(&query(&context, sums).await.unwrap()), [["3", "31"]]);
+    service.put("patterns/in/2026/a-9.csv", b"id\n100\n".to_vec()).await;
+    assert_eq!(cells(&query(&context, sums).await.unwrap()), [["103", "131"]]);
 }
 
 #[tokio::test]

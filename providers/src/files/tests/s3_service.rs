@@ -77,6 +77,10 @@ impl S3Service {
         panic!("the S3 service did not start: run its script {SCRIPT:.60}... by hand");
     }
 
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     pub(super) fn key(&self, user: &str) -> &Key {
         &self.keys[user]
     }
@@ -121,6 +125,10 @@ impl S3Service {
 }
 
 impl Key {
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The same key with another secret.
     pub(super) fn with_secret(&self, secret: &str) -> Self {
         Self { id: self.id.clone(), secret: secret.to_owned() }

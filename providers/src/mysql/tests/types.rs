@@ -1,10 +1,14 @@
 //! Every type, with the values at its edges.
 
+use std::sync::Arc;
+
 use datafusion::arrow::datatypes::{DataType, IntervalUnit, TimeUnit};
+use datafusion::prelude::SessionContext;
 use mysql_async::prelude::Queryable;
 
-use super::server::{TestServer, cells, context, look, ours, shown, table};
+use super::server::{PASSWORD, TestServer, cells, context, look, ours, shown, table};
 use crate::error::ErrorKind;
+use crate::mysql::MySqlRemote;
 use crate::remote::{Comparison, Presentation};
 
 /// A column's declaration, the values put in, the Arrow type, and the values that must come out.
@@ -159,9 +163,96 @@ async fn dates_that_are_none_are_errors_that_name_the_column() {
         let error = ours(&error);
         assert_eq!(error.kind(), ErrorKind::Invalid, "{query}");
         assert!(error.message().contains(&format!("column \"{column}\" holds {shown}")), "{error}");
+        assert!(error.message().starts_with("table \"t\": "), "{error}");
         assert_eq!(error.datasource(), Some("shop"));
         assert!(error.hint_text().is_some());
     }
+    // What is computed there is in no table.
+    let error = cells(&remote, "SELECT MIN(d) FROM t", &[DataType::Date32]).await.unwrap_err();
+    assert!(ours(&error).message().starts_with("column \"c0\" holds 0000-00-00"), "{error}");
+}
+
+/// The datasource with these options more.
+async fn opened(server: &TestServer, database: &str, options: &[(&str, &str)]) -> Arc<MySqlRemote> {
+    Arc::new(MySqlRemote::open(&server.options_with(database, options, PASSWORD)).await.unwrap())
+}
+
+async fn answer(context: &SessionContext, sql: &str) -> Vec<String> {
+    let batches = context.sql(sql).await.unwrap().collect().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    shown(&batches).into_iter().map(|row| row.join(" ")).collect()
+}
+
+#[tokio::test]
+async fn dates_that_are_none_are_null_when_the_option_says_so() {
+    let Some(server) = TestServer::shared() else { return };
+    let mut admin = server.database("zero_null").await;
+    admin.query_drop("CREATE TABLE t (id int, d date NOT NULL, dt datetime(3), ts timestamp NULL, UNIQUE KEY (d))").await.unwrap();
+    admin
+        .query_drop(
+            "INSERT INTO t VALUES (1, '0000-00-00', '0000-00-00', '0000-00-00'), (2, '2024-00-10', NULL, NULL), \
+             (3, '2024-02-29', '2024-02-29 01:02:03.5', '2024-02-29 01:02:03')",
+        )
+        .await
+        .unwrap();
+    let remote = opened(server, "zero_null", &[("zero_dates", "null")]).await;
+    let seen = table(&remote, "t").await;
+    assert!(seen.columns[1].nullable && seen.unique_keys.is_empty(), "{seen:?}");
+    let context = context(&remote).await;
+    let rows = ["1 NULL NULL NULL", "2 NULL NULL NULL", "3 2024-02-29 2024-02-29T01:02:03.500 2024-02-29T01:02:03Z"];
+    assert_eq!(answer(&context, "SELECT * FROM t ORDER BY id").await, rows);
+    // To the server they are values, before and after others.
+    for (filter, ids) in [
+        ("d IS NULL", "1 2"),
+        ("d IS NOT NULL", "3"),
+        ("d < '2025-01-01'", "3"),
+        ("d <> '2024-02-28'", "3"),
+        ("d = '2024-02-29'", "3"),
+        ("NOT (d = '2024-02-29')", ""),
+        ("dt IS NULL AND ts IS NULL", "1 2"),
+        ("d IN ('2024-02-29', '2024-03-01')", "3"),
+        ("coalesce(d, DATE '1999-01-01') = DATE '1999-01-01'", "1 2"),
+    ] {
+        assert_eq!(answer(&context, &format!("SELECT id FROM t WHERE {filter} ORDER BY id")).await.join(" "), ids, "{filter}");
+    }
+    assert_eq!(answer(&context, "SELECT count(d), count(ts), min(d), count(DISTINCT d) FROM t").await, ["1 1 2024-02-29 1"]);
+    assert_eq!(answer(&context, "SELECT a.id FROM t a JOIN t b ON a.d = b.d").await, ["3"]);
+}
+
+#[tokio::test]
+async fn dates_are_text_when_the_option_says_so() {
+    let Some(server) = TestServer::shared() else { return };
+    let mut admin = server.database("zero_text").await;
+    admin.query_drop("CREATE TABLE t (d date NOT NULL, dt datetime(3), ts timestamp NULL, tm time)").await.unwrap();
+    admin
+        .query_drop("INSERT INTO t VALUES ('0000-00-00', '2024-00-10', NULL, '25:00:00'), ('2024-02-29', '2024-02-29 1:2:3.5', '2024-02-29 1:2:3', NULL)")
+        .await
+        .unwrap();
+    let remote = opened(server, "zero_text", &[("zero_dates", "text")]).await;
+    let context = context(&remote).await;
+    let rows = ["0000-00-00 2024-00-10 00:00:00.000 NULL", "2024-02-29 2024-02-29 01:02:03.500 2024-02-29 01:02:03"];
+    assert_eq!(answer(&context, "SELECT d, dt, ts FROM t ORDER BY d").await, rows);
+    assert_eq!(answer(&context, "SELECT tm FROM t WHERE d = '0000-00-00' AND d IS NOT NULL").await, ["25 hours"]);
+}
+
+#[tokio::test]
+async fn tinyint1_is_a_boolean_when_the_option_says_so() {
+    let Some(server) = TestServer::shared() else { return };
+    let mut admin = server.database("tinyint1").await;
+    admin.query_drop("CREATE TABLE t (id int, b tinyint(1), n tinyint(4) NOT NULL)").await.unwrap();
+    admin.query_drop("INSERT INTO t VALUES (1, 1, 1), (2, 0, 2), (3, NULL, 3)").await.unwrap();
+    let remote = opened(server, "tinyint1", &[("tinyint1", "boolean")]).await;
+    let context = context(&remote).await;
+    assert_eq!(answer(&context, "SELECT * FROM t ORDER BY id").await, ["1 true 1", "2 false 2", "3 NULL 3"]);
+    for (filter, ids) in [("b", "1"), ("NOT b", "2"), ("b IS NULL", "3"), ("b IS NOT TRUE", "2 3"), ("b = false", "2")] {
+        assert_eq!(answer(&context, &format!("SELECT id FROM t WHERE {filter} ORDER BY id")).await.join(" "), ids, "{filter}");
+    }
+    // The server takes 2 for true; here it is neither, whatever is asked about it.
+    admin.query_drop("INSERT INTO t VALUES (4, 2, 4)").await.unwrap();
+    for sql in ["SELECT b FROM t", "SELECT id FROM t WHERE b", "SELECT id FROM t WHERE NOT b", "SELECT b, count(*) FROM t GROUP BY b"] {
+        let error = context.sql(sql).await.unwrap().collect().await.unwrap_err();
+        assert_eq!(ours(&error).message(), "table \"t\": column \"b\" holds a number that is neither 0 nor 1", "{sql}");
+    }
+    assert_eq!(answer(&context, "SELECT n FROM t WHERE id = 4").await, ["4"]);
 }
 
 #[tokio::test]

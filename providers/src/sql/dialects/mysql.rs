@@ -17,6 +17,15 @@ use crate::sql::dialect::{Argument, Dialect, LikeSupport, NullOrder};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MySqlDialect {
     flavor: Flavor,
+    dates: Dates,
+}
+
+/// What a date that is none is to us.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Dates {
+    #[default]
+    AsStored,
+    NullWhenNone,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,12 +44,22 @@ const DECIMAL_SCALE: i8 = 30;
 impl MySqlDialect {
     /// For a MariaDB server.
     pub const fn maria_db() -> Self {
-        Self { flavor: Flavor::MariaDb }
+        Self { flavor: Flavor::MariaDb, dates: Dates::AsStored }
     }
 
     /// For a MySQL server.
     pub const fn my_sql() -> Self {
-        Self { flavor: Flavor::MySql }
+        Self { flavor: Flavor::MySql, dates: Dates::AsStored }
+    }
+
+    /// The same for a datasource that reads a date such as `0000-00-00` as NULL: which dates are NULL is then decided here.
+    #[must_use]
+    pub const fn with_dates_that_are_null(self) -> Self {
+        Self { dates: Dates::NullWhenNone, ..self }
+    }
+
+    fn hides_nulls(&self, data_type: &DataType) -> bool {
+        self.dates == Dates::NullWhenNone && matches!(data_type, DataType::Date32 | DataType::Timestamp(..))
     }
 
     fn text(&self, text: &str) -> Option<String> {
@@ -182,13 +201,14 @@ impl Dialect for MySqlDialect {
             "geometry" | "point" | "linestring" | "polygon" | "multipoint" | "multilinestring" | "multipolygon" | "geometrycollection"
             | "geomcollection" => format!("ST_AsText({sql})"),
             "uuid" | "inet4" | "inet6" => format!("CAST({sql} AS CHAR)"),
+            "date" | "datetime" | "timestamp" if column.data_type == DataType::Utf8 => format!("CAST({sql} AS CHAR)"),
             _ => sql.to_owned(),
         }
     }
 
     fn tells_null(&self, column: &RemoteColumn) -> bool {
         // `d IS NULL` finds a zero date too, in a column that is declared NOT NULL; an outer join makes it worth asking.
-        column.nullable || !matches!(column.data_type, DataType::Date32 | DataType::Timestamp(..))
+        !self.hides_nulls(&column.data_type) && (column.nullable || !matches!(column.data_type, DataType::Date32 | DataType::Timestamp(..)))
     }
 
     fn order_by(&self, sql: &str, data_type: &DataType, ascending: bool, nulls: NullOrder) -> String {
@@ -235,6 +255,7 @@ impl Dialect for MySqlDialect {
     fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, result: &DataType) -> Option<String> {
         match (name, argument) {
             ("count", None) => (*result == DataType::Int64).then(|| "COUNT(*)".to_owned()),
+            ("count", Some(argument)) if self.hides_nulls(&argument.data_type) => None,
             ("count", Some(argument)) => (*result == DataType::Int64).then(|| format!("COUNT({})", argument.sql)),
             ("sum", Some(argument)) => {
                 let is_exact = match (&argument.data_type, result) {

@@ -118,3 +118,98 @@ async fn a_long_look_is_cancelled_like_a_statement() {
     let error = failure_of(remote.execute(statement, schema, limits).unwrap()).await;
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
 }
+
+#[tokio::test]
+async fn a_value_that_is_only_returned_is_named_by_table_column_and_rowid() {
+    let source = Source::of(
+        "CREATE TABLE t (k TEXT, v INTEGER, rowid TEXT); INSERT INTO t VALUES ('a', 5, 'x'), ('b', 'five', 'y');
+         CREATE TABLE keyed (k TEXT PRIMARY KEY, v DATE); INSERT INTO keyed VALUES ('a', '2024-02-29'), ('b', 'soon');
+         CREATE TABLE numbered (id INTEGER PRIMARY KEY, v BOOLEAN); INSERT INTO numbered VALUES (7, 2);
+         CREATE TABLE bare (k TEXT PRIMARY KEY, v REAL) WITHOUT ROWID; INSERT INTO bare VALUES ('z', 'much');
+         CREATE VIEW w AS SELECT v AS renamed FROM t;",
+    )
+    .await;
+    for (sql, table, column, row) in [
+        ("SELECT v FROM t", "t", "v", "_rowid_ = 2"),
+        ("SELECT v AS other FROM keyed", "keyed", "v", "k = 'b', rowid = 2"),
+        ("SELECT * FROM numbered", "numbered", "v", "with id = 7;"),
+        ("SELECT v FROM bare", "bare", "v", "with k = 'z';"),
+        // The table that the view shows is where the row is.
+        ("SELECT renamed FROM w", "t", "renamed", "_rowid_ = 2"),
+    ] {
+        let error = source.answer(sql).await.unwrap_err();
+        assert_eq!((error.kind(), error.datasource()), (ErrorKind::Invalid, Some("shop")), "{sql}: {error:?}");
+        let told = format!("{error} {}", error.hint_text().unwrap_or_default());
+        for word in [format!("table \"{table}\""), format!("column \"{column}\""), row.to_owned()] {
+            assert!(told.contains(&word), "{sql}: {told} lacks {word}");
+        }
+    }
+    // A value that is computed is in no row.
+    let error = failure_of(source.stream("SELECT 'x' AS v", &[("v", DataType::Int64)], None)).await;
+    assert!(error.message().starts_with("column \"v\" holds text"), "{error}");
+}
+
+/// Values of every kind in columns of every type, and the rows that a policy makes of them.
+const MIXED: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, i INTEGER UNIQUE, r REAL, d DATE, b BOOLEAN, x TEXT, y BLOB, n DECIMAL(5,2));
+    INSERT INTO t VALUES (1, 5, 1.5, '2024-02-29', 1, 'text', x'01ff', 1.25), (2, 'five', 'much', 'soon', 2, x'ff', 'blob', 'no'),
+        (3, NULL, NULL, NULL, NULL, NULL, NULL, NULL), (4, 6.5, x'00', 20240229, 'true', 7, 8, 1.255);
+    CREATE TABLE s (id INTEGER PRIMARY KEY, v INTEGER) STRICT; INSERT INTO s VALUES (1, 10), (2, NULL);";
+
+impl Source {
+    async fn with_policy(script: &str, policy: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("db");
+        Connection::open(&path).unwrap().execute_batch(script).unwrap();
+        let values = [("path", path.to_str().unwrap()), ("on_mismatch", policy)].map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let options = Options::check(&manifest::MANIFEST, RemoteId::new("shop"), Path::new("/"), values.into(), BTreeMap::new()).unwrap();
+        Self { folder, remote: SqliteConnector.open(&options).await.unwrap() }
+    }
+
+    /// The rows of an answer, their cells joined by blanks.
+    async fn rows(&self, sql: &str) -> Vec<String> {
+        let printed = self.answer(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let rows = printed.lines().filter(|line| line.starts_with('|')).skip(1);
+        rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join(" ")).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_null_when_the_option_says_so() {
+    let source = Source::with_policy(MIXED, "null").await;
+    let seen = source.table("t").await;
+    assert!(seen.columns.iter().skip(1).all(|column| column.nullable && column.comparison == Comparison::None), "{seen:?}");
+    assert_eq!((seen.primary_key.as_slice(), seen.unique_keys.len()), (["id".to_owned()].as_slice(), 0));
+    let rows = ["1 5 1.5 2024-02-29 true text 01ff 1.25", "2", "3", "4     7  "];
+    let read: Vec<String> = source.rows("SELECT * FROM t ORDER BY id").await.iter().map(|row| row.trim_end().to_owned()).collect();
+    assert_eq!(read, rows.map(str::trim_end));
+    // SQLite has values where we read NULL.
+    for (filter, ids) in [
+        ("i IS NULL", "2 3 4"),
+        ("i IS NOT NULL", "1"),
+        ("i > 5", ""),
+        ("i <> 0", "1"),
+        ("x = 'text'", "1"),
+        ("coalesce(i, -1) = -1", "2 3 4"),
+        ("NOT b", ""),
+        ("id > 2", "3 4"),
+        ("CASE WHEN id = 2 THEN i ELSE 0 END IS NULL", "2"),
+    ] {
+        assert_eq!(source.rows(&format!("SELECT id FROM t WHERE {filter} ORDER BY id")).await.join(" "), ids, "{filter}");
+    }
+    assert_eq!(source.rows("SELECT count(i), sum(i), max(d), count(*), count(DISTINCT x) FROM t").await, ["1 5 2024-02-29 4 2"]);
+    assert_eq!(source.rows("SELECT s.v FROM s JOIN t ON s.id = t.id WHERE s.v > 5").await, ["10"]);
+}
+
+#[tokio::test]
+async fn what_may_not_fit_is_text_when_the_option_says_so() {
+    let source = Source::with_policy(MIXED, "text").await;
+    let types: Vec<DataType> = source.table("t").await.columns.into_iter().map(|column| column.data_type).collect();
+    let text = DataType::Utf8;
+    assert_eq!(types, [DataType::Int64, text.clone(), text.clone(), text.clone(), text.clone(), text.clone(), DataType::Binary, text]);
+    assert_eq!(source.table("s").await.columns[1].data_type, DataType::Int64, "a strict table holds what it says");
+    let rows = ["1 5 1.5 2024-02-29 1 text 01ff 1.25", "2 five much soon 2 x'ff' 626c6f62 no", "3", "4 6.5 x'00' 20240229 true 7 38 1.255"];
+    let read: Vec<String> = source.rows("SELECT * FROM t ORDER BY id").await.iter().map(|row| row.trim_end().to_owned()).collect();
+    assert_eq!(read, rows);
+    assert_eq!(source.rows("SELECT id FROM t WHERE i = '6.5' OR x = '7' OR r > 'm' ORDER BY id").await.join(" "), "2 4");
+    assert_eq!(source.rows("SELECT count(i), max(i) FROM t").await, ["3 five"]);
+}
