@@ -44,18 +44,18 @@ pub(super) static MANIFEST: Manifest = Manifest {
         },
         OptionSpec {
             name: SSLMODE,
-            value: ValueKind::Choice(&["disable", "prefer", "require", "verify-full"]),
+            value: ValueKind::Choice(&["disable", "prefer", "require", "verify-ca", "verify-full"]),
             presence: Presence::Default("prefer"),
             visibility: Visibility::Public,
             doc: "Whether to use TLS: prefer falls back to clear text when the server has none, require takes any certificate, \
-                  verify-full checks the certificate's chain and name.",
+                  verify-ca checks who signed it, verify-full its name as well.",
         },
         OptionSpec {
             name: SSLROOTCERT,
             value: ValueKind::Path,
             presence: Presence::Optional,
             visibility: Visibility::Public,
-            doc: "A PEM file with the authorities that sslmode verify-full trusts.",
+            doc: "A PEM file with the authorities that sslmode verify-ca and verify-full trust.",
         },
         OptionSpec {
             name: PASSWORD,
