@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Constraint, Constraints};
+use datafusion::common::{Constraint, Constraints, Statistics};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
@@ -18,6 +18,9 @@ use crate::remote::{RemoteTable, TableKind};
 
 /// Rows in a batch when the session does not say.
 const BATCH_ROWS: usize = 8192;
+
+/// A smaller share of a table's rows is read in one stream.
+const FEW: f64 = 0.01;
 
 /// A table of a remote that takes SQL.
 #[derive(Debug, Clone)]
@@ -119,6 +122,10 @@ impl TableProvider for SqlTable {
         }
     }
 
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.remote.statistics(&self.table)?.of_scan(&self.schema, &[], None))
+    }
+
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
         let dialect = self.remote.dialect();
         let scope = TableScope::new(&self.table, dialect, None);
@@ -135,7 +142,7 @@ impl TableProvider for SqlTable {
 
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         limit: Option<usize>,
@@ -144,8 +151,24 @@ impl TableProvider for SqlTable {
             Some(columns) => Arc::new(self.schema.project(columns)?),
             None => Arc::clone(&self.schema),
         };
-        let text = self.select(projection, filters, limit).render(self.remote.dialect());
-        let sql = RemoteSql { text, reliance: self.reliance(filters) };
-        Ok(Arc::new(RemoteScan::new(Arc::clone(&self.remote), sql, schema, self.limits())))
+        let select = self.select(projection, filters, limit);
+        let sql = RemoteSql { text: select.render(self.remote.dialect()), reliance: self.reliance(filters) };
+        let statistics = self.remote.statistics(&self.table);
+        let share = statistics.as_ref().map_or(1.0, |statistics| statistics.share(filters));
+        let streams = state.config().target_partitions();
+        // A limit is reached soon, and few rows are found without reading all of them.
+        let split = if limit.is_none() && share >= FEW && streams > 1 {
+            Arc::clone(&self.remote).split(&self.table, &select, streams)
+        } else {
+            None
+        };
+        let mut scan = RemoteScan::new(Arc::clone(&self.remote), sql, Arc::clone(&schema), self.limits());
+        if let Some(split) = split {
+            scan = scan.in_streams(split);
+        }
+        if let Some(statistics) = statistics {
+            scan = scan.with_statistics(statistics.of_scan(&schema, filters, limit));
+        }
+        Ok(Arc::new(scan))
     }
 }
