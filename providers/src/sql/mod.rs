@@ -2,6 +2,7 @@
 
 mod dialect;
 mod dialects;
+mod dynamic_filter;
 mod normalize;
 mod reliance;
 mod scan;
@@ -22,6 +23,7 @@ use crate::remote::{Remote, RemoteTable};
 
 pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
 pub use dialects::{MySqlDialect, PostgresDialect, SqliteDialect};
+pub use dynamic_filter::{LONGEST_WAIT, MOST_KEYS};
 pub use normalize::{Quoting, normalize};
 pub use reliance::Reliance;
 pub use scan::RemoteScan;
