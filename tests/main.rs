@@ -15,6 +15,7 @@ mod demo;
 mod differential;
 mod drift;
 mod drip;
+mod dynamic_filters;
 mod failure;
 mod gates;
 mod idle;

@@ -45,9 +45,11 @@ pub struct Engine {
 /// Whether sub-plans and filters may run at the sources. Off reads whole tables and computes everything here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PushDown {
-    /// What the allow-list permits runs at the source.
+    /// What the allow-list permits runs at the source, and scans are narrowed by what joins find out while they run.
     #[default]
     On,
+    /// The same, but without what is only known while the statement runs.
+    Static,
     /// Everything but the bare scan runs here.
     Off,
 }
@@ -114,7 +116,7 @@ impl Engine {
         let plan = planner.sql_statement_to_plan_with_context(planned, &mut scope)?;
         reads_only(&plan)?;
         let plan = match context.push_down {
-            PushDown::On => plan,
+            PushDown::On | PushDown::Static => plan,
             PushDown::Off => scans_only(plan)?,
         };
         let tables = names.places();

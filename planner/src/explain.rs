@@ -83,7 +83,8 @@ impl Page {
         let text = match plan.downcast_ref::<RemoteScan>() {
             Some(scan) => {
                 self.statements.push(format!("{}: {}", scan.remote().id(), scan.sql().text));
-                format!("RemoteScan on {} [{}]", scan.remote().id(), self.statements.len())
+                let narrowing = scan.narrowing().map(|narrowing| format!(", {narrowing}")).unwrap_or_default();
+                format!("RemoteScan on {} [{}]{narrowing}", scan.remote().id(), self.statements.len())
             }
             None => displayable(plan).one_line().to_string().trim_end().to_owned(),
         };

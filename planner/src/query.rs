@@ -103,7 +103,7 @@ impl Planned {
         let optimized = state.optimize(&plan)?;
         let mut report = PlanReport::default();
         let logical = match self.push_down {
-            PushDown::On => checked(federate(plain(optimized)?, &mut report)?)?,
+            PushDown::On | PushDown::Static => checked(federate(plain(optimized)?, &mut report)?)?,
             PushDown::Off => {
                 report.off();
                 optimized

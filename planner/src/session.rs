@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use causeway_providers::observe_scans;
+use causeway_providers::sql::MOST_KEYS;
 use datafusion::config::Dialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -16,13 +17,17 @@ use datafusion::prelude::SessionConfig;
 
 use crate::arithmetic::Checking;
 use crate::coercion::Coercion;
-use crate::engine::{EngineLimits, StatementContext};
+use crate::dynamic_filters::WaitForJoins;
+use crate::engine::{EngineLimits, PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::federation::RemoteQueryPlanner;
 use crate::growth::bounded;
 
 /// Rows in a batch between operators.
 const BATCH_ROWS: usize = 8192;
+
+/// The bytes of keys that a join hands to the scans of its other side as a list.
+const MOST_KEYS_BYTES: usize = 1 << 20;
 
 /// How many of the largest consumers of memory are remembered for the log.
 const TRACKED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).expect("five is not zero");
@@ -36,6 +41,7 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
         .with_default_features()
         .with_analyzer_rules(analyzer_rules())
         .with_query_planner(Arc::new(RemoteQueryPlanner))
+        .with_physical_optimizer_rule(Arc::new(WaitForJoins))
         .build();
     for name in FOREIGN_FUNCTIONS {
         state.deregister_udf(name)?;
@@ -81,6 +87,9 @@ fn config() -> SessionConfig {
     // `1.5` is numeric in PostgreSQL; as a float it would drag numeric columns into rounding, and off the source.
     options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // The keys of a join are worth more to a source than to a scan of files.
+    options.optimizer.hash_join_inlist_pushdown_max_distinct_values = MOST_KEYS;
+    options.optimizer.hash_join_inlist_pushdown_max_size = MOST_KEYS_BYTES;
     options.execution.time_zone = Some("+00:00".to_owned());
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
@@ -99,6 +108,7 @@ pub(crate) fn for_statement(template: &SessionState, context: &StatementContext)
         observe_scans(state.config_mut(), Arc::clone(observer));
     }
     let options = state.config_mut().options_mut();
+    options.optimizer.enable_join_dynamic_filter_pushdown = context.push_down == PushDown::On;
     options.catalog.default_catalog.clone_from(&context.environment);
     if let Some(first) = context.search_path.first() {
         options.catalog.default_schema.clone_from(first);

@@ -20,6 +20,7 @@ mod registry;
 mod remote;
 mod sample;
 mod scan_observer;
+mod shared_rows;
 #[cfg(test)]
 mod skip;
 pub mod sql;

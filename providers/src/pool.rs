@@ -6,6 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -42,6 +43,7 @@ pub(crate) struct Pool<C> {
     limits: PoolLimits,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Idle<C>>>,
+    waiting: AtomicUsize,
 }
 
 struct Idle<C> {
@@ -51,7 +53,8 @@ struct Idle<C> {
 
 impl<C> Pool<C> {
     pub(crate) fn new(id: RemoteId, limits: PoolLimits) -> Arc<Self> {
-        Arc::new(Self { id, limits, permits: Arc::new(Semaphore::new(limits.max_connections)), idle: Mutex::default() })
+        let permits = Arc::new(Semaphore::new(limits.max_connections));
+        Arc::new(Self { id, limits, permits, idle: Mutex::default(), waiting: AtomicUsize::new(0) })
     }
 
     /// A connection that is idle and passes `usable`, or a new one from `connect`.
@@ -67,6 +70,7 @@ impl<C> Pool<C> {
         F: Future<Output = Result<C>>,
     {
         let wait = async {
+            let _waiting = Waiting::new(&self.waiting);
             Arc::clone(&self.permits)
                 .acquire_owned()
                 .await
@@ -77,6 +81,40 @@ impl<C> Pool<C> {
             Some(deadline) => deadline.bound(&busy, wait).await.map_err(|e| e.at(self.id.as_str()))?,
             None => wait.await?,
         };
+        self.fill(permit, deadline, usable, connect).await
+    }
+
+    /// As [`acquire`](Self::acquire), for work that can do without: `None` at once unless a place is left for somebody else as well.
+    /// So whoever takes more than one connection keeps nobody from having one.
+    pub(crate) async fn acquire_spare<F>(
+        self: &Arc<Self>,
+        deadline: Option<Deadline>,
+        usable: impl Fn(&C) -> bool,
+        connect: impl FnOnce() -> F,
+    ) -> Option<Result<Pooled<C>>>
+    where
+        F: Future<Output = Result<C>>,
+    {
+        let mut permit = Arc::clone(&self.permits).try_acquire_many_owned(2).ok()?;
+        drop(permit.split(1));
+        Some(self.fill(permit, deadline, usable, connect).await)
+    }
+
+    /// Whether somebody waits for a place.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    async fn fill<F>(
+        self: &Arc<Self>,
+        permit: OwnedSemaphorePermit,
+        deadline: Option<Deadline>,
+        usable: impl Fn(&C) -> bool,
+        connect: impl FnOnce() -> F,
+    ) -> Result<Pooled<C>>
+    where
+        F: Future<Output = Result<C>>,
+    {
         if let Some(connection) = self.take_idle(&usable) {
             return Ok(Pooled { connection: Some(connection), pool: Arc::clone(self), _permit: permit });
         }
@@ -124,6 +162,22 @@ impl<C> Pool<C> {
 impl<C> fmt::Debug for Pool<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("id", &self.id).field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// Somebody who waits, as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -206,6 +260,29 @@ mod tests {
         let hung = pool.acquire(None, |_| true, std::future::pending::<Result<usize>>).await.err().unwrap();
         assert_eq!(hung.kind(), ErrorKind::Unreachable);
         assert_eq!(hung.to_string(), "datasource \"crm\": connecting took longer than 50ms");
+    }
+
+    #[tokio::test]
+    async fn what_is_spare_leaves_a_place_for_others() {
+        let (pool, dialled) = (pool(3, Duration::from_secs(60)), AtomicUsize::new(0));
+        let spare = || pool.acquire_spare(None, |_| true, || async { Ok(dialled.fetch_add(1, Ordering::Relaxed)) });
+        let first = spare().await.unwrap().unwrap();
+        let second = spare().await.unwrap().unwrap();
+        assert!(spare().await.is_none());
+        let third = take(&pool, &dialled).await.unwrap();
+        assert!(!pool.is_waited_for());
+        let waiting = tokio::spawn({
+            let pool = Arc::clone(&pool);
+            async move { pool.acquire(None, |_| true, || async { Ok(9) }).await.map(|connection| *connection) }
+        });
+        while !pool.is_waited_for() {
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        assert_eq!(waiting.await.unwrap().unwrap(), 9);
+        assert!(!pool.is_waited_for());
+        drop((second, third));
+        assert!(spare().await.is_some());
     }
 
     #[tokio::test]

@@ -198,7 +198,12 @@ impl Settings {
 
     /// Whether the sources may compute.
     pub(crate) fn push_down(&self) -> PushDown {
-        if &*self.known("causeway.push_down") == "on" { PushDown::On } else { PushDown::Off }
+        let is_on = |name| &*self.known(name) == "on";
+        match (is_on("causeway.push_down"), is_on("causeway.dynamic_filters")) {
+            (true, true) => PushDown::On,
+            (true, false) => PushDown::Static,
+            (false, _) => PushDown::Off,
+        }
     }
 
     /// How many digits of a float are shown beyond, or short of, those that are always exact.
@@ -243,7 +248,11 @@ fn is_custom_part(part: &str) -> bool {
 
 fn unknown(name: &str) -> PgError {
     let error = PgError::new(UNDEFINED_OBJECT, format!("unrecognized configuration parameter \"{name}\""));
-    if name.to_lowercase().starts_with("causeway.") { error.hint("Settings of Causeway: causeway.push_down.") } else { error }
+    if name.to_lowercase().starts_with("causeway.") {
+        error.hint("Settings of Causeway: causeway.dynamic_filters, causeway.push_down.")
+    } else {
+        error
+    }
 }
 
 fn cannot_change(name: &str) -> PgError {

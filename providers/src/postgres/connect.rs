@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Config, Connection, CopyOutStream, Socket};
+use tokio_postgres::{Client, Config, Connection, CopyOutStream, SimpleQueryMessage, SimpleQueryRow, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -75,7 +75,7 @@ impl Target {
             .port(port)
             .dbname(database)
             .user(user)
-            .application_name("causeway")
+            .application_name(&application_name(&options.id))
             // A Unix socket is private already, and servers offer no TLS on it.
             .ssl_mode(if host.starts_with('/') { SslMode::Disable } else { mode })
             .keepalives(true)
@@ -148,6 +148,14 @@ where
     }
 }
 
+/// What the server's administrator sees, cut to what the server would keep of it, and never within a character.
+fn application_name(id: &RemoteId) -> String {
+    const LONGEST: usize = 63;
+    let mut name = format!("causeway/{id}");
+    name.truncate(name.floor_char_boundary(LONGEST));
+    name
+}
+
 fn major_version(version: &str) -> Option<u32> {
     version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
@@ -168,6 +176,10 @@ pub(super) struct PgConnection {
 impl PgConnection {
     fn client(&self) -> &Client {
         self.client.as_ref().expect("the client is only taken when the connection is discarded")
+    }
+
+    fn is_usable(&self) -> bool {
+        !self.client().is_closed()
     }
 }
 
@@ -191,8 +203,8 @@ impl Connections {
     /// # Errors
     /// `Timeout` when the deadline passed, whatever was waited for; otherwise what failed.
     pub(super) async fn lease(self: &Arc<Self>, deadline: Option<Deadline>) -> Result<Lease> {
-        let usable = |connection: &PgConnection| !connection.client().is_closed();
-        let connection = self.pool.acquire(deadline, usable, || self.target.connect()).await.map_err(|error| match deadline {
+        let connection = self.pool.acquire(deadline, PgConnection::is_usable, || self.target.connect()).await;
+        let connection = connection.map_err(|error| match deadline {
             Some(deadline) if deadline.remaining().is_zero() && error.kind() == ErrorKind::Timeout => {
                 let all = self.target.limits.max_connections;
                 failure::timeout(deadline.limit(), &format!(" while waiting: all {all} connections are in use"))
@@ -201,8 +213,30 @@ impl Connections {
             Some(deadline) if deadline.remaining().is_zero() => failure::timeout(deadline.limit(), " while connecting"),
             _ => error,
         })?;
-        let open = self.endings.token();
-        Ok(Lease { connections: Arc::clone(self), connection: Some(connection), running: false, _open: open })
+        Ok(self.lend(connection))
+    }
+
+    /// A connection that nobody else needs now; `None` when there is none to spare.
+    ///
+    /// # Errors
+    /// What failed while connecting.
+    pub(super) async fn lease_spare(self: &Arc<Self>, deadline: Option<Deadline>) -> Result<Option<Lease>> {
+        let spare = self.pool.acquire_spare(deadline, PgConnection::is_usable, || self.target.connect()).await;
+        Ok(spare.transpose()?.map(|connection| self.lend(connection)))
+    }
+
+    /// Whether a statement waits for a connection.
+    pub(super) fn are_waited_for(&self) -> bool {
+        self.pool.is_waited_for()
+    }
+
+    /// At most so many there are.
+    pub(super) fn most(&self) -> usize {
+        self.target.limits.max_connections
+    }
+
+    fn lend(self: &Arc<Self>, connection: Pooled<PgConnection>) -> Lease {
+        Lease { connections: Arc::clone(self), connection: Some(connection), running: false, _open: self.endings.token() }
     }
 
     /// Refuses new statements and waits, within reason, until those that were abandoned have ended at the source.
@@ -236,6 +270,11 @@ impl Lease {
         &self.connection().server_version
     }
 
+    /// The first number of the server's version.
+    pub(super) fn server_major(&self) -> Option<u32> {
+        major_version(self.server_version())
+    }
+
     pub(super) fn server_encoding(&self) -> &str {
         &self.connection().server_encoding
     }
@@ -258,10 +297,28 @@ impl Lease {
         // Both leave in one flight, so that a new limit costs no round trip.
         let (limited, statement) = join(self.limit_statements(limit), self.client().prepare(&copy)).await;
         limited?;
+        self.is_limited_to(limit);
+        self.client().copy_out(&statement?).await
+    }
+
+    /// Runs statements in the text protocol and gives their rows. `limit` is as for [`copy_out`](Self::copy_out).
+    pub(super) async fn text_rows(&mut self, sql: &str, limit: Option<Duration>) -> Result<Vec<SimpleQueryRow>, tokio_postgres::Error> {
+        self.begin();
+        let limit = limit.map(|limit| limit + REMOTE_GRACE);
+        let (limited, messages) = join(self.limit_statements(limit), self.client().simple_query(sql)).await;
+        limited?;
+        self.is_limited_to(limit);
+        let rows = messages?.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        Ok(rows.collect())
+    }
+
+    fn is_limited_to(&mut self, limit: Option<Duration>) {
         if let Some(connection) = &mut self.connection {
             connection.statement_timeout = limit;
         }
-        self.client().copy_out(&statement?).await
     }
 
     /// Tells the server how long the next statements may take.

@@ -121,6 +121,11 @@ impl CopyDecoder {
         self.state == State::Complete
     }
 
+    /// Expects the header of another result. Rows that no batch has taken yet stay.
+    pub(super) fn restart(&mut self) {
+        self.state = State::Header;
+    }
+
     /// The rows so far as a batch.
     ///
     /// # Errors

@@ -153,6 +153,11 @@ pub(super) fn is_lost(error: &DriverError) -> bool {
     error.is_closed() || cause::<io::Error>(error).is_some() || error.as_db_error().is_some_and(|e| is_shutdown(e.code()))
 }
 
+/// Whether the source does not let us lock or export a snapshot, which says nothing of whether it lets us read.
+pub(super) fn is_refused(error: &DriverError) -> bool {
+    error.code().is_some_and(|code| matches!(code.code(), "42501" | "42883" | "42601" | "42809" | "0A000" | "25006" | "55000"))
+}
+
 fn is_shutdown(code: &SqlState) -> bool {
     matches!(code.code(), "57P01" | "57P02" | "57P03") || code.code().starts_with("08")
 }

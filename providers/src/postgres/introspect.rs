@@ -1,12 +1,13 @@
 //! Reads what tables there are, in one statement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use futures::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as DriverError, Row};
 
-use super::type_mapping::{Collation, map};
+use super::known_tables::{ColumnValues, Sizes, TableSize};
+use super::type_mapping::{Collation, NumericPolicy, map};
 use crate::remote::{Introspection, Omission, OmissionCause, RemoteColumn, RemotePresence, RemoteTable, Scope, TableKind};
 use crate::subject::Subject;
 
@@ -23,11 +24,15 @@ macro_rules! relations {
     };
 }
 
-/// Tables, their columns and their keys, which `part` tells apart: one statement is one snapshot by itself. Else a table made or
+/// Tables, their columns, their keys, and with `$2` what is known of their values, which `part` tells apart: one statement is one snapshot by itself. Else a table made or
 /// dropped meanwhile could appear without columns, which looks like drift.
 ///
 /// An inheritance parent also shows the rows of its children, which its own keys and NOT NULL do not bind. Two collations never have
 /// one name here, even if one of them is the database's: text columns may meet only under one.
+///
+/// What counts as blocks is the largest part of a partitioned table. A table that was never analysed is as large as the rows that
+/// were counted suggest; asking for the size of its files would wait for whoever has locked it. Tables whose rows have no place, or
+/// whose places a row level policy hides from the source's planner, have no blocks.
 const LOOK: &str = concat!(
     "WITH RECURSIVE step AS ( \
          SELECT t.oid AS domain, t.typbasetype AS base, t.typtypmod AS modifier FROM pg_catalog.pg_type t WHERE t.typtype = 'd' \
@@ -46,7 +51,19 @@ const LOOK: &str = concat!(
                 c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid) AS has_children \
          FROM ",
     relations!(),
-    " ) \
+    " ), part AS ( \
+         SELECT r.oid AS root, r.oid FROM relation r WHERE r.relkind IN ('r', 'p', 'm') \
+         UNION ALL SELECT p.root, h.inhrelid FROM part p JOIN pg_catalog.pg_inherits h ON h.inhparent = p.oid \
+     ), size AS ( \
+         SELECT p.root, \
+                pg_catalog.sum(CASE WHEN c.reltuples > 0 THEN c.reltuples::pg_catalog.float8 WHEN c.relpages = 0 \
+                    THEN pg_catalog.pg_stat_get_live_tuples(c.oid)::pg_catalog.float8 ELSE 0 END) AS live, \
+                CASE WHEN pg_catalog.bool_and(c.relkind = 'p' OR (c.relkind = 'r' AND COALESCE(am.amname = 'heap', false))) \
+                          AND NOT pg_catalog.bool_or(c.relrowsecurity) \
+                     THEN pg_catalog.max(CASE WHEN c.relpages = 0 THEN pg_catalog.pg_stat_get_live_tuples(c.oid) / 100 \
+                                              ELSE c.relpages END)::pg_catalog.float8 END AS blocks \
+         FROM part p JOIN pg_catalog.pg_class c ON c.oid = p.oid LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam GROUP BY p.root \
+     ) \
      SELECT 't'::pg_catalog.text AS part, r.oid AS relation, 0::pg_catalog.int8 AS place, r.relname::pg_catalog.text AS name, \
             r.nspname::pg_catalog.text AS schema_or_type, pg_catalog.obj_description(r.oid, 'pg_class') AS comment, \
             COALESCE(pg_catalog.has_any_column_privilege(r.oid, 'SELECT'), false) AS readable, \
@@ -57,8 +74,8 @@ const LOOK: &str = concat!(
                  THEN r.reltuples::pg_catalog.float8 END AS estimate, \
             NULL::pg_catalog.oid AS base, NULL::pg_catalog.int4 AS modifier, NULL::pg_catalog.text AS collation, \
             NULL::pg_catalog.text AS provider, NULL::pg_catalog.text AS locale, NULL::pg_catalog.bool AS deterministic, \
-            NULL::pg_catalog.text AS encoding, NULL::pg_catalog.text[] AS key \
-     FROM relation r \
+            NULL::pg_catalog.text AS encoding, NULL::pg_catalog.text[] AS key, s.live AS live_or_distinct, s.blocks \
+     FROM relation r LEFT JOIN size s ON s.root = r.oid \
      UNION ALL \
      SELECT 'c', r.oid, a.attnum::pg_catalog.int8, a.attname::pg_catalog.text, \
             pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.col_description(r.oid, a.attnum), \
@@ -71,7 +88,7 @@ const LOOK: &str = concat!(
                  ELSE cn.nspname || '.' || co.collname END, \
             CASE WHEN co.collprovider = 'd' THEN db.provider ELSE co.collprovider::pg_catalog.text END, \
             CASE WHEN co.collprovider = 'd' THEN db.locale ELSE COALESCE(co.collcollate::pg_catalog.text, '') END, \
-            COALESCE(co.collisdeterministic, true), db.encoding, NULL::pg_catalog.text[] \
+            COALESCE(co.collisdeterministic, true), db.encoding, NULL::pg_catalog.text[], NULL::pg_catalog.float8, NULL::pg_catalog.float8 \
      FROM relation r \
      JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped \
      LEFT JOIN domain ON domain.domain = a.atttypid \
@@ -83,14 +100,23 @@ const LOOK: &str = concat!(
             NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.bool, i.indisprimary, \
             NULL::pg_catalog.text, NULL::pg_catalog.float8, NULL::pg_catalog.oid, NULL::pg_catalog.int4, NULL::pg_catalog.text, \
             NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.bool, NULL::pg_catalog.text, \
-            pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY k.place) \
+            pg_catalog.array_agg(a.attname::pg_catalog.text ORDER BY k.place), NULL::pg_catalog.float8, NULL::pg_catalog.float8 \
      FROM relation r \
      JOIN pg_catalog.pg_index i ON i.indrelid = r.oid \
      CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY AS k(attnum, place) \
      JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
      WHERE i.indisunique AND i.indisvalid AND NOT i.indisexclusion AND i.indpred IS NULL AND i.indexprs IS NULL \
        AND k.place <= i.indnkeyatts AND NOT r.has_children \
-     GROUP BY r.oid, i.indexrelid, i.indisprimary"
+     GROUP BY r.oid, i.indexrelid, i.indisprimary \
+     UNION ALL \
+     SELECT 'v', r.oid, 0::pg_catalog.int8, s.attname::pg_catalog.text, \
+            NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.bool, NULL::pg_catalog.bool, \
+            NULL::pg_catalog.text, s.null_frac::pg_catalog.float8, NULL::pg_catalog.oid, s.avg_width, NULL::pg_catalog.text, \
+            NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.bool, NULL::pg_catalog.text, \
+            NULL::pg_catalog.text[], s.n_distinct::pg_catalog.float8, NULL::pg_catalog.float8 \
+     FROM relation r JOIN pg_catalog.pg_stats s ON s.schemaname = r.nspname AND s.tablename = r.relname \
+         AND s.inherited = (r.relkind = 'p' OR r.has_children) \
+     WHERE $2"
 );
 
 /// The relations of a look that are asked for by name, each by its place among the questions: whether it may be read, and whether a
@@ -106,18 +132,29 @@ const PRESENCE: &str = concat!(
     " AND n.nspname::pg_catalog.text = w.schema AND c.relname::pg_catalog.text = w.relation"
 );
 
-/// What the role of `client` may read within `scope`.
-pub(super) async fn introspect(client: &Client, scope: &Scope) -> Result<Introspection, DriverError> {
-    let schemas: &(dyn ToSql + Sync) = &scope.schemas;
-    let mut rows = std::pin::pin!(client.query_typed_raw(LOOK, [(schemas, Type::TEXT_ARRAY)]).await?);
+/// How to look.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    pub(super) scope: Scope,
+    /// Whether to ask what is known of the columns' values.
+    pub(super) values: bool,
+    pub(super) numeric: NumericPolicy,
+}
+
+/// What the role of `client` may read, and how large it is.
+pub(super) async fn introspect(client: &Client, look: &Look) -> Result<(Introspection, Sizes), DriverError> {
+    let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&look.scope.schemas, Type::TEXT_ARRAY), (&look.values, Type::BOOL)];
+    let mut rows = std::pin::pin!(client.query_typed_raw(LOOK, parameters).await?);
     let mut tables: BTreeMap<u32, Found> = BTreeMap::new();
+    let mut known = Vec::new();
     let mut columns = Vec::new();
     let mut keys = Vec::new();
     while let Some(row) = rows.try_next().await? {
         let (relation, place): (u32, i64) = (row.try_get(RELATION)?, row.try_get(PLACE)?);
         match row.try_get(PART)? {
             "t" => drop(tables.insert(relation, table(&row)?)),
-            "c" => columns.push((relation, place, column(&row)?)),
+            "c" => columns.push((relation, place, column(&row, look.numeric)?)),
+            "v" => known.push((relation, row.try_get(NAME)?, values_of(&row)?)),
             _ => keys.push((relation, place, Key { primary: row.try_get(FLAG)?, columns: row.try_get(KEY)? })),
         }
     }
@@ -133,6 +170,11 @@ pub(super) async fn introspect(client: &Client, scope: &Scope) -> Result<Introsp
     for (relation, _, key) in keys {
         if let Some(found) = tables.get_mut(&relation) {
             keep_key(&mut found.table, key);
+        }
+    }
+    for (relation, name, column) in known {
+        if let Some(found) = tables.get_mut(&relation) {
+            found.size.columns.insert(name, column);
         }
     }
     Ok(arrange(tables))
@@ -158,14 +200,15 @@ pub(super) async fn presence(client: &Client, subjects: &[Subject]) -> Result<Ve
     Ok(answers)
 }
 
-fn arrange(tables: BTreeMap<u32, Found>) -> Introspection {
+fn arrange(tables: BTreeMap<u32, Found>) -> (Introspection, Sizes) {
+    let mut sizes = Sizes::new();
     let mut seen = Introspection { default_schema: DEFAULT_SCHEMA.to_owned(), ..Introspection::default() };
     let unreadable = |subject: Subject, reason: &str| Omission {
         subject: subject.to_string(),
         reason: reason.to_owned(),
         cause: OmissionCause::Unreadable,
     };
-    for Found { table, unreadable: columns, hidden } in tables.into_values() {
+    for Found { table, unreadable: columns, hidden, size } in tables.into_values() {
         if let Some(reason) = hidden {
             seen.omitted.push(unreadable(table.subject(), reason));
             continue;
@@ -174,6 +217,7 @@ fn arrange(tables: BTreeMap<u32, Found>) -> Introspection {
             let subject = Subject::column(&table.schema, &table.name, &column);
             seen.omitted.push(unreadable(subject, "no SELECT privilege on the column"));
         }
+        sizes.insert((table.schema.clone(), table.name.clone()), size);
         seen.tables.push(table);
     }
     for table in &mut seen.tables {
@@ -181,11 +225,11 @@ fn arrange(tables: BTreeMap<u32, Found>) -> Introspection {
     }
     seen.tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
     seen.omitted.sort_by(|a, b| a.subject.cmp(&b.subject));
-    seen
+    (seen, sizes)
 }
 
 // The columns of a look by position, because looking for their names takes longer than reading them. What has two names is the one
-// in rows of tables and the other in rows of columns.
+// in rows of tables and the other in rows of columns. Rows of values have the share of NULLs as estimate and the width as modifier.
 const PART: usize = 0;
 const RELATION: usize = 1;
 const PLACE: usize = 2;
@@ -205,12 +249,16 @@ const LOCALE: usize = 14;
 const DETERMINISTIC: usize = 15;
 const ENCODING: usize = 16;
 const KEY: usize = 17;
+/// How many rows the table has, how many values the column.
+const LIVE_OR_DISTINCT: usize = 18;
+const BLOCKS: usize = 19;
 
 /// A table on the way to being listed.
 struct Found {
     table: RemoteTable,
     unreadable: Vec<String>,
     hidden: Option<&'static str>,
+    size: TableSize,
 }
 
 struct Key {
@@ -253,11 +301,24 @@ fn table(row: &Row) -> Result<Found, DriverError> {
         comment: row.try_get(COMMENT)?,
         row_estimate: row.try_get::<_, Option<f64>>(ESTIMATE)?.map(|rows| rows as u64),
     };
-    Ok(Found { table, unreadable: Vec::new(), hidden })
+    let size = TableSize {
+        rows: row.try_get::<_, Option<f64>>(LIVE_OR_DISTINCT)?.map(|rows| rows as u64),
+        blocks: row.try_get::<_, Option<f64>>(BLOCKS)?.map(|blocks| blocks as u64),
+        columns: HashMap::new(),
+    };
+    Ok(Found { table, unreadable: Vec::new(), hidden, size })
+}
+
+fn values_of(row: &Row) -> Result<ColumnValues, DriverError> {
+    Ok(ColumnValues {
+        null_fraction: row.try_get(ESTIMATE)?,
+        distinct: row.try_get(LIVE_OR_DISTINCT)?,
+        width: u64::try_from(row.try_get::<_, i32>(MODIFIER)?).unwrap_or_default(),
+    })
 }
 
 /// A column; a name alone is one that our role may not read.
-fn column(row: &Row) -> Result<Result<RemoteColumn, String>, DriverError> {
+fn column(row: &Row, numeric: NumericPolicy) -> Result<Result<RemoteColumn, String>, DriverError> {
     let name: String = row.try_get(NAME)?;
     if !row.try_get(READABLE)? {
         return Ok(Err(name));
@@ -272,7 +333,7 @@ fn column(row: &Row) -> Result<Result<RemoteColumn, String>, DriverError> {
         }),
         None => None,
     };
-    let mapping = map(row.try_get(BASE)?, row.try_get(MODIFIER)?, details);
+    let mapping = map(row.try_get(BASE)?, row.try_get(MODIFIER)?, details, numeric);
     Ok(Ok(RemoteColumn {
         name,
         remote_type: row.try_get(SCHEMA_OR_TYPE)?,

@@ -8,6 +8,7 @@ pub(super) const DATABASE: &str = "database";
 pub(super) const USER: &str = "user";
 pub(super) const SSLMODE: &str = "sslmode";
 pub(super) const SSLROOTCERT: &str = "sslrootcert";
+pub(super) const NUMERIC: &str = "numeric";
 pub(super) const PASSWORD: &str = "password";
 
 pub(super) static MANIFEST: Manifest = Manifest {
@@ -44,18 +45,26 @@ pub(super) static MANIFEST: Manifest = Manifest {
         },
         OptionSpec {
             name: SSLMODE,
-            value: ValueKind::Choice(&["disable", "prefer", "require", "verify-full"]),
+            value: ValueKind::Choice(&["disable", "prefer", "require", "verify-ca", "verify-full"]),
             presence: Presence::Default("prefer"),
             visibility: Visibility::Public,
             doc: "Whether to use TLS: prefer falls back to clear text when the server has none, require takes any certificate, \
-                  verify-full checks the certificate's chain and name.",
+                  verify-ca checks who signed it, verify-full its name as well.",
         },
         OptionSpec {
             name: SSLROOTCERT,
             value: ValueKind::Path,
             presence: Presence::Optional,
             visibility: Visibility::Public,
-            doc: "A PEM file with the authorities that sslmode verify-full trusts.",
+            doc: "A PEM file with the authorities that sslmode verify-ca and verify-full trust.",
+        },
+        OptionSpec {
+            name: NUMERIC,
+            value: ValueKind::Choice(&["decimal", "text", "float"]),
+            presence: Presence::Default("decimal"),
+            visibility: Visibility::Public,
+            doc: "How a numeric without precision is read: decimal is exact and refuses what 76 digits, 38 of them decimals, cannot hold; \
+                  text holds every value; float rounds to double precision.",
         },
         OptionSpec {
             name: PASSWORD,

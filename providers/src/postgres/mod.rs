@@ -1,11 +1,15 @@
 //! The `postgres` connector: bulk introspection, scans by binary `COPY`, and whole statements in PostgreSQL's own SQL.
 
+mod block_ranges;
 mod connect;
 mod copy_binary;
+mod copy_reader;
 mod definition;
 mod failure;
 mod introspect;
+mod known_tables;
 mod manifest;
+mod parallel_scan;
 mod scan;
 mod sql_ascii;
 #[cfg(test)]
@@ -26,8 +30,12 @@ use futures::future::{BoxFuture, join};
 use tokio_util::sync::CancellationToken;
 
 use self::connect::{Connections, Lease, Target};
+use self::introspect::Look;
+use self::known_tables::KnownTables;
+use self::parallel_scan::ParallelScan;
 use self::scan::Scan;
 use self::sql_ascii::SqlAsciiDialect;
+use self::type_mapping::NumericPolicy;
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
 use crate::deadline::Deadline;
@@ -36,7 +44,7 @@ use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::Access;
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
-use crate::sql::{Dialect, PostgresDialect, RemoteSql, ScanLimits, SqlRemote, SqlTable};
+use crate::sql::{Dialect, PostgresDialect, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics};
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
 use crate::writer::Writer;
@@ -81,6 +89,11 @@ struct PostgresRemote {
     /// The one connection that writes, dialled by the first write.
     writing: Arc<Connections>,
     dialect: &'static dyn Dialect,
+    numeric: NumericPolicy,
+    /// What the looks so far told of the tables' sizes.
+    known: KnownTables,
+    /// Whether the server reads ranges of a table.
+    reads_ranges: bool,
     query_timeout: Option<Duration>,
     closed: CancellationToken,
 }
@@ -96,12 +109,16 @@ impl PostgresRemote {
             "SQL_ASCII" => &SqlAsciiDialect,
             _ => &PostgresDialect,
         };
+        let reads_ranges = lease.server_major().is_some_and(|major| major >= parallel_scan::OLDEST_SERVER);
         lease.finish();
         Ok(Arc::new(Self {
             id: options.id.clone(),
             connections,
             writing,
             dialect,
+            numeric: NumericPolicy::from_options(options).map_err(at)?,
+            known: KnownTables::default(),
+            reads_ranges,
             query_timeout: options.query_timeout,
             closed: CancellationToken::new(),
         }))
@@ -164,12 +181,16 @@ impl Remote for PostgresRemote {
     }
 
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
-        let scope = scope.clone();
-        self.within(deadline, "reading the catalog", move |lease| {
-            let scope = scope.clone();
-            Box::pin(async move { introspect::introspect(lease.client(), &scope).await })
-        })
-        .await
+        let values = self.known.values_are_due();
+        let look = Look { scope: scope.clone(), values, numeric: self.numeric };
+        let (seen, sizes) = self
+            .within(deadline, "reading the catalog", move |lease| {
+                let look = look.clone();
+                Box::pin(async move { introspect::introspect(lease.client(), &look).await })
+            })
+            .await?;
+        self.known.learn(scope, sizes, values);
+        Ok(seen)
     }
 
     async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {
@@ -208,5 +229,24 @@ impl SqlRemote for PostgresRemote {
     fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream> {
         let scan = Scan { id: self.id.clone(), connections: Arc::clone(&self.connections), closed: self.closed.clone(), sql, limits };
         scan.stream(schema)
+    }
+
+    fn split(self: Arc<Self>, table: &RemoteTable, select: &Select, streams: usize) -> Option<Arc<dyn SplitScan>> {
+        let blocks = self.known.blocks(table).filter(|_| self.reads_ranges)?;
+        let streams = parallel_scan::streams(blocks, streams, self.connections.most());
+        (streams > 1).then(|| {
+            Arc::new(ParallelScan {
+                id: self.id.clone(),
+                connections: Arc::clone(&self.connections),
+                closed: self.closed.clone(),
+                dialect: self.dialect,
+                select: select.clone(),
+                streams,
+            }) as Arc<dyn SplitScan>
+        })
+    }
+
+    fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>> {
+        self.known.statistics(table)
     }
 }

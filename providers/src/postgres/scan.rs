@@ -4,24 +4,22 @@
 //! task early drops the lease of its connection, which cancels the statement at the source.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
-use futures::{Stream, StreamExt, stream};
+use futures::{StreamExt, stream};
 use tokio::sync::mpsc::Sender;
-use tokio::time::{Instant, Sleep, sleep, sleep_until};
-use tokio_postgres::{CopyOutStream, Error as DriverError};
+use tokio::time::sleep_until;
+use tokio_postgres::CopyOutStream;
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{Connections, Lease};
-use super::copy_binary::{CopyDecoder, Progress};
+use super::copy_binary::CopyDecoder;
+use super::copy_reader::{CopyReader, ReadError, Step};
 use super::failure::{self, Clock};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -30,8 +28,6 @@ use crate::sql::{RemoteSql, ScanLimits};
 
 /// Batches that may wait for the reader.
 const BATCHES_AHEAD: usize = 2;
-/// How long the source may pause before a batch that is not full leaves. The first batch leaves at the first pause of any length.
-const LINGER: Duration = Duration::from_millis(5);
 
 /// A statement to run.
 pub(super) struct Scan {
@@ -58,41 +54,27 @@ impl Scan {
 
     async fn run(self, decoder: CopyDecoder, sender: Sender<DataFusionResult<RecordBatch>>) -> Result<()> {
         let deadline = self.limits.query_timeout.map(Deadline::after);
-        let out_of_time = async {
-            match deadline {
-                Some(deadline) => {
-                    sleep_until(deadline.instant()).await;
-                    failure::timeout(deadline.limit(), "")
-                }
-                None => std::future::pending().await,
-            }
-        };
-        let result = tokio::select! {
-            biased;
-            result = self.read(decoder, sender, deadline) => result,
-            error = out_of_time => Err(error),
-            () = self.closed.cancelled() => Err(closed()),
-        };
-        result.map_err(|error| error.at(self.id.as_str()))
+        within(deadline, &self.closed, self.read(decoder, sender, deadline)).await.map_err(|error| error.at(self.id.as_str()))
     }
 
     async fn read(&self, decoder: CopyDecoder, sender: Sender<DataFusionResult<RecordBatch>>, deadline: Option<Deadline>) -> Result<()> {
         let (lease, rows) = self.start(deadline).await?;
-        let mut reader = Reader { rows: Box::pin(rows), decoder, linger: Box::pin(sleep(LINGER)), pause: Pause::First };
+        let mut reader = CopyReader::new(decoder);
+        let mut rows = Box::pin(rows);
         loop {
-            match std::future::poll_fn(|context| reader.poll_step(context)).await {
-                Ok(Step::Batch) => {
+            match reader.step(&mut rows).await {
+                Ok(Step::Batch(batch)) => {
                     // Nobody reads any more: the drop of the lease cancels the statement.
-                    if sender.send(Ok(reader.decoder.take_batch()?)).await.is_err() {
+                    if sender.send(Ok(batch)).await.is_err() {
                         return Ok(());
                     }
                 }
                 Ok(Step::End) => {
                     // The next statement need not wait until the last rows are taken.
                     lease.finish();
-                    if reader.decoder.rows() > 0 {
+                    if let Some(batch) = reader.rest()? {
                         // A reader that went away does not need them.
-                        let _ = sender.send(Ok(reader.decoder.take_batch()?)).await;
+                        let _ = sender.send(Ok(batch)).await;
                     }
                     return Ok(());
                 }
@@ -124,76 +106,31 @@ impl Scan {
     }
 }
 
+/// Runs `work` until the deadline passes or the datasource is closed.
+pub(super) async fn within(deadline: Option<Deadline>, closed: &CancellationToken, work: impl Future<Output = Result<()>>) -> Result<()> {
+    let out_of_time = async {
+        match deadline {
+            Some(deadline) => {
+                sleep_until(deadline.instant()).await;
+                failure::timeout(deadline.limit(), "")
+            }
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        result = work => result,
+        error = out_of_time => Err(error),
+        () = closed.cancelled() => Err(self::closed()),
+    }
+}
+
 /// The error of a stream whose datasource was closed.
 pub(super) fn closed() -> Error {
     Error::new(ErrorKind::Unreachable, "the datasource was closed").hint("start the datasource and run the statement again")
 }
 
-fn clock(deadline: Option<Deadline>) -> Option<Clock> {
+/// How much of its time a statement has had.
+pub(super) fn clock(deadline: Option<Deadline>) -> Option<Clock> {
     deadline.map(|deadline| Clock { limit: deadline.limit(), elapsed: deadline.limit().saturating_sub(deadline.remaining()) })
-}
-
-struct Reader {
-    rows: Pin<Box<CopyOutStream>>,
-    decoder: CopyDecoder,
-    linger: Pin<Box<Sleep>>,
-    pause: Pause,
-}
-
-/// What a pause of the source means to the rows at hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pause {
-    /// No batch has left yet: they leave at once.
-    First,
-    /// They wait for more, but not long.
-    Unseen,
-    /// They are waiting.
-    Seen,
-}
-
-enum Step {
-    Batch,
-    End,
-}
-
-enum ReadError {
-    Driver(DriverError),
-    Value(Error),
-}
-
-impl Reader {
-    /// Reads until a batch should leave or the result is complete.
-    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<Step, ReadError>> {
-        loop {
-            if self.decoder.decode().map_err(ReadError::Value)? == Progress::Full {
-                return self.batch();
-            }
-            match self.rows.as_mut().poll_next(context) {
-                Poll::Ready(Some(Ok(message))) => self.decoder.push(message),
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(ReadError::Driver(error))),
-                Poll::Ready(None) if self.decoder.is_complete() => return Poll::Ready(Ok(Step::End)),
-                Poll::Ready(None) => {
-                    let text = "lost the connection while reading: the source ended the result before it was complete";
-                    return Poll::Ready(Err(ReadError::Value(Error::new(ErrorKind::Unreachable, text).hint("try again"))));
-                }
-                Poll::Pending => break,
-            }
-        }
-        if self.decoder.rows() == 0 {
-            return Poll::Pending;
-        }
-        if self.pause == Pause::Unseen {
-            self.linger.as_mut().reset(Instant::now() + LINGER);
-            self.pause = Pause::Seen;
-        }
-        if self.pause == Pause::Seen {
-            ready!(self.linger.as_mut().poll(context));
-        }
-        self.batch()
-    }
-
-    fn batch(&mut self) -> Poll<Result<Step, ReadError>> {
-        self.pause = Pause::Unseen;
-        Poll::Ready(Ok(Step::Batch))
-    }
 }

@@ -3,6 +3,7 @@
 mod agreement;
 mod failing;
 mod introspection;
+mod parallel;
 mod scanning;
 mod server;
 mod tls;

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme, WantsVerifier};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -16,38 +18,62 @@ use super::manifest::{SSLMODE, SSLROOTCERT};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 
-/// How to talk TLS, and whether to.
-pub(super) fn from_options(options: &Options) -> Result<(SslMode, MakeRustlsConnect)> {
-    let invalid = |text: String| Error::new(ErrorKind::Invalid, text);
-    let roots = options.path(SSLROOTCERT);
-    let mode = match (options.required(SSLMODE)?, &roots) {
-        ("verify-full", Some(_)) => SslMode::Require,
-        ("verify-full", None) => {
-            return Err(invalid("sslmode verify-full needs sslrootcert".to_owned())
-                .hint("set `options.sslrootcert` to a PEM file with the authority that signed the server's certificate"));
-        }
-        (mode, Some(_)) => {
-            return Err(invalid(format!("sslrootcert is not checked with sslmode {mode}"))
-                .hint("set `options.sslmode` to verify-full, or remove `options.sslrootcert`"));
-        }
-        ("disable", None) => SslMode::Disable,
-        ("prefer", None) => SslMode::Prefer,
-        ("require", None) => SslMode::Require,
-        (other, None) => return Err(Error::new(ErrorKind::Internal, format!("sslmode {other} is in the manifest and not known here"))),
-    };
-    Ok((mode, MakeRustlsConnect::new(client_config(roots.as_deref())?)))
+/// How far the server's certificate is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Check {
+    /// Not at all.
+    Nothing,
+    /// It is signed by an authority we trust, whatever its name.
+    Chain,
+    /// It is signed by an authority we trust, and for the host we dial.
+    ChainAndName,
 }
 
-fn client_config(roots: Option<&Path>) -> Result<ClientConfig> {
+/// How to talk TLS, and whether to.
+pub(super) fn from_options(options: &Options) -> Result<(SslMode, MakeRustlsConnect)> {
+    let roots = options.path(SSLROOTCERT);
+    let (mode, check) = match options.required(SSLMODE)? {
+        "disable" => (SslMode::Disable, Check::Nothing),
+        "prefer" => (SslMode::Prefer, Check::Nothing),
+        "require" => (SslMode::Require, Check::Nothing),
+        "verify-ca" => (SslMode::Require, Check::Chain),
+        "verify-full" => (SslMode::Require, Check::ChainAndName),
+        other => return Err(Error::new(ErrorKind::Internal, format!("sslmode {other} is in the manifest and not known here"))),
+    };
+    let config = match (check, roots) {
+        (Check::Nothing, None) => client_config(|builder, provider| {
+            Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))).with_no_client_auth())
+        }),
+        (Check::Nothing, Some(_)) => {
+            let mode = options.required(SSLMODE)?;
+            return Err(Error::new(ErrorKind::Invalid, format!("sslrootcert is not checked with sslmode {mode}"))
+                .hint("set `options.sslmode` to verify-full or verify-ca, or remove `options.sslrootcert`"));
+        }
+        (Check::Chain | Check::ChainAndName, None) => {
+            let mode = options.required(SSLMODE)?;
+            return Err(Error::new(ErrorKind::Invalid, format!("sslmode {mode} needs sslrootcert"))
+                .hint("set `options.sslrootcert` to a PEM file with the authority that signed the server's certificate"));
+        }
+        (Check::Chain, Some(path)) => client_config(|builder, provider| {
+            let verifier = AnyName { roots: read_roots(&path)?, provider };
+            Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+        }),
+        (Check::ChainAndName, Some(path)) => {
+            client_config(|builder, _provider| Ok(builder.with_root_certificates(read_roots(&path)?).with_no_client_auth()))
+        }
+    };
+    Ok((mode, MakeRustlsConnect::new(config?)))
+}
+
+fn client_config(
+    verify: impl FnOnce(ConfigBuilder<ClientConfig, WantsVerifier>, Arc<CryptoProvider>) -> Result<ClientConfig>,
+) -> Result<ClientConfig> {
     // The process may have no default provider, or another one: name ours.
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|cause| Error::new(ErrorKind::Internal, "ring offers no usable TLS version").because(cause))?;
-    Ok(match roots {
-        Some(path) => builder.with_root_certificates(read_roots(path)?).with_no_client_auth(),
-        None => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))).with_no_client_auth(),
-    })
+    verify(builder, provider)
 }
 
 fn read_roots(path: &Path) -> Result<RootCertStore> {
@@ -105,5 +131,50 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Takes a certificate that one of `roots` vouches for, whatever its name, as `verify-ca` does.
+#[derive(Debug)]
+struct AnyName {
+    roots: RootCertStore,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let certificate = ParsedCertificate::try_from(end_entity)?;
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -7,12 +7,37 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Field, IntervalUnit, TimeUnit};
 use tokio_postgres::types::{Kind, Type};
 
+use super::manifest::NUMERIC;
+use crate::error::{Error, ErrorKind, Result};
+use crate::options::Options;
 use crate::remote::{Comparison, Presentation};
 
 /// Precision and scale of a `numeric` that declares neither.
 const UNCONSTRAINED: DataType = DataType::Decimal256(DECIMAL256_MAX_PRECISION, 38);
 /// The time zone of every instant.
 const UTC: &str = "+00:00";
+
+/// What becomes of a `numeric` without precision, which may hold more digits than any decimal, and NaN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NumericPolicy {
+    /// A decimal. A value that does not fit is an error.
+    Decimal,
+    /// Text, which holds every value.
+    Text,
+    /// The nearest floating point number.
+    Float,
+}
+
+impl NumericPolicy {
+    pub(super) fn from_options(options: &Options) -> Result<Self> {
+        match options.required(NUMERIC)? {
+            "decimal" => Ok(Self::Decimal),
+            "text" => Ok(Self::Text),
+            "float" => Ok(Self::Float),
+            other => Err(Error::new(ErrorKind::Internal, format!("numeric {other} is in the manifest and not known here"))),
+        }
+    }
+}
 
 /// A PostgreSQL type as we read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,17 +77,19 @@ impl Collation<'_> {
 }
 
 /// The mapping of the type `oid`, domains already resolved, with its modifier and the collation of the column if it has one.
-pub(super) fn map(oid: u32, modifier: i32, collation: Option<Collation<'_>>) -> Mapping {
+pub(super) fn map(oid: u32, modifier: i32, collation: Option<Collation<'_>>, policy: NumericPolicy) -> Mapping {
     let Some(base) = Type::from_oid(oid) else {
         return text(Presentation::Plain, Comparison::None);
     };
     match base.kind() {
-        Kind::Array(element) => array(element, modifier),
-        _ => scalar(&base, modifier, collation),
+        // Their first subscript is 0.
+        _ if matches!(base, Type::INT2_VECTOR | Type::OID_VECTOR) => text(Presentation::Plain, Comparison::None),
+        Kind::Array(element) => array(element, modifier, policy),
+        _ => scalar(&base, modifier, collation, policy),
     }
 }
 
-fn scalar(base: &Type, modifier: i32, collation: Option<Collation<'_>>) -> Mapping {
+fn scalar(base: &Type, modifier: i32, collation: Option<Collation<'_>>, policy: NumericPolicy) -> Mapping {
     let total = |data_type| Mapping { data_type, presentation: Presentation::Plain, comparison: Comparison::Total };
     let float = |data_type| Mapping { data_type, presentation: Presentation::Plain, comparison: Comparison::Float };
     let collated = || collation.map_or(Comparison::None, Collation::comparison);
@@ -75,7 +102,7 @@ fn scalar(base: &Type, modifier: i32, collation: Option<Collation<'_>>) -> Mappi
         Type::OID => Mapping { data_type: DataType::Int64, presentation: Presentation::Plain, comparison: Comparison::None },
         Type::FLOAT4 => float(DataType::Float32),
         Type::FLOAT8 => float(DataType::Float64),
-        Type::NUMERIC => numeric(modifier),
+        Type::NUMERIC => numeric(modifier, policy),
         Type::TEXT | Type::VARCHAR | Type::NAME => text(Presentation::Plain, collated()),
         Type::BPCHAR => text(Presentation::Bpchar, collated()),
         Type::UUID => text(Presentation::Uuid, Comparison::None),
@@ -101,14 +128,19 @@ fn text(presentation: Presentation, comparison: Comparison) -> Mapping {
 }
 
 /// `numeric`, `numeric(p, s)`, and those whose scale no decimal has.
-fn numeric(modifier: i32) -> Mapping {
-    let (presentation, data_type) = match precision_and_scale(modifier) {
-        None => (Presentation::UnconstrainedNumeric, Some(UNCONSTRAINED)),
-        Some((precision, scale)) => (Presentation::Plain, decimal(precision, scale)),
-    };
-    match data_type {
-        Some(data_type) => Mapping { data_type, presentation, comparison: Comparison::Total },
-        None => text(Presentation::Plain, Comparison::None),
+fn numeric(modifier: i32, policy: NumericPolicy) -> Mapping {
+    let exact = |data_type, presentation| Mapping { data_type, presentation, comparison: Comparison::Total };
+    match (precision_and_scale(modifier), policy) {
+        (None, NumericPolicy::Decimal) => exact(UNCONSTRAINED, Presentation::UnconstrainedNumeric),
+        (None, NumericPolicy::Text) => text(Presentation::Plain, Comparison::None),
+        // What is equal here was not before it was rounded.
+        (None, NumericPolicy::Float) => {
+            Mapping { data_type: DataType::Float64, presentation: Presentation::Plain, comparison: Comparison::None }
+        }
+        (Some((precision, scale)), _) => match decimal(precision, scale) {
+            Some(data_type) => exact(data_type, Presentation::Plain),
+            None => text(Presentation::Plain, Comparison::None),
+        },
     }
 }
 
@@ -128,10 +160,10 @@ fn precision_and_scale(modifier: i32) -> Option<(i32, i32)> {
 }
 
 /// An array whose elements decode to a fixed Arrow type; any other is text as PostgreSQL prints it.
-fn array(element: &Type, modifier: i32) -> Mapping {
+fn array(element: &Type, modifier: i32, policy: NumericPolicy) -> Mapping {
     let items = match *element {
         // Its elements would be shown with 38 decimals each: a list has no presentation for its elements.
-        Type::NUMERIC if precision_and_scale(modifier).is_none() => None,
+        Type::NUMERIC if precision_and_scale(modifier).is_none() && policy != NumericPolicy::Float => None,
         Type::BOOL
         | Type::INT2
         | Type::INT4
@@ -150,7 +182,7 @@ fn array(element: &Type, modifier: i32) -> Mapping {
         | Type::TIME
         | Type::TIMESTAMP
         | Type::TIMESTAMPTZ
-        | Type::INTERVAL => Some(scalar(element, modifier, None).data_type),
+        | Type::INTERVAL => Some(scalar(element, modifier, None, policy).data_type),
         _ => None,
     };
     // A numeric whose scale no decimal has is text by now, and so is an array of them.
@@ -168,6 +200,10 @@ fn array(element: &Type, modifier: i32) -> Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn map(oid: u32, modifier: i32, collation: Option<Collation<'_>>) -> Mapping {
+        super::map(oid, modifier, collation, NumericPolicy::Decimal)
+    }
 
     const UTF8_C: Collation<'_> = Collation { provider: "c", locale: "C", deterministic: true, encoding: "UTF8" };
 
@@ -195,6 +231,22 @@ mod tests {
     }
 
     #[test]
+    fn a_numeric_without_precision_follows_the_policy() {
+        let list = DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true)));
+        let cases = [
+            (NumericPolicy::Decimal, UNCONSTRAINED, DataType::Utf8),
+            (NumericPolicy::Text, DataType::Utf8, DataType::Utf8),
+            (NumericPolicy::Float, DataType::Float64, list),
+        ];
+        for (policy, alone, in_array) in cases {
+            assert_eq!(super::map(Type::NUMERIC.oid(), -1, None, policy).data_type, alone, "{policy:?}");
+            assert_eq!(super::map(Type::NUMERIC_ARRAY.oid(), -1, None, policy).data_type, in_array, "{policy:?}");
+            let declared = super::map(Type::NUMERIC.oid(), modifier(10, 2), None, policy);
+            assert_eq!(declared.data_type, DataType::Decimal128(10, 2), "{policy:?}");
+        }
+    }
+
+    #[test]
     fn text_compares_as_its_collation_allows() {
         let cases = [
             (UTF8_C, Comparison::Total),
@@ -214,7 +266,15 @@ mod tests {
 
     #[test]
     fn types_without_a_home_are_text() {
-        for oid in [Type::XML.oid(), Type::INET.oid(), Type::INT4_RANGE.oid(), Type::POINT.oid(), Type::MONEY.oid(), 99_999] {
+        for oid in [
+            Type::XML.oid(),
+            Type::INET.oid(),
+            Type::INT4_RANGE.oid(),
+            Type::POINT.oid(),
+            Type::MONEY.oid(),
+            Type::INT2_VECTOR.oid(),
+            99_999,
+        ] {
             assert_eq!(map(oid, -1, None), text(Presentation::Plain, Comparison::None), "type {oid}");
         }
     }

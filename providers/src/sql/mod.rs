@@ -2,13 +2,16 @@
 
 mod dialect;
 mod dialects;
+mod dynamic_filter;
 mod normalize;
 mod reliance;
 mod scan;
 mod select;
+mod statistics;
 mod table;
 mod translate;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,14 +19,16 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 
 use crate::error::Result;
-use crate::remote::Remote;
+use crate::remote::{Remote, RemoteTable};
 
 pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
 pub use dialects::{MySqlDialect, PostgresDialect, SqliteDialect};
+pub use dynamic_filter::{LONGEST_WAIT, MOST_KEYS};
 pub use normalize::{Quoting, normalize};
 pub use reliance::Reliance;
 pub use scan::RemoteScan;
 pub use select::{Select, SelectItem};
+pub use statistics::{ColumnEstimate, TableStatistics};
 pub use table::SqlTable;
 pub use translate::{ColumnScope, ScopedColumn, TableScope, Translation, Value, translate, translate_value};
 
@@ -45,6 +50,35 @@ pub trait SqlRemote: Remote {
     /// # Errors
     /// In the stream: `Timeout` naming the datasource and the limit, `Unreachable`, `NotFound`, `Failed`, all naming the datasource.
     fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream>;
+
+    /// How a scan of `table` is read in several streams, at most `streams`; `None` when it is read in one. Does no IO.
+    ///
+    /// `select` reads the bare table and may filter; it neither sorts, groups nor limits.
+    fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
+        None
+    }
+
+    /// What the source believed of the table when it was looked at last, if it told. Does no IO.
+    fn statistics(&self, _table: &RemoteTable) -> Option<Arc<TableStatistics>> {
+        None
+    }
+}
+
+/// A scan of one table that is read in several streams.
+pub trait SplitScan: fmt::Debug + Send + Sync {
+    /// How many streams.
+    fn streams(&self) -> usize;
+
+    /// The streams of one run. Together they give each row of the select once, all as of one moment; which of them gives a row is
+    /// decided when it is read.
+    ///
+    /// Returns at once; connecting happens when the first stream is polled. No stream waits for a connection of its own: one
+    /// connection suffices for all of them, however few of them are read. Otherwise as [`SqlRemote::execute`]: the query timeout is
+    /// that of all streams together, and dropping the last of them ends the work at the source.
+    ///
+    /// # Errors
+    /// As [`SqlRemote::execute`], in every stream.
+    fn start(&self, schema: &SchemaRef, limits: ScanLimits) -> Result<Vec<SendableRecordBatchStream>>;
 }
 
 /// A statement in the dialect of its remote.

@@ -1,28 +1,38 @@
 //! The physical scan of a remote statement.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::Statistics;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
+use datafusion::physical_plan::filter_pushdown::{ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
-use futures::StreamExt;
+use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, StatisticsArgs};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::OnceCell;
 
-use super::{RemoteSql, ScanLimits, SqlRemote, normalize};
-use crate::scan_observer::{Tally, counted, observer};
+use super::dynamic_filter::DynamicFilters;
+use super::{RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, normalize};
+use crate::scan_observer::{ScanObserver, Tally, counted, observer};
 
-/// Reads one statement's result from a remote, in one partition.
-#[derive(Debug, Clone)]
+/// How many characters of what a join has added a plan shows.
+const SHOWN: usize = 200;
+
+/// Reads one statement's result from a remote, in one partition, or in several when the remote can split it.
+///
+/// A scan of one table takes in what the joins above it find out, see [`waiting_for`](Self::waiting_for).
 pub struct RemoteScan {
-    remote: Arc<dyn SqlRemote>,
-    sql: RemoteSql,
+    reading: Arc<Reading>,
     limits: ScanLimits,
+    statistics: Arc<Statistics>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
 }
@@ -30,29 +40,255 @@ pub struct RemoteScan {
 impl RemoteScan {
     /// A scan of `sql`, whose columns are those of `schema` by position.
     pub fn new(remote: Arc<dyn SqlRemote>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Self {
-        let properties = Arc::new(PlanProperties::new(
-            EquivalenceProperties::new(schema),
-            Partitioning::UnknownPartitioning(1),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        ));
-        Self { remote, sql, limits, properties, metrics: ExecutionPlanMetricsSet::new() }
+        Self {
+            statistics: Arc::new(Statistics::new_unknown(&schema)),
+            properties: Arc::new(properties(schema, 1)),
+            reading: Arc::new(Reading::new(remote, Statement { sql, split: None }, None)),
+            limits,
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    /// The same rows, read as `scan` reads them.
+    #[must_use]
+    pub fn in_streams(mut self, scan: Arc<dyn SplitScan>) -> Self {
+        self.properties = Arc::new(properties(self.schema(), scan.streams()));
+        let statement = Statement { split: Some(scan), ..self.reading.statement.clone() };
+        self.reading = Arc::new(Reading::new(Arc::clone(&self.reading.remote), statement, self.reading.narrowing.clone()));
+        self
+    }
+
+    /// The same scan, of which this is believed.
+    #[must_use]
+    pub fn with_statistics(mut self, statistics: Statistics) -> Self {
+        self.statistics = Arc::new(statistics);
+        self
+    }
+
+    /// The same scan, known to be `select` on `table`, so that more conditions can be added to it.
+    #[must_use]
+    pub(super) fn of_table(mut self, table: SqlTable, select: Select) -> Self {
+        let narrowing = Narrowing { table: Arc::new(table), select: Arc::new(select), filters: DynamicFilters::default() };
+        self.reading = Arc::new(self.reading.again(Some(narrowing)));
+        self
+    }
+
+    /// The same scan, waiting for those filters only that `is_wanted` names by their [`PhysicalExpr::expression_id`]; `None` when
+    /// that is what it does already.
+    ///
+    /// Filters come from joins, which finish them before they ask for rows, and from operators that go on making them while they
+    /// read rows: to wait for one of those would be to wait for oneself.
+    pub fn waiting_for(&self, is_wanted: &dyn Fn(u64) -> bool) -> Option<Self> {
+        let is_right = self.filters().all(|filter| filter.expression_id().is_some_and(is_wanted));
+        (!is_right).then(|| self.filtered(|filters| filters.only(is_wanted)))
+    }
+
+    /// In how many streams it is read.
+    pub fn streams(&self) -> usize {
+        self.properties.partitioning.partition_count()
     }
 
     /// The statement the remote will get.
     pub fn sql(&self) -> &RemoteSql {
-        &self.sql
+        &self.reading.statement.sql
+    }
+
+    /// What joins do to it, in words: what they added to the statement once it ran, and before that, that they may.
+    pub fn narrowing(&self) -> Option<String> {
+        match self.reading.narrowed.get() {
+            Some(Narrowed { added: Some(added), .. }) => Some(format!("narrowed by a join to {}", shortened(added))),
+            Some(Narrowed { added: None, .. }) => None,
+            None => self.reading.waits().then(|| "to be narrowed by a join".to_owned()),
+        }
     }
 
     /// The remote it runs on.
     pub fn remote(&self) -> &Arc<dyn SqlRemote> {
-        &self.remote
+        &self.reading.remote
+    }
+
+    /// The same scan with other filters, and nothing read yet.
+    fn filtered(&self, change: impl FnOnce(&DynamicFilters) -> DynamicFilters) -> Self {
+        let narrowing = self.reading.narrowing.as_ref().map(|known| Narrowing { filters: change(&known.filters), ..known.clone() });
+        Self {
+            reading: Arc::new(self.reading.again(narrowing)),
+            limits: self.limits,
+            statistics: Arc::clone(&self.statistics),
+            properties: Arc::clone(&self.properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+
+    fn filters(&self) -> impl Iterator<Item = &Arc<dyn PhysicalExpr>> {
+        self.reading.narrowing.iter().flat_map(|narrowing| narrowing.filters.iter())
+    }
+}
+
+/// A statement, and how it is read when not in one stream.
+#[derive(Debug, Clone)]
+struct Statement {
+    sql: RemoteSql,
+    split: Option<Arc<dyn SplitScan>>,
+}
+
+/// A table's select that filters may be added to.
+#[derive(Debug, Clone)]
+struct Narrowing {
+    table: Arc<SqlTable>,
+    select: Arc<Select>,
+    filters: DynamicFilters,
+}
+
+impl Narrowing {
+    /// The statement with what the filters say, once they do.
+    async fn narrowed(&self, statement: &Statement, schema: &SchemaRef) -> Narrowed {
+        let conditions = self.filters.conditions(schema).await;
+        let Some(select) = self.table.narrow(&self.select, &conditions) else {
+            return Narrowed { statement: statement.clone(), added: None };
+        };
+        let mut reliance = statement.sql.reliance.clone();
+        reliance.merge(&self.table.reliance(&conditions));
+        let added = select.filter[self.select.filter.len()..].join(" AND ");
+        let sql = RemoteSql { text: select.render(self.table.remote().dialect()), reliance };
+        let split = statement.split.as_ref().and_then(|split| {
+            let remote = Arc::clone(self.table.remote());
+            remote.split(self.table.table(), &select, split.streams()).filter(|again| again.streams() == split.streams())
+        });
+        Narrowed { statement: Statement { sql, split }, added: Some(added) }
+    }
+}
+
+/// What is read after all.
+#[derive(Debug)]
+struct Narrowed {
+    statement: Statement,
+    /// The conditions that were added to the statement.
+    added: Option<String>,
+}
+
+/// What the streams of all partitions share.
+struct Reading {
+    remote: Arc<dyn SqlRemote>,
+    statement: Statement,
+    narrowing: Option<Narrowing>,
+    narrowed: OnceCell<Narrowed>,
+    /// The streams of the current run that no partition has taken.
+    left: Mutex<Vec<Option<SendableRecordBatchStream>>>,
+    /// What the partitions that are being read have counted together, when somebody is to be told.
+    tally: Mutex<Weak<Tally>>,
+}
+
+impl Reading {
+    fn new(remote: Arc<dyn SqlRemote>, statement: Statement, narrowing: Option<Narrowing>) -> Self {
+        Self { remote, statement, narrowing, narrowed: OnceCell::new(), left: Mutex::default(), tally: Mutex::default() }
+    }
+
+    /// The same with nothing read yet.
+    fn again(&self, narrowing: Option<Narrowing>) -> Self {
+        Self::new(Arc::clone(&self.remote), self.statement.clone(), narrowing)
+    }
+
+    fn waits(&self) -> bool {
+        self.narrowing.as_ref().is_some_and(|narrowing| !narrowing.filters.is_empty())
+    }
+
+    /// What is to be read, once that is known.
+    async fn statement(&self, schema: &SchemaRef) -> &Statement {
+        match &self.narrowing {
+            Some(narrowing) if !narrowing.filters.is_empty() => {
+                &self.narrowed.get_or_init(|| narrowing.narrowed(&self.statement, schema)).await.statement
+            }
+            _ => &self.statement,
+        }
+    }
+
+    /// The rows of one partition.
+    fn rows(
+        &self,
+        statement: &Statement,
+        partition: usize,
+        schema: &SchemaRef,
+        limits: ScanLimits,
+        observer: Option<Arc<dyn ScanObserver>>,
+    ) -> DataFusionResult<SendableRecordBatchStream> {
+        let rows = match &statement.split {
+            Some(split) => self.stream(split, partition, schema, limits)?,
+            None if partition == 0 => Arc::clone(&self.remote).execute(statement.sql.clone(), Arc::clone(schema), limits)?,
+            // It was to be split, and is not any more.
+            None => return Ok(Box::pin(EmptyRecordBatchStream::new(Arc::clone(schema)))),
+        };
+        Ok(match observer {
+            Some(observer) => counted(rows, self.tally(&statement.sql, observer)),
+            None => rows,
+        })
+    }
+
+    /// The stream of a partition. A partition that is executed again begins a new run.
+    fn stream(
+        &self,
+        split: &Arc<dyn SplitScan>,
+        partition: usize,
+        schema: &SchemaRef,
+        limits: ScanLimits,
+    ) -> DataFusionResult<SendableRecordBatchStream> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if left.get(partition).is_none_or(Option::is_none) {
+            *left = split.start(schema, limits)?.into_iter().map(Some).collect();
+        }
+        left.get_mut(partition)
+            .and_then(Option::take)
+            .ok_or_else(|| DataFusionError::Internal(format!("a remote scan has no partition {partition}")))
+    }
+
+    /// Partitions that are read at once are one scan to whoever observes it.
+    fn tally(&self, sql: &RemoteSql, observer: Arc<dyn ScanObserver>) -> Arc<Tally> {
+        let mut shared = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let statement = normalize(&sql.text, self.remote.dialect().quoting());
+            let tally = Tally::new(observer, self.remote.id().clone(), statement);
+            *shared = Arc::downgrade(&tally);
+            tally
+        })
+    }
+}
+
+fn properties(schema: SchemaRef, streams: usize) -> PlanProperties {
+    PlanProperties::new(
+        EquivalenceProperties::new(schema),
+        Partitioning::UnknownPartitioning(streams),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    )
+}
+
+impl fmt::Debug for RemoteScan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteScan")
+            .field("remote", &self.reading.remote)
+            .field("statement", &self.reading.statement)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
 impl DisplayAs for RemoteScan {
     fn fmt_as(&self, _format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RemoteScan: datasource={}, sql={}", self.remote.id(), self.sql.text)
+        write!(f, "RemoteScan: datasource={}, ", self.reading.remote.id())?;
+        if self.reading.statement.split.is_some() {
+            write!(f, "streams={}, ", self.streams())?;
+        }
+        if let Some(narrowing) = self.narrowing() {
+            write!(f, "{narrowing}, ")?;
+        }
+        write!(f, "sql={}", self.reading.statement.sql.text)
+    }
+}
+
+/// The beginning of a text that may be very long.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
     }
 }
 
@@ -71,9 +307,35 @@ impl ExecutionPlan for RemoteScan {
 
     fn apply_expressions(
         &self,
-        _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DataFusionResult<TreeNodeRecursion>,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> DataFusionResult<TreeNodeRecursion>,
     ) -> DataFusionResult<TreeNodeRecursion> {
+        // A join makes its filter only if it finds somebody who uses it.
+        for filter in self.filters() {
+            if f(filter)? == TreeNodeRecursion::Stop {
+                return Ok(TreeNodeRecursion::Stop);
+            }
+        }
         Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn handle_child_pushdown_result(
+        &self,
+        phase: FilterPushdownPhase,
+        result: ChildPushdownResult,
+        _config: &ConfigOptions,
+    ) -> DataFusionResult<FilterPushdownPropagation<Arc<dyn ExecutionPlan>>> {
+        // They narrow what is read and decide nothing, so whoever has them keeps them.
+        let filters = DynamicFilters::among(result.parent_filters.iter().map(|filter| Arc::clone(&filter.filter)));
+        let unsupported = FilterPushdownPropagation::all_unsupported(result);
+        if phase != FilterPushdownPhase::Post || self.reading.narrowing.is_none() || filters.is_empty() {
+            return Ok(unsupported);
+        }
+        Ok(unsupported.with_updated_node(Arc::new(self.filtered(|known| known.with(filters)))))
+    }
+
+    /// The joins above make other filters when they run again, which nobody hands down then.
+    fn reset_state(self: Arc<Self>) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(self.filtered(|_| DynamicFilters::default())))
     }
 
     fn replace_children(
@@ -91,14 +353,34 @@ impl ExecutionPlan for RemoteScan {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DataFusionResult<SendableRecordBatchStream> {
         let schema = self.schema();
         let limits = ScanLimits { batch_rows: context.session_config().batch_size(), ..self.limits };
-        let mut rows = Arc::clone(&self.remote).execute(self.sql.clone(), Arc::clone(&schema), limits)?;
-        if let Some(observer) = observer(&context) {
-            let statement = normalize(&self.sql.text, self.remote.dialect().quoting());
-            rows = counted(rows, Tally::new(observer, self.remote.id().clone(), statement));
-        }
+        let observer = observer(&context);
+        let mut rows = if self.reading.waits() {
+            let (reading, row_schema) = (Arc::clone(&self.reading), Arc::clone(&schema));
+            let rows = stream::once(async move {
+                let statement = reading.statement(&row_schema).await;
+                reading.rows(statement, partition, &row_schema, limits, observer)
+            });
+            rows.try_flatten().boxed()
+        } else {
+            self.reading.rows(&self.reading.statement, partition, &schema, limits, observer)?
+        };
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let counted = futures::stream::poll_fn(move |context| metrics.record_poll(rows.poll_next_unpin(context)));
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)))
+    }
+
+    fn statistics_from_inputs(&self, _inputs: &[Arc<Statistics>], args: &StatisticsArgs) -> DataFusionResult<Arc<Statistics>> {
+        let streams = self.streams();
+        if args.partition().is_none() || streams == 1 {
+            return Ok(Arc::clone(&self.statistics));
+        }
+        let part = |whole: Precision<usize>| whole.map(|whole| whole / streams);
+        let mut statistics = self.statistics.as_ref().clone();
+        statistics.num_rows = part(statistics.num_rows);
+        statistics.total_byte_size = part(statistics.total_byte_size);
+        // How many of the values are in one stream is not known.
+        statistics.column_statistics = Statistics::unknown_column(&self.schema());
+        Ok(Arc::new(statistics))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {

@@ -6,18 +6,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Constraint, Constraints};
+use datafusion::common::{Constraint, Constraints, Statistics};
 use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::select::{Select, SelectItem};
 use super::translate::{TableScope, Translation, translate};
-use super::{Reliance, RemoteScan, RemoteSql, ScanLimits, SqlRemote};
+use super::{Reliance, RemoteScan, RemoteSql, ScanLimits, SqlRemote, TableStatistics};
 use crate::remote::{RemoteTable, TableKind};
 
 /// Rows in a batch when the session does not say.
 const BATCH_ROWS: usize = 8192;
+
+/// A smaller share of a table's rows is read in one stream.
+const FEW: f64 = 0.01;
 
 /// A table of a remote that takes SQL.
 #[derive(Debug, Clone)]
@@ -60,7 +64,6 @@ impl SqlTable {
     /// The select statement that reads `projection` of the rows `filters` leave.
     pub fn select(&self, projection: Option<&Vec<usize>>, filters: &[Expr], limit: Option<usize>) -> Select {
         let dialect = self.remote.dialect();
-        let scope = TableScope::new(&self.table, dialect, None);
         let all: Vec<usize> = (0..self.table.columns.len()).collect();
         let items = projection
             .unwrap_or(&all)
@@ -74,13 +77,7 @@ impl SqlTable {
             })
             .collect();
         // A filter that arrives here was answered Exact or Superset below; a limit only arrives when all were Exact.
-        let filter = filters
-            .iter()
-            .filter_map(|filter| match translate(dialect, filter, &scope) {
-                Translation::Exact(sql) | Translation::Superset(sql) => Some(sql),
-                Translation::Local(_) => None,
-            })
-            .collect();
+        let filter = self.translated(filters).collect();
         Select {
             items,
             from: dialect.table(&self.table.schema, &self.table.name),
@@ -88,6 +85,30 @@ impl SqlTable {
             limit: limit.filter(|_| self.remote.capabilities().limit).map(|limit| limit as u64),
             ..Select::default()
         }
+    }
+
+    /// What the source believes of the table, if only how many rows it has.
+    fn estimates(&self) -> Option<Arc<TableStatistics>> {
+        let rows = || Some(TableStatistics { rows: self.table.row_estimate?, ..TableStatistics::default() });
+        self.remote.statistics(&self.table).or_else(|| rows().map(Arc::new))
+    }
+
+    /// The same rows of which `conditions` keep at least those that count; `None` when the source can be told none of them.
+    pub(super) fn narrow(&self, select: &Select, conditions: &[Expr]) -> Option<Select> {
+        let conditions: Vec<Expr> = conditions.iter().flat_map(split_conjunction).cloned().collect();
+        let mut narrowed = select.clone();
+        narrowed.filter.extend(self.translated(&conditions));
+        (narrowed.filter.len() > select.filter.len()).then_some(narrowed)
+    }
+
+    /// Those of `filters` that the source can be told.
+    fn translated(&self, filters: &[Expr]) -> impl Iterator<Item = String> {
+        let dialect = self.remote.dialect();
+        let scope = TableScope::new(&self.table, dialect, None);
+        filters.iter().filter_map(move |filter| match translate(dialect, filter, &scope) {
+            Translation::Exact(sql) | Translation::Superset(sql) => Some(sql),
+            Translation::Local(_) => None,
+        })
     }
 
     /// The columns that `filters` compute with, if they run at the source.
@@ -119,6 +140,10 @@ impl TableProvider for SqlTable {
         }
     }
 
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.estimates()?.of_scan(&self.schema, &[], None))
+    }
+
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
         let dialect = self.remote.dialect();
         let scope = TableScope::new(&self.table, dialect, None);
@@ -135,7 +160,7 @@ impl TableProvider for SqlTable {
 
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         limit: Option<usize>,
@@ -144,8 +169,28 @@ impl TableProvider for SqlTable {
             Some(columns) => Arc::new(self.schema.project(columns)?),
             None => Arc::clone(&self.schema),
         };
-        let text = self.select(projection, filters, limit).render(self.remote.dialect());
-        let sql = RemoteSql { text, reliance: self.reliance(filters) };
-        Ok(Arc::new(RemoteScan::new(Arc::clone(&self.remote), sql, schema, self.limits())))
+        let select = self.select(projection, filters, limit);
+        let sql = RemoteSql { text: select.render(self.remote.dialect()), reliance: self.reliance(filters) };
+        let statistics = self.estimates();
+        let share = statistics.as_ref().map_or(1.0, |statistics| statistics.share(filters));
+        let streams = state.config().target_partitions();
+        // A limit is reached soon, and few rows are found without reading all of them.
+        let split = if limit.is_none() && share >= FEW && streams > 1 {
+            Arc::clone(&self.remote).split(&self.table, &select, streams)
+        } else {
+            None
+        };
+        let mut scan = RemoteScan::new(Arc::clone(&self.remote), sql, Arc::clone(&schema), self.limits());
+        if let Some(split) = split {
+            scan = scan.in_streams(split);
+        }
+        // What a limit stops early must not be waited for, nor may another condition come before it.
+        if limit.is_none() && self.remote.capabilities().filter {
+            scan = scan.of_table(self.clone(), select);
+        }
+        if let Some(statistics) = statistics {
+            scan = scan.with_statistics(statistics.of_scan(&schema, filters, limit));
+        }
+        Ok(Arc::new(scan))
     }
 }

@@ -46,6 +46,7 @@ pub(super) const KNOWN: &[Definition] = &[
     setting("array_nulls", Kind::Bool, "on", "Whether NULL in array input is a null."),
     setting("backslash_quote", Kind::Word(&["safe_encoding", "on", "off"]), "safe_encoding", "Whether \\' is allowed in literals."),
     setting("bytea_output", Kind::Word(&["hex", "escape"]), "hex", "How bytea is shown."),
+    setting("causeway.dynamic_filters", Kind::Bool, "on", "Whether joins narrow what is read of their other side."),
     setting("causeway.push_down", Kind::Bool, "on", "Whether datasources may compute parts of a statement."),
     setting("check_function_bodies", Kind::Bool, "on", "Accepted for compatibility."),
     reported("client_encoding", Kind::Encoding, "UTF8", "The client's character set, which is always UTF8."),

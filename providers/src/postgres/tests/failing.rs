@@ -141,7 +141,7 @@ async fn a_stale_connection_is_replaced_unseen() {
     let remote = open(&database).await;
     column(&remote, "SELECT 1", DataType::Int32).await.unwrap();
     let admin = database.admin().await;
-    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'causeway' AND datname = $1";
+    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'causeway/crm' AND datname = $1";
     admin.query(kill, &[&database.name]).await.unwrap();
     assert_eq!(column(&remote, "SELECT 2", DataType::Int32).await.unwrap().as_primitive::<Int32Type>().value(0), 2);
 }

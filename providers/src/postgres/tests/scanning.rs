@@ -205,7 +205,7 @@ async fn sessions_are_normalised_whatever_the_role_says() {
                0.1::float8 + 0.2::float8, current_setting('search_path'), current_setting('transaction_read_only'), \
                '2024-02-03'::date, current_setting('application_name'))";
     let settings = column(&remote, sql, DataType::Utf8).await.unwrap();
-    let expected = "UTC|ISO, YMD|postgres|0.30000000000000004|pg_catalog, public|on|2024-02-03|causeway";
+    let expected = "UTC|ISO, YMD|postgres|0.30000000000000004|pg_catalog, public|on|2024-02-03|causeway/crm";
     assert_eq!(settings.as_string::<i32>().value(0), expected);
 }
 

@@ -118,7 +118,7 @@ impl Server {
     /// The statements Causeway sent to `database` so far, one line each.
     pub(super) fn statements(&self, database: &str) -> Vec<String> {
         let log = String::from_utf8_lossy(&fs::read(self.path("log")).unwrap()).into_owned();
-        let prefix = format!("causeway|{database}|");
+        let prefix = format!("causeway/crm|{database}|");
         log.lines().filter(|line| line.starts_with(&prefix)).map(ToOwned::to_owned).collect()
     }
 
@@ -208,7 +208,7 @@ impl Database {
 
     /// How many connections of Causeway there are.
     pub(super) async fn connections(&self, admin: &Client) -> i64 {
-        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'causeway'";
+        let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND application_name = 'causeway/crm'";
         admin.query_one(sql, &[&self.name]).await.unwrap().get(0)
     }
 }

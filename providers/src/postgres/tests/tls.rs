@@ -43,30 +43,47 @@ async fn sslmodes_mean_what_libpq_means() {
     server.hand_over();
     server.down("fast");
     server.up();
-    let (authority, other) = (path("ca.crt"), path("other.crt"));
+    let (authority, other, key) = (path("ca.crt"), path("other.crt"), path("ca.key"));
     let Some(database) = Database::on(Arc::new(server), "", "").await else { return };
 
     let encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
-    let cases: [(Given<'_>, bool); 4] = [
+    let cases: [(Given<'_>, bool); 6] = [
         (&[("sslmode", "disable")], false),
         (&[("sslmode", "prefer")], true),
         (&[("sslmode", "require")], true),
         (&[("sslmode", "verify-full"), ("sslrootcert", &authority), ("host", "localhost")], true),
+        (&[("sslmode", "verify-ca"), ("sslrootcert", &authority), ("host", "localhost")], true),
+        // The certificate is for another name.
+        (&[("sslmode", "verify-ca"), ("sslrootcert", &authority)], true),
     ];
     for (options, expected) in cases {
         let remote = PostgresRemote::open(&database.options_with(options)).await.unwrap();
         assert_eq!(column(&remote, encrypted, DataType::Boolean).await.unwrap().as_boolean().value(0), expected, "{options:?}");
     }
 
-    let refused: [(Given<'_>, ErrorKind, &str); 5] = [
+    let refused: [(Given<'_>, ErrorKind, &str); 8] = [
         (&[("sslmode", "verify-full"), ("sslrootcert", &authority)], ErrorKind::Unreachable, "TLS failed"),
         (&[("sslmode", "verify-full"), ("sslrootcert", &other), ("host", "localhost")], ErrorKind::Unreachable, "TLS failed"),
+        (&[("sslmode", "verify-ca"), ("sslrootcert", &other)], ErrorKind::Unreachable, "TLS failed"),
+        (&[("sslmode", "verify-ca")], ErrorKind::Invalid, "verify-ca needs sslrootcert"),
+        (&[("sslmode", "verify-ca"), ("sslrootcert", &key)], ErrorKind::Invalid, "has no certificate"),
         (&[("sslmode", "verify-full"), ("host", "localhost")], ErrorKind::Invalid, "needs sslrootcert"),
         (&[("sslmode", "require"), ("sslrootcert", &authority)], ErrorKind::Invalid, "not checked with sslmode require"),
         (&[("sslmode", "verify-full"), ("sslrootcert", "/nowhere.pem")], ErrorKind::Invalid, "cannot read sslrootcert"),
     ];
     for (options, kind, text) in refused {
         assert_fails(&PostgresRemote::open(&database.options_with(options)).await.unwrap_err(), kind, text);
+    }
+
+    // A server without TLS is good enough for prefer alone.
+    if let Some(plain) = Database::new("").await {
+        for (mode, connects) in [("disable", true), ("prefer", true), ("require", false)] {
+            let opened = PostgresRemote::open(&plain.options_with(&[("sslmode", mode)])).await;
+            assert_eq!(opened.is_ok(), connects, "{mode}");
+            if let Err(error) = opened {
+                assert_fails(&error, ErrorKind::Unreachable, "the server has no TLS");
+            }
+        }
     }
 
     // A cancel goes the same way as the statement.

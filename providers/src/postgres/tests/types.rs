@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Date32Type, Field, Float64Type, Int
 use datafusion::arrow::util::display::array_value_to_string;
 
 use super::server::Database;
-use super::{assert_fails, column, look, open, ours, read};
+use super::{PostgresRemote, assert_fails, column, look, open, ours, read};
 use crate::error::ErrorKind;
 use crate::remote::Presentation;
 
@@ -145,6 +145,16 @@ fn cases() -> Vec<Case> {
         text("hstore", &["a=>1"], Plain, &["\"a\"=>\"1\""]),
         text("mood", &["ok"], Plain, &["ok"]),
         text("pair", &["(1,\"a b\")"], Plain, &["(1,\"a b\")"]),
+        text("int2vector", &["1 2"], Plain, &["1 2"]),
+        text("macaddr8", &["08:00:2b:01:02:03:04:05"], Plain, &["08:00:2b:01:02:03:04:05"]),
+        text("circle", &["<(1,2),3>"], Plain, &["<(1,2),3>"]),
+        text("jsonpath", &["$.a"], Plain, &["$.\"a\""]),
+        text("numrange", &["[1.5,2)", "empty"], Plain, &["[1.5,2)", "empty"]),
+        text("jsonb[]", &["{\"{\\\"a\\\": 1}\"}"], Plain, &["{\"{\\\"a\\\": 1}\"}"]),
+        text("pair[]", &["{\"(1,x)\"}"], Plain, &["{\"(1,x)\"}"]),
+        text("int4range[]", &["{\"[1,5)\"}"], Plain, &["{\"[1,5)\"}"]),
+        case("numbers", &["{1,2}"], list(DataType::Int32), &["[1, 2]"]),
+        text("positive[]", &["{1,2}"], Plain, &["{1,2}"]),
         text("mood[]", &["{ok,sad}"], Plain, &["{ok,sad}"]),
         text("inet[]", &["{::1}"], Plain, &["{::1}"]),
         text("numeric[]", &["{1.5,NaN}"], Plain, &["{1.5,NaN}"]),
@@ -172,7 +182,7 @@ fn cases() -> Vec<Case> {
 async fn every_type_arrives_as_it_is() {
     let mut sql = "CREATE EXTENSION citext; CREATE EXTENSION hstore; CREATE TYPE mood AS ENUM ('sad', 'ok'); \
                    CREATE TYPE pair AS (a integer, b text); CREATE DOMAIN positive AS integer CHECK (VALUE > 0); \
-                   CREATE DOMAIN label AS varchar(5); CREATE DOMAIN padded AS char(4); CREATE DOMAIN exact AS numeric(6, 2);"
+                   CREATE DOMAIN label AS varchar(5); CREATE DOMAIN numbers AS integer[]; CREATE DOMAIN padded AS char(4); CREATE DOMAIN exact AS numeric(6, 2);"
         .to_owned();
     let cases = cases();
     for (number, case) in cases.iter().enumerate() {
@@ -200,6 +210,48 @@ async fn every_type_arrives_as_it_is() {
         }
         let expected: Vec<_> = case.shown.iter().map(|text| Some((*text).to_owned())).chain([None]).collect();
         assert_eq!(shown, expected, "{}", case.remote);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_numeric_without_precision_is_what_the_option_says() {
+    let sql = "CREATE TABLE t (v numeric, list numeric[]); INSERT INTO t VALUES (1.50, '{0.1,NULL}'), ('NaN', '{NaN}'), (NULL, NULL)";
+    let Some(database) = Database::new(sql).await else { return };
+    let shown = async |policy: &str| {
+        let remote = PostgresRemote::open(&database.options_with(&[("numeric", policy)])).await.unwrap();
+        let table = look(&remote, &[]).await.tables.remove(0);
+        let batches = read(&remote, &table).await?;
+        Ok::<_, datafusion::error::DataFusionError>(datafusion::arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string())
+    };
+    let text = shown("text").await.unwrap();
+    assert!(text.contains("| 1.50 | {0.1,NULL} |") && text.contains("| NaN  | {NaN}      |"), "{text}");
+    let float = shown("float").await.unwrap();
+    assert!(float.contains("| 1.5 | [0.1, ] |") && float.contains("| NaN | [NaN]   |"), "{float}");
+    assert_fails(ours(&shown("decimal").await.unwrap_err()), ErrorKind::Invalid, "numeric NaN");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wide_rows_and_long_values_arrive_whole() {
+    let columns: Vec<String> = (0..1600).map(|at| format!("c{at} smallint DEFAULT {at}")).collect();
+    let sql = format!(
+        "CREATE TABLE wide ({}); INSERT INTO wide DEFAULT VALUES; INSERT INTO wide DEFAULT VALUES; \
+         CREATE TABLE long AS SELECT i, repeat('🐘', 262144) AS animals, repeat(E'\\x7f', 1048576) AS odd FROM generate_series(1, 40) i",
+        columns.join(", ")
+    );
+    let Some(database) = Database::new(&sql).await else { return };
+    let remote = open(&database).await;
+    let seen = look(&remote, &[]).await;
+    let (long, wide) = (&seen.tables[0], &seen.tables[1]);
+    let batches = read(&remote, wide).await.unwrap();
+    assert_eq!((batches[0].num_columns(), batches.iter().map(|batch| batch.num_rows()).sum::<usize>()), (1600, 2));
+    assert_eq!(array_value_to_string(batches[0].column(1599), 0).unwrap(), "1599");
+    let batches = read(&remote, long).await.unwrap();
+    assert_eq!(batches.iter().map(|batch| batch.num_rows()).sum::<usize>(), 40);
+    // Long values do not pile up to a batch of as many rows as it may have.
+    assert!(batches.len() > 1, "80 MB in one batch");
+    for batch in &batches {
+        assert!(batch.column(1).as_string::<i32>().iter().all(|value| value == Some("🐘".repeat(262_144).as_str())));
+        assert!(batch.column(2).as_string::<i32>().iter().all(|value| value.is_some_and(|value| value.len() == 1_048_576)));
     }
 }
 

@@ -221,7 +221,7 @@ async fn a_write_that_hangs_ends_in_time_here_and_there() {
     other.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(insert(&*remote, &rows("a", 100)).await.unwrap(), InsertReport { inserted: 100, duplicates: 0 });
     // The connection the server closed while it idled is replaced unseen, and nothing is counted twice.
-    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'causeway' AND datname = $1";
+    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'causeway/crm' AND datname = $1";
     admin.query(kill, &[&database.name]).await.unwrap();
     assert_eq!(insert(&*remote, &rows("a", 101)).await.unwrap(), InsertReport { inserted: 1, duplicates: 100 });
 }
