@@ -83,7 +83,11 @@ impl Page {
         let text = match plan.downcast_ref::<RemoteScan>() {
             Some(scan) => {
                 self.statements.push(format!("{}: {}", scan.remote().id(), scan.sql().text));
-                format!("RemoteScan on {} [{}]", scan.remote().id(), self.statements.len())
+                let streams = match scan.streams() {
+                    1 => String::new(),
+                    streams => format!(" in {streams} streams"),
+                };
+                format!("RemoteScan on {} [{}]{streams}", scan.remote().id(), self.statements.len())
             }
             None => displayable(plan).one_line().to_string().trim_end().to_owned(),
         };
