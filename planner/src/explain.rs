@@ -83,8 +83,12 @@ impl Page {
         let text = match plan.downcast_ref::<RemoteScan>() {
             Some(scan) => {
                 self.statements.push(format!("{}: {}", scan.remote().id(), scan.sql().text));
+                let streams = match scan.streams() {
+                    1 => String::new(),
+                    streams => format!(" in {streams} streams"),
+                };
                 let narrowing = scan.narrowing().map(|narrowing| format!(", {narrowing}")).unwrap_or_default();
-                format!("RemoteScan on {} [{}]{narrowing}", scan.remote().id(), self.statements.len())
+                format!("RemoteScan on {} [{}]{streams}{narrowing}", scan.remote().id(), self.statements.len())
             }
             None => displayable(plan).one_line().to_string().trim_end().to_owned(),
         };

@@ -75,7 +75,7 @@ impl Target {
             .port(port)
             .dbname(database)
             .user(user)
-            .application_name(&application_name(&options.id))
+            .application_name(application_name(&options.id))
             // A Unix socket is private already, and servers offer no TLS on it.
             .ssl_mode(if host.starts_with('/') { SslMode::Disable } else { mode })
             .keepalives(true)

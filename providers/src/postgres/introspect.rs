@@ -56,7 +56,7 @@ const LOOK: &str = concat!(
          UNION ALL SELECT p.root, h.inhrelid FROM part p JOIN pg_catalog.pg_inherits h ON h.inhparent = p.oid \
      ), size AS ( \
          SELECT p.root, \
-                pg_catalog.sum(CASE WHEN c.reltuples > 0 THEN c.reltuples::pg_catalog.float8 WHEN c.relpages = 0 \
+                pg_catalog.sum(CASE WHEN c.relkind = 'p' THEN 0 WHEN c.reltuples > 0 THEN c.reltuples::pg_catalog.float8 WHEN c.relpages = 0 \
                     THEN pg_catalog.pg_stat_get_live_tuples(c.oid)::pg_catalog.float8 ELSE 0 END) AS live, \
                 CASE WHEN pg_catalog.bool_and(c.relkind = 'p' OR (c.relkind = 'r' AND COALESCE(am.amname = 'heap', false))) \
                           AND NOT pg_catalog.bool_or(c.relrowsecurity) \

@@ -15,6 +15,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::FutureExt;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Error as DriverError, SimpleQueryRow};
 use tokio_util::sync::CancellationToken;
 
@@ -141,16 +142,16 @@ impl Run {
                     let ranges = if is_whole { BlockRanges::new(view.blocks, self.scan.streams) } else { BlockRanges::whole() };
                     return Ok(Some((lease, view, ranges)));
                 }
+                Err(error) if failure::is_refused(&error) => {
+                    tracing::debug!(datasource = %self.scan.id, code = error.code().map(SqlState::code), "no parallel scan");
+                    end(lease, "ROLLBACK").await;
+                    return Ok(None);
+                }
                 Err(error) => {
                     lease.discard();
-                    if used && failure::is_lost(&error) {
-                        continue;
+                    if !(used && failure::is_lost(&error)) {
+                        return Err(failure::running(error, clock(self.deadline)));
                     }
-                    if failure::is_refused(&error) {
-                        tracing::debug!(datasource = %self.scan.id, %error, "no parallel scan");
-                        return Ok(None);
-                    }
-                    return Err(failure::running(error, clock(self.deadline)));
                 }
             }
         }
@@ -168,12 +169,19 @@ impl Run {
             let used = lease.is_used();
             match self.begin(&mut lease, Some(&first.snapshot)).await {
                 Ok(rows) if rows.last().and_then(view).is_some_and(|view| view.files == first.files) => break lease,
-                Ok(_) => return self.stay_away("the table was rewritten"),
-                Err(error) => {
+                Ok(_) => {
+                    end(lease, "ROLLBACK").await;
+                    return self.stay_away("the table was rewritten");
+                }
+                Err(error) if failure::is_lost(&error) => {
                     lease.discard();
-                    if !(used && failure::is_lost(&error)) {
+                    if !used {
                         return self.stay_away(&error);
                     }
+                }
+                Err(error) => {
+                    end(lease, "ROLLBACK").await;
+                    return self.stay_away(&error);
                 }
             }
         };
@@ -189,9 +197,10 @@ impl Run {
     /// the source's plan for it comes before.
     async fn begin(&self, lease: &mut Lease, joined: Option<&str>) -> Result<Vec<SimpleQueryRow>, DriverError> {
         let table = &self.scan.select.from;
-        let snapshot = match joined {
-            Some(snapshot) => format!("SET TRANSACTION SNAPSHOT '{snapshot}'; "),
-            None => String::new(),
+        // Whoever waits to rewrite the table waits for us, and one that joins would wait for him.
+        let (snapshot, wait) = match joined {
+            Some(snapshot) => (format!("SET TRANSACTION SNAPSHOT '{snapshot}'; "), " NOWAIT"),
+            None => (String::new(), ""),
         };
         let explain = match joined {
             None if !self.scan.select.filter.is_empty() => {
@@ -204,7 +213,7 @@ impl Run {
         // A lock is no query: the snapshot is taken after it was waited for.
         let sql = format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {snapshot}\
-             SET LOCAL idle_in_transaction_session_timeout = {idle}; LOCK TABLE {table} IN ACCESS SHARE MODE; {explain}\
+             SET LOCAL idle_in_transaction_session_timeout = {idle}; LOCK TABLE {table} IN ACCESS SHARE MODE{wait}; {explain}\
              WITH RECURSIVE part AS ( \
                  SELECT pg_catalog.to_regclass('{}')::pg_catalog.oid AS oid \
                  UNION ALL SELECT i.inhrelid FROM part p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid \
@@ -249,11 +258,7 @@ impl Run {
             }
             self.progress.notify_one();
         }
-        match lease.client().batch_execute("COMMIT").await {
-            Ok(()) => lease.finish(),
-            // All was read.
-            Err(_) => lease.discard(),
-        }
+        end(lease, "COMMIT").await;
         if let Some(batch) = reader.rest()? {
             self.queue.push(batch).await;
         }
@@ -280,6 +285,14 @@ impl Run {
         let mut select = self.scan.select.clone();
         select.filter.extend(range.condition());
         select.render(self.scan.dialect)
+    }
+}
+
+/// Ends the transaction and gives the connection back. What was to be read was read by then, so a failure costs the connection only.
+async fn end(lease: Lease, statement: &str) {
+    match lease.client().batch_execute(statement).await {
+        Ok(()) => lease.finish(),
+        Err(_) => lease.discard(),
     }
 }
 

@@ -6,6 +6,7 @@ mod introspection;
 mod parallel;
 mod scanning;
 mod server;
+mod statistics;
 mod tls;
 mod types;
 mod writing;

@@ -1,6 +1,6 @@
 //! Tables in several streams: the rows that one stream gives, each once, as of one moment, with whatever connections there are.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use datafusion::arrow::array::AsArray;
@@ -12,6 +12,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -20,6 +21,7 @@ use super::{PATIENCE, PostgresRemote, assert_fails, column, look, open, ours};
 use crate::error::ErrorKind;
 use crate::options::Options;
 use crate::remote::{Remote, RemoteTable};
+use crate::scan_observer::{ScanObserver, ScanOutcome, ScanReport, observe_scans};
 use crate::sql::{RemoteScan, SqlRemote, SqlTable};
 
 /// Ten rows and eight thousand bytes to a block at most: 6,000 blocks.
@@ -95,6 +97,33 @@ async fn all_rows_come_once_whatever_the_pool() {
     }
     assert!(sent(&database, "SET TRANSACTION SNAPSHOT") > 0);
     assert!(sent(&database, "AND ctid < '(") > 0);
+}
+
+/// Keeps what it is told.
+#[derive(Debug, Default)]
+struct Reports(Mutex<Vec<ScanReport>>);
+
+impl ScanObserver for Reports {
+    fn ended(&self, report: ScanReport) -> Option<BoxFuture<'static, ()>> {
+        self.0.lock().unwrap().push(report);
+        None
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_streams_are_one_scan_to_who_observes_it() {
+    let Some(database) = Database::new(&format!("{BIG} ANALYZE big")).await else { return };
+    let remote = open(&database).await;
+    let plan = plan(&remote, &table(&remote, "big").await, &[], None).await;
+    let reports = Arc::new(Reports::default());
+    let mut config = SessionConfig::new();
+    observe_scans(&mut config, Arc::clone(&reports) as Arc<dyn ScanObserver>);
+    let rows = datafusion::physical_plan::collect(Arc::clone(&plan), SessionContext::new_with_config(config).task_ctx()).await.unwrap();
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 54_000);
+    let reports = reports.0.lock().unwrap();
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert_eq!((reports[0].rows, reports[0].outcome), (54_000, ScanOutcome::Completed));
+    assert_eq!(reports[0].statement, "SELECT \"id\" FROM \"public\".\"big\"");
 }
 
 #[tokio::test(flavor = "multi_thread")]
