@@ -5,6 +5,7 @@
 mod audit;
 mod boot;
 mod drift;
+mod join;
 mod load;
 mod lookup;
 mod machine;
@@ -60,6 +61,8 @@ enum Bench {
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..))]
         seconds: u64,
     },
+    /// A few rows of MariaDB joined with all line items, with and without dynamic filters.
+    Join,
     /// All line items to a client that discards them, and how much memory the gateway takes for that.
     Scan,
     /// One order by its key, prepared.
@@ -91,6 +94,7 @@ fn main() {
             let extent = drift::Extent { datasources, tables, watched: Duration::from_secs(seconds) };
             runtime.block_on(drift::run(arguments.scale, arguments.rounds, extent));
         }
+        Bench::Join => join::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Scan => scan::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Lookup { count, clients } => runtime.block_on(lookup::run(arguments.scale, arguments.rounds, count, clients)),
     }
