@@ -167,7 +167,10 @@ fn the_store_is_migrated_while_nobody_uses_it() {
         let forms: Vec<Value> = serde_json::from_str(&finished.stdout).unwrap();
         forms.iter().filter(|form| form["applied"] == true).count()
     };
-    assert_eq!(applied("status"), 0);
+    let none = run(&["migrate", "status", "--config", &config], None);
+    assert_eq!(none.code, Some(1), "{}{}", none.stdout, none.stderr);
+    assert!(none.stderr.contains("there is no control store in"), "{}", none.stderr);
+    assert!(!folder.path().join("data").exists(), "to ask for the store makes none");
     let newest = applied("up");
     assert_eq!((applied("down"), applied("status"), applied("up")), (newest - 1, newest - 1, newest));
 }
