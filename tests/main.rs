@@ -19,6 +19,7 @@ mod failure;
 mod gates;
 mod idle;
 mod imports;
+mod large_tables;
 mod memory;
 mod psql;
 mod push_down;
