@@ -21,6 +21,7 @@ mod gates;
 mod idle;
 mod imports;
 mod kills;
+mod large_tables;
 mod memory;
 mod psql;
 mod push_down;

@@ -377,3 +377,25 @@ async fn settle(mut connection: Pooled<PgConnection>, tls: MakeRustlsConnect) {
     }
     driver.abort();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_session_is_one_that_the_server_keeps() {
+        assert_eq!(application_name(&RemoteId::new("crm")), "causeway/crm");
+        let long = application_name(&RemoteId::new(&"\u{fc}".repeat(60)));
+        assert_eq!(long.len(), 63);
+        assert_eq!(application_name(&RemoteId::new(&format!("x{}", "\u{fc}".repeat(60)))).len(), 62);
+    }
+
+    #[test]
+    fn versions_begin_with_their_major_number() {
+        let cases =
+            [("15.18 (Debian 15.18-0+deb12u1)", Some(15)), ("17beta2", Some(17)), ("12.4.7", Some(12)), ("", None), ("devel", None)];
+        for (version, major) in cases {
+            assert_eq!(major_version(version), major, "{version}");
+        }
+    }
+}

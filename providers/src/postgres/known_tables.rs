@@ -67,7 +67,8 @@ impl KnownTables {
         }
         for ((schema, name), size) in sizes {
             let former = before.get(&schema).and_then(|tables| tables.get(&name)).and_then(|table| table.statistics.as_deref());
-            let statistics = size.rows.map(|rows| {
+            // None at all is what a server says of a table that it has not looked at yet, too.
+            let statistics = size.rows.filter(|rows| *rows > 0).map(|rows| {
                 let columns = match former {
                     Some(former) if !values => former.columns.clone(),
                     Some(_) | None => size.columns.into_iter().map(|(name, column)| (name, estimate(column, rows))).collect(),

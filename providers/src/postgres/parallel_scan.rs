@@ -5,8 +5,8 @@
 //! whole table, and none is held by somebody who only waits.
 //!
 //! `TRUNCATE` and rewrites of a table are not versioned as rows are: a snapshot taken before sees an empty table after. Each
-//! connection therefore locks the table against them for as long as it reads, and one that joins makes sure that its files are still
-//! those that the first one found.
+//! connection therefore locks the table against them before it looks, and until it has read what it took. The first one holds its lock
+//! as long as anything is left to take, so none that joins finds another table than it did.
 
 use std::sync::Arc;
 
@@ -83,13 +83,11 @@ struct Run {
     progress: Notify,
 }
 
-/// What a connection that has opened a transaction sees.
-#[derive(Debug, PartialEq, Eq)]
+/// What the first worker found.
+#[derive(Debug)]
 struct View {
     /// The name by which others join the snapshot.
     snapshot: String,
-    /// The table and its files.
-    files: String,
     /// The blocks of the table, or of its largest part.
     blocks: u64,
 }
@@ -168,11 +166,7 @@ impl Run {
             };
             let used = lease.is_used();
             match self.begin(&mut lease, Some(&first.snapshot)).await {
-                Ok(rows) if rows.last().and_then(view).is_some_and(|view| view.files == first.files) => break lease,
-                Ok(_) => {
-                    end(lease, "ROLLBACK").await;
-                    return self.stay_away("the table was rewritten");
-                }
+                Ok(_) => break lease,
                 Err(error) if failure::is_lost(&error) => {
                     lease.discard();
                     if !used {
@@ -193,38 +187,38 @@ impl Run {
         Ok(())
     }
 
-    /// Begins a transaction that locks the table, in a new snapshot or in `joined`, and looks at the table. When the select filters,
-    /// the source's plan for it comes before.
+    /// Begins a transaction that locks the table, in a new snapshot or in `joined`. In a new one it also looks at the table, and when
+    /// the select filters, at the source's plan for it before that.
     async fn begin(&self, lease: &mut Lease, joined: Option<&str>) -> Result<Vec<SimpleQueryRow>, DriverError> {
         let table = &self.scan.select.from;
-        // Whoever waits to rewrite the table waits for us, and one that joins would wait for him.
-        let (snapshot, wait) = match joined {
-            Some(snapshot) => (format!("SET TRANSACTION SNAPSHOT '{snapshot}'; "), " NOWAIT"),
-            None => (String::new(), ""),
-        };
-        let explain = match joined {
-            None if !self.scan.select.filter.is_empty() => {
-                format!("EXPLAIN (FORMAT JSON, COSTS OFF) {}; ", self.scan.select.render(self.scan.dialect))
-            }
-            Some(_) | None => String::new(),
-        };
         // The source may have sent a range in full while its reader still has it before him.
         let idle = self.limits.query_timeout.map_or(0, |limit| limit.as_millis().clamp(1, i32::MAX as u128));
-        // A lock is no query: the snapshot is taken after it was waited for.
-        let sql = format!(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {snapshot}\
-             SET LOCAL idle_in_transaction_session_timeout = {idle}; LOCK TABLE {table} IN ACCESS SHARE MODE{wait}; {explain}\
-             WITH RECURSIVE part AS ( \
-                 SELECT pg_catalog.to_regclass('{}')::pg_catalog.oid AS oid \
-                 UNION ALL SELECT i.inhrelid FROM part p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid \
-             ) \
-             SELECT pg_catalog.pg_export_snapshot(), \
-                    pg_catalog.md5(pg_catalog.string_agg(concat_ws(':', p.oid, pg_catalog.pg_relation_filenode(p.oid)), ',' ORDER BY p.oid)), \
-                    COALESCE(pg_catalog.max(pg_catalog.pg_relation_size(p.oid)), 0) \
-                        / pg_catalog.current_setting('block_size')::pg_catalog.int8 \
-             FROM part p",
-            table.replace('\'', "''")
-        );
+        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        let idle = format!("SET LOCAL idle_in_transaction_session_timeout = {idle}");
+        // A lock is no query: a new snapshot is taken after it was waited for.
+        let lock = format!("LOCK TABLE {table} IN ACCESS SHARE MODE");
+        let sql = match joined {
+            // Whoever waits to rewrite the table waits for us, and one that joins would wait for him.
+            Some(snapshot) => format!("{begin}; SET TRANSACTION SNAPSHOT '{snapshot}'; {idle}; {lock} NOWAIT"),
+            None => {
+                let explain = match self.scan.select.filter.is_empty() {
+                    true => String::new(),
+                    false => format!("EXPLAIN (FORMAT JSON, COSTS OFF) {}; ", self.scan.select.render(self.scan.dialect)),
+                };
+                let name = table.replace('\'', "''");
+                format!(
+                    "{begin}; {idle}; {lock}; {explain}\
+                     WITH RECURSIVE part AS ( \
+                         SELECT pg_catalog.to_regclass('{name}')::pg_catalog.oid AS oid \
+                         UNION ALL SELECT i.inhrelid FROM part p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid \
+                     ) \
+                     SELECT pg_catalog.pg_export_snapshot(), \
+                            COALESCE(pg_catalog.max(pg_catalog.pg_relation_size(p.oid)), 0) \
+                                / pg_catalog.current_setting('block_size')::pg_catalog.int8 \
+                     FROM part p"
+                )
+            }
+        };
         lease.text_rows(&sql, self.limits.query_timeout).await
     }
 
@@ -297,7 +291,7 @@ async fn end(lease: Lease, statement: &str) {
 }
 
 fn view(row: &SimpleQueryRow) -> Option<View> {
-    Some(View { snapshot: row.get(0)?.to_owned(), files: row.get(1)?.to_owned(), blocks: row.get(2)?.parse().ok()? })
+    Some(View { snapshot: row.get(0)?.to_owned(), blocks: row.get(1)?.parse().ok()? })
 }
 
 /// Whether a plan, as `EXPLAIN (FORMAT JSON)` shows it, reads the table from end to end. Quotes inside its texts are escaped.

@@ -220,7 +220,13 @@ async fn rows_are_those_of_one_moment() {
         }
     });
     for _ in 0..8 {
-        assert_eq!(ids(&plan).await.unwrap(), expected);
+        let ids = ids(&plan).await.unwrap();
+        assert!(
+            ids == expected,
+            "{} rows, the first that is not in place is {:?}",
+            ids.len(),
+            ids.iter().zip(1..).find(|(id, at)| *id != at)
+        );
     }
     assert!(!writing.is_finished());
     writing.abort();

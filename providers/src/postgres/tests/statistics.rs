@@ -40,7 +40,8 @@ async fn rows_nulls_and_values_come_with_the_look() {
     let parts = known("parts").unwrap();
     assert_eq!((parts.rows, parts.columns["at"].distinct), (5000, Some(10)));
     assert_eq!(known("seen"), None);
-    assert!(known("fresh").unwrap().columns.is_empty());
+    // It may as well be one that nobody has counted.
+    assert_eq!(known("fresh"), None);
 
     // A look soon after asks for sizes alone, and forgets no values; one at another schema forgets nothing either.
     database.admin().await.batch_execute("CREATE SCHEMA other; DROP TABLE small").await.unwrap();

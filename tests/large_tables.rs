@@ -1,0 +1,62 @@
+//! A table that is read over several connections at once, through the gateway.
+
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use causeway_tests::{Gateway, PostgresServer, text_rows};
+use futures::future::join_all;
+
+const ROWS: i64 = 54_000;
+
+/// Some 6,000 blocks.
+const BIG: &str = "CREATE TABLE big (id bigint NOT NULL, part integer, name text) WITH (fillfactor = 10);
+    INSERT INTO big SELECT i, i % 10, 'a name of some length, and another one ' || i FROM generate_series(1, 54000) i;
+    ANALYZE big";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_table_is_read_in_streams_and_whole() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("large_table");
+    database.script(BIG);
+    let gateway = Gateway::start([database.datasource("shop")]);
+    let client = gateway.connect().await;
+    for push_down in ["on", "off"] {
+        client.batch_execute(&format!("SET causeway.push_down = {push_down}")).await.unwrap();
+        // Reversing is done here, whatever may be done at the source.
+        let sql = "SELECT count(*), sum(id), min(reverse(name)), max(part) FROM shop.big";
+        let rows = text_rows(&client, sql).await.unwrap();
+        let shown: Vec<&str> = rows[0].iter().flatten().map(String::as_str).collect();
+        assert_eq!(
+            shown,
+            [ROWS.to_string().as_str(), (ROWS * (ROWS + 1) / 2).to_string().as_str(), "00001 eno rehtona dna ,htgnel emos fo eman a", "9"]
+        );
+        let plan = text_rows(&client, &format!("EXPLAIN {sql}")).await.unwrap();
+        let plan: String = plan.into_iter().flatten().flatten().map(|line| line + "\n").collect();
+        let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+        let streams = match cores.min(4) {
+            1 => "RemoteScan on shop [1]".to_owned(),
+            streams => format!("RemoteScan on shop [1] in {streams} streams"),
+        };
+        assert!(plan.contains(&streams), "{plan}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scans_and_lookups_share_a_pool_of_five() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("shared_pool");
+    database.script(BIG);
+    let gateway = Gateway::start([database.datasource("shop")]);
+    let statements = (0..200).map(async |number| {
+        let client = gateway.connect().await;
+        if number % 20 == 0 {
+            let rows = text_rows(&client, "SELECT count(reverse(name)) FROM shop.big").await.unwrap();
+            assert_eq!(rows[0][0].as_deref(), Some(ROWS.to_string().as_str()));
+        } else {
+            let rows = text_rows(&client, &format!("SELECT part FROM shop.big WHERE id = {}", number + 1)).await.unwrap();
+            assert_eq!(rows[0][0].as_deref(), Some(((number + 1) % 10).to_string().as_str()));
+        }
+    });
+    tokio::time::timeout(Duration::from_secs(120), join_all(statements)).await.expect("all of them finish");
+}
