@@ -87,7 +87,7 @@ pub trait EnvironmentBackend: Send + Sync {
     /// one that was never looked at. What others publish does not change it.
     fn replaced(&self, datasource: &str) -> u64;
 
-    /// Looks at a datasource's tables anew; what [`visible`](Self::visible) gives then has them. Called by [`SecondLooks`] for
+    /// Looks at a datasource's tables anew; what [`visible`](Self::visible) gives then has them. Called by `SecondLooks` for
     /// statements whose source lacks what the snapshot says it has. Dropping the future gives up.
     ///
     /// # Errors
