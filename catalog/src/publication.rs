@@ -257,8 +257,12 @@ impl<'a> Building<'a> {
         Error::new(ErrorKind::SchemaMismatch, format!("EXTERNAL_SCHEMA_MISMATCH: pinned table \"{}\": {broken}", pin.shown()))
             .at(&self.declared.datasource.name)
             .hint(match pin.published {
-                PublishedIn::OwnSchema => "mend the source, or the table's entry under `tables:`",
-                PublishedIn::Shared(_) => "mend the source, or import the table again to accept what it is now",
+                PublishedIn::OwnSchema => {
+                    "mend the source and run CALL causeway.refresh_catalog, or mend the table's entry under `tables:`"
+                }
+                PublishedIn::Shared(_) => {
+                    "mend the source and run CALL causeway.refresh_catalog, or import the table again to accept what it is now"
+                }
             })
     }
 

@@ -95,27 +95,32 @@ pub(crate) async fn reconcile(
     let mut events = 0;
     for drift in report.tables.iter().filter(|drift| of.contains(&drift.subject()) && !open.tells(drift)) {
         let subject = drift.subject();
-        let event = NewEvent {
-            kind: EventType::SchemaDrift,
-            datasource: Some(datasource.to_owned()),
-            subject: Some(subject.to_string()),
-            actor: None,
-            data: json!({
+        let rows = open.0.get(&subject).map_or(&[][..], Vec::as_slice);
+        let (now, known): (BTreeSet<Key>, BTreeSet<Key>) =
+            (drift.differences.iter().map(key_of).collect(), rows.iter().map(key_of_row).collect());
+        let gone: Vec<&DriftRow> = rows.iter().filter(|row| !now.contains(&key_of_row(row))).collect();
+        let new: Vec<&Difference> = drift.differences.iter().filter(|difference| !known.contains(&key_of(difference))).collect();
+        // One event tells of all of it: of what is gone alone as resolved, else of what is there now.
+        let (kind, data) = if new.is_empty() {
+            (EventType::SchemaDriftResolved, closed(closing, &gone))
+        } else {
+            let resolved: Vec<Value> = gone.iter().map(|row| resolved(row)).collect();
+            let data = json!({
                 "before": drift.before,
                 "after": drift.after,
                 "differences": drift.differences,
+                "resolved": resolved,
                 "impact": impact(drift),
-            }),
+            });
+            (EventType::SchemaDrift, data)
         };
+        let event = NewEvent { kind, datasource: Some(datasource.to_owned()), subject: Some(subject.to_string()), actor: None, data };
         let sequence = change.append(&event).await?;
         events += 1;
-        let now: BTreeSet<Key> = drift.differences.iter().map(key_of).collect();
-        let rows = open.0.get(&subject).map_or(&[][..], Vec::as_slice);
-        for row in rows.iter().filter(|row| !now.contains(&key_of_row(row))) {
+        for row in gone {
             change.close_difference(row, sequence, closing.as_str()).await?;
         }
-        let known: BTreeSet<Key> = rows.iter().map(key_of_row).collect();
-        for difference in drift.differences.iter().filter(|difference| !known.contains(&key_of(difference))) {
+        for difference in new {
             change.open_difference(&row(datasource, &subject, difference, sequence)).await?;
         }
     }
@@ -128,7 +133,7 @@ pub(crate) async fn reconcile(
             datasource: Some(datasource.to_owned()),
             subject: Some(subject.to_string()),
             actor: None,
-            data: json!({ "reason": closing.as_str(), "differences": rows.iter().map(resolved).collect::<Vec<_>>() }),
+            data: closed(closing, &rows.iter().collect::<Vec<_>>()),
         };
         let sequence = change.append(&event).await?;
         events += 1;
@@ -155,6 +160,11 @@ fn row(datasource: &str, subject: &Subject, difference: &Difference, sequence: i
         resolved_sequence: None,
         resolution: None,
     }
+}
+
+/// What the event says that tells of nothing but differences that are gone.
+fn closed(closing: Closing, rows: &[&DriftRow]) -> Value {
+    json!({ "reason": closing.as_str(), "differences": rows.iter().map(|row| resolved(row)).collect::<Vec<_>>() })
 }
 
 /// A difference that is gone, as the event that says so shows it.

@@ -113,17 +113,7 @@ impl Error {
 
     /// The text with the datasource and all causes, for the log. A cause that the text before it ends with is not said twice.
     pub fn with_causes(&self) -> String {
-        let mut text = self.to_string();
-        let mut next = self.source();
-        while let Some(cause) = next {
-            let told = cause.to_string();
-            if !text.ends_with(&told) {
-                text.push_str(": ");
-                text.push_str(&told);
-            }
-            next = cause.source();
-        }
-        text
+        with_causes(self)
     }
 
     /// What the reader can do about it.
@@ -187,4 +177,18 @@ impl From<Error> for DataFusionError {
     fn from(error: Error) -> Self {
         DataFusionError::External(Box::new(error))
     }
+}
+/// An error's text with all its causes, for the log. A cause that the text before it ends with is not said twice.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let told = cause.to_string();
+        if !text.ends_with(&told) {
+            text.push_str(": ");
+            text.push_str(&told);
+        }
+        next = cause.source();
+    }
+    text
 }

@@ -32,7 +32,7 @@ mod writer;
 pub use capabilities::Capabilities;
 pub use connector::Connector;
 pub use deadline::Deadline;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Result, with_causes};
 pub use manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
 pub use memory::{MemoryConnector, MemoryTable};
 pub use options::{OptionFault, Options, PoolLimits};

@@ -33,7 +33,16 @@ async fn start(datasources: Vec<Datasource>, sources: &[(&str, &Arc<FakeSource>)
 }
 
 async fn start_on(store: ControlStore, datasources: Vec<Datasource>, sources: &[(&str, &Arc<FakeSource>)]) -> Arc<Environment> {
-    Environment::start_with("default", datasources, registry(sources), store, Keeping::default(), fast()).await.unwrap()
+    start_with(store, datasources, sources, fast()).await
+}
+
+async fn start_with(
+    store: ControlStore,
+    datasources: Vec<Datasource>,
+    sources: &[(&str, &Arc<FakeSource>)],
+    timing: Timing,
+) -> Arc<Environment> {
+    Environment::start_with("default", datasources, registry(sources), store, Keeping::default(), timing).await.unwrap()
 }
 
 fn source() -> Arc<FakeSource> {

@@ -24,27 +24,36 @@ pub struct DriftCheck {
 
 impl Member {
     /// Compares the source with what is expected of it, looks twice before it says anything, and notes what it found. All the source is
-    /// asked takes `limit` at most: three statements, of which the last two are only for what seems to differ.
+    /// asked takes `limit` at most: three statements, of which the last two are only for what seems to differ. A check that an import or
+    /// a refresh overtakes begins again.
     ///
     /// # Errors
     /// `Unreachable` when the datasource is not open; what looking at it gives; what writing the store gives.
     pub(crate) async fn check_drift(&self, limit: Duration, confirm_after: Duration) -> Result<DriftCheck> {
         let remote = self.open_remote()?;
         let deadline = Deadline::after(limit);
-        let (baseline, mut report, mut omitted) = self.observe(&remote, deadline).await?;
+        loop {
+            if let Some(found) = self.check_once(&remote, deadline, confirm_after).await? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// One check; `None` when something was accepted between its looks, which then say nothing of what is expected now.
+    async fn check_once(&self, remote: &Arc<dyn Remote>, deadline: Deadline, confirm_after: Duration) -> Result<Option<DriftCheck>> {
+        let (baseline, mut report, mut omitted) = self.observe(remote, deadline).await?;
         let mut events = 0;
         let first = self.news(&report).await?;
         if !first.is_empty() {
             tokio::time::sleep(confirm_after).await;
             let suspected = report;
             let again;
-            (again, report, omitted) = self.observe(&remote, deadline).await?;
-            self.tell_forbidden_from_gone(&remote, &mut [&mut report], deadline).await?;
+            (again, report, omitted) = self.observe(remote, deadline).await?;
+            self.tell_forbidden_from_gone(remote, &mut [&mut report], deadline).await?;
             let accepted = self.accepted.lock().await;
             let is_current = |of: &Arc<Baseline>| accepted.baseline.as_ref().is_some_and(|now| Arc::ptr_eq(now, of));
             if !is_current(&baseline) || !is_current(&again) {
-                // Something was accepted meanwhile: what differed from what was expected before says nothing any more.
-                return Ok(DriftCheck::default());
+                return Ok(None);
             }
             let confirmed: BTreeSet<Subject> = self
                 .news(&report)
@@ -64,8 +73,9 @@ impl Member {
             live.omitted.extend(omitted.into_iter().filter(|omission| omission.cause == OmissionCause::Unreadable));
             live.checked_at = Some(SystemTime::now());
         });
-        let differences = report.tables.iter().map(|drift| drift.differences.len()).sum();
-        Ok(DriftCheck { differences, events, unreadable: report.unreadable.len() })
+        // What the second look did not confirm is not open: the next check says more of it.
+        let differences = self.store.open_drift(&self.environment, self.name()).await?.len();
+        Ok(Some(DriftCheck { differences, events, unreadable: report.unreadable.len() }))
     }
 
     async fn observe(&self, remote: &Arc<dyn Remote>, deadline: Deadline) -> Result<(Arc<Baseline>, DriftReport, Vec<Omission>)> {

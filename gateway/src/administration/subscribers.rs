@@ -61,6 +61,10 @@ impl Administration {
         if let Some(secret) = &webhook.secret {
             self.secrets.check(secret).await.map_err(no_secret)?;
         }
+        let latest = self.latest_event();
+        if let Some(after) = webhook.after.filter(|after| *after > latest) {
+            return Err(invalid(format!("there is no event {after} to begin after"), &format!("the newest is number {latest}")));
+        }
         let subscriber = Subscriber {
             name: webhook.name,
             kind: SubscriberKind::Webhook,
@@ -68,7 +72,7 @@ impl Administration {
             secret: webhook.secret,
             types: webhook.filter.into_types(),
             state: SubscriberState::Waiting,
-            position: webhook.after.map_or_else(|| self.latest_event(), |after| self.position(after)),
+            position: webhook.after.map_or(latest, |after| self.position(after)),
             attempts: 0,
             retry_at: None,
             last_error: None,

@@ -321,6 +321,9 @@ async fn webhooks_are_kept_with_a_reference_to_their_secret() {
     assert!(!format!("{added}{all}{one}").contains("s3cr3t"), "{all} {one}");
     assert_eq!(running.refused("/api/v1/webhooks", Some(hook)).await, (409, "NAME_TAKEN".to_owned()));
 
+    let early = json!({ "name": "b", "url": "http://h/", "after": newest.as_i64().unwrap() + 1_000 });
+    assert_eq!(running.refused("/api/v1/webhooks", Some(early)).await, (400, "INVALID".to_owned()));
+
     let literal = "{\"name\": \"b\", \"url\": \"http://h/\", \"secret\": \"whsec_s3cr3t\"}";
     let answer = running.with("POST /api/v1/webhooks", "Content-Type: application/json\r\n", literal).await;
     assert!(status(&answer) == 400 && !answer.contains("s3cr3t"), "{answer}");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use super::EnvironmentBackend;
@@ -25,7 +26,8 @@ type Look = Shared<BoxFuture<'static, Result<(), PgError>>>;
 /// What statements asked of one datasource.
 #[derive(Default)]
 struct Asked {
-    last: Option<Look>,
+    /// The last look, and the task that goes on with it when no statement waits for it any more, so that it is seen to end.
+    last: Option<(Look, AbortOnDropHandle<()>)>,
     in_vain_at: Option<Instant>,
 }
 
@@ -61,7 +63,7 @@ impl SecondLooks {
         Self { pause, asked: Mutex::default() }
     }
 
-    /// Has a datasource's tables looked at anew, or waits for the look that is under way. Dropped, it leaves that look to the others.
+    /// Has a datasource's tables looked at anew, or waits for the look that is under way. Dropped, it leaves that look to itself.
     ///
     /// # Errors
     /// What [`EnvironmentBackend::refresh`] gives; that look was in vain too.
@@ -85,7 +87,7 @@ impl SecondLooks {
     fn join(&self, environment: &Arc<dyn EnvironmentBackend>, datasource: &str) -> Option<Look> {
         let mut all = self.lock();
         let asked = all.entry(datasource.to_owned()).or_default();
-        if let Some(under_way) = asked.last.as_ref().filter(|look| look.peek().is_none()) {
+        if let Some(under_way) = asked.last.as_ref().map(|(look, _)| look).filter(|look| look.peek().is_none()) {
             return Some(under_way.clone());
         }
         if asked.in_vain_at.is_some_and(|at| at.elapsed() < self.pause) {
@@ -97,7 +99,11 @@ impl SecondLooks {
             let refreshed = survive(async { environment.refresh(&name).await.map_err(|error| PgError::from(&error)) });
             refreshed.await.and_then(|refreshed| refreshed)
         };
-        Some(asked.last.insert(looking.boxed().shared()).clone())
+        let look = looking.boxed().shared();
+        // What it finds is for those who wait.
+        let going_on = tokio::spawn(look.clone().map(drop));
+        asked.last = Some((look.clone(), AbortOnDropHandle::new(going_on)));
+        Some(look)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Asked>> {

@@ -179,10 +179,10 @@ impl From<planner::Error> for PgError {
             planner::ErrorKind::Datasource => {
                 return match error.datasource_error() {
                     Some(cause) => PgError::from(cause),
-                    None => PgError::internal(chain(&error)),
+                    None => PgError::internal(providers::with_causes(&error)),
                 };
             }
-            planner::ErrorKind::Internal => return PgError::internal(chain(&error)),
+            planner::ErrorKind::Internal => return PgError::internal(providers::with_causes(&error)),
         };
         let mut shown = PgError::new(code, error.message());
         shown.hint = error.hint_text().map(str::to_owned);
@@ -210,7 +210,7 @@ impl From<&providers::Error> for PgError {
             providers::ErrorKind::ReadOnly => READ_ONLY,
             providers::ErrorKind::SchemaMismatch => "42P17",
             providers::ErrorKind::Failed => "HV000",
-            providers::ErrorKind::Internal => return PgError::internal(chain(error)),
+            providers::ErrorKind::Internal => return PgError::internal(providers::with_causes(error)),
         };
         // A value or a constraint the source objected to is the user's business under the code the source gave it.
         let code = match error.remote_sqlstate() {
@@ -251,21 +251,6 @@ fn default_hint(error: &providers::Error) -> Option<String> {
 
 fn is_sqlstate(code: &str) -> bool {
     code.len() == 5 && code.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
-}
-
-/// An error with its causes, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -21,7 +21,9 @@ use datafusion::prelude::SessionContext;
 use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
-use causeway_providers::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting, RemoteSql, ScanLimits, SqlRemote, SqlTable};
+use causeway_providers::sql::{
+    Argument, Dialect, LikeSupport, NullOrder, Quoting, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics,
+};
 use causeway_providers::{
     Capabilities, Comparison, Deadline, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope,
     ServerVersion, Subject, TableKind, Writer,
@@ -225,6 +227,14 @@ impl Drop for Running {
 impl SqlRemote for TestRemote {
     fn dialect(&self) -> &dyn Dialect {
         &TestDialect
+    }
+
+    fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
+        None
+    }
+
+    fn statistics(&self, _table: &RemoteTable) -> Option<Arc<TableStatistics>> {
+        None
     }
 
     fn execute(

@@ -13,7 +13,7 @@ use object_store::path::Path;
 use super::connect::{StoreKind, read_failure_in_file, still_there, store_failure};
 use super::globs::Glob;
 use super::infer::{CsvColumns, csv_names, json_schema};
-use super::layout::{Format, Layout, Place, arrange, arrange_globs};
+use super::layout::{DELTA_LOG, Format, Layout, Place, above, arrange, arrange_globs};
 use super::sample;
 use super::source::Source;
 use super::table::parquet_format;
@@ -143,6 +143,11 @@ async fn list(source: &Source, choice: &Choice) -> Result<(Vec<Layout>, Vec<Omis
     for base in bases {
         let found: Vec<ObjectMeta> = location.store.list(Some(&base)).try_collect().await.map_err(failed)?;
         files.extend(found);
+        // What makes a folder a Delta Lake table may lie above all that a pattern names.
+        for folder in above(base.as_ref()) {
+            let log = Path::from(folder).join(DELTA_LOG);
+            files.extend(location.store.list(Some(&log)).next().await.transpose().map_err(failed)?);
+        }
     }
     Ok(arrange_globs(&files, &choice.globs, choice.fallback))
 }

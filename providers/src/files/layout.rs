@@ -8,6 +8,11 @@ use super::compression::Compression;
 use super::globs::Glob;
 use crate::remote::{Omission, OmissionCause};
 
+/// The folder that makes the one around it a Delta Lake table.
+pub(super) const DELTA_LOG: &str = "_delta_log";
+/// Why such a table is left out.
+const DELTA_LAKE: &str = "a Delta Lake table is not read: its folder also holds files that were deleted from it";
+
 /// How a file's rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Format {
@@ -109,16 +114,10 @@ pub(super) fn arrange(files: Vec<ObjectMeta>, fallback: Option<Format>) -> (Vec<
     let mut omitted = Vec::new();
     let mut single: Vec<Layout> = Vec::new();
     let mut folders: BTreeMap<String, Vec<ObjectMeta>> = BTreeMap::new();
-    let mut foreign: BTreeSet<String> = BTreeSet::new();
+    let lakes = delta_lakes(&files);
     for file in files {
         let path = file.location.as_ref().to_owned();
         match path.split_once('/') {
-            Some((folder, "_delta_log")) => {
-                foreign.insert(folder.to_owned());
-            }
-            Some((folder, rest)) if rest.starts_with("_delta_log/") => {
-                foreign.insert(folder.to_owned());
-            }
             _ if is_hidden(&path) => {}
             Some((folder, _)) => folders.entry(folder.to_owned()).or_default().push(file),
             None => match format_of(&path, fallback) {
@@ -133,8 +132,8 @@ pub(super) fn arrange(files: Vec<ObjectMeta>, fallback: Option<Format>) -> (Vec<
     }
     let mut found = Vec::new();
     for (folder, files) in folders {
-        if foreign.contains(&folder) {
-            omitted.push(omission(&folder, "a Delta Lake table is not read: its folder also holds files that were deleted from it"));
+        if lakes.contains(&folder) {
+            omitted.push(omission(&folder, DELTA_LAKE));
             continue;
         }
         match gather(folder.clone(), Place::Folder(folder.clone()), files, fallback, &mut omitted) {
@@ -161,11 +160,17 @@ pub(super) fn arrange(files: Vec<ObjectMeta>, fallback: Option<Format>) -> (Vec<
 /// Sorts files into the tables that `globs` name.
 pub(super) fn arrange_globs(files: &[ObjectMeta], globs: &[Glob], fallback: Option<Format>) -> (Vec<Layout>, Vec<Omission>) {
     let (mut tables, mut omitted) = (Vec::new(), Vec::new());
+    let lakes = delta_lakes(files);
     for glob in globs {
         let own = |file: &&ObjectMeta| glob.matches(file.location.as_ref()) && !is_hidden(file.location.as_ref());
         let own: Vec<ObjectMeta> = files.iter().filter(own).cloned().collect();
         if own.is_empty() {
             omitted.push(omission(glob.text(), &format!("no file is there for the table \"{}\"", glob.name())));
+            continue;
+        }
+        let is_of_lake = |file: &ObjectMeta| above(file.location.as_ref()).any(|folder| lakes.contains(folder));
+        if own.iter().any(is_of_lake) {
+            omitted.push(omission(glob.text(), DELTA_LAKE));
             continue;
         }
         match gather(glob.name().to_owned(), Place::Glob(glob.clone()), own, fallback, &mut omitted) {
@@ -175,6 +180,21 @@ pub(super) fn arrange_globs(files: &[ObjectMeta], globs: &[Glob], fallback: Opti
     }
     tables.sort_by(|a, b| a.name.cmp(&b.name));
     (tables, omitted)
+}
+
+/// The folders that are Delta Lake tables; the empty one is the datasource's own.
+fn delta_lakes(files: &[ObjectMeta]) -> BTreeSet<String> {
+    let lake = |file: &ObjectMeta| {
+        let path = file.location.as_ref();
+        let log = above(path).find(|folder| folder.rsplit('/').next() == Some(DELTA_LOG))?;
+        Some(log.strip_suffix(DELTA_LOG)?.trim_end_matches('/').to_owned())
+    };
+    files.iter().filter_map(lake).collect()
+}
+
+/// The folders that hold a path, the innermost first; the last is the empty one.
+pub(super) fn above(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |folder| (!folder.is_empty()).then(|| folder.rsplit_once('/').map_or("", |(outer, _)| outer))).skip(1)
 }
 
 /// Whether a name on the way is in other tools' hands: `.git`, `_SUCCESS`, `_temporary/...`, `.part-0.crc`.
@@ -402,6 +422,15 @@ mod tests {
         {
             assert!(!holds(other), "{other}");
         }
+    }
+
+    #[test]
+    fn a_pattern_within_a_delta_lake_is_no_table() {
+        let globs = Glob::parse("all = lake/*.parquet; part = lake/day=1/*.parquet; other = other/*.parquet").unwrap();
+        let paths = ["lake/a.parquet", "lake/day=1/b.parquet", "lake/_delta_log/0.json", "other/c.parquet"];
+        let (tables, omitted) = arrange_globs(&files(&paths), &globs, None);
+        assert_eq!(tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>(), ["other"]);
+        assert!(omitted.len() == 2 && omitted.iter().all(|omission| omission.reason == DELTA_LAKE), "{omitted:?}");
     }
 
     #[test]

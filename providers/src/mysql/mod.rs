@@ -38,7 +38,7 @@ use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::{Access, Pool, Pooled};
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
-use crate::sql::{Dialect, MySqlDialect, RemoteSql, ScanLimits, SqlRemote, SqlTable};
+use crate::sql::{Dialect, MySqlDialect, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics};
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
 use crate::writer::Writer;
@@ -227,6 +227,15 @@ impl SqlRemote for MySqlRemote {
 
     fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream> {
         scan::execute(self, sql, schema, limits)
+    }
+
+    fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
+        // Two connections have two snapshots, and no way to share one.
+        None
+    }
+
+    fn statistics(&self, _table: &RemoteTable) -> Option<Arc<TableStatistics>> {
+        None
     }
 }
 

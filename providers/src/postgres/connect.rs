@@ -326,8 +326,7 @@ impl Lease {
         if self.connection().statement_timeout == limit {
             return Ok(());
         }
-        // Zero is without limit over there; a limit too long to be written is none in practice.
-        let milliseconds = limit.map_or(0, |limit| limit.as_millis().clamp(1, i32::MAX as u128));
+        let milliseconds = milliseconds(limit);
         self.client().batch_execute(&format!("SET statement_timeout = {milliseconds}")).await
     }
 
@@ -376,6 +375,12 @@ async fn settle(mut connection: Pooled<PgConnection>, tls: MakeRustlsConnect) {
         }
     }
     driver.abort();
+}
+
+/// A limit as the server's settings of time have it: zero is without limit over there, and one too long to be written is none in
+/// practice.
+pub(super) fn milliseconds(limit: Option<Duration>) -> u128 {
+    limit.map_or(0, |limit| limit.as_millis().clamp(1, i32::MAX as u128))
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use tokio_postgres::{Error as DriverError, SimpleQueryRow};
 use tokio_util::sync::CancellationToken;
 
 use super::block_ranges::{BlockRange, BlockRanges, SMALLEST_SPLIT};
-use super::connect::{Connections, Lease};
+use super::connect::{Connections, Lease, milliseconds};
 use super::copy_binary::CopyDecoder;
 use super::copy_reader::{CopyReader, ReadError, Step};
 use super::failure;
@@ -192,7 +192,7 @@ impl Run {
     async fn begin(&self, lease: &mut Lease, joined: Option<&str>) -> Result<Vec<SimpleQueryRow>, DriverError> {
         let table = &self.scan.select.from;
         // The source may have sent a range in full while its reader still has it before him.
-        let idle = self.limits.query_timeout.map_or(0, |limit| limit.as_millis().clamp(1, i32::MAX as u128));
+        let idle = milliseconds(self.limits.query_timeout);
         let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
         let idle = format!("SET LOCAL idle_in_transaction_session_timeout = {idle}");
         // A lock is no query: a new snapshot is taken after it was waited for.

@@ -42,7 +42,8 @@ pub(super) fn from_options(options: &Options) -> Result<(SslMode, MakeRustlsConn
     };
     let config = match (check, roots) {
         (Check::Nothing, None) => client_config(|builder, provider| {
-            Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))).with_no_client_auth())
+            let verifier = AnyName { roots: None, provider };
+            Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
         }),
         (Check::Nothing, Some(_)) => {
             let mode = options.required(SSLMODE)?;
@@ -55,7 +56,7 @@ pub(super) fn from_options(options: &Options) -> Result<(SslMode, MakeRustlsConn
                 .hint("set `options.sslrootcert` to a PEM file with the authority that signed the server's certificate"));
         }
         (Check::Chain, Some(path)) => client_config(|builder, provider| {
-            let verifier = AnyName { roots: read_roots(&path)?, provider };
+            let verifier = AnyName { roots: Some(read_roots(&path)?), provider };
             Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
         }),
         (Check::ChainAndName, Some(path)) => {
@@ -95,49 +96,11 @@ fn read_roots(path: &Path) -> Result<RootCertStore> {
     Ok(roots)
 }
 
-/// Takes any certificate, as `prefer` and `require` do: they hide the traffic from listeners and prove nothing about the server.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-/// Takes a certificate that one of `roots` vouches for, whatever its name, as `verify-ca` does.
+/// Takes a certificate whatever its name: `prefer` and `require` any one, which hides the traffic from listeners and proves nothing
+/// about the server; `verify-ca` one that the roots vouch for.
 #[derive(Debug)]
 struct AnyName {
-    roots: RootCertStore,
+    roots: Option<RootCertStore>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -150,9 +113,11 @@ impl ServerCertVerifier for AnyName {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let certificate = ParsedCertificate::try_from(end_entity)?;
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&certificate, &self.roots, intermediates, now, algorithms)?;
+        if let Some(roots) = &self.roots {
+            let certificate = ParsedCertificate::try_from(end_entity)?;
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 

@@ -54,14 +54,10 @@ pub trait SqlRemote: Remote {
     /// How a scan of `table` is read in several streams, at most `streams`; `None` when it is read in one. Does no IO.
     ///
     /// `select` reads the bare table and may filter; it neither sorts, groups nor limits.
-    fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
-        None
-    }
+    fn split(self: Arc<Self>, table: &RemoteTable, select: &Select, streams: usize) -> Option<Arc<dyn SplitScan>>;
 
     /// What the source believed of the table when it was looked at last, if it told. Does no IO.
-    fn statistics(&self, _table: &RemoteTable) -> Option<Arc<TableStatistics>> {
-        None
-    }
+    fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>>;
 }
 
 /// A scan of one table that is read in several streams.

@@ -40,7 +40,7 @@ use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::{Access, Pool, Pooled};
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
-use crate::sql::{Dialect, RemoteSql, ScanLimits, SqlRemote, SqlTable, SqliteDialect};
+use crate::sql::{Dialect, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, SqliteDialect, TableStatistics};
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
 use crate::writer::Writer;
@@ -216,5 +216,13 @@ impl SqlRemote for SqliteRemote {
 
     fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream> {
         scan::execute(self, sql, schema, limits)
+    }
+
+    fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
+        None
+    }
+
+    fn statistics(&self, _table: &RemoteTable) -> Option<Arc<TableStatistics>> {
+        None
     }
 }

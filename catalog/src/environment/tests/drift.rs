@@ -53,6 +53,52 @@ async fn each_change_is_told_by_one_event_with_both_images() {
 }
 
 #[tokio::test]
+async fn what_goes_away_is_told_of_while_something_else_stays() {
+    let crm = source();
+    let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    for columns in [&["id", "extra"][..], &["id", "cust_nm", "extra"], &["id", "cust_nm"]] {
+        crm.seen.lock().unwrap().tables[0] = table("public", "cust", columns);
+        assert_eq!(environment.check_drift("crm").await.unwrap().events, 1, "{columns:?}");
+    }
+    let events = drift_events(&environment).await;
+    let told: Vec<(&str, usize)> = events.iter().map(|event| (&*event.kind, event.data["differences"].as_array().unwrap().len())).collect();
+    let resolved = EventType::SchemaDriftResolved.as_str();
+    assert_eq!(told, [(EventType::SchemaDrift.as_str(), 2), (resolved, 1), (resolved, 1)]);
+    assert_eq!(events[1].data["differences"][0]["column"], "cust_nm");
+
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id", "one"]);
+    environment.check_drift("crm").await.unwrap();
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id", "other"]);
+    environment.check_drift("crm").await.unwrap();
+    let last = drift_events(&environment).await.pop().unwrap();
+    assert_eq!((last.kind.as_str(), &last.data["resolved"][0]["column"]), (EventType::SchemaDrift.as_str(), &"one".into()));
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn a_check_that_is_overtaken_begins_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    crm.seen.lock().unwrap().tables.push(table("public", "orders", &["id"]));
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    // Long enough for an import to come between the two looks.
+    let timing = Timing { confirm: Duration::from_millis(500), ..fast() };
+    let environment = start_with(store, vec![datasource("crm")], &[("crm", &crm)], timing).await;
+    environment.settled(PATIENCE).await;
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id"]);
+    let wanted = imports::import(imports::only(&["orders"]), "sales");
+    let overtaking = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        environment.import("crm", &wanted).await
+    };
+    let (found, imported) = tokio::join!(environment.check_drift("crm"), overtaking);
+    assert!(imported.unwrap().is_written);
+    assert_eq!(found.unwrap(), DriftCheck { differences: 1, events: 1, unreadable: 0 });
+    environment.stop().await;
+}
+
+#[tokio::test]
 async fn a_refresh_accepts_what_is_there_and_says_so() {
     let crm = source();
     let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;

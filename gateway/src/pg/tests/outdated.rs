@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
+use futures::FutureExt;
 
 use super::support::{Found, Gateway, TestEnvironment, code, frame, kinds, sqlstate, status, tags, within};
 use crate::pg::second_look::Looked;
@@ -259,6 +260,20 @@ async fn a_look_outlives_the_statement_that_asked_for_it() {
     second.query("set statement_timeout = 100").await;
     assert_eq!(code(&second.query("select n from outdated").await).as_deref(), Some("57014"), "it waits for the same look");
     assert_eq!(refreshes(&gateway), 1);
+}
+
+#[tokio::test]
+async fn a_look_that_nobody_waits_for_comes_to_its_end() {
+    let test = Arc::new(TestEnvironment::new());
+    let environment: Arc<dyn EnvironmentBackend> = Arc::clone(&test) as _;
+    let looks = SecondLooks::default();
+    assert!(looks.look(&environment, "crm").now_or_never().is_none(), "it has begun, and its statement is gone");
+    // Its task has all the time it needs.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(looks.look(&environment, "crm").await, Ok(Looked::Now));
+    assert_eq!(test.refreshes.load(Ordering::SeqCst), 2, "what ended long ago says nothing of now");
 }
 
 #[tokio::test]
