@@ -9,6 +9,7 @@ mod changed_sources;
 mod cli;
 mod commands;
 mod config;
+mod contract;
 mod cross_source;
 mod delivery;
 mod demo;

@@ -14,6 +14,11 @@ use crate::summary::{Measurements, millis};
 /// Between two checks of a datasource.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// A check asks its source no more, session set-up and pings included.
+const MOST_STATEMENTS: usize = 3;
+/// What a gateway may take that watches twenty datasources of five hundred tables.
+const MOST_MEMORY_KIB: u64 = 300 << 10;
+
 /// How much is watched, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extent {
@@ -37,7 +42,7 @@ struct Seen {
 /// Measures and prints.
 ///
 /// # Panics
-/// When a look-up does not find exactly its order.
+/// When a look-up does not find exactly its order, or the watch does not keep its promises.
 pub(crate) async fn run(scale: f64, rounds: u32, extent: Extent) {
     let server = tokio::task::block_in_place(load::server);
     let (orders, keys) = load::orders(&server, scale).await;
@@ -97,6 +102,21 @@ pub(crate) async fn run(scale: f64, rounds: u32, extent: Extent) {
         let looks = range(seen.values().map(|seen| seen.looks.len()));
         println!("| {} | {looks} | {} | {} |", round + 1, range(seen.values().map(|seen| seen.others)), gaps(seen));
     }
+    keep_promises(&seen, memory[1]);
+}
+
+/// What the watch promises, whatever else is measured.
+///
+/// # Panics
+/// When a datasource was not looked at in time, was asked too much, or the gateway took more memory than it may.
+fn keep_promises(seen: &[BTreeMap<String, Seen>], peak_kib: u64) {
+    for (database, seen) in seen.iter().flatten() {
+        let longest = seen.looks.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max);
+        assert!(longest <= INTERVAL.as_secs_f64() * 2.0, "{database}: {longest:.2} s between two looks");
+        let statements = seen.looks.len() + seen.others;
+        assert!(statements <= MOST_STATEMENTS * seen.looks.len(), "{database}: {statements} statements for {} looks", seen.looks.len());
+    }
+    assert!(peak_kib < MOST_MEMORY_KIB, "{} MiB at its peak", peak_kib >> 10);
 }
 
 /// The databases to watch, each with the same tables; their server logs every statement that reaches them.

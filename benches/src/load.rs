@@ -1,9 +1,12 @@
-//! TPC-H tables in a private PostgreSQL.
+//! TPC-H tables in private servers.
 
 use std::fmt::{Display, Write as _};
+use std::fs;
+use std::io::{BufWriter, Write as _};
+use std::os::unix::fs::PermissionsExt;
 
 use bytes::Bytes;
-use causeway_tests::{PostgresDatabase, PostgresServer};
+use causeway_tests::{MariaDbDatabase, PostgresDatabase, PostgresServer};
 use futures::SinkExt;
 use tpchgen::csv::{LineItemCsv, OrderCsv};
 use tpchgen::generators::{LineItemGenerator, OrderGenerator};
@@ -47,6 +50,27 @@ pub(crate) async fn orders(server: &PostgresServer, scale: f64) -> (PostgresData
     let rows = OrderGenerator::new(scale, 1, 1);
     copy(&database, ORDERS, "orders", rows.iter().map(OrderCsv::new)).await;
     (database, rows.iter().map(|order| order.o_orderkey).collect())
+}
+
+/// The line items in a database of MariaDB; how many they are.
+pub(crate) fn lineitem_into(database: &MariaDbDatabase, scale: f64) -> u64 {
+    eprintln!("loading lineitem at scale {scale} into MariaDB");
+    database.script(LINEITEM);
+    let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).expect("an own file's mode can be set");
+    let mut text = BufWriter::new(file.as_file());
+    let rows = LineItemGenerator::new(scale, 1, 1);
+    let mut count = 0;
+    for row in rows.iter() {
+        writeln!(text, "{}", LineItemCsv::new(row)).expect("a temporary file can be written");
+        count += 1;
+    }
+    text.flush().expect("a temporary file can be written");
+    database.script(&format!(
+        "LOAD DATA INFILE '{}' INTO TABLE lineitem FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"'; ANALYZE TABLE lineitem",
+        file.path().display()
+    ));
+    count
 }
 
 async fn copy(database: &PostgresDatabase, create: &str, table: &str, rows: impl Iterator<Item = impl Display>) -> u64 {

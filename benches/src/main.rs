@@ -5,10 +5,12 @@
 mod audit;
 mod boot;
 mod drift;
+mod into_arrow;
 mod join;
 mod load;
 mod lookup;
 mod machine;
+mod mariadb;
 mod scan;
 mod summary;
 
@@ -61,6 +63,10 @@ enum Bench {
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..))]
         seconds: u64,
     },
+    /// All line items into memory and no further: over one connection, over several, and as postgres_fdw reads them.
+    Arrow,
+    /// All line items of MariaDB into memory, and as the Python package connectorx reads them.
+    Mariadb,
     /// A few rows of MariaDB joined with all line items, with and without dynamic filters.
     Join,
     /// All line items to a client that discards them, and how much memory the gateway takes for that.
@@ -94,6 +100,8 @@ fn main() {
             let extent = drift::Extent { datasources, tables, watched: Duration::from_secs(seconds) };
             runtime.block_on(drift::run(arguments.scale, arguments.rounds, extent));
         }
+        Bench::Arrow => into_arrow::run(&runtime, arguments.scale, arguments.rounds),
+        Bench::Mariadb => mariadb::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Join => join::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Scan => scan::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Lookup { count, clients } => runtime.block_on(lookup::run(arguments.scale, arguments.rounds, count, clients)),

@@ -21,7 +21,14 @@ use crate::datasource::{Datasource, Expose, OnMismatch, Origin, PinnedTable, Sch
 use crate::environment::Environment;
 use crate::event::Event;
 
-static MANIFEST: Manifest = Manifest { kind: "fake", description: "For tests.", options: &[] };
+static MANIFEST: Manifest = Manifest {
+    kind: "fake",
+    version: "1",
+    description: "For tests.",
+    capabilities: Capabilities::SCAN_ONLY,
+    health_check: "Is told.",
+    options: &[],
+};
 
 /// What the source does when asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -42,4 +42,26 @@ impl Capabilities {
         cancel: false,
         statement_timeout: false,
     };
+
+    /// The flags by the names that documents and views use, in order.
+    pub fn flags(&self) -> [(&'static str, bool); 10] {
+        let Self { filter, limit, sort, aggregate, inner_join, outer_join, full_join, semi_join, cancel, statement_timeout } = *self;
+        [
+            ("filter", filter),
+            ("limit", limit),
+            ("sort", sort),
+            ("aggregate", aggregate),
+            ("inner_join", inner_join),
+            ("outer_join", outer_join),
+            ("full_join", full_join),
+            ("semi_join", semi_join),
+            ("cancel", cancel),
+            ("statement_timeout", statement_timeout),
+        ]
+    }
+
+    /// Whether every flag that is set here is set there.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.flags().iter().zip(other.flags()).all(|((_, here), (_, there))| there || !here)
+    }
 }

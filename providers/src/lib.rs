@@ -7,6 +7,8 @@
 
 mod capabilities;
 mod connector;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod deadline;
 mod error;
 mod files;
@@ -21,6 +23,8 @@ mod remote;
 mod sample;
 mod scan_observer;
 mod shared_rows;
+#[cfg(all(test, feature = "contract"))]
+mod skeleton;
 #[cfg(test)]
 mod skip;
 pub mod sql;

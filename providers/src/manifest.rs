@@ -1,12 +1,20 @@
-//! What a connector says about itself: its kind, its options and which of them are secret.
+//! What a connector says about itself: its kind, what its sources compute, its options and which of them are secret.
+
+use crate::capabilities::Capabilities;
 
 /// The static description of a connector.
 #[derive(Debug)]
 pub struct Manifest {
     /// The kind as written in `connector:`, such as `postgres`.
     pub kind: &'static str,
+    /// The version of the connector's code.
+    pub version: &'static str,
     /// One sentence for `connector list`.
     pub description: &'static str,
+    /// What its sources compute as we do. A remote of it may declare less, for a source that can do less, and never more.
+    pub capabilities: Capabilities,
+    /// How [`Remote::ping`](crate::Remote::ping) finds out whether a source is well, in words.
+    pub health_check: &'static str,
     /// The options it takes, in the order the documentation shows them.
     pub options: &'static [OptionSpec],
 }

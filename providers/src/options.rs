@@ -121,6 +121,14 @@ impl Options {
         }
     }
 
+    /// The same with another value for an option that the manifest knows.
+    #[cfg(feature = "contract")]
+    pub(crate) fn with(&self, name: &str, value: &str) -> Self {
+        let mut other = self.clone();
+        other.values.insert(name.to_owned(), value.to_owned());
+        other
+    }
+
     /// The value of an option, when it was given or has a default.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)

@@ -37,6 +37,11 @@ impl ConnectorRegistry {
         self.connectors.iter().find(|c| c.manifest().kind == kind)
     }
 
+    /// All connectors, in order of registration.
+    pub fn connectors(&self) -> impl Iterator<Item = &Arc<dyn Connector>> + '_ {
+        self.connectors.iter()
+    }
+
     /// All kinds, in order of registration.
     pub fn kinds(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.connectors.iter().map(|c| c.manifest().kind)

@@ -90,6 +90,15 @@ impl Datasource {
         self
     }
 
+    /// Writes it as a file for `command`, which is given the credentials.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn configure(&self, file: &Path, command: &mut Command) {
+        fs::write(file, self.yaml()).unwrap_or_else(|e| panic!("cannot write {}: {e}", file.display()));
+        command.envs(self.credentials.iter().map(|(key, value)| (self.variable(key), value)));
+    }
+
     fn variable(&self, key: &str) -> String {
         format!("CAUSEWAY_TEST_{}_{}", self.name, key).to_uppercase()
     }

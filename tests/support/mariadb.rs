@@ -112,6 +112,11 @@ impl MariaDbDatabase {
         output.lines().map(str::to_owned).collect()
     }
 
+    /// It as a URL with its password.
+    pub fn url(&self) -> String {
+        format!("mysql://{USER}:{PASSWORD}@127.0.0.1:{}/{}", self.port, self.name)
+    }
+
     /// It as a datasource called `name`.
     pub fn datasource(&self, name: &str) -> Datasource {
         Datasource::new(name, "mysql")

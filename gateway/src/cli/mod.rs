@@ -4,6 +4,7 @@ mod arguments;
 mod catalog;
 mod check;
 pub(crate) mod client;
+mod connector;
 mod datasource;
 mod demo;
 mod differences;
@@ -64,6 +65,9 @@ enum Command {
     Query(query::Arguments),
     /// The datasources of a running gateway: what they have, how they drift, what is imported from them.
     Datasource(Asking<datasource::Command>),
+    /// The connectors of this build: what they take and can do, and whether one keeps its contract with a datasource.
+    #[command(subcommand)]
+    Connector(connector::Command),
     /// The snapshots a running gateway keeps of what datasources had.
     Catalog(Asking<catalog::Command>),
     /// What happened at a running gateway.
@@ -113,6 +117,7 @@ pub fn run() -> ExitCode {
         Command::Demo(_)
         | Command::Check(_)
         | Command::Query(_)
+        | Command::Connector(_)
         | Command::Datasource(_)
         | Command::Catalog(_)
         | Command::Events(_)
@@ -141,6 +146,7 @@ pub fn run() -> ExitCode {
             Command::Serve(arguments) => serve::run(arguments, &terminal).await,
             Command::Check(arguments) => check::run(arguments, &terminal).await,
             Command::Query(arguments) => query::run(arguments, &terminal).await,
+            Command::Connector(command) => connector::run(command, &terminal).await,
             Command::Datasource(arguments) => datasource::run(arguments, &terminal).await,
             Command::Catalog(arguments) => catalog::run(arguments, &terminal).await,
             Command::Events(arguments) => events::run(arguments, &terminal).await,

@@ -81,6 +81,21 @@ impl Config {
     }
 }
 
+/// Reads one datasource file alone, as it would stand beside others.
+///
+/// # Errors
+/// Every fault of it, in the order of lines.
+pub fn read_datasource(path: &Path, registry: &ConnectorRegistry, variables: Variables<'_>) -> Result<Datasource, Faults> {
+    let report = Report::default();
+    let shown = path.display().to_string();
+    let declared = read(path, path, &report).and_then(|root| datasource::read(path, &shown, &root, registry, variables, &report));
+    let faults = report.into_faults();
+    match declared.and_then(|declared| declared.datasource) {
+        Some(datasource) if faults.is_empty() => Ok(datasource),
+        _ => Err(faults),
+    }
+}
+
 /// Reads one file; a fault when that fails.
 fn read(path: &Path, shown: &Path, report: &Report) -> Option<tree::Node> {
     let shown = shown.display().to_string();

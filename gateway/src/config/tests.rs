@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use causeway_catalog::{ContractColumn, Expose, History, Keeping, OnMismatch, PinnedTable, Retention, SchemaMode};
 use causeway_providers::{
-    Connector, Error, ErrorKind, Manifest, OptionSpec, Options, Presence, Remote, Result as ProvidersResult, TypeChange, ValueKind,
-    Visibility,
+    Capabilities, Connector, Error, ErrorKind, Manifest, OptionSpec, Options, Presence, Remote, Result as ProvidersResult, TypeChange,
+    ValueKind, Visibility,
 };
 use tempfile::TempDir;
 
@@ -19,7 +19,10 @@ const fn option(name: &'static str, value: ValueKind, presence: Presence, visibi
 
 static MANIFEST: Manifest = Manifest {
     kind: "fake",
+    version: "1",
     description: "For tests.",
+    capabilities: Capabilities::SCAN_ONLY,
+    health_check: "Is told.",
     options: &[
         option("host", ValueKind::Text, Presence::Required, Visibility::Public),
         option("port", ValueKind::Port, Presence::Default("5432"), Visibility::Public),

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use causeway_catalog::{
     CatalogSnapshot, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, StoredSnapshot, Subscriber, SubscriberKind,
 };
-use causeway_providers::{Capabilities, Omission, RemoteTable};
+use causeway_providers::{Omission, RemoteTable};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
 
 use crate::webhook;
@@ -158,30 +158,12 @@ pub(super) fn capabilities(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
     let rows: Vec<(&str, &str, bool)> = all
         .iter()
         .filter_map(|status| Some((status.datasource.name.as_str(), status.capabilities?)))
-        .flat_map(|(datasource, capabilities)| words(&capabilities).map(|(word, supported)| (datasource, word, supported)))
+        .flat_map(|(datasource, capabilities)| capabilities.flags().map(|(word, supported)| (datasource, word, supported)))
         .collect();
     vec![
         texts(rows.iter().map(|(datasource, _, _)| *datasource)),
         texts(rows.iter().map(|(_, word, _)| *word)),
         flags(rows.iter().map(|(_, _, supported)| *supported)),
-    ]
-}
-
-/// Every capability by name. Taken apart so that a new one cannot be forgotten here.
-fn words(capabilities: &Capabilities) -> [(&'static str, bool); 10] {
-    let Capabilities { filter, limit, sort, aggregate, inner_join, outer_join, full_join, semi_join, cancel, statement_timeout } =
-        *capabilities;
-    [
-        ("filter", filter),
-        ("limit", limit),
-        ("sort", sort),
-        ("aggregate", aggregate),
-        ("inner_join", inner_join),
-        ("outer_join", outer_join),
-        ("full_join", full_join),
-        ("semi_join", semi_join),
-        ("cancel", cancel),
-        ("statement_timeout", statement_timeout),
     ]
 }
 

@@ -15,7 +15,14 @@ use datafusion::prelude::SessionContext;
 
 use super::*;
 
-static MANIFEST: Manifest = Manifest { kind: "fake", description: "For tests.", options: &[] };
+static MANIFEST: Manifest = Manifest {
+    kind: "fake",
+    version: "1",
+    description: "For tests.",
+    capabilities: Capabilities::SCAN_ONLY,
+    health_check: "Is told.",
+    options: &[],
+};
 
 /// Opens for every datasource but `down`.
 #[derive(Debug)]

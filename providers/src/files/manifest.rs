@@ -1,10 +1,14 @@
 //! What the connector says about itself.
 
+use crate::capabilities::Capabilities;
 use crate::manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
 
 pub(super) static MANIFEST: Manifest = Manifest {
     kind: "files",
+    version: env!("CARGO_PKG_VERSION"),
     description: "Parquet, CSV and JSON lines in a folder, an S3 bucket or on a web server, one table per file, sub-folder or pattern",
+    capabilities: Capabilities::SCAN_ONLY,
+    health_check: "Lists the folder or asks the server for its first file.",
     options: &[
         OptionSpec {
             name: "path",

@@ -115,7 +115,7 @@ impl Remote for FilesRemote {
 
     fn capabilities(&self) -> &Capabilities {
         // DataFusion reads the files in this process: there is nobody to push work down to.
-        &Capabilities::SCAN_ONLY
+        &manifest::MANIFEST.capabilities
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {

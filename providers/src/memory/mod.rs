@@ -111,7 +111,7 @@ impl Remote for MemoryRemote {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &Capabilities::SCAN_ONLY
+        &manifest::MANIFEST.capabilities
     }
 
     async fn ping(&self, _deadline: Deadline) -> Result<ServerVersion> {

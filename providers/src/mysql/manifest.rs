@@ -1,5 +1,6 @@
 //! What the `mysql` connector says about itself.
 
+use crate::capabilities::Capabilities;
 use crate::manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
 
 /// `sslmode`: never encrypt.
@@ -13,7 +14,22 @@ pub(super) const VERIFY_FULL: &str = "verify-full";
 
 pub(super) static MANIFEST: Manifest = Manifest {
     kind: "mysql",
+    version: env!("CARGO_PKG_VERSION"),
     description: "Tables and views of a MySQL or MariaDB server.",
+    capabilities: Capabilities {
+        filter: true,
+        limit: true,
+        sort: true,
+        aggregate: true,
+        inner_join: true,
+        outer_join: true,
+        // Neither server has FULL JOIN.
+        full_join: false,
+        semi_join: true,
+        cancel: true,
+        statement_timeout: true,
+    },
+    health_check: "Asks for the version over a pooled connection.",
     options: &[
         OptionSpec {
             name: "host",

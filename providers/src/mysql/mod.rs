@@ -62,20 +62,6 @@ impl Connector for MySqlConnector {
     }
 }
 
-static CAPABILITIES: Capabilities = Capabilities {
-    filter: true,
-    limit: true,
-    sort: true,
-    aggregate: true,
-    inner_join: true,
-    outer_join: true,
-    // Neither server has FULL JOIN.
-    full_join: false,
-    semi_join: true,
-    cancel: true,
-    statement_timeout: true,
-};
-
 /// An opened datasource.
 pub(crate) struct MySqlRemote {
     id: RemoteId,
@@ -174,7 +160,7 @@ impl Remote for MySqlRemote {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &CAPABILITIES
+        &manifest::MANIFEST.capabilities
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {

@@ -1,5 +1,6 @@
 //! What the connector says about itself.
 
+use crate::capabilities::Capabilities;
 use crate::manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
 
 pub(super) const HOST: &str = "host";
@@ -13,7 +14,21 @@ pub(super) const PASSWORD: &str = "password";
 
 pub(super) static MANIFEST: Manifest = Manifest {
     kind: "postgres",
+    version: env!("CARGO_PKG_VERSION"),
     description: "PostgreSQL 12 or later",
+    capabilities: Capabilities {
+        filter: true,
+        limit: true,
+        sort: true,
+        aggregate: true,
+        inner_join: true,
+        outer_join: true,
+        full_join: true,
+        semi_join: true,
+        cancel: true,
+        statement_timeout: true,
+    },
+    health_check: "Asks for the version over a pooled connection.",
     options: &[
         OptionSpec {
             name: HOST,

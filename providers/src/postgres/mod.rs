@@ -49,19 +49,6 @@ use crate::subject::Subject;
 use crate::type_change::TypeChange;
 use crate::writer::Writer;
 
-static CAPABILITIES: Capabilities = Capabilities {
-    filter: true,
-    limit: true,
-    sort: true,
-    aggregate: true,
-    inner_join: true,
-    outer_join: true,
-    full_join: true,
-    semi_join: true,
-    cancel: true,
-    statement_timeout: true,
-};
-
 /// Opens PostgreSQL databases.
 #[derive(Debug, Default)]
 pub(crate) struct PostgresConnector;
@@ -165,7 +152,7 @@ impl Remote for PostgresRemote {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &CAPABILITIES
+        &manifest::MANIFEST.capabilities
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {

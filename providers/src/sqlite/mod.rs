@@ -75,20 +75,6 @@ impl Connector for SqliteConnector {
     }
 }
 
-/// What the bundled SQLite computes as we do. A full join is there since 3.39; a time limit is ours, not its own.
-const CAPABILITIES: Capabilities = Capabilities {
-    filter: true,
-    limit: true,
-    sort: true,
-    aggregate: true,
-    inner_join: true,
-    outer_join: true,
-    full_join: true,
-    semi_join: true,
-    cancel: true,
-    statement_timeout: false,
-};
-
 /// One database file and the connections to it.
 #[derive(Debug)]
 struct SqliteRemote {
@@ -158,7 +144,7 @@ impl Remote for SqliteRemote {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &CAPABILITIES
+        &manifest::MANIFEST.capabilities
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {

@@ -1,0 +1,64 @@
+//! What plans and computes statements for the contract. The crate that plans implements it; this one knows none.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::{ArrayRef, RecordBatch};
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+use datafusion::catalog::SchemaProvider;
+
+/// The schema that the tables of a statement are in.
+pub const SCHEMA: &str = "source";
+
+/// Answers statements over the tables of one remote, or over the same rows in memory.
+#[async_trait]
+pub trait Engine: fmt::Debug + Send + Sync {
+    /// Answers one query. `tables` are the schema [`SCHEMA`]; what a source may compute, it is asked to.
+    ///
+    /// # Errors
+    /// The text of whatever kept it from answering.
+    async fn answer(&self, tables: Arc<dyn SchemaProvider>, sql: &str) -> Result<Answer, String>;
+}
+
+/// An answer, and who computed it.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its rows.
+    pub batches: Vec<RecordBatch>,
+    /// Whether the whole statement ran as one at the source, with nothing left to do here.
+    pub at_the_source: bool,
+}
+
+impl Answer {
+    /// The rows as texts, NULL as `None`.
+    pub(super) fn rows(&self) -> Vec<Vec<Option<String>>> {
+        self.batches.iter().flat_map(|batch| rows(batch.columns(), batch.num_rows())).collect()
+    }
+}
+
+/// The rows of some columns as texts.
+pub(super) fn rows(columns: &[ArrayRef], count: usize) -> Vec<Vec<Option<String>>> {
+    let options = FormatOptions::new().with_display_error(true);
+    let formatters: Vec<_> = columns.iter().map(|column| ArrayFormatter::try_new(column, &options)).collect();
+    (0..count)
+        .map(|row| {
+            let value = |(column, formatter): (&ArrayRef, &Result<ArrayFormatter<'_>, _>)| match formatter {
+                _ if column.is_null(row) => None,
+                Ok(formatter) => Some(formatter.value(row).to_string()),
+                Err(error) => Some(format!("{error}")),
+            };
+            columns.iter().zip(&formatters).map(value).collect()
+        })
+        .collect()
+}
+
+/// How often each row is there: what two answers without an order agree in.
+pub(super) fn counted(rows: Vec<Vec<Option<String>>>) -> BTreeMap<Vec<Option<String>>, usize> {
+    let mut counts = BTreeMap::new();
+    for row in rows {
+        *counts.entry(row).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,213 @@
+//! How statements end: dropped, timed out, out of connections, and with their connection.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+use tokio::time::timeout;
+
+use super::relay::{Relay, relayed};
+use super::report::Group;
+use super::sampled::Sampled;
+use super::{Opened, PATIENCE, statement, told};
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind};
+use crate::options::Options;
+use crate::remote::Remote;
+use crate::sql::SqlRemote;
+
+/// How soon a source must be free of a statement that was dropped.
+const FREED: Duration = Duration::from_secs(2);
+/// How long a statement runs before something happens to it.
+const RUNNING: Duration = Duration::from_millis(500);
+/// The time limit of a statement that is to run into it.
+const SHORT: Duration = Duration::from_secs(1);
+/// How long a statement that ends by itself may take to tell so.
+const TELLING: Duration = Duration::from_secs(5);
+
+/// Runs the checks; `tables` are those whose rows are known.
+pub(super) async fn check(opened: &Opened<'_>, tables: &[Sampled]) -> Vec<Group> {
+    let capabilities = *opened.remote.capabilities();
+    let [mut cancel, mut limit] = [Group::new("cancel"), Group::new("statement timeout")];
+    let [mut waiting, mut lost] = [Group::new("waiting for a connection"), Group::new("lost connection")];
+    let table = statement::widest(tables);
+    match (Arc::clone(&opened.remote).as_sql(), table) {
+        (Some(_), Some(table)) => {
+            let tried = Tried { opened, table };
+            let ends = tried.ends_when_dropped(&mut cancel).await;
+            both_ways(&mut cancel, capabilities.cancel, ends);
+            let ends = tried.ends_by_itself(&mut limit).await;
+            both_ways(&mut limit, capabilities.statement_timeout, ends);
+            let held = tried.waits().await;
+            waiting.check("a statement waits for a connection until its time is over, and no longer than it must", held);
+            tried.loses(&mut lost).await;
+        }
+        (None, _) => {
+            both_ways(&mut cancel, capabilities.cancel, Some(Err("it takes no statements".to_owned())));
+            both_ways(&mut limit, capabilities.statement_timeout, Some(Err("it takes no statements".to_owned())));
+            waiting.leave_out("it takes no statements");
+            lost.leave_out("it takes no statements");
+        }
+        (Some(_), None) => {
+            for group in [&mut cancel, &mut limit, &mut waiting, &mut lost] {
+                group.leave_out("no table has between ten and 5,000 rows");
+            }
+        }
+    }
+    vec![cancel, limit, waiting, lost]
+}
+
+/// What is declared must be so, what is so must be declared. `None` was told already.
+fn both_ways(group: &mut Group, is_declared: bool, is_so: Option<Result<(), String>>) {
+    match (is_declared, is_so) {
+        (_, None) => {}
+        (true, Some(so)) => group.check("it is declared", so),
+        (false, Some(Err(_))) => group.check("it is not declared", Ok(())),
+        (false, Some(Ok(()))) => group.check("it is not declared", Err("the source does it: it can be declared".to_owned())),
+    }
+}
+
+/// A datasource and the table that its endless statements are made of.
+struct Tried<'a> {
+    opened: &'a Opened<'a>,
+    table: &'a Sampled,
+}
+
+impl Tried<'_> {
+    /// The options with a single connection.
+    fn options(&self) -> Options {
+        let mut options = self.opened.contract.options.clone();
+        options.pool.max_connections = 1;
+        options.query_timeout = None;
+        options
+    }
+
+    async fn open(&self, options: &Options) -> Result<(Arc<dyn Remote>, Arc<dyn SqlRemote>), String> {
+        let remote = self.opened.contract.connector.open(options).await.map_err(told)?;
+        let sql = Arc::clone(&remote).as_sql().ok_or("it takes statements no more")?;
+        Ok((remote, sql))
+    }
+
+    /// Whether the source is free of a statement soon after its stream is dropped.
+    async fn ends_when_dropped(&self, group: &mut Group) -> Option<Result<(), String>> {
+        let relay = Relay::start(self.opened.contract.options).await;
+        let options = relay.as_ref().map_or_else(|| self.options(), |relay| relayed(&self.options(), relay));
+        let dropped = async {
+            let (remote, sql) = self.open(&options).await?;
+            let mut stream = statement::computing(&sql, self.table, None)?;
+            runs(&mut stream).await?;
+            let since = Instant::now();
+            drop(stream);
+            let answered = timeout(FREED + TELLING, drain(statement::whole(&sql, &self.table.table, None)?)).await;
+            let heard = match &relay {
+                Some(relay) => relay.hears(since, FREED.saturating_sub(since.elapsed())).await,
+                None => since.elapsed() < FREED,
+            };
+            remote.close().await;
+            Ok((answered, heard))
+        };
+        let (answered, heard) = group.value("a statement is dropped while it runs", dropped.await)?;
+        let next = answered.map_err(|_| "it does not end".to_owned()).and_then(|ended| ended.map_err(told));
+        group.check("the next statement has its only connection", next);
+        Some(if heard { Ok(()) } else { Err(format!("after {} s the source is still at it", FREED.as_secs())) })
+    }
+
+    /// Whether the source ends a statement by a limit of its own, when no cancel reaches it.
+    async fn ends_by_itself(&self, group: &mut Group) -> Option<Result<(), String>> {
+        let relay = Relay::start(self.opened.contract.options).await;
+        let mut options = relay.as_ref().map_or_else(|| self.options(), |relay| relayed(&self.options(), relay));
+        options.query_timeout = Some(SHORT);
+        let limited = async {
+            let (remote, sql) = self.open(&options).await?;
+            let mut stream = statement::computing(&sql, self.table, Some(SHORT))?;
+            let start = Instant::now();
+            runs(&mut stream).await?;
+            if let Some(relay) = &relay {
+                relay.refuse();
+            }
+            let told = timeout(SHORT + TELLING, drain(stream)).await;
+            let heard = match &relay {
+                Some(relay) => relay.hears(start + RUNNING, (SHORT + FREED).saturating_sub(start.elapsed())).await,
+                None => false,
+            };
+            remote.close().await;
+            Ok((told, heard))
+        };
+        let (told, heard) = group.value("a statement has a time limit", limited.await)?;
+        let ended = match told {
+            Err(_) => Err("it does not end".to_owned()),
+            Ok(ended) => is_kind(ended, ErrorKind::Timeout),
+        };
+        group.check("it ends with a timeout", ended);
+        Some(match (relay.is_some(), heard) {
+            (false, _) => Err("it runs in this process, whose limit is not its own".to_owned()),
+            (true, false) => Err("without a cancel the source goes on".to_owned()),
+            (true, true) => Ok(()),
+        })
+    }
+
+    async fn waits(&self) -> Result<(), String> {
+        let (remote, sql) = self.open(&self.options()).await?;
+        let mut first = statement::computing(&sql, self.table, None)?;
+        runs(&mut first).await?;
+        let second = timeout(SHORT + TELLING, drain(statement::whole(&sql, &self.table.table, Some(SHORT))?)).await;
+        is_kind(second.map_err(|_| "a statement that waits does not end".to_owned())?, ErrorKind::Timeout)?;
+        drop(first);
+        let third = timeout(FREED + TELLING, drain(statement::whole(&sql, &self.table.table, None)?)).await;
+        remote.close().await;
+        third.map_err(|_| "a connection that is free again is not used".to_owned())?.map_err(told)
+    }
+
+    async fn loses(&self, group: &mut Group) {
+        let Some(relay) = Relay::start(self.opened.contract.options).await else {
+            group.leave_out("it is not reached by host and port alone");
+            return;
+        };
+        let cut = async {
+            let (remote, sql) = self.open(&relayed(&self.options(), &relay)).await?;
+            let mut stream = statement::sending(&sql, self.table)?;
+            match timeout(PATIENCE, stream.next()).await {
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(error))) => return Err(told(error)),
+                Ok(None) => return Err("a result without an end has one".to_owned()),
+                Err(_) => return Err("no first rows".to_owned()),
+            }
+            relay.cut();
+            Ok((timeout(TELLING, drain(stream)).await, remote))
+        };
+        let Some((ended, remote)) = group.value("rows come until the connection is cut", cut.await) else { return };
+        let ended = ended.map_err(|_| "it does not end".to_owned()).and_then(|ended| is_kind(ended, ErrorKind::Unreachable));
+        group.check("the result ends with an error that says so", ended);
+        let again = remote.ping(Deadline::after(TELLING)).await;
+        group.check("the next connection is a new one", again.map_err(told).map(|_| ()));
+        remote.close().await;
+    }
+}
+
+/// Lets a statement run for a while, in which it gives nothing.
+async fn runs(stream: &mut SendableRecordBatchStream) -> Result<(), String> {
+    match timeout(RUNNING, stream.next()).await {
+        Err(_) => Ok(()),
+        Ok(Some(Err(error))) => Err(told(error)),
+        Ok(_) => Err("a statement without an end has one".to_owned()),
+    }
+}
+
+/// Reads to the end.
+async fn drain(mut stream: SendableRecordBatchStream) -> Result<(), datafusion::error::DataFusionError> {
+    while let Some(batch) = stream.next().await {
+        batch?;
+    }
+    Ok(())
+}
+
+fn is_kind(ended: Result<(), datafusion::error::DataFusionError>, kind: ErrorKind) -> Result<(), String> {
+    match ended {
+        Ok(()) => Err("it ends as if it were complete".to_owned()),
+        Err(error) => match Error::find(&error) {
+            Some(found) if found.kind() == kind => Ok(()),
+            _ => Err(format!("it ends otherwise: {}", told(error))),
+        },
+    }
+}

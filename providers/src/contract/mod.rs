@@ -1,0 +1,144 @@
+//! The contract every connector keeps, as checks against a real source that is only read.
+//!
+//! [`Contract::run`] opens a datasource and looks at what it finds there: what introspection says, what scans give, whether each
+//! [`Capabilities`](crate::Capabilities) flag is true *both ways*, and how statements end. A declared capability must show in plans as work of the source, one that is
+//! not declared must not, and whoever computes, the rows are those of the [`Engine`] alone on the same data. Whoever tests a
+//! connector fills the source with tables first; tables with the columns `value` and `expected` prove how types are read.
+
+mod alone;
+mod declared;
+mod engine;
+mod introspection;
+mod kit;
+mod lifetime;
+mod push_down;
+mod relay;
+mod report;
+mod sampled;
+mod scanning;
+mod statement;
+mod values;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
+use tokio::time::timeout;
+
+pub use alone::DataFusionAlone;
+pub use engine::{Answer, Engine, SCHEMA};
+pub use kit::{SKELETON, SKELETON_FILES};
+pub use report::{Group, Report};
+
+use crate::connector::Connector;
+use crate::deadline::Deadline;
+use crate::options::Options;
+use crate::remote::{Introspection, Remote, RemoteTable, Scope};
+use sampled::Sampled;
+
+/// The time one look at the source or one answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How much is looked at. More takes longer and proves more.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    /// Tables that are queried in every way, the smallest first.
+    pub tables: usize,
+    /// Columns of each that are.
+    pub columns: usize,
+}
+
+impl Default for Extent {
+    fn default() -> Self {
+        Self { tables: 3, columns: 12 }
+    }
+}
+
+/// A connector, a datasource of it and an engine to compare its answers with.
+#[derive(Debug, Clone, Copy)]
+pub struct Contract<'a> {
+    /// The code under test.
+    pub connector: &'a dyn Connector,
+    /// The datasource that is read.
+    pub options: &'a Options,
+    /// What plans statements over its tables.
+    pub engine: &'a dyn Engine,
+    /// How much is looked at.
+    pub extent: Extent,
+}
+
+/// What the checks share: the open remote and what it said it has.
+struct Opened<'a> {
+    contract: &'a Contract<'a>,
+    remote: Arc<dyn Remote>,
+    seen: Introspection,
+}
+
+impl Contract<'_> {
+    /// Runs all checks; `progress` is told which are next. The source is read, never written.
+    pub async fn run(&self, progress: &mut (dyn FnMut(&str) + Send)) -> Report {
+        let mut report = Report::new(self.connector.manifest().kind);
+        let mut opening = Group::new("opening");
+        let opened = self.open(&mut opening).await;
+        report.add(opening);
+        let Some(opened) = opened else { return report };
+        progress("introspection");
+        report.add(introspection::check(&opened).await);
+        progress("scans");
+        let (tables, scans) = scanning::check(&opened).await;
+        report.add(scans);
+        progress("values");
+        report.add(values::check(&tables));
+        let small: Vec<&Sampled> = tables.iter().filter(|table| table.is_queried()).take(self.extent.tables).collect();
+        for class in push_down::CLASSES {
+            progress(class.name);
+            report.add(class.check(&opened, &small).await);
+        }
+        progress("cancel, time limits, waiting and lost connections");
+        for group in lifetime::check(&opened, &tables).await {
+            report.add(group);
+        }
+        opened.remote.close().await;
+        report
+    }
+
+    async fn open(&self, group: &mut Group) -> Option<Opened<'_>> {
+        let remote = timeout(PATIENCE, self.connector.open(self.options)).await;
+        let remote = group.value("it opens", remote.map_err(|_| "it does not end".to_owned()).and_then(|opened| opened.map_err(told)))?;
+        let seen = remote.introspect(&Scope::default(), Deadline::after(PATIENCE)).await;
+        let seen = group.value("it tells its tables", seen.map_err(told))?;
+        Some(Opened { contract: self, remote, seen })
+    }
+}
+
+impl Opened<'_> {
+    /// The tables under the datasource's own name.
+    fn own_tables(&self) -> impl Iterator<Item = &RemoteTable> {
+        self.seen.tables.iter().filter(|table| table.schema == self.seen.default_schema)
+    }
+
+    /// Answers a statement on tables of a remote.
+    async fn ask(&self, remote: &Arc<dyn Remote>, tables: &[&RemoteTable], sql: &str) -> Result<Answer, String> {
+        let mut providers = BTreeMap::new();
+        for table in tables {
+            providers.insert(table.name.clone(), Arc::clone(remote).table(table).map_err(told)?);
+        }
+        self.answer(providers, sql).await
+    }
+
+    /// Answers a statement on tables.
+    async fn answer(&self, tables: BTreeMap<String, Arc<dyn TableProvider>>, sql: &str) -> Result<Answer, String> {
+        let schema = MemorySchemaProvider::new();
+        for (name, table) in tables {
+            schema.register_table(name, table).map_err(|error| error.to_string())?;
+        }
+        let answered = timeout(PATIENCE, self.contract.engine.answer(Arc::new(schema), sql)).await;
+        answered.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+    }
+}
+
+/// An error as a failure tells it.
+fn told(error: impl std::error::Error) -> String {
+    crate::error::with_causes(&error)
+}
