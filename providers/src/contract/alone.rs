@@ -21,6 +21,6 @@ impl Engine for DataFusionAlone {
         session.register_catalog("datafusion", Arc::new(catalog));
         let rows = session.sql(sql).await.map_err(|error| error.to_string())?;
         let batches = rows.collect().await.map_err(|error| error.to_string())?;
-        Ok(Answer { batches, at_the_source: false })
+        Ok(Answer { batches, statements: Vec::new(), computed_here: Vec::new() })
     }
 }

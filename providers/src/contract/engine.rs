@@ -27,11 +27,18 @@ pub trait Engine: fmt::Debug + Send + Sync {
 pub struct Answer {
     /// Its rows.
     pub batches: Vec<RecordBatch>,
-    /// Whether the whole statement ran as one at the source, with nothing left to do here.
-    pub at_the_source: bool,
+    /// The statements that the source was sent, in the order of the plan.
+    pub statements: Vec<String>,
+    /// The operators that computed here, by name.
+    pub computed_here: Vec<String>,
 }
 
 impl Answer {
+    /// Whether all of it ran as one statement at the source.
+    pub(super) fn is_the_sources(&self) -> bool {
+        self.statements.len() == 1 && self.computed_here.is_empty()
+    }
+
     /// The rows as texts, NULL as `None`.
     pub(super) fn rows(&self) -> Vec<Vec<Option<String>>> {
         self.batches.iter().flat_map(|batch| rows(batch.columns(), batch.num_rows())).collect()

@@ -51,6 +51,25 @@ pub(super) const CLASSES: [Class; 8] = [
 struct Query {
     sql: String,
     agreement: Agreement,
+    /// Limits and offsets of which the source is sent one when it limits; none is for queries that it computes whole or not at all.
+    bounds: Vec<(u64, u64)>,
+}
+
+impl Query {
+    fn new(sql: String, agreement: Agreement) -> Self {
+        Self { sql, agreement, bounds: Vec::new() }
+    }
+
+    /// Whether an answer shows that the source did what the query asks for.
+    fn is_the_sources(&self, remote: &Arc<dyn Remote>, answer: &Answer) -> bool {
+        let Some(sql) = Arc::clone(remote).as_sql() else { return false };
+        // A limit of the source is one more for the engine, which keeps its own.
+        let limits = |(limit, offset): &(u64, u64)| {
+            let clause = sql.dialect().limit(Some(*limit), *offset);
+            answer.statements.len() == 1 && answer.statements[0].ends_with(&clause)
+        };
+        if self.bounds.is_empty() { answer.is_the_sources() } else { self.bounds.iter().any(limits) }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +117,7 @@ impl Class {
         let expected = opened.answer(alone, &query.sql).await;
         let found = opened.ask(remote, &[&sampled.table], &query.sql).await;
         match (expected, found) {
-            (Ok(expected), Ok(found)) => query.agreement.holds(sampled, &expected, &found).map(|()| found.at_the_source),
+            (Ok(expected), Ok(found)) => query.agreement.holds(sampled, &expected, &found).map(|()| query.is_the_sources(remote, &found)),
             // What the engine refuses alone, it may refuse here.
             (Err(_), Err(_)) => Ok(false),
             (Err(expected), Ok(_)) => Err(format!("the engine alone fails: {expected}")),
@@ -144,7 +163,7 @@ impl Agreement {
 fn filters(sampled: &Sampled, most: usize) -> Vec<Query> {
     let mut queries = Vec::new();
     let mut add = |condition: String| {
-        queries.push(Query { sql: format!("SELECT * FROM {} WHERE {condition}", sampled.name()), agreement: Agreement::Rows });
+        queries.push(Query::new(format!("SELECT * FROM {} WHERE {condition}", sampled.name()), Agreement::Rows));
     };
     for column in sampled.columns(most) {
         let name = quoted(&column.name);
@@ -178,8 +197,20 @@ fn filters(sampled: &Sampled, most: usize) -> Vec<Query> {
 }
 
 fn limits(sampled: &Sampled, _most: usize) -> Vec<Query> {
-    let bounds = ["LIMIT 1", "LIMIT 3", "LIMIT 2 OFFSET 1", "OFFSET 1", "LIMIT 0", "LIMIT 1000000"];
-    bounds.map(|bound| Query { sql: format!("SELECT * FROM {} {bound}", sampled.name()), agreement: Agreement::Count }).into()
+    let table = sampled.name();
+    let query = |clause: &str, bounds: &[(u64, u64)]| Query {
+        bounds: bounds.to_vec(),
+        ..Query::new(format!("SELECT * FROM {table} {clause}"), Agreement::Count)
+    };
+    vec![
+        query("LIMIT 1", &[(1, 0)]),
+        query("LIMIT 3", &[(3, 0)]),
+        query("LIMIT 2 OFFSET 1", &[(3, 0), (2, 1)]),
+        query("LIMIT 1000000", &[(1_000_000, 0)]),
+        // Neither is one that a source must be sent.
+        query("OFFSET 1", &[(u64::MAX, 1)]),
+        query("LIMIT 0", &[(0, 0)]),
+    ]
 }
 
 fn sorts(sampled: &Sampled, most: usize) -> Vec<Query> {
@@ -187,9 +218,9 @@ fn sorts(sampled: &Sampled, most: usize) -> Vec<Query> {
     for column in sampled.columns(most).filter(|column| is_ordered(column)) {
         let (table, name) = (sampled.name(), quoted(&column.name));
         for order in ["ASC NULLS FIRST", "ASC NULLS LAST", "DESC NULLS FIRST", "DESC NULLS LAST"] {
-            queries.push(Query { sql: format!("SELECT {name} FROM {table} ORDER BY {name} {order}"), agreement: Agreement::Order });
+            queries.push(Query::new(format!("SELECT {name} FROM {table} ORDER BY {name} {order}"), Agreement::Order));
         }
-        queries.push(Query { sql: format!("SELECT {name} FROM {table} ORDER BY {name} DESC LIMIT 3"), agreement: Agreement::Order });
+        queries.push(Query::new(format!("SELECT {name} FROM {table} ORDER BY {name} DESC LIMIT 3"), Agreement::Order));
     }
     queries
 }
@@ -221,7 +252,7 @@ fn aggregates(sampled: &Sampled, most: usize) -> Vec<Query> {
             texts.push(format!("SELECT sum({name}) FROM {table} WHERE {name} IS NULL"));
         }
     }
-    texts.into_iter().map(|sql| Query { sql, agreement: Agreement::Rows }).collect()
+    texts.into_iter().map(|sql| Query::new(sql, Agreement::Rows)).collect()
 }
 
 /// Columns whose values are joined by `=`: few rows of a table have the same.
@@ -252,7 +283,7 @@ fn joins(sampled: &Sampled, most: usize, kinds: &[&str]) -> Vec<Query> {
                 ),
             ]
         })
-        .map(|sql| Query { sql, agreement: Agreement::Rows })
+        .map(|sql| Query::new(sql, Agreement::Rows))
         .collect()
 }
 
@@ -268,6 +299,6 @@ fn semi_joins(sampled: &Sampled, most: usize) -> Vec<Query> {
                 format!("SELECT a.{name} FROM {table} a WHERE a.{name} NOT IN (SELECT b.{name} FROM {table} b)"),
             ]
         })
-        .map(|sql| Query { sql, agreement: Agreement::Rows })
+        .map(|sql| Query::new(sql, Agreement::Rows))
         .collect()
 }

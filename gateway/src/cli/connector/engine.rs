@@ -14,8 +14,8 @@ use futures::TryStreamExt;
 const ENVIRONMENT: &str = "default";
 /// Bytes its statements may hold in operators' memory.
 const MEMORY: usize = 512 << 20;
-/// How the line of a plan begins that is one statement at a source.
-const AT_THE_SOURCE: &str = "RemoteScan on ";
+/// Operators that read, and one that only lets others run.
+const NOT_COMPUTING: [&str; 3] = ["RemoteScan", "CooperativeExec", "DataSourceExec"];
 
 /// An engine with a spill folder of its own, gone with it.
 #[derive(Debug)]
@@ -58,8 +58,40 @@ impl contract::Engine for PlannerEngine {
         let told = |error: Error| causeway_providers::with_causes(&error);
         let batches = self.rows(&context, sql).await.map_err(told)?;
         let plan = self.rows(&context, &format!("EXPLAIN {sql}")).await.map_err(told)?;
-        let first = plan.first().filter(|lines| lines.num_rows() > 0).map(|lines| lines.column(0).as_string::<i32>().value(0).to_owned());
-        Ok(Answer { batches, at_the_source: first.is_some_and(|line| line.starts_with(AT_THE_SOURCE)) })
+        let lines: Vec<&str> = plan.iter().flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten()).collect();
+        Ok(Answer { batches, statements: statements(&lines), computed_here: computed_here(&lines) })
+    }
+}
+
+/// The statements a page of `EXPLAIN` lists: `  [1] source: SELECT ...`.
+fn statements(lines: &[&str]) -> Vec<String> {
+    let listed = lines.iter().filter_map(|line| line.strip_prefix("  [")?.split_once("] ")?.1.split_once(": "));
+    listed.map(|(_, sql)| sql.to_owned()).collect()
+}
+
+/// The operators of the tree that a page of `EXPLAIN` begins with, but those that compute nothing.
+fn computed_here(lines: &[&str]) -> Vec<String> {
+    let tree = lines.iter().take_while(|line| !line.is_empty());
+    let names = tree.filter_map(|line| line.trim_start().trim_start_matches("->").trim_start().split([':', ' ']).next());
+    names.filter(|name| !NOT_COMPUTING.contains(name)).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_tells_who_computes() {
+        let page = [
+            "GlobalLimitExec: skip=0, fetch=3",
+            "  ->  CooperativeExec",
+            "        ->  RemoteScan on shop [1]",
+            "",
+            "Remote statements",
+            "  [1] shop: SELECT 1 LIMIT 3",
+        ];
+        assert_eq!(computed_here(&page), ["GlobalLimitExec"]);
+        assert_eq!(statements(&page), ["SELECT 1 LIMIT 3"]);
     }
 }
 
