@@ -42,10 +42,10 @@ fn sqlite(folder: &TempDir) -> BTreeMap<String, String> {
     BTreeMap::from([("path".to_owned(), path.display().to_string())])
 }
 
-async fn report(connector: &dyn Connector, options: BTreeMap<String, String>) -> Report {
+async fn report(connector: &dyn Connector, options: BTreeMap<String, String>, extent: Extent) -> Report {
     let options = Options::check(connector.manifest(), RemoteId::new("source"), Path::new("/"), options, BTreeMap::new()).unwrap();
     let engine = PlannerEngine::new().unwrap();
-    let contract = Contract { connector, options: &options, engine: &engine, extent: Extent::default() };
+    let contract = Contract { connector, options: &options, engine: &engine, extent };
     contract.run(&mut |_| {}).await
 }
 
@@ -55,7 +55,7 @@ fn failures(report: &Report) -> Vec<String> {
 
 #[tokio::test]
 async fn the_reference_keeps_it() {
-    let report = report(&memory(), BTreeMap::new()).await;
+    let report = report(&memory(), BTreeMap::new(), Extent::default()).await;
     assert_eq!(failures(&report), Vec::<String>::new());
     assert!(report.passed() > 110, "{report:?}");
 }
@@ -65,12 +65,14 @@ async fn no_flag_can_be_another() {
     let folder = tempfile::tempdir().unwrap();
     let options = sqlite(&folder);
     let connector = ConnectorRegistry::built_in().get("sqlite").unwrap().clone();
-    let honest = report(connector.as_ref(), options.clone()).await;
+    // One column shows each capability.
+    let extent = Extent { tables: 1, columns: 1 };
+    let honest = report(connector.as_ref(), options.clone(), extent).await;
     assert_eq!(failures(&honest), Vec::<String>::new());
     for (name, flip) in flips() {
         for (connector, options) in [(Arc::clone(&connector), options.clone()), (Arc::new(memory()) as Arc<dyn Connector>, BTreeMap::new())]
         {
-            let report = report(&Misdeclared::new(connector, flip), options).await;
+            let report = report(&Misdeclared::new(connector, flip), options, extent).await;
             assert!(report.failures().next().is_some(), "{name} of {} was declared otherwise", report.kind);
         }
     }
