@@ -48,7 +48,7 @@ pub use restarts::Restarts;
 pub use snapshot::{CatalogSnapshot, ForeignTable, SnapshotSchema};
 pub use store::{
     AppliedMigration, ControlStore, DeadLetter, DriftRow, DriftSelection, DriftState, History, MigrationDirection, Retention, StoredOid,
-    StoredSnapshot, Subscriber, SubscriberKind, SubscriberState,
+    StoredSnapshot, Subscriber, SubscriberKind, SubscriberState, SubscriptionId,
 };
 
 #[cfg(test)]
