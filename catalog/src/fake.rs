@@ -41,6 +41,8 @@ pub(crate) struct FakeSource {
     pub(crate) ping: Mutex<Mood>,
     pub(crate) introspect: Mutex<Mood>,
     pub(crate) presence: Mutex<Mood>,
+    /// Tables that are seen and cannot be read.
+    pub(crate) refused: Mutex<Vec<String>>,
     /// Tables that are there and that no look shows.
     pub(crate) forbidden: Mutex<Vec<String>>,
     pub(crate) seen: Mutex<Introspection>,
@@ -59,6 +61,7 @@ impl FakeSource {
             ping: Mutex::new(Mood::Well),
             introspect: Mutex::new(Mood::Well),
             presence: Mutex::new(Mood::Well),
+            refused: Mutex::default(),
             forbidden: Mutex::default(),
             seen: Mutex::new(Introspection { default_schema: "public".to_owned(), tables, omitted: Vec::new() }),
             opened: AtomicUsize::new(0),
@@ -161,7 +164,7 @@ impl Remote for FakeRemote {
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
-        if table.name == "unreadable" {
+        if table.name == "unreadable" || self.source.refused.lock().unwrap().contains(&table.name) {
             return Err(Error::new(ErrorKind::Unsupported, "it cannot be read"));
         }
         let schema = table.arrow_schema();

@@ -39,7 +39,7 @@ pub use event::{Event, EventType, NewEvent};
 pub use gates::{SCHEMA_MODE_VIOLATION, WRITE_FORBIDDEN, admit_ddl, admit_rows, admit_write};
 pub use impact::{PreparedStatement, PreparedStatements};
 pub use import::{
-    DATASOURCE_NOT_PUBLISHED, Import, ImportReport, ImportedTable, NAME_TAKEN, NO_WRITABLE_STORE, REMOTE_SCHEMA_NOT_FOUND,
+    DATASOURCE_NOT_PUBLISHED, Import, ImportAction, ImportReport, ImportedTable, NAME_TAKEN, NO_WRITABLE_STORE, REMOTE_SCHEMA_NOT_FOUND,
     REMOTE_TABLE_NOT_FOUND, Selection,
 };
 pub use live::DatasourceState;

@@ -198,7 +198,7 @@ impl Member {
     }
 
     /// How two types of the connector relate; without the connector every difference is one.
-    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+    pub(crate) fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
         match &self.connector {
             Some(connector) => connector.type_change(expected, actual),
             None if expected == actual => TypeChange::Same,

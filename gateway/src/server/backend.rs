@@ -275,10 +275,10 @@ impl EnvironmentBackend for EnvironmentAtPort {
         if !report.is_written {
             return Ok(Outcome { notices: Vec::new(), steps: report.tables.iter().map(step).collect() });
         }
-        let reviews = report.tables.iter().flat_map(|table| {
-            table.reviews.iter().map(move |review| Notice::for_user(format!("{}.{}: {review}", table.schema, table.name)))
+        let told = report.tables.iter().flat_map(|table| {
+            details(table).map(move |detail| Notice::for_user(format!("{}.{}: {detail}", table.schema, table.name)))
         });
-        Ok(Outcome { notices: reviews.collect(), steps: Vec::new() })
+        Ok(Outcome { notices: told.collect(), steps: Vec::new() })
     }
 
     async fn drop_foreign_tables(&self, drop: &DropForeignTable, session: &SessionIdentity) -> Result<Outcome> {
@@ -304,9 +304,16 @@ fn step(table: &ImportedTable) -> ImportStep {
     ImportStep {
         remote_table: Subject::table(&table.remote_schema, &table.remote_table).to_string(),
         published_name: format!("{}.{}", table.schema, table.name),
-        action: if table.is_known { "replace" } else { "import" }.to_owned(),
-        detail: table.reviews.join("; "),
+        action: table.action.as_str().to_owned(),
+        detail: details(table).collect::<Vec<_>>().join("; "),
     }
+}
+
+/// What is worth a look at a table of an import, a sentence each.
+fn details(table: &ImportedTable) -> impl Iterator<Item = String> {
+    let subject = Subject::table(&table.remote_schema, &table.remote_table).to_string();
+    let accepted = table.differences.iter().map(move |difference| format!("accepts {}", difference.describe(&subject)));
+    table.notes.iter().cloned().chain(accepted).chain(table.reviews.iter().cloned())
 }
 
 /// The argument of a procedure that takes the name of a datasource.
