@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use causeway_providers::{
-    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Error, ErrorKind, Introspection, Manifest, OmissionCause, Options,
+    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Error, ErrorKind, Introspection, Manifest, OmissionCause, Options,
     Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion, SqlRemote, Subject, TableKind,
     TypeChange, Writer,
 };
@@ -119,6 +119,17 @@ impl Connector for FakeConnector {
             (Some(expected), Some(actual)) if expected < actual => TypeChange::Widened,
             (Some(_), Some(_)) => TypeChange::Narrowed,
             _ => TypeChange::Different,
+        }
+    }
+
+    /// Knows the types of [`table`].
+    fn declared_type(&self, text: &str) -> DeclaredType {
+        match text {
+            "smallint" => DeclaredType::Known(DataType::Int16, Presentation::Plain),
+            "integer" => DeclaredType::Known(DataType::Int32, Presentation::Plain),
+            "bigint" => DeclaredType::Known(DataType::Int64, Presentation::Plain),
+            "text" => DeclaredType::Known(DataType::Utf8, Presentation::Plain),
+            _ => DeclaredType::Custom(&["smallint", "integer", "bigint", "text"]),
         }
     }
 }

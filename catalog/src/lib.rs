@@ -7,6 +7,7 @@
 //! finish on it, whatever is published meanwhile. What must outlive the process is in the [`ControlStore`].
 
 mod baseline;
+mod contracted;
 mod datasource;
 mod delivery;
 mod draft;

@@ -11,8 +11,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use causeway_providers::{
-    Connector, Deadline, Error, ErrorKind, Introspection, Remote, RemotePresence, RemoteTable, Result, Scope, Subject, TypeChange,
+    Connector, Deadline, Error, ErrorKind, Introspection, Presentation, Remote, RemotePresence, RemoteTable, Result, Scope, Subject, TypeChange,
 };
+use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use tokio::sync::{Mutex, watch};
 
@@ -112,7 +113,8 @@ impl Member {
             Ok(Arc::new(Unopened::new(table.arrow_schema(), Arc::clone(reason))))
         };
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
-        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types };
+        let forms = |text: &str| self.form(text);
+        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types, forms: &forms };
         let publication = Publication::new(&declared, &provide, &tables, None)?;
         self.published.replace(self.name(), publication.schemas, publication.imported)?;
         self.published.make_unavailable(self.name(), reason);
@@ -204,6 +206,11 @@ impl Member {
             None if expected == actual => TypeChange::Same,
             None => TypeChange::Different,
         }
+    }
+
+    /// The form in which values of a type of the connector arrive.
+    fn form(&self, text: &str) -> (DataType, Presentation) {
+        self.connector.as_ref().map_or((DataType::Utf8, Presentation::Plain), |connector| connector.declared_type(text).form())
     }
 
     /// Appends an event about the datasource as a whole. One that cannot be written is logged instead.

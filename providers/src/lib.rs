@@ -8,6 +8,7 @@
 mod capabilities;
 mod connector;
 mod deadline;
+mod declared_type;
 mod error;
 mod files;
 mod manifest;
@@ -32,6 +33,7 @@ mod writer;
 pub use capabilities::Capabilities;
 pub use connector::Connector;
 pub use deadline::Deadline;
+pub use declared_type::DeclaredType;
 pub use error::{Error, ErrorKind, Result, with_causes};
 pub use manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
 pub use memory::{MemoryConnector, MemoryTable};

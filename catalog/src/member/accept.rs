@@ -86,7 +86,8 @@ impl Member {
     ) -> Result<usize> {
         let provide = |table: &RemoteTable| Arc::clone(remote).table(table);
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
-        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types };
+        let forms = |text: &str| self.form(text);
+        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types, forms: &forms };
         let mut publication = Publication::new(&declared, &provide, &seen, accepted.tables.as_deref())?;
         if let Look::Import(imported) = look {
             keep_others(&mut publication, &self.published.current(), self.name(), imported);
