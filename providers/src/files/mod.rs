@@ -12,6 +12,7 @@ mod naming;
 mod read_only;
 mod rooted;
 mod sample;
+mod samples;
 mod scan;
 mod session;
 mod source;
