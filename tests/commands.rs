@@ -150,6 +150,17 @@ fn check_shows_how_pinned_tables_differ() {
     );
     assert_eq!((json.code, &verdict["ok"]), (Some(1), &Value::Bool(false)));
 
+    pinned(folder.path(), "{ name: phone, type: TEXT }");
+    let absent = run(&["check", "--config", &config], None);
+    assert!(absent.stdout.contains("    error    - phone  is not there, should be TEXT\n"), "it never was there: {}", absent.stdout);
+    pinned(folder.path(), "{ name: email, type: TEXT }");
+    let file = folder.path().join("datasources/shop.yaml");
+    let table = fs::read_to_string(&file).unwrap();
+    fs::write(&file, table.replace("remote: cust", "remote: never")).unwrap();
+    let never = run(&["check", "--config", &config], None);
+    assert_eq!(never.code, Some(1), "{}{}", never.stdout, never.stderr);
+    assert!(never.stdout.contains("    error    - the table  is not there\n"), "{}", never.stdout);
+
     pinned(folder.path(), "{ name: email, type: TEXT }");
     let well = run(&["check", "--config", &config], None);
     assert_eq!(well.code, Some(0), "{}{}", well.stdout, well.stderr);

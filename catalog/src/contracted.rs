@@ -13,9 +13,8 @@ pub(crate) fn contracted(contract: &Contract, known: &[&RemoteTable], types: Typ
     let is_kept = |column: &&ContractColumn| !contract.ignore_columns.contains(&column.name);
     let column = |wanted: &ContractColumn| {
         let of_name = |table: &&RemoteTable| table.columns.iter().find(|column| column.name == wanted.name).cloned();
-        let is_as_agreed = |column: &RemoteColumn| {
-            wanted.remote_type.is_empty() || types(&wanted.remote_type, &column.remote_type) == TypeChange::Same
-        };
+        let is_as_agreed =
+            |column: &RemoteColumn| wanted.remote_type.is_empty() || types(&wanted.remote_type, &column.remote_type) == TypeChange::Same;
         let mut column = known.iter().filter_map(of_name).find(is_as_agreed).unwrap_or_else(|| {
             let (data_type, presentation) = forms(&wanted.remote_type);
             RemoteColumn {

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use causeway_providers::{
-    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Error, ErrorKind, Introspection, Manifest, OmissionCause, Options,
-    Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion, SqlRemote, Subject, TableKind,
-    TypeChange, Writer,
+    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Error, ErrorKind, Introspection, Manifest,
+    OmissionCause, Options, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion,
+    SqlRemote, Subject, TableKind, TypeChange, Writer,
 };
 use datafusion::arrow::array::{Int64Array, StringArray};
 use datafusion::arrow::datatypes::DataType;

@@ -153,7 +153,14 @@ impl Member {
     }
 
     /// What importing a table under a name does.
-    fn plan(&self, import: &Import, name: &str, table: &RemoteTable, seen: &Introspection, imported: &[StoredForeignTable]) -> ImportedTable {
+    fn plan(
+        &self,
+        import: &Import,
+        name: &str,
+        table: &RemoteTable,
+        seen: &Introspection,
+        imported: &[StoredForeignTable],
+    ) -> ImportedTable {
         let earlier = imported.iter().find(|known| known.schema == import.into && known.name == name);
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
         ImportedTable {
@@ -277,9 +284,9 @@ impl Member {
             Some(omission) if omission.cause == OmissionCause::Unreadable => self
                 .error(ErrorKind::Unauthorized, format!("permission denied for {subject}: {}", omission.reason))
                 .hint("have the owner of the table let the datasource's user read it"),
-            Some(omission) => self
-                .error(ErrorKind::NotFound, format!("{subject} cannot be read: {}", omission.reason))
-                .code(REMOTE_TABLE_NOT_FOUND),
+            Some(omission) => {
+                self.error(ErrorKind::NotFound, format!("{subject} cannot be read: {}", omission.reason)).code(REMOTE_TABLE_NOT_FOUND)
+            }
             None => self
                 .error(ErrorKind::NotFound, format!("the source has no table {subject}"))
                 .code(REMOTE_TABLE_NOT_FOUND)

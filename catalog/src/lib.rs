@@ -37,7 +37,7 @@ pub use delivery::{Delivery, EventTarget, Patience, Refusal, Targets, Verdict};
 pub use drift::{ColumnImage, Contract, ContractColumn, Difference, DifferenceKind, DriftReport, Severity, TableDrift, TableImage};
 pub use environment::{DatasourceStatus, Environment, Keeping};
 pub use event::{Event, EventType, NewEvent};
-pub use gates::{SCHEMA_MODE_VIOLATION, WRITE_FORBIDDEN, admit_ddl, admit_rows, admit_write};
+pub use gates::{SCHEMA_MODE_VIOLATION, WRITE_FORBIDDEN, admit_ddl, admit_drop, admit_rows, admit_write};
 pub use impact::{PreparedStatement, PreparedStatements};
 pub use import::{
     DATASOURCE_NOT_PUBLISHED, Import, ImportAction, ImportReport, ImportedTable, NAME_TAKEN, NO_WRITABLE_STORE, REMOTE_SCHEMA_NOT_FOUND,

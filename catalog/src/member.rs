@@ -11,7 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use causeway_providers::{
-    Connector, Deadline, Error, ErrorKind, Introspection, Presentation, Remote, RemotePresence, RemoteTable, Result, Scope, Subject, TypeChange,
+    Connector, Deadline, Error, ErrorKind, Introspection, Presentation, Remote, RemotePresence, RemoteTable, Result, Scope, Subject,
+    TypeChange,
 };
 use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;

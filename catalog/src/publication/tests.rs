@@ -190,7 +190,8 @@ fn a_contract_publishes_its_columns_alone_and_breaks_when_one_is_gone() {
         ["pinned table \"broken\": public.cust: column email is gone (expected text); public.cust: column id is bigint (expected text)"]
     );
     assert_eq!(published.schemas["crm"].table("broken").unwrap_err().kind(), ErrorKind::SchemaMismatch);
-    let shown: Vec<_> = published.schemas["crm"].tables["broken"].columns.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
+    let shown: Vec<_> =
+        published.schemas["crm"].tables["broken"].columns.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
     assert_eq!(shown, [("id".to_owned(), DataType::Utf8), ("email".to_owned(), DataType::Utf8)], "as the contract has it");
 }
 

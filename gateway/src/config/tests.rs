@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use causeway_catalog::{ContractColumn, Expose, History, Keeping, OnMismatch, PinnedTable, Retention, SchemaMode};
 use causeway_providers::{
-    Connector, DeclaredType, Error, ErrorKind, Manifest, OptionSpec, Options, Presence, Presentation, Remote, Result as ProvidersResult, TypeChange, ValueKind,
-    Visibility,
+    Connector, DeclaredType, Error, ErrorKind, Manifest, OptionSpec, Options, Presence, Presentation, Remote, Result as ProvidersResult,
+    TypeChange, ValueKind, Visibility,
 };
 use datafusion::arrow::datatypes::DataType;
 use tempfile::TempDir;

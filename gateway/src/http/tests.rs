@@ -395,7 +395,8 @@ async fn a_webhook_that_was_disabled_is_enabled_and_goes_on_where_it_was() {
     assert_eq!((&enabled["name"], enabled["status"] == "disabled"), (&json!("pager"), false), "{enabled}");
     let told = running.get("/api/v1/events?type=webhook.disabled,webhook.enabled").await;
     let told: Vec<_> = told.as_array().unwrap().iter().map(|event| (&event["type"], &event["subject"], &event["actor"])).collect();
-    let expected = [(&json!("webhook.disabled"), &json!("pager"), &Value::Null), (&json!("webhook.enabled"), &json!("pager"), &json!("http"))];
+    let expected =
+        [(&json!("webhook.disabled"), &json!("pager"), &Value::Null), (&json!("webhook.enabled"), &json!("pager"), &json!("http"))];
     assert_eq!(told, expected);
     let newest = running.get("/api/v1/events?after=-1").await[0]["sequence"].as_i64().unwrap();
     let sent = until(&|webhook| webhook["delivered_sequence"].as_i64() >= Some(newest)).await;

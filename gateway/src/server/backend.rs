@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use causeway_catalog::{
-    CatalogSnapshot, DriftSelection, DriftState, Environment, Import, ImportedTable, Selection, admit_ddl, admit_write,
+    CatalogSnapshot, DriftSelection, DriftState, Environment, Import, ImportedTable, Selection, admit_ddl, admit_drop, admit_write,
 };
 use causeway_planner::{Change, Changed};
 use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, Visibility};
@@ -222,7 +222,8 @@ impl EnvironmentBackend for EnvironmentAtPort {
             };
             let Some(status) = owner.and_then(|owner| datasources.iter().find(|status| status.datasource.name == *owner)) else { continue };
             match (change.what, table) {
-                (Changed::Definition, _) => admit_ddl(&status.datasource)?,
+                (Changed::Definition, _) | (Changed::Existence, None) => admit_ddl(&status.datasource)?,
+                (Changed::Existence, Some(table)) => admit_drop(&status.datasource, table, &snapshot)?,
                 (Changed::Rows, Some(table)) => admit_write(&status.datasource, table)?,
                 // The planner says that there is no such table.
                 (Changed::Rows, None) => {}
@@ -275,9 +276,10 @@ impl EnvironmentBackend for EnvironmentAtPort {
         if !report.is_written {
             return Ok(Outcome { notices: Vec::new(), steps: report.tables.iter().map(step).collect() });
         }
-        let told = report.tables.iter().flat_map(|table| {
-            details(table).map(move |detail| Notice::for_user(format!("{}.{}: {detail}", table.schema, table.name)))
-        });
+        let told = report
+            .tables
+            .iter()
+            .flat_map(|table| details(table).map(move |detail| Notice::for_user(format!("{}.{}: {detail}", table.schema, table.name))));
         Ok(Outcome { notices: told.collect(), steps: Vec::new() })
     }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use causeway_catalog::{ControlStore, Datasource, EventType, Expose, Keeping, NewEvent, OnMismatch, Origin, SchemaMode, Validation};
 use causeway_providers::{
-    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Introspection, Manifest, Omission, OmissionCause, Options,
-    Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, SqlRemote, Subject, TableKind,
-    TypeChange, Writer,
+    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Introspection, Manifest, Omission, OmissionCause,
+    Options, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, SqlRemote, Subject,
+    TableKind, TypeChange, Writer,
 };
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::MemTable;

@@ -67,7 +67,10 @@ async fn what_is_imported_is_published_kept_and_broken_by_drift() {
 
     let planned = environment.import("crm", &Import { dry_run: true, ..wanted.clone() }).await.unwrap();
     let accepted: Vec<String> = planned.tables[0].differences.iter().map(|found| found.describe("public.cust")).collect();
-    assert_eq!((planned.tables[0].action, accepted.as_slice()), (ImportAction::Replace, ["public.cust: column cust_nm is gone (expected text)".to_owned()].as_slice()));
+    assert_eq!(
+        (planned.tables[0].action, accepted.as_slice()),
+        (ImportAction::Replace, ["public.cust: column cust_nm is gone (expected text)".to_owned()].as_slice())
+    );
     assert!(environment.snapshot().schemas["sales"].table("customers").is_err(), "a dry run accepts nothing");
     environment.import("crm", &wanted).await.unwrap();
     assert!(environment.snapshot().schemas["sales"].table("customers").unwrap().is_some(), "importing again accepts it");
@@ -258,7 +261,10 @@ async fn a_plan_says_who_reads_the_same_table_already() {
     let planned = environment.import("crm", &Import { dry_run: true, ..renamed.clone() }).await.unwrap();
     assert_eq!(planned.tables[0].notes, Vec::<String>::new(), "it is that table");
     let another = environment.import("crm", &Import { dry_run: true, ..import(only(&["cust"]), "sales") }).await.unwrap();
-    assert_eq!((another.tables[0].action, &another.tables[0].notes[..]), (ImportAction::Import, &["sales.customers reads public.cust already".to_owned()][..]));
+    assert_eq!(
+        (another.tables[0].action, &another.tables[0].notes[..]),
+        (ImportAction::Import, &["sales.customers reads public.cust already".to_owned()][..])
+    );
 
     crm.seen.lock().unwrap().tables[0].name = "clients".to_owned();
     let moved = environment.import("crm", &import(only(&["clients"]), "sales")).await.unwrap();

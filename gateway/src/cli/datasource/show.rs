@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::differences::{count, plural, render};
+use super::super::differences::{Against, count, plural, render};
 use super::super::http_client::{CallError, shaped};
 use super::super::table::{self, printable};
 use super::super::terminal::Terminal;
@@ -93,7 +93,7 @@ pub(super) fn drift(name: &str, found: &Validation, terminal: &Terminal) {
     let counted = if differences.is_empty() { terminal.green(&counted) } else { counted };
     terminal.line(format!("{}: {counted}", terminal.bold(name)));
     if !differences.is_empty() {
-        terminal.line(render(differences, terminal));
+        terminal.line(render(differences, Against::Past, terminal));
     }
     if *unreadable > 0 {
         terminal.line(format!("  {} cannot be read any more by the datasource's user", plural(*unreadable, "table")));
@@ -116,7 +116,7 @@ pub(super) fn imported(answer: Value, terminal: &Terminal) -> Result<(), CallErr
     let accepted: Vec<&DriftedColumn> = tables.iter().flat_map(|one| &one.differences).collect();
     if !accepted.is_empty() {
         terminal.line(format!("{}: {}", if written { "accepted" } else { "would be accepted" }, count(accepted.iter().copied())));
-        terminal.line(render(accepted, terminal));
+        terminal.line(render(accepted, Against::Past, terminal));
     }
     for one in &tables {
         for note in &one.notes {
