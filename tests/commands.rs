@@ -99,6 +99,14 @@ fn tables_are_drafted_imported_and_told_of() {
 
     let imported = shop.said(&["datasource", "import", "shop", "--into", "sales", "--limit-to", "cust", "--rename", "cust=customers"]);
     assert!(imported.contains("1 table imported"), "{imported}");
+    let again = ["datasource", "import", "shop", "--into", "sales", "--limit-to", "cust", "--rename", "cust=customers", "--dry-run"];
+    assert!(shop.said(&again).contains("keep"), "nothing differs");
+    shop.change("ALTER TABLE cust ADD COLUMN note TEXT;");
+    let replaced = shop.said(&again);
+    assert!(replaced.contains("replace") && replaced.contains("would be accepted: 1 warning\n"), "{replaced}");
+    assert!(replaced.contains("warning  + note  is new, TEXT"), "{replaced}");
+    let another = shop.said(&["datasource", "import", "shop", "--into", "sales", "--limit-to", "cust", "--dry-run"]);
+    assert!(another.contains("note sales.cust: sales.customers reads main.cust already"), "{another}");
     let psql = shop.gateway.psql();
     assert_eq!(psql.rows("SELECT count(*) FROM sales.customers"), ["0"]);
     assert!(shop.refused(&["datasource", "import", "shop", "--into", "shop"]).contains("NAME_TAKEN"));
@@ -108,6 +116,29 @@ fn tables_are_drafted_imported_and_told_of() {
     let event: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((&event["subject"], &event["data"]["name"]), (&Value::from("main.cust"), &Value::from("customers")));
     assert!(shop.refused(&["events", "tail", "--once", "--type", "nothing"]).contains("is not a type of events"));
+}
+
+#[test]
+fn an_import_of_files_leaves_other_tables_as_they_were() {
+    let files = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = files.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("orders/year=2024/a.csv", "id\n1\n");
+    write("cust.csv", "id\n7\n");
+    let gateway = Gateway::start([Datasource::new("lake", "files").option("path", &files.path().display().to_string())]);
+    let psql = gateway.psql();
+    let published = "SELECT schema, name, column_count FROM causeway.foreign_tables ORDER BY 1, 2";
+    assert_eq!(psql.rows(published), ["lake|cust|1", "lake|orders|2"]);
+    // The folders of one table have other keys from now on.
+    fs::rename(files.path().join("orders/year=2024"), files.path().join("orders/month=1")).unwrap();
+    let imported = run(&["datasource", "import", "lake", "--into", "sales", "--limit-to", "cust"], Some(&gateway.url()));
+    assert_eq!(imported.code, Some(0), "{}", imported.stderr);
+    assert_eq!(psql.rows(published), ["lake|cust|1", "lake|orders|2", "sales|cust|1"]);
+    assert!(psql.rows("SELECT subject FROM causeway.omissions").is_empty());
+    assert_eq!(psql.rows("SELECT id FROM sales.cust"), ["7"]);
 }
 
 #[test]
@@ -149,6 +180,17 @@ fn check_shows_how_pinned_tables_differ() {
         (&"type_mismatch".into(), &"BLOB".into(), &"error".into())
     );
     assert_eq!((json.code, &verdict["ok"]), (Some(1), &Value::Bool(false)));
+
+    pinned(folder.path(), "{ name: phone, type: TEXT }");
+    let absent = run(&["check", "--config", &config], None);
+    assert!(absent.stdout.contains("    error    - phone  is not there, should be TEXT\n"), "it never was there: {}", absent.stdout);
+    pinned(folder.path(), "{ name: email, type: TEXT }");
+    let file = folder.path().join("datasources/shop.yaml");
+    let table = fs::read_to_string(&file).unwrap();
+    fs::write(&file, table.replace("remote: cust", "remote: never")).unwrap();
+    let never = run(&["check", "--config", &config], None);
+    assert_eq!(never.code, Some(1), "{}{}", never.stdout, never.stderr);
+    assert!(never.stdout.contains("    error    - the table  is not there\n"), "{}", never.stdout);
 
     pinned(folder.path(), "{ name: email, type: TEXT }");
     let well = run(&["check", "--config", &config], None);

@@ -25,5 +25,9 @@ fn changes_of_a_source_are_refused_by_the_gate_they_meet() {
         let refused = psql.commands(&["\\set VERBOSITY verbose", sql]);
         assert!(refused.stderr.contains(code) && refused.stderr.contains(text), "{sql}: {}", refused.stderr);
     }
+    psql.script("IMPORT FOREIGN SCHEMA main LIMIT TO (t) FROM SERVER crm INTO sales");
+    let refused = psql.commands(&["\\set VERBOSITY verbose", "DROP TABLE sales.t"]);
+    assert!(refused.stderr.contains("25006") && refused.stderr.contains("HINT:  DROP FOREIGN TABLE sales.t ends"), "{}", refused.stderr);
+    psql.script("DROP FOREIGN TABLE sales.t");
     assert_eq!(psql.rows("SELECT id FROM crm.t"), ["1"], "nothing was changed");
 }

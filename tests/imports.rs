@@ -41,6 +41,13 @@ fn a_schema_is_imported_looked_at_and_dropped() {
     assert!(broken.stderr.contains("42P17") && broken.stderr.contains("column name is gone (expected text)"), "{}", broken.stderr);
     assert_eq!(psql.rows("SELECT count(*) FROM sales.orders"), ["0"]);
 
+    // What was published is what is shown, until the change is accepted.
+    let described = psql.commands(&["\\d sales.customers"]).expect_success();
+    assert!(described.contains(" name ") && !described.contains("full_name"), "{described}");
+    let planned = psql
+        .rows("IMPORT FOREIGN SCHEMA public LIMIT TO (cust) FROM SERVER crm INTO sales OPTIONS (dry_run 'on', rename 'cust=customers')");
+    assert!(planned[0].starts_with("public.cust|sales.customers|replace|accepts public.cust: column name is gone"), "{planned:?}");
+
     psql.script("IMPORT FOREIGN SCHEMA public LIMIT TO (cust) FROM SERVER crm INTO sales OPTIONS (rename 'cust=customers')");
     assert_eq!(psql.rows("SELECT full_name FROM sales.customers WHERE id = 1"), ["Ada"]);
     assert_eq!(psql.rows("SELECT 'sales.customers'::regclass::oid"), oid, "it is still the same table");

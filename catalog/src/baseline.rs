@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_providers::{Introspection, RemoteTable};
 
+use crate::contracted::FormRule;
 use crate::datasource::{Datasource, Expose, SchemaMode};
 use crate::drift::{Baseline, Contract, ContractColumn, Expectation, TypeRule};
 use crate::store::StoredForeignTable;
@@ -14,6 +15,8 @@ pub(crate) struct Declared<'a> {
     pub(crate) imported: &'a [StoredForeignTable],
     /// How the types of its connector relate.
     pub(crate) types: TypeRule<'a>,
+    /// In which form their values arrive.
+    pub(crate) forms: FormRule<'a>,
 }
 
 /// A table published under a contract.

@@ -1,13 +1,12 @@
 //! A remote table as the YAML of a pinned table, for those who keep their configuration in git.
 
 use std::fmt::Write;
+use std::time::Duration;
 
-use causeway_providers::{Deadline, Error, ErrorKind, Introspection, Presentation, RemoteColumn, RemoteTable, Result, Subject};
+use causeway_providers::{Deadline, Introspection, Presentation, RemoteColumn, RemoteTable, Result, Subject};
 use datafusion::arrow::datatypes::DataType;
 
 use crate::datasource::PinnedTable;
-use crate::import::REMOTE_TABLE_NOT_FOUND;
-use crate::lifecycle::Timing;
 use crate::member::Member;
 
 /// Types whose values are text at the source as well. Whatever else arrives as text is worth a look.
@@ -29,16 +28,16 @@ const TEXT_TYPES: [&str; 14] = [
 ];
 
 impl Member {
-    pub(crate) async fn draft(&self, remote_schema: Option<&str>, remote_table: &str) -> Result<String> {
+    /// Drafts a remote table; the source has `limit` to tell what it has.
+    ///
+    /// # Errors
+    /// As [`Environment::draft`](crate::Environment::draft).
+    pub(crate) async fn draft(&self, remote_schema: Option<&str>, remote_table: &str, limit: Duration) -> Result<String> {
         let remote = self.open_remote()?;
-        let seen = self.look(&remote, Deadline::after(Timing::default().introspect)).await?;
+        let seen = self.look(&remote, Deadline::after(limit)).await?;
         let schema = remote_schema.unwrap_or(&seen.default_schema);
         let found = seen.tables.iter().find(|table| table.schema == schema && table.name == remote_table);
-        let table = found.ok_or_else(|| -> Error {
-            self.error(ErrorKind::NotFound, format!("the source has no table {}", Subject::table(schema, remote_table)))
-                .code(REMOTE_TABLE_NOT_FOUND)
-                .hint(format!("SELECT remote_table FROM causeway.remote_tables WHERE datasource = '{}' lists them", self.name()))
-        })?;
+        let table = found.ok_or_else(|| self.absent(&seen, schema, remote_table))?;
         let is_pin = |pin: &&PinnedTable| {
             pin.remote_table == table.name && pin.remote_schema.as_deref().unwrap_or(&seen.default_schema) == table.schema
         };

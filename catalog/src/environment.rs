@@ -255,11 +255,12 @@ impl Environment {
     /// Publishes remote tables under the contract of what they are now, as [`Import`] says.
     ///
     /// # Errors
-    /// `NotFound` for an unknown datasource, schema or table; `Conflict` for a name that is taken; `Unsupported` without a store that
+    /// `NotFound` for an unknown datasource, schema or table; `Unauthorized` for a table our user may not read; `Conflict` for a name that is taken; `Unsupported` without a store that
     /// lasts; `Unreachable` when the datasource is not open. Nothing is written then.
     pub async fn import(&self, datasource: &str, import: &Import) -> Result<ImportReport> {
         let (member, import) = (Arc::clone(&self.entry(datasource)?.member), import.clone());
-        self.to_the_end(async move { member.import(&import).await }).await
+        let limit = self.timing.introspect;
+        self.to_the_end(async move { member.import(&import, limit).await }).await
     }
 
     /// Ends the publication of imported tables, each a schema and a name, in one change. The remote tables stay as they are, and their
@@ -297,9 +298,9 @@ impl Environment {
     /// A remote table as the YAML of a pinned table, with a review mark wherever a value may not arrive as it is.
     ///
     /// # Errors
-    /// `NotFound` for an unknown datasource or table; what looking at the source gives.
+    /// `NotFound` for an unknown datasource or table, `Unauthorized` for one that our user may not read; what looking at the source gives.
     pub async fn draft(&self, datasource: &str, remote_schema: Option<&str>, remote_table: &str) -> Result<String> {
-        self.entry(datasource)?.member.draft(remote_schema, remote_table).await
+        self.entry(datasource)?.member.draft(remote_schema, remote_table, self.timing.introspect).await
     }
 
     /// The control store.

@@ -30,11 +30,15 @@ pub enum EventType {
     DatasourceFailed,
     /// A datasource answers again.
     DatasourceRecovered,
+    /// A webhook said that it wants no events any more, and is sent none.
+    WebhookDisabled,
+    /// A webhook that was disabled is sent events again, from where it was.
+    WebhookEnabled,
 }
 
 impl EventType {
     /// All there are.
-    pub const ALL: [EventType; 10] = [
+    pub const ALL: [EventType; 12] = [
         EventType::SchemaDrift,
         EventType::SchemaDriftResolved,
         EventType::CatalogRefreshed,
@@ -45,6 +49,8 @@ impl EventType {
         EventType::DatasourceStopped,
         EventType::DatasourceFailed,
         EventType::DatasourceRecovered,
+        EventType::WebhookDisabled,
+        EventType::WebhookEnabled,
     ];
 
     /// The word consumers see.
@@ -60,6 +66,8 @@ impl EventType {
             EventType::DatasourceStopped => "datasource.stopped",
             EventType::DatasourceFailed => "datasource.failed",
             EventType::DatasourceRecovered => "datasource.recovered",
+            EventType::WebhookDisabled => "webhook.disabled",
+            EventType::WebhookEnabled => "webhook.enabled",
         }
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use causeway_providers::{
-    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Error, ErrorKind, Introspection, Manifest, OmissionCause, Options,
-    Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion, SqlRemote, Subject, TableKind,
-    TypeChange, Writer,
+    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Error, ErrorKind, Introspection, Manifest,
+    OmissionCause, Options, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion,
+    SqlRemote, Subject, TableKind, TypeChange, Writer,
 };
 use datafusion::arrow::array::{Int64Array, StringArray};
 use datafusion::arrow::datatypes::DataType;
@@ -48,6 +48,8 @@ pub(crate) struct FakeSource {
     pub(crate) ping: Mutex<Mood>,
     pub(crate) introspect: Mutex<Mood>,
     pub(crate) presence: Mutex<Mood>,
+    /// Tables that are seen and cannot be read.
+    pub(crate) refused: Mutex<Vec<String>>,
     /// Tables that are there and that no look shows.
     pub(crate) forbidden: Mutex<Vec<String>>,
     pub(crate) seen: Mutex<Introspection>,
@@ -66,6 +68,7 @@ impl FakeSource {
             ping: Mutex::new(Mood::Well),
             introspect: Mutex::new(Mood::Well),
             presence: Mutex::new(Mood::Well),
+            refused: Mutex::default(),
             forbidden: Mutex::default(),
             seen: Mutex::new(Introspection { default_schema: "public".to_owned(), tables, omitted: Vec::new() }),
             opened: AtomicUsize::new(0),
@@ -125,6 +128,17 @@ impl Connector for FakeConnector {
             _ => TypeChange::Different,
         }
     }
+
+    /// Knows the types of [`table`].
+    fn declared_type(&self, text: &str) -> DeclaredType {
+        match text {
+            "smallint" => DeclaredType::Known(DataType::Int16, Presentation::Plain),
+            "integer" => DeclaredType::Known(DataType::Int32, Presentation::Plain),
+            "bigint" => DeclaredType::Known(DataType::Int64, Presentation::Plain),
+            "text" => DeclaredType::Known(DataType::Utf8, Presentation::Plain),
+            _ => DeclaredType::Custom(&["smallint", "integer", "bigint", "text"]),
+        }
+    }
 }
 
 /// A remote of the fake source.
@@ -168,7 +182,7 @@ impl Remote for FakeRemote {
     }
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
-        if table.name == "unreadable" {
+        if table.name == "unreadable" || self.source.refused.lock().unwrap().contains(&table.name) {
             return Err(Error::new(ErrorKind::Unsupported, "it cannot be read"));
         }
         let schema = table.arrow_schema();

@@ -3,7 +3,7 @@
 use causeway_providers::{Error, ErrorKind, Result};
 
 use crate::datasource::{Datasource, SchemaMode};
-use crate::snapshot::ForeignTable;
+use crate::snapshot::{CatalogSnapshot, ForeignTable};
 
 /// The code of a refusal to change a schema that is not ours.
 pub const SCHEMA_MODE_VIOLATION: &str = "EXTERNAL_SCHEMA_MODE_VIOLATION";
@@ -23,6 +23,31 @@ pub fn admit_ddl(datasource: &Datasource) -> Result<()> {
                 .hint("let the owner of the schema make the change, or set `schema_mode: managed` if Causeway owns it"))
         }
     }
+}
+
+/// Whether a statement may drop a published table, in its own words: at its source.
+///
+/// # Errors
+/// As [`admit_ddl`]; of an imported one in any mode, for what was imported is no table of the source's to drop.
+pub fn admit_drop(datasource: &Datasource, table: &ForeignTable, published: &CatalogSnapshot) -> Result<()> {
+    let is_imported = published.schemas.get(&table.schema).is_some_and(|schema| schema.datasource.is_none());
+    if !is_imported {
+        return admit_ddl(datasource);
+    }
+    let (schema, name) = (&table.schema, &table.name);
+    Err(refusal(
+        SCHEMA_MODE_VIOLATION,
+        &format!("{schema}.{name} is an imported table, and no statement drops the one it is read from"),
+        datasource,
+    )
+    .hint(format!("DROP FOREIGN TABLE {}.{} ends its publication here", quoted(schema), quoted(name))))
+}
+
+/// A name as SQL takes it.
+fn quoted(name: &str) -> String {
+    let is_plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if is_plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 /// Whether Causeway may write rows to a datasource at all.
@@ -64,6 +89,7 @@ mod tests {
 
     use super::*;
     use crate::fake::datasource;
+    use crate::snapshot::SnapshotSchema;
 
     fn with(schema_mode: SchemaMode, allow_writes: bool) -> Datasource {
         Datasource { schema_mode, allow_writes, ..datasource("crm") }
@@ -107,6 +133,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn an_imported_table_is_dropped_by_another_statement() {
+        let schema = |datasource: Option<&str>| SnapshotSchema { datasource: datasource.map(str::to_owned), ..SnapshotSchema::default() };
+        let published = |datasource| CatalogSnapshot {
+            schemas: BTreeMap::from([("crm".to_owned(), Arc::new(schema(datasource)))]),
+            ..CatalogSnapshot::default()
+        };
+        let odd = ForeignTable { name: "Odd \"name".to_owned(), ..table(false) };
+        for mode in [SchemaMode::Managed, SchemaMode::External] {
+            let refused = admit_drop(&with(mode, true), &odd, &published(None)).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ReadOnly);
+            assert_eq!(refused.hint_text(), Some("DROP FOREIGN TABLE crm.\"Odd \"\"name\" ends its publication here"));
+        }
+        let own = admit_drop(&with(SchemaMode::External, true), &odd, &published(Some("crm"))).unwrap_err();
+        assert!(own.message().contains("schema_mode is external"), "{own}");
+        assert!(admit_drop(&with(SchemaMode::Managed, true), &odd, &published(Some("crm"))).is_ok());
     }
 
     #[test]

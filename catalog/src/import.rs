@@ -1,16 +1,18 @@
 //! Import: remote tables published under the contract of what they are now, kept in the store.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use causeway_providers::{Deadline, ErrorKind, Introspection, RemoteTable, Result, Subject};
+use causeway_providers::{Deadline, Error, ErrorKind, Introspection, Omission, OmissionCause, RemoteTable, Result, Subject};
 use serde_json::json;
 
 use crate::datasource::SchemaMode;
-use crate::drift::{Contract, TableImage, table_fingerprint};
+use crate::drift::{Contract, Difference, TableImage, compare_table, table_fingerprint};
 use crate::event::{EventType, NewEvent};
-use crate::lifecycle::Timing;
 use crate::member::{Look, Member};
+use crate::publication::Publication;
+use crate::snapshot::{CatalogSnapshot, ForeignTable, SnapshotSchema};
 use crate::store::StoredForeignTable;
 
 /// Schemas that are ours.
@@ -77,16 +79,46 @@ pub struct ImportedTable {
     pub schema: String,
     /// The published name.
     pub name: String,
-    /// Whether it was imported under this name before: then it keeps its identity and gets a new contract.
-    pub is_known: bool,
+    /// What is, or would be, done about it.
+    pub action: ImportAction,
+    /// How it differs from the contract it had under this name, all of which the import accepts.
+    pub differences: Vec<Difference>,
+    /// What else there is to know before it is imported: who reads the same remote table already.
+    pub notes: Vec<String>,
     /// How many columns it has.
     pub columns: usize,
     /// Where a value may not arrive as it is, and what is left out.
     pub reviews: Vec<String>,
 }
 
+/// What an import does about a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ImportAction {
+    /// It is published under a name that was free.
+    Import,
+    /// It was imported under this name before: it keeps its identity and gets another contract.
+    Replace,
+    /// It was imported so before, and nothing changes.
+    Keep,
+}
+
+impl ImportAction {
+    /// The word users see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ImportAction::Import => "import",
+            ImportAction::Replace => "replace",
+            ImportAction::Keep => "keep",
+        }
+    }
+}
+
 impl Member {
-    pub(crate) async fn import(&self, import: &Import) -> Result<ImportReport> {
+    /// Imports tables, or plans to; the source has `limit` to tell what it has.
+    ///
+    /// # Errors
+    /// As [`Environment::import`](crate::Environment::import).
+    pub(crate) async fn import(&self, import: &Import, limit: Duration) -> Result<ImportReport> {
         if !import.dry_run && !self.store.is_durable() {
             return Err(self.error(ErrorKind::Unsupported, "there is no store that an import could be kept in").code(NO_WRITABLE_STORE));
         }
@@ -99,24 +131,15 @@ impl Member {
         // Held from the look on, so that nothing newer is accepted meanwhile and then undone.
         let mut accepted = self.accepted.lock().await;
         let remote = self.open_remote()?;
-        let deadline = Deadline::after(Timing::default().introspect);
+        let deadline = Deadline::after(limit);
         let seen = self.look(&remote, deadline).await?;
         let chosen = self.choose(import, &seen)?;
         self.admit_schema(import)?;
 
         let mut tables = Vec::new();
         for (name, table) in &chosen {
-            let is_known = accepted.imported.iter().any(|known| known.schema == import.into && known.name == **name);
             self.admit_name(import, name, table, &accepted.imported)?;
-            tables.push(ImportedTable {
-                remote_schema: table.schema.clone(),
-                remote_table: table.name.clone(),
-                schema: import.into.clone(),
-                name: (*name).clone(),
-                is_known,
-                columns: table.columns.len(),
-                reviews: crate::draft::reviews(table, &seen),
-            });
+            tables.push(self.plan(import, name, table, &seen, &accepted.imported));
         }
         if import.dry_run {
             return Ok(ImportReport { is_written: false, tables });
@@ -127,6 +150,50 @@ impl Member {
         let merged = merge(accepted.tables.as_deref(), &seen, &chosen);
         self.accept(&mut accepted, &remote, merged, Look::Import(&subjects), deadline).await?;
         Ok(ImportReport { is_written: true, tables })
+    }
+
+    /// What importing a table under a name does.
+    fn plan(
+        &self,
+        import: &Import,
+        name: &str,
+        table: &RemoteTable,
+        seen: &Introspection,
+        imported: &[StoredForeignTable],
+    ) -> ImportedTable {
+        let earlier = imported.iter().find(|known| known.schema == import.into && known.name == name);
+        let types = |expected: &str, actual: &str| self.type_change(expected, actual);
+        ImportedTable {
+            remote_schema: table.schema.clone(),
+            remote_table: table.name.clone(),
+            schema: import.into.clone(),
+            name: name.to_owned(),
+            action: match earlier {
+                None => ImportAction::Import,
+                Some(earlier) if earlier.says_the_same(&self.kept(import, name, table, Some(earlier))) => ImportAction::Keep,
+                Some(_) => ImportAction::Replace,
+            },
+            differences: earlier.map(|earlier| compare_table(&earlier.contract, table, &types)).unwrap_or_default(),
+            notes: notes(import, name, table, seen, imported),
+            columns: table.columns.len(),
+            reviews: crate::draft::reviews(table, seen),
+        }
+    }
+
+    /// A table as it is stored once it is imported, given what was stored under its name.
+    fn kept(&self, import: &Import, name: &str, table: &RemoteTable, earlier: Option<&StoredForeignTable>) -> StoredForeignTable {
+        StoredForeignTable {
+            schema: import.into.clone(),
+            name: name.to_owned(),
+            datasource: self.name().to_owned(),
+            writable: import.writable,
+            contract: Contract::of(table),
+            fingerprint: table_fingerprint(table),
+            // It is part of the table's identity: the store keeps the first one as well.
+            comment: earlier.and_then(|earlier| earlier.comment.clone()).or_else(|| table.comment.clone()),
+            imported_at: SystemTime::now(),
+            imported_by: import.actor.clone(),
+        }
     }
 
     /// Stores the chosen tables with what they are now for their contracts, and gives all imported tables then. What is stored so
@@ -141,18 +208,7 @@ impl Member {
         let mut news = Vec::new();
         for (name, table) in chosen {
             let earlier = imported.iter_mut().find(|known| known.schema == import.into && known.name == *name);
-            let kept = StoredForeignTable {
-                schema: import.into.clone(),
-                name: name.clone(),
-                datasource: self.name().to_owned(),
-                writable: import.writable,
-                contract: Contract::of(table),
-                fingerprint: table_fingerprint(table),
-                // It is part of the table's identity: the store keeps the first one as well.
-                comment: earlier.as_ref().and_then(|earlier| earlier.comment.clone()).or_else(|| table.comment.clone()),
-                imported_at: SystemTime::now(),
-                imported_by: import.actor.clone(),
-            };
+            let kept = self.kept(import, name, table, earlier.as_deref());
             match earlier {
                 Some(earlier) if earlier.says_the_same(&kept) => continue,
                 Some(earlier) => earlier.clone_from(&kept),
@@ -188,16 +244,6 @@ impl Member {
                 .hint(format!("there are: {}", allowed.join(", "))));
         }
         let there: Vec<&RemoteTable> = seen.tables.iter().filter(|table| table.schema == schema).collect();
-        let missing = |name: &str| {
-            let omitted = seen.omitted.iter().find(|omission| omission.subject == Subject::table(schema, name).to_string());
-            let error = match omitted {
-                Some(omission) => self.error(ErrorKind::NotFound, format!("{} cannot be read: {}", omission.subject, omission.reason)),
-                None => self
-                    .error(ErrorKind::NotFound, format!("the source has no table {}", Subject::table(schema, name)))
-                    .hint(format!("SELECT remote_table FROM causeway.remote_tables WHERE datasource = '{}' lists them", self.name())),
-            };
-            error.code(REMOTE_TABLE_NOT_FOUND)
-        };
         if there.is_empty() && !matches!(import.selection, Selection::Only(_)) {
             let error = self.error(ErrorKind::NotFound, format!("the source has no tables in a schema \"{schema}\""));
             return Err(error.code(REMOTE_SCHEMA_NOT_FOUND));
@@ -209,7 +255,7 @@ impl Member {
         let absent = named.iter().chain(import.renames.keys()).find(|name| !there.iter().any(|table| table.name == **name));
         // PostgreSQL lets EXCEPT name what is not there, and so do we.
         if let Some(absent) = absent.filter(|name| !matches!(&import.selection, Selection::Except(names) if names.contains(name))) {
-            return Err(missing(absent));
+            return Err(self.absent(seen, schema, absent));
         }
         let mut chosen = BTreeMap::new();
         for table in there {
@@ -228,6 +274,24 @@ impl Member {
             }
         }
         Ok(chosen)
+    }
+
+    /// Why there is no table of this name among those that a look saw: our user may not read it, it cannot be read at all, or it is not
+    /// there.
+    pub(crate) fn absent(&self, seen: &Introspection, schema: &str, table: &str) -> Error {
+        let subject = Subject::table(schema, table).to_string();
+        match seen.omitted.iter().find(|omission| omission.subject == subject) {
+            Some(omission) if omission.cause == OmissionCause::Unreadable => self
+                .error(ErrorKind::Unauthorized, format!("permission denied for {subject}: {}", omission.reason))
+                .hint("have the owner of the table let the datasource's user read it"),
+            Some(omission) => {
+                self.error(ErrorKind::NotFound, format!("{subject} cannot be read: {}", omission.reason)).code(REMOTE_TABLE_NOT_FOUND)
+            }
+            None => self
+                .error(ErrorKind::NotFound, format!("the source has no table {subject}"))
+                .code(REMOTE_TABLE_NOT_FOUND)
+                .hint(format!("SELECT remote_table FROM causeway.remote_tables WHERE datasource = '{}' lists them", self.name())),
+        }
     }
 
     /// Whether tables may be imported into a schema at all.
@@ -285,6 +349,28 @@ impl Member {
     }
 }
 
+/// Which imported tables read the same remote table under other names, or one that is gone and had the same columns, a sentence each.
+fn notes(import: &Import, name: &str, table: &RemoteTable, seen: &Introspection, imported: &[StoredForeignTable]) -> Vec<String> {
+    let contract = Contract::of(table);
+    let is_seen = |subject: &Subject| {
+        let is_it = |table: &RemoteTable| table.schema == subject.schema && table.name == subject.table;
+        seen.tables.iter().any(is_it) || seen.omitted.iter().any(|omission| omission.subject == subject.to_string())
+    };
+    let others = imported.iter().filter(|known| known.schema != import.into || known.name != name);
+    let note = |known: &StoredForeignTable| {
+        let (shown, remote) = (format!("{}.{}", known.schema, known.name), Subject::table(&known.contract.schema, &known.contract.table));
+        if remote == table.subject() {
+            return Some(format!("{shown} reads {remote} already"));
+        }
+        let is_alike = known.contract.columns == contract.columns && known.contract.primary_key == contract.primary_key;
+        (is_alike && !is_seen(&remote)).then(|| {
+            let subject = table.subject();
+            format!("{shown} reads {remote}, which is gone and had the same columns: if {subject} is its new name, drop {shown}")
+        })
+    };
+    others.filter_map(note).collect()
+}
+
 /// What was accepted before, with the chosen tables as they are now.
 fn merge(accepted: Option<&Introspection>, seen: &Introspection, chosen: &BTreeMap<String, &RemoteTable>) -> Introspection {
     let Some(accepted) = accepted else { return seen.clone() };
@@ -293,5 +379,41 @@ fn merge(accepted: Option<&Introspection>, seen: &Introspection, chosen: &BTreeM
     merged.tables.retain(|table| !fresh.contains(&(table.schema.as_str(), table.name.as_str())));
     merged.tables.extend(chosen.values().map(|table| (*table).clone()));
     merged.tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+    // What is left out of the chosen tables is another matter now, too.
+    let subjects: BTreeSet<String> = chosen.values().map(|table| table.subject().to_string()).collect();
+    let is_fresh = |omission: &Omission| {
+        let mut ends = omission.subject.match_indices('.').map(|(end, _)| end).chain([omission.subject.len()]);
+        ends.any(|end| subjects.contains(&omission.subject[..end]))
+    };
+    merged.omitted.retain(|omission| !is_fresh(omission));
+    merged.omitted.extend(seen.omitted.iter().filter(|omission| is_fresh(omission)).cloned());
     merged
+}
+
+/// Leaves in a publication all that the import of `imported` does not name as it is published now: how a table is read may depend on
+/// what the source showed of it, and the look of an import showed more than was asked for.
+pub(crate) fn keep_others(publication: &mut Publication, published: &CatalogSnapshot, datasource: &str, imported: &BTreeSet<Subject>) {
+    let is_named = |table: &ForeignTable| imported.contains(&table.remote.subject());
+    let is_other = |table: &&Arc<ForeignTable>| table.datasource == datasource && !is_named(table);
+    for schema in publication.schemas.values_mut() {
+        schema.tables.retain(|_, table| is_named(table));
+    }
+    publication.imported.retain(is_named);
+    let mut kept = BTreeSet::new();
+    for (name, schema) in &published.schemas {
+        for table in schema.tables.values().filter(is_other) {
+            kept.insert(table.remote.subject().to_string());
+            if schema.datasource.is_none() {
+                publication.imported.push((**table).clone());
+                continue;
+            }
+            let own = publication.schemas.entry(name.clone()).or_insert_with(|| SnapshotSchema {
+                datasource: schema.datasource.clone(),
+                remote_schema: schema.remote_schema.clone(),
+                ..SnapshotSchema::default()
+            });
+            own.tables.entry(table.name.clone()).or_insert_with(|| Arc::clone(table));
+        }
+    }
+    publication.omitted.retain(|omission| !kept.contains(&omission.subject));
 }

@@ -7,6 +7,7 @@
 //! finish on it, whatever is published meanwhile. What must outlive the process is in the [`ControlStore`].
 
 mod baseline;
+mod contracted;
 mod datasource;
 mod delivery;
 mod draft;
@@ -36,10 +37,10 @@ pub use delivery::{Delivery, EventTarget, Patience, Refusal, Targets, Verdict};
 pub use drift::{ColumnImage, Contract, ContractColumn, Difference, DifferenceKind, DriftReport, Severity, TableDrift, TableImage};
 pub use environment::{DatasourceStatus, Environment, Keeping};
 pub use event::{Event, EventType, NewEvent};
-pub use gates::{SCHEMA_MODE_VIOLATION, WRITE_FORBIDDEN, admit_ddl, admit_rows, admit_write};
+pub use gates::{SCHEMA_MODE_VIOLATION, WRITE_FORBIDDEN, admit_ddl, admit_drop, admit_rows, admit_write};
 pub use impact::{PreparedStatement, PreparedStatements};
 pub use import::{
-    DATASOURCE_NOT_PUBLISHED, Import, ImportReport, ImportedTable, NAME_TAKEN, NO_WRITABLE_STORE, REMOTE_SCHEMA_NOT_FOUND,
+    DATASOURCE_NOT_PUBLISHED, Import, ImportAction, ImportReport, ImportedTable, NAME_TAKEN, NO_WRITABLE_STORE, REMOTE_SCHEMA_NOT_FOUND,
     REMOTE_TABLE_NOT_FOUND, Selection,
 };
 pub use live::DatasourceState;
@@ -48,7 +49,7 @@ pub use restarts::Restarts;
 pub use snapshot::{CatalogSnapshot, ForeignTable, SnapshotSchema};
 pub use store::{
     AppliedMigration, ControlStore, DeadLetter, DriftRow, DriftSelection, DriftState, History, MigrationDirection, Retention, StoredOid,
-    StoredSnapshot, Subscriber, SubscriberKind, SubscriberState,
+    StoredSnapshot, Subscriber, SubscriberKind, SubscriberState, SubscriptionId,
 };
 
 #[cfg(test)]

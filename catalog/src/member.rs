@@ -11,8 +11,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use causeway_providers::{
-    Connector, Deadline, Error, ErrorKind, Introspection, Remote, RemotePresence, RemoteTable, Result, Scope, Subject, TypeChange,
+    Connector, Deadline, Error, ErrorKind, Introspection, Presentation, Remote, RemotePresence, RemoteTable, Result, Scope, Subject,
+    TypeChange,
 };
+use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
 use tokio::sync::{Mutex, watch};
 
@@ -112,7 +114,8 @@ impl Member {
             Ok(Arc::new(Unopened::new(table.arrow_schema(), Arc::clone(reason))))
         };
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
-        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types };
+        let forms = |text: &str| self.form(text);
+        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types, forms: &forms };
         let publication = Publication::new(&declared, &provide, &tables, None)?;
         self.published.replace(self.name(), publication.schemas, publication.imported)?;
         self.published.make_unavailable(self.name(), reason);
@@ -198,12 +201,17 @@ impl Member {
     }
 
     /// How two types of the connector relate; without the connector every difference is one.
-    fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
+    pub(crate) fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
         match &self.connector {
             Some(connector) => connector.type_change(expected, actual),
             None if expected == actual => TypeChange::Same,
             None => TypeChange::Different,
         }
+    }
+
+    /// The form in which values of a type of the connector arrive.
+    fn form(&self, text: &str) -> (DataType, Presentation) {
+        self.connector.as_ref().map_or((DataType::Utf8, Presentation::Plain), |connector| connector.declared_type(text).form())
     }
 
     /// Appends an event about the datasource as a whole. One that cannot be written is logged instead.

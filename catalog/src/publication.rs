@@ -13,6 +13,7 @@ use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 
 use crate::baseline::{Declared, Pin, PublishedIn};
+use crate::contracted::contracted;
 use crate::datasource::{Expose, SchemaMode};
 use crate::drift::{Severity, compare_table};
 use crate::snapshot::{ForeignTable, SnapshotSchema};
@@ -174,16 +175,19 @@ impl<'a> Building<'a> {
             Some(table) => self.broken(pin, table),
             None => Some(self.missing(pin)),
         };
-        let known = found.or_else(|| {
-            let earlier = self.before.into_iter().flat_map(|before| &before.tables);
-            earlier.into_iter().find(|table| table.schema == pin.remote_schema && table.name == pin.remote_table)
-        });
+        let earlier = self.before.into_iter().flat_map(|before| &before.tables);
+        let before = earlier.into_iter().find(|table| table.schema == pin.remote_schema && table.name == pin.remote_table);
         if let Some(broken) = &broken {
             self.mismatches.push(format!("pinned table \"{}\": {broken}", pin.shown()));
             self.is_binding |= pin.published == PublishedIn::OwnSchema;
         }
+        // What breaks its contract is shown as the contract has it: that is what clients were told of.
+        let agreed = broken.as_ref().and(pin.contract.as_ref()).map(|contract| {
+            let known: Vec<&RemoteTable> = found.into_iter().chain(before).collect();
+            contracted(contract, &known, self.declared.types, self.declared.forms)
+        });
         // Nothing is known of it: there are no columns to show.
-        let Some(table) = known else { return };
+        let Some(table) = agreed.as_ref().or(found).or(before) else { return };
         let (kept, names) = match columns(pin, table) {
             Ok(columns) => columns,
             Err(mismatch) => {

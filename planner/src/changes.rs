@@ -21,8 +21,10 @@ pub struct Change {
 pub enum Changed {
     /// Its rows.
     Rows,
-    /// Its definition, or whether it is there.
+    /// Its definition, or that it is made.
     Definition,
+    /// That it is there.
+    Existence,
 }
 
 /// What `statement` would change. Queries change nothing; statements this does not know are refused by the planner anyhow.
@@ -56,7 +58,7 @@ fn collect(statement: &SqlStatement, found: &mut Vec<Change>) {
         SqlStatement::CreateView(create) => add(&create.name, Changed::Definition),
         SqlStatement::CreateIndex(create) => add(&create.table_name, Changed::Definition),
         SqlStatement::AlterTable(alter) => add(&alter.name, Changed::Definition),
-        SqlStatement::Drop { names, .. } => names.iter().for_each(|name| add(name, Changed::Definition)),
+        SqlStatement::Drop { names, .. } => names.iter().for_each(|name| add(name, Changed::Existence)),
         SqlStatement::Query(query) => written_in(query, found),
         _ => {}
     }
@@ -115,7 +117,7 @@ mod tests {
             ("EXPLAIN INSERT INTO crm.t VALUES (1)", "Rows crm.t"),
             ("CREATE TABLE crm.t (a integer)", "Definition crm.t"),
             ("ALTER TABLE crm.t ADD COLUMN b integer", "Definition crm.t"),
-            ("DROP TABLE crm.t, crm.u", "Definition crm.t, Definition crm.u"),
+            ("DROP TABLE crm.t, crm.u", "Existence crm.t, Existence crm.u"),
             ("CREATE INDEX i ON crm.t (a)", "Definition crm.t"),
             ("CREATE VIEW crm.v AS SELECT 1", "Definition crm.v"),
         ] {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::declared_type::DeclaredType;
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::options::Options;
@@ -33,4 +34,11 @@ pub trait Connector: fmt::Debug + Send + Sync {
     ///
     /// [`RemoteColumn::remote_type`]: crate::RemoteColumn::remote_type
     fn type_change(&self, expected: &str, actual: &str) -> TypeChange;
+
+    /// What `text` is as the type of a column, as [`RemoteColumn::remote_type`] prints it or as a person may write it. Pure.
+    ///
+    /// Every type that a look at such a source can give is known, or may be one that the source's users made.
+    ///
+    /// [`RemoteColumn::remote_type`]: crate::RemoteColumn::remote_type
+    fn declared_type(&self, text: &str) -> DeclaredType;
 }

@@ -10,6 +10,7 @@ mod connector;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod deadline;
+mod declared_type;
 mod error;
 mod files;
 mod manifest;
@@ -36,6 +37,7 @@ mod writer;
 pub use capabilities::Capabilities;
 pub use connector::Connector;
 pub use deadline::Deadline;
+pub use declared_type::DeclaredType;
 pub use error::{Error, ErrorKind, Result, with_causes};
 pub use manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
 pub use memory::{MemoryConnector, MemoryTable};

@@ -13,12 +13,14 @@ use super::target::{EventTarget, Refusal, Targets, Verdict};
 use crate::environment::Environment;
 use crate::event::Event;
 use crate::lifecycle::jittered;
-use crate::store::{ControlStore, PAGE_EVENTS, Subscriber, SubscriberKind, SubscriberState};
+use crate::store::{ControlStore, PAGE_EVENTS, Subscriber, SubscriberKind, SubscriberState, SubscriptionId};
 
 /// Sends the events of one subscriber.
 pub(super) struct Courier {
     pub(super) environment: Arc<Environment>,
     pub(super) name: String,
+    /// Which subscriber of that name: one that takes its place has a courier of its own.
+    pub(super) id: SubscriptionId,
     pub(super) targets: Arc<dyn Targets>,
     pub(super) reports: SinkReports,
     /// Rings when subscribers changed.
@@ -46,7 +48,7 @@ enum Next {
     Rest(Duration),
     /// Nothing, until there is an event after this one, or for a while.
     Await(i64, Option<Duration>),
-    /// The subscriber is gone, or disabled.
+    /// The subscriber is gone, disabled, or another one.
     End,
 }
 
@@ -89,17 +91,16 @@ impl Courier {
     }
 
     async fn round(&self, known: &mut Option<Known>, latest: i64) -> Result<Next> {
-        let Some(subscriber) = self.store().subscriber(self.environment.name(), &self.name).await? else { return Ok(Next::End) };
-        if subscriber.state == SubscriberState::Disabled {
-            return Ok(Next::End);
-        }
+        let row = self.store().subscriber(self.environment.name(), &self.name).await?;
+        let is_served = |row: &Subscriber| row.id == self.id && row.state != SubscriberState::Disabled;
+        let Some(subscriber) = row.filter(is_served) else { return Ok(Next::End) };
         let known = match known {
-            Some(known) if is_same(&known.subscriber, &subscriber) => {
+            Some(known) => {
                 known.passed = known.passed.max(subscriber.position);
                 known.subscriber = subscriber;
                 known
             }
-            other => other.insert(Known {
+            unknown => unknown.insert(Known {
                 target: self.target(&subscriber),
                 is_prepared: false,
                 refusals: 0,
@@ -118,7 +119,7 @@ impl Courier {
             known.is_prepared = true;
             // A webhook that failed is not ready before it took something; a sink that was made ready is.
             if known.subscriber.kind == SubscriberKind::Sink || known.subscriber.state == SubscriberState::Waiting {
-                self.store().note_subscriber(self.environment.name(), &self.name, SubscriberState::Ready, None).await?;
+                self.store().note_subscriber(self.environment.name(), &known.subscriber, SubscriberState::Ready, None).await?;
             }
         }
         if latest > known.passed {
@@ -164,7 +165,7 @@ impl Courier {
 
     /// Notes that all up to `position` was taken or is not wanted.
     async fn advance(&self, known: &mut Known, position: i64) -> Result<()> {
-        self.store().advance_subscriber(self.environment.name(), &self.name, &known.subscriber.target, position).await?;
+        self.store().advance_subscriber(self.environment.name(), &known.subscriber, position).await?;
         known.passed = position;
         known.unwritten_since = None;
         known.subscriber.attempts = 0;
@@ -182,13 +183,13 @@ impl Courier {
             Verdict::NotYet => {
                 if subscriber.state != SubscriberState::Waiting || subscriber.last_error.as_deref() != Some(&message) {
                     tracing::info!(subscriber = self.name, reason = message, "waits for its target");
-                    store.note_subscriber(environment, &self.name, SubscriberState::Waiting, Some(&message)).await?;
+                    store.note_subscriber(environment, subscriber, SubscriberState::Waiting, Some(&message)).await?;
                 }
                 return Ok(Next::Rest(self.pace.look));
             }
             Verdict::Gone => {
                 tracing::warn!(subscriber = self.name, reason = message, "is disabled");
-                store.note_subscriber(environment, &self.name, SubscriberState::Disabled, Some(&message)).await?;
+                store.disable_subscriber(environment, subscriber, &message).await?;
                 return Ok(Next::End);
             }
             Verdict::Unavailable | Verdict::Refused => {}
@@ -201,7 +202,7 @@ impl Courier {
             && self.pace.is_enough(patience, attempts, known.refusals)
         {
             tracing::warn!(subscriber = self.name, sequence = event.sequence, attempts, reason = message, "an event is given up");
-            store.give_up_event(environment, &self.name, &known.subscriber.target, event.sequence, &message).await?;
+            store.give_up_event(environment, subscriber, event.sequence, &message).await?;
             known.refusals = 0;
             return Ok(Next::Again);
         }
@@ -211,7 +212,7 @@ impl Courier {
             tracing::debug!(subscriber = self.name, reason = message, attempts, "does not take events");
         }
         let wait = jittered(self.pace.wait(patience, attempts));
-        store.postpone_subscriber(environment, &self.name, &message, wait).await?;
+        store.postpone_subscriber(environment, subscriber, &message, wait).await?;
         Ok(Next::Rest(wait))
     }
 
@@ -235,10 +236,4 @@ impl Courier {
     fn store(&self) -> &ControlStore {
         self.environment.store()
     }
-}
-
-/// Whether a row is still about the subscriber we knew. One that was removed and added again may begin further back.
-pub(super) fn is_same(known: &Subscriber, row: &Subscriber) -> bool {
-    let is_for_the_same = known.kind == row.kind && known.target == row.target && known.secret == row.secret && known.types == row.types;
-    is_for_the_same && row.position >= known.position
 }

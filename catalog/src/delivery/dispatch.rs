@@ -11,13 +11,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::courier::{Courier, is_same};
+use super::courier::Courier;
 use super::pace::Pace;
 use super::sink::SinkReports;
 use super::target::Targets;
 use crate::environment::Environment;
 use crate::restarts::Restarts;
-use crate::store::{Subscriber, SubscriberState};
+use crate::store::{Subscriber, SubscriberState, SubscriptionId};
 
 /// How long couriers have to end once they were told to. They are dropped where they wait, so only a blocked thread takes longer.
 const STOPPING: Duration = Duration::from_secs(5);
@@ -97,8 +97,8 @@ struct Dispatch {
 }
 
 struct Running {
-    /// Its row as it was last seen.
-    subscriber: Subscriber,
+    /// Which subscriber of its name it serves.
+    id: SubscriptionId,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -135,13 +135,10 @@ impl Dispatch {
             .map(|subscriber| (subscriber.name.clone(), subscriber))
             .collect();
         self.couriers.retain(|name, running| {
-            let row = wanted.remove(name).filter(|row| is_same(&running.subscriber, row));
-            match row {
+            // One that was removed and added again may begin further back.
+            match wanted.remove(name).filter(|row| row.id == running.id) {
                 // A courier that ended is one whose subscriber was disabled for a moment.
-                Some(row) if !running.task.is_finished() => {
-                    running.subscriber = row;
-                    true
-                }
+                Some(_) if !running.task.is_finished() => true,
                 // One that is wanted all the same is started by the next look.
                 _ => {
                     running.stop.cancel();
@@ -150,15 +147,16 @@ impl Dispatch {
             }
         });
         for (name, subscriber) in wanted {
-            let running = self.start(subscriber);
+            let running = self.start(&subscriber);
             self.couriers.insert(name, running);
         }
     }
 
-    fn start(&self, subscriber: Subscriber) -> Running {
+    fn start(&self, subscriber: &Subscriber) -> Running {
         let mut courier = Courier {
             environment: Arc::clone(&self.environment),
             name: subscriber.name.clone(),
+            id: subscriber.id,
             targets: Arc::clone(&self.targets),
             reports: self.reports.clone(),
             bell: self.bell.clone(),
@@ -175,6 +173,6 @@ impl Dispatch {
             };
             let _ = ends.run_until_cancelled(carrying).await;
         });
-        Running { subscriber, stop, task }
+        Running { id: subscriber.id, stop, task }
     }
 }

@@ -41,7 +41,7 @@ impl SinkReports {
 /// A datasource that is given events.
 pub(super) struct SinkTarget {
     environment: Arc<Environment>,
-    subscriber: String,
+    subscriber: Subscriber,
     datasource: String,
     reports: SinkReports,
     descriptor: TableDescriptor,
@@ -53,7 +53,7 @@ impl SinkTarget {
     pub(super) fn new(environment: Arc<Environment>, subscriber: &Subscriber, reports: SinkReports) -> Self {
         Self {
             environment,
-            subscriber: subscriber.name.clone(),
+            subscriber: subscriber.clone(),
             datasource: subscriber.target.clone(),
             reports,
             descriptor: descriptor(),
@@ -114,7 +114,7 @@ impl SinkTarget {
             }
         }
         let (obstacles, skipped) = (report.obstacles.join("; "), report.skipped.join("; "));
-        self.reports.keep(&self.subscriber, report);
+        self.reports.keep(&self.subscriber.name, report);
         if obstacles.is_empty() {
             *self.ready() = Some(Arc::clone(remote));
             return Ok(());

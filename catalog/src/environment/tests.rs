@@ -6,6 +6,8 @@ mod drift;
 mod imports;
 mod restarts;
 
+use causeway_providers::OmissionCause;
+
 use super::*;
 use crate::datasource::{OnMismatch, PinnedTable};
 use crate::fake::{FakeSource, Mood, datasource, pinned, registry, table};

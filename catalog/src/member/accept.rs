@@ -12,6 +12,7 @@ use crate::baseline::Declared;
 use crate::datasource::OnMismatch;
 use crate::drift::{DriftReport, Observation, compare, fingerprint};
 use crate::event::{EventType, NewEvent};
+use crate::import::keep_others;
 use crate::publication::Publication;
 use crate::reconcile::{Closing, Open};
 use crate::stored_form;
@@ -85,8 +86,12 @@ impl Member {
     ) -> Result<usize> {
         let provide = |table: &RemoteTable| Arc::clone(remote).table(table);
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
-        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types };
-        let publication = Publication::new(&declared, &provide, &seen, accepted.tables.as_deref())?;
+        let forms = |text: &str| self.form(text);
+        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types, forms: &forms };
+        let mut publication = Publication::new(&declared, &provide, &seen, accepted.tables.as_deref())?;
+        if let Look::Import(imported) = look {
+            keep_others(&mut publication, &self.published.current(), self.name(), imported);
+        }
 
         // What was never noted is compared with what was, whatever has been published since.
         let earlier = declared.baseline(accepted.noted.as_deref(), &seen.default_schema);

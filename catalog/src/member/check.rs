@@ -92,7 +92,8 @@ impl Member {
             return Arc::clone(baseline);
         }
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
-        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types };
+        let forms = |text: &str| self.form(text);
+        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types, forms: &forms };
         let baseline = Arc::new(declared.baseline(accepted.tables.as_deref(), default_schema));
         accepted.baseline = Some(Arc::clone(&baseline));
         baseline

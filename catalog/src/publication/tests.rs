@@ -1,6 +1,7 @@
 //! Names, pinned tables and column maps.
 
 use causeway_providers::{Presentation, Remote, RemoteId, TypeChange};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::prelude::SessionContext;
 
@@ -19,7 +20,8 @@ fn publish_all(datasource: &Datasource, imported: &[StoredForeignTable], seen: I
     let remote: Arc<dyn Remote> = Arc::new(FakeRemote { id: RemoteId::new(&datasource.name), source });
     let provide = |table: &RemoteTable| Arc::clone(&remote).table(table);
     let types = |expected: &str, actual: &str| if expected == actual { TypeChange::Same } else { TypeChange::Different };
-    Publication::new(&Declared { datasource, imported, types: &types }, &provide, &seen, None)
+    let forms = |_: &str| (DataType::Utf8, Presentation::Plain);
+    Publication::new(&Declared { datasource, imported, types: &types, forms: &forms }, &provide, &seen, None)
 }
 
 fn names(publication: &Publication) -> Vec<String> {
@@ -188,6 +190,23 @@ fn a_contract_publishes_its_columns_alone_and_breaks_when_one_is_gone() {
         ["pinned table \"broken\": public.cust: column email is gone (expected text); public.cust: column id is bigint (expected text)"]
     );
     assert_eq!(published.schemas["crm"].table("broken").unwrap_err().kind(), ErrorKind::SchemaMismatch);
+    let shown: Vec<_> =
+        published.schemas["crm"].tables["broken"].columns.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
+    assert_eq!(shown, [("id".to_owned(), DataType::Utf8), ("email".to_owned(), DataType::Utf8)], "as the contract has it");
+}
+
+#[test]
+fn a_table_that_was_never_seen_is_shown_as_its_contract_has_it() {
+    let mut crm = datasource("crm");
+    let mut lost = pinned("lost", "absent", &[("nm", "name")], &["noise"]);
+    lost.columns = Some(contract(&[("id", "bigint"), ("nm", "text")]));
+    crm.tables = vec![lost, pinned("unknown", "nowhere", &[], &[])];
+    let published = publish(&crm, two_schemas()).unwrap();
+    let columns: Vec<_> = published.schemas["crm"].tables["lost"].columns.fields().iter().map(|f| f.name().clone()).collect();
+    assert_eq!(columns, ["id", "name"]);
+    let broken = published.schemas["crm"].table("lost").unwrap_err();
+    assert_eq!((broken.kind(), published.mismatches.len()), (ErrorKind::SchemaMismatch, 2));
+    assert!(!published.schemas["crm"].tables.contains_key("unknown"), "nothing says what columns it has");
 }
 
 #[test]

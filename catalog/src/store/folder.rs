@@ -30,31 +30,57 @@ pub(super) fn make(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// `Conflict` when another process has it; `Unauthorized`, `LimitExceeded` or `Invalid` when the folder cannot be used.
 pub(super) fn lock(folder: &Path) -> Result<(File, PathBuf)> {
-    let unusable = |error: io::Error| {
-        let kind = match error.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Unauthorized,
-            io::ErrorKind::StorageFull => ErrorKind::LimitExceeded,
-            _ => ErrorKind::Invalid,
-        };
-        Error::new(kind, format!("the control store's folder {} cannot be used: {error}", folder.display()))
-            .hint("choose another one with `data_dir`")
-    };
+    let unusable = |error| unusable(folder, &error);
     make(folder).map_err(unusable)?;
     let lock = private(&folder.join(LOCK)).map_err(unusable)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(Error::new(ErrorKind::Conflict, format!("another gateway uses the data folder {}", folder.display()))
-                .hint("stop it, or give this one a folder of its own with `data_dir` or --data-dir"));
-        }
-        Err(TryLockError::Error(error)) => return Err(unusable(error)),
-    }
+    hold(&lock, folder)?;
     let path = folder.join(FILE);
     private(&path).map_err(unusable)?;
     for beside in BESIDE.map(|name| folder.join(name)).iter().filter(|path| path.exists()) {
         private(beside).map_err(unusable)?;
     }
     Ok((lock, path))
+}
+
+/// Locks the store in `folder` as far as it has a lock, and makes and changes nothing; gives the lock and the path of the file.
+///
+/// # Errors
+/// As [`lock`].
+pub(super) fn lock_unchanged(folder: &Path) -> Result<(Option<File>, PathBuf)> {
+    let lock = match File::open(folder.join(LOCK)) {
+        Ok(lock) => Some(lock),
+        // Whoever uses the store makes one first.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(unusable(folder, &error)),
+    };
+    lock.as_ref().map_or(Ok(()), |lock| hold(lock, folder))?;
+    Ok((lock, folder.join(FILE)))
+}
+
+/// Whether the store in `folder` was not closed in order, so that the newest of it is beside the file.
+pub(super) fn has_journal(folder: &Path) -> bool {
+    folder.join(BESIDE[0]).exists()
+}
+
+fn hold(lock: &File, folder: &Path) -> Result<()> {
+    match lock.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            Err(Error::new(ErrorKind::Conflict, format!("another gateway uses the data folder {}", folder.display()))
+                .hint("stop it, or give this one a folder of its own with `data_dir` or --data-dir"))
+        }
+        Err(TryLockError::Error(error)) => Err(unusable(folder, &error)),
+    }
+}
+
+fn unusable(folder: &Path, error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Unauthorized,
+        io::ErrorKind::StorageFull => ErrorKind::LimitExceeded,
+        _ => ErrorKind::Invalid,
+    };
+    Error::new(kind, format!("the control store's folder {} cannot be used: {error}", folder.display()))
+        .hint("choose another one with `data_dir`")
 }
 
 /// Opens a file that only its owner reads and writes, whoever could before.

@@ -1,10 +1,16 @@
 //! The forms the store has had, and the ways between them.
 
-use causeway_providers::{Error, ErrorKind, Result};
-use sqlx::SqlSafeStr;
-use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use std::path::Path;
 
-use super::{ControlStore, failed};
+use causeway_providers::{Error, ErrorKind, Result};
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqlSafeStr};
+
+use super::{ControlStore, failed, folder};
+
+/// What cannot be done where a form is not told.
+const UNTOLD: &str = "the control store's form cannot be read";
 
 /// Every form by number and name, with the way there and back.
 const FORMS: [(i64, &str, &str, &str); 2] = [
@@ -60,20 +66,40 @@ impl ControlStore {
     /// # Errors
     /// When the store cannot be read.
     pub async fn migrations(&self) -> Result<Vec<AppliedMigration>> {
-        let what = "the control store's form cannot be read";
-        let mut connection = self.0.writer.acquire().await.map_err(|error| failed(what, error))?;
-        let table = &migrator().table_name;
-        connection.ensure_migrations_table(table).await.map_err(not_migrated)?;
-        let applied = connection.list_applied_migrations(table).await.map_err(not_migrated)?;
-        Ok(FORMS
-            .iter()
-            .map(|&(version, description, _, _)| AppliedMigration {
-                version,
-                description,
-                is_applied: applied.iter().any(|form| form.version == version),
-            })
-            .collect())
+        let mut connection = self.0.writer.acquire().await.map_err(|error| failed(UNTOLD, error))?;
+        forms(&mut connection).await
     }
+
+    /// All forms, oldest first, of the store in `folder`, of which nothing is changed.
+    ///
+    /// # Errors
+    /// `Conflict` when another process has it open; when the file cannot be read or is none of ours.
+    pub async fn migrations_in(folder: &Path) -> Result<Vec<AppliedMigration>> {
+        let (_lock, path) = folder::lock_unchanged(folder)?;
+        let options = SqliteConnectOptions::new().filename(&path).read_only(true);
+        // Without a journal to look into, SQLite needs none of the files that it makes beside one.
+        let options = options.immutable(!folder::has_journal(folder));
+        let mut connection = options.connect().await.map_err(|error| failed(UNTOLD, error))?;
+        let told = forms(&mut connection).await;
+        connection.close().await.map_err(|error| failed(UNTOLD, error))?;
+        told
+    }
+}
+
+/// All forms, oldest first, and whether the store of `connection` has them. Reads only.
+async fn forms(connection: &mut SqliteConnection) -> Result<Vec<AppliedMigration>> {
+    let table = &migrator().table_name;
+    let is_begun: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1)")
+        .bind(table.as_ref())
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| failed(UNTOLD, error))?;
+    let applied = if is_begun { connection.list_applied_migrations(table).await.map_err(not_migrated)? } else { Vec::new() };
+    let form = |&(version, description, _, _): &(i64, &'static str, &str, &str)| {
+        let is_applied = applied.iter().any(|form| form.version == version);
+        AppliedMigration { version, description, is_applied }
+    };
+    Ok(FORMS.iter().map(form).collect())
 }
 
 fn migrator() -> Migrator {

@@ -36,7 +36,7 @@ pub(crate) use foreign_tables::StoredForeignTable;
 pub use migrations::{AppliedMigration, MigrationDirection};
 pub use oids::StoredOid;
 pub use snapshots::{History, StoredSnapshot};
-pub use subscribers::{DeadLetter, Subscriber, SubscriberKind, SubscriberState};
+pub use subscribers::{DeadLetter, Subscriber, SubscriberKind, SubscriberState, SubscriptionId};
 
 /// Connections that read beside the one that writes.
 const READERS: u32 = 4;

@@ -3,10 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use causeway_providers::{Error, ErrorKind, Result};
+use serde_json::json;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Change, ControlStore, failed};
+use crate::event::{EventType, NewEvent};
 use crate::import::NAME_TAKEN;
 use crate::moment;
 
@@ -59,11 +61,17 @@ impl SubscriberState {
     }
 }
 
+/// Which of all subscribers that ever had a name one is: the moment it was added, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SubscriptionId(i64);
+
 /// One subscriber.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscriber {
     /// Its name, unique in its environment.
     pub name: String,
+    /// Which one of that name. The store gives it when the subscriber is added; what it was before does not count.
+    pub id: SubscriptionId,
     /// How it is sent events.
     pub kind: SubscriberKind,
     /// The URL, or the datasource.
@@ -99,7 +107,7 @@ pub struct DeadLetter {
     pub error: String,
 }
 
-const COLUMNS: &str = "name, kind, target, secret, types, state, position, attempts, retry_at, last_error";
+const COLUMNS: &str = "name, kind, target, secret, types, state, position, attempts, retry_at, last_error, created_at";
 
 impl ControlStore {
     /// All subscribers of an environment, by name.
@@ -164,20 +172,70 @@ impl ControlStore {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Notes that a subscriber has taken all events up to `position`, if it still is the one that was sent them: another may have
-    /// taken its place and its name meanwhile.
+    /// Sends a disabled subscriber events again, from where it was, and tells of it in an event; `false` when it is not disabled.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn enable_subscriber(&self, environment: &str, subscriber: &Subscriber, actor: Option<&str>) -> Result<bool> {
+        let mut change = self.begin(environment).await?;
+        let done = sqlx::query(
+            "UPDATE subscribers SET state = 'waiting', attempts = 0, retry_at = NULL, last_error = NULL \
+             WHERE environment = ?1 AND name = ?2 AND created_at = ?3 AND state = 'disabled'",
+        )
+        .bind(environment)
+        .bind(&subscriber.name)
+        .bind(subscriber.id.0)
+        .execute(change.connection())
+        .await
+        .map_err(unwritable)?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let data = json!({ "position": subscriber.position });
+        change.append(&turned(EventType::WebhookEnabled, subscriber, actor, data)).await?;
+        change.commit().await?;
+        Ok(true)
+    }
+
+    /// Sends a subscriber nothing any more, for the reason `error`, and tells of it in an event. Nothing happens to another one that
+    /// took its place and its name meanwhile, here and in what follows.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub(crate) async fn disable_subscriber(&self, environment: &str, subscriber: &Subscriber, error: &str) -> Result<()> {
+        let mut change = self.begin(environment).await?;
+        let done = sqlx::query(
+            "UPDATE subscribers SET state = 'disabled', last_error = ?4 \
+             WHERE environment = ?1 AND name = ?2 AND created_at = ?3 AND state <> 'disabled'",
+        )
+        .bind(environment)
+        .bind(&subscriber.name)
+        .bind(subscriber.id.0)
+        .bind(error)
+        .execute(change.connection())
+        .await
+        .map_err(unwritable)?;
+        if done.rows_affected() == 0 {
+            return Ok(());
+        }
+        let data = json!({ "position": subscriber.position, "reason": error });
+        change.append(&turned(EventType::WebhookDisabled, subscriber, None, data)).await?;
+        change.commit().await
+    }
+
+    /// Notes that a subscriber has taken all events up to `position`.
     ///
     /// # Errors
     /// When the store cannot be written; the events are then sent again.
-    pub(crate) async fn advance_subscriber(&self, environment: &str, name: &str, target: &str, position: i64) -> Result<()> {
+    pub(crate) async fn advance_subscriber(&self, environment: &str, subscriber: &Subscriber, position: i64) -> Result<()> {
         sqlx::query(
-            "UPDATE subscribers SET position = MAX(position, ?3), state = 'ready', attempts = 0, retry_at = NULL, last_error = NULL \
-             WHERE environment = ?1 AND name = ?2 AND target = ?4 AND state <> 'disabled'",
+            "UPDATE subscribers SET position = MAX(position, ?4), state = 'ready', attempts = 0, retry_at = NULL, last_error = NULL \
+             WHERE environment = ?1 AND name = ?2 AND created_at = ?3 AND state <> 'disabled'",
         )
         .bind(environment)
-        .bind(name)
+        .bind(&subscriber.name)
+        .bind(subscriber.id.0)
         .bind(position)
-        .bind(target)
         .execute(&self.0.writer)
         .await
         .map_err(unwritable)?;
@@ -188,10 +246,17 @@ impl ControlStore {
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub async fn note_subscriber(&self, environment: &str, name: &str, state: SubscriberState, error: Option<&str>) -> Result<()> {
-        sqlx::query("UPDATE subscribers SET state = ?3, last_error = ?4 WHERE environment = ?1 AND name = ?2")
+    pub(crate) async fn note_subscriber(
+        &self,
+        environment: &str,
+        subscriber: &Subscriber,
+        state: SubscriberState,
+        error: Option<&str>,
+    ) -> Result<()> {
+        sqlx::query("UPDATE subscribers SET state = ?4, last_error = ?5 WHERE environment = ?1 AND name = ?2 AND created_at = ?3")
             .bind(environment)
-            .bind(name)
+            .bind(&subscriber.name)
+            .bind(subscriber.id.0)
             .bind(state.as_str())
             .bind(error)
             .execute(&self.0.writer)
@@ -204,13 +269,14 @@ impl ControlStore {
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub async fn postpone_subscriber(&self, environment: &str, name: &str, error: &str, wait: Duration) -> Result<()> {
+    pub(crate) async fn postpone_subscriber(&self, environment: &str, subscriber: &Subscriber, error: &str, wait: Duration) -> Result<()> {
         sqlx::query(
-            "UPDATE subscribers SET state = 'error', attempts = attempts + 1, retry_at = ?3, last_error = ?4 \
-             WHERE environment = ?1 AND name = ?2 AND state <> 'disabled'",
+            "UPDATE subscribers SET state = 'error', attempts = attempts + 1, retry_at = ?4, last_error = ?5 \
+             WHERE environment = ?1 AND name = ?2 AND created_at = ?3 AND state <> 'disabled'",
         )
         .bind(environment)
-        .bind(name)
+        .bind(&subscriber.name)
+        .bind(subscriber.id.0)
         .bind(moment::to_micros(SystemTime::now() + wait))
         .bind(error)
         .execute(&self.0.writer)
@@ -219,36 +285,35 @@ impl ControlStore {
         Ok(())
     }
 
-    /// Gives an event up for a subscriber, if it still is the one that did not take it: the event is kept aside, and the subscriber
-    /// goes on with the next.
+    /// Gives an event up for a subscriber: the event is kept aside, and the subscriber goes on with the next.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub(crate) async fn give_up_event(&self, environment: &str, name: &str, target: &str, sequence: i64, error: &str) -> Result<()> {
+    pub(crate) async fn give_up_event(&self, environment: &str, subscriber: &Subscriber, sequence: i64, error: &str) -> Result<()> {
         let mut change = self.begin(environment).await?;
         sqlx::query(
             "INSERT INTO dead_letters (environment, subscriber, seq, failed_at, attempts, error) \
-             SELECT environment, name, ?3, ?4, attempts + 1, ?5 FROM subscribers \
-             WHERE environment = ?1 AND name = ?2 AND target = ?6 ON CONFLICT DO NOTHING",
+             SELECT environment, name, ?4, ?5, attempts + 1, ?6 FROM subscribers \
+             WHERE environment = ?1 AND name = ?2 AND created_at = ?3 ON CONFLICT DO NOTHING",
         )
         .bind(environment)
-        .bind(name)
+        .bind(&subscriber.name)
+        .bind(subscriber.id.0)
         .bind(sequence)
         .bind(moment::now())
         .bind(error)
-        .bind(target)
         .execute(change.connection())
         .await
         .map_err(unwritable)?;
         sqlx::query(
-            "UPDATE subscribers SET position = MAX(position, ?3), attempts = 0, retry_at = NULL, last_error = ?4 \
-             WHERE environment = ?1 AND name = ?2 AND target = ?5",
+            "UPDATE subscribers SET position = MAX(position, ?4), attempts = 0, retry_at = NULL, last_error = ?5 \
+             WHERE environment = ?1 AND name = ?2 AND created_at = ?3",
         )
         .bind(environment)
-        .bind(name)
+        .bind(&subscriber.name)
+        .bind(subscriber.id.0)
         .bind(sequence)
         .bind(error)
-        .bind(target)
         .execute(change.connection())
         .await
         .map_err(unwritable)?;
@@ -276,6 +341,11 @@ impl ControlStore {
         };
         Ok(rows.into_iter().map(letter).collect())
     }
+}
+
+/// The event of a subscriber that is sent events again, or none any more.
+fn turned(kind: EventType, subscriber: &Subscriber, actor: Option<&str>, data: serde_json::Value) -> NewEvent {
+    NewEvent { kind, datasource: None, subject: Some(subscriber.name.clone()), actor: actor.map(str::to_owned), data }
 }
 
 async fn insert(change: &mut Change, subscriber: &Subscriber) -> Result<()> {
@@ -310,6 +380,7 @@ fn subscriber(row: &SqliteRow) -> Result<Subscriber> {
         let types: String = row.try_get(4)?;
         let subscriber = Subscriber {
             name: row.try_get(0)?,
+            id: SubscriptionId(row.try_get(10)?),
             kind: SubscriberKind::Webhook,
             target: row.try_get(2)?,
             secret: row.try_get(3)?,

@@ -7,8 +7,6 @@ use causeway_providers::ErrorKind;
 use super::*;
 use crate::event::{EventType, NewEvent};
 
-const TARGET: &str = "http://127.0.0.1/";
-
 fn event(n: i64) -> NewEvent {
     NewEvent { kind: EventType::QueryExecuted, datasource: None, subject: None, actor: None, data: json!({ "n": n }) }
 }
@@ -24,8 +22,9 @@ async fn append(store: &ControlStore, count: i64) {
 fn subscriber(name: &str, position: i64) -> Subscriber {
     Subscriber {
         name: name.to_owned(),
+        id: SubscriptionId::default(),
         kind: SubscriberKind::Webhook,
-        target: TARGET.to_owned(),
+        target: "http://127.0.0.1/".to_owned(),
         secret: None,
         types: vec!["external.schema.drift".to_owned()],
         state: SubscriberState::Ready,
@@ -34,6 +33,12 @@ fn subscriber(name: &str, position: i64) -> Subscriber {
         retry_at: None,
         last_error: None,
     }
+}
+
+/// The only subscriber, as the store has it.
+async fn row(store: &ControlStore) -> Subscriber {
+    let [row] = <[Subscriber; 1]>::try_from(store.subscribers("default").await.unwrap()).unwrap();
+    row
 }
 
 #[tokio::test]
@@ -73,7 +78,7 @@ async fn old_events_go_but_none_that_a_subscriber_has_not_taken() {
     let keep_three = Retention { max_count: 3, ..Retention::default() };
     store.add_subscriber("default", &subscriber("slow", 4)).await.unwrap();
     assert_eq!(store.retain_events("default", keep_three).await.unwrap(), 4);
-    store.note_subscriber("default", "slow", SubscriberState::Disabled, None).await.unwrap();
+    store.note_subscriber("default", &row(&store).await, SubscriberState::Disabled, None).await.unwrap();
     assert_eq!(store.retain_events("default", keep_three).await.unwrap(), 3);
     assert_eq!(store.bounded_page("default", 0, 10, usize::MAX).await.unwrap()[0].sequence, 8);
     append(&store, 1).await;
@@ -85,14 +90,15 @@ async fn a_subscriber_moves_forward_only_and_gives_up_in_order() {
     let store = ControlStore::ephemeral().await.unwrap();
     store.add_subscriber("default", &subscriber("hook", 0)).await.unwrap();
     assert_eq!(store.add_subscriber("default", &subscriber("hook", 0)).await.unwrap_err().kind(), ErrorKind::Conflict);
-    store.advance_subscriber("default", "hook", TARGET, 5).await.unwrap();
-    store.advance_subscriber("default", "hook", TARGET, 3).await.unwrap();
-    store.postpone_subscriber("default", "hook", "500", Duration::from_secs(60)).await.unwrap();
-    let hook = store.subscribers("default").await.unwrap().remove(0);
+    let hook = row(&store).await;
+    store.advance_subscriber("default", &hook, 5).await.unwrap();
+    store.advance_subscriber("default", &hook, 3).await.unwrap();
+    store.postpone_subscriber("default", &hook, "500", Duration::from_secs(60)).await.unwrap();
+    let hook = row(&store).await;
     assert_eq!((hook.position, hook.attempts, hook.state), (5, 1, SubscriberState::Error));
     assert!(hook.retry_at.is_some());
-    store.give_up_event("default", "hook", TARGET, 6, "500").await.unwrap();
-    let hook = store.subscribers("default").await.unwrap().remove(0);
+    store.give_up_event("default", &hook, 6, "500").await.unwrap();
+    let hook = row(&store).await;
     assert_eq!((hook.position, hook.attempts), (6, 0));
     let letters = store.dead_letters("default").await.unwrap();
     assert_eq!((letters[0].sequence, letters[0].attempts), (6, 2));
@@ -245,12 +251,13 @@ async fn a_subscriber_is_replaced_in_one_change_and_its_place_is_its_own() {
     let store = ControlStore::ephemeral().await.unwrap();
     let sink = |target: &str| Subscriber { kind: SubscriberKind::Sink, target: target.to_owned(), ..subscriber("sink", 0) };
     store.replace_subscriber("default", &sink("crm")).await.unwrap();
-    store.advance_subscriber("default", "sink", "crm", 5).await.unwrap();
-    store.give_up_event("default", "sink", "crm", 6, "500").await.unwrap();
+    let crm = row(&store).await;
+    store.advance_subscriber("default", &crm, 5).await.unwrap();
+    store.give_up_event("default", &crm, 6, "500").await.unwrap();
     store.replace_subscriber("default", &sink("erp")).await.unwrap();
     // What was still under way to the one before says nothing of this one.
-    store.advance_subscriber("default", "sink", "crm", 7).await.unwrap();
-    store.give_up_event("default", "sink", "crm", 8, "500").await.unwrap();
+    store.advance_subscriber("default", &crm, 7).await.unwrap();
+    store.give_up_event("default", &crm, 8, "500").await.unwrap();
     let all = store.subscribers("default").await.unwrap();
     assert_eq!(all.iter().map(|row| (row.target.as_str(), row.position)).collect::<Vec<_>>(), [("erp", 0)]);
     assert!(store.dead_letters("default").await.unwrap().is_empty());

@@ -58,19 +58,22 @@ impl Administration {
         Ok(self.environment.events_page(after).await?)
     }
 
-    /// The wanted events after a number, at most `limit`.
+    /// The wanted events after a number: at most `limit`, and no more once their data has `bytes`.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub(crate) async fn events(&self, mut after: i64, limit: usize, filter: &EventFilter) -> Result<Vec<Event>> {
-        let mut wanted = Vec::new();
+    pub(crate) async fn events(&self, mut after: i64, limit: usize, bytes: usize, filter: &EventFilter) -> Result<Vec<Event>> {
+        let (mut wanted, mut read) = (Vec::new(), 0);
         loop {
             let page = self.event_page(after).await?;
             let Some(last) = page.last() else { return Ok(wanted) };
             after = last.sequence;
-            wanted.extend(page.into_iter().filter(|event| filter.takes(event)).take(limit - wanted.len()));
-            if wanted.len() >= limit {
-                return Ok(wanted);
+            for event in page.into_iter().filter(|event| filter.takes(event)) {
+                read += event.data.to_string().len();
+                wanted.push(event);
+                if wanted.len() >= limit || read >= bytes {
+                    return Ok(wanted);
+                }
             }
         }
     }

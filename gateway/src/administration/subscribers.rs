@@ -1,6 +1,6 @@
 //! Whoever is sent events: webhooks, and the sink, which is one datasource that keeps them as rows.
 
-use causeway_catalog::{DeadLetter, Subscriber, SubscriberKind, SubscriberState, admit_rows};
+use causeway_catalog::{DeadLetter, Subscriber, SubscriberKind, SubscriberState, SubscriptionId, admit_rows};
 use causeway_providers::{EnsureReport, Error, ErrorKind};
 use hyper::Uri;
 
@@ -67,6 +67,7 @@ impl Administration {
         }
         let subscriber = Subscriber {
             name: webhook.name,
+            id: SubscriptionId::default(),
             kind: SubscriberKind::Webhook,
             target: webhook.url,
             secret: webhook.secret,
@@ -80,6 +81,18 @@ impl Administration {
         self.environment.store().add_subscriber(self.name(), &subscriber).await?;
         self.delivery.subscribers_changed();
         Ok(subscriber)
+    }
+
+    /// Sends a webhook that was disabled events again, from where it was, and gives it. Of one that is not disabled nothing changes.
+    ///
+    /// # Errors
+    /// `WebhookNotFound`, and when the store cannot be read or written.
+    pub(crate) async fn enable_webhook(&self, name: &str, actor: &str) -> Result<Subscriber> {
+        let (webhook, _) = self.webhook(name).await?;
+        if self.environment.store().enable_subscriber(self.name(), &webhook, Some(actor)).await? {
+            self.delivery.subscribers_changed();
+        }
+        Ok(self.webhook(name).await?.0)
     }
 
     /// Removes a webhook and what it did not take.
@@ -113,6 +126,7 @@ impl Administration {
         }
         let subscriber = Subscriber {
             name: SINK.to_owned(),
+            id: SubscriptionId::default(),
             kind: SubscriberKind::Sink,
             target: datasource.to_owned(),
             secret: None,

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::Value;
 
 use super::arguments::{Asking, Named};
-use super::differences::{count, render};
+use super::differences::{Against, count, render};
 use super::http_client::{CallError, segment, shaped};
 use super::terminal::Terminal;
 use super::{OK, table};
@@ -67,7 +67,7 @@ fn show_difference(answer: Value, terminal: &Terminal) -> Result<(), CallError> 
     let CatalogDifference { datasource, from, to, differences } = shaped(answer)?;
     terminal.line(format!("{} from {from} to {to}: {}", terminal.bold(&datasource), count(&differences)));
     if !differences.is_empty() {
-        terminal.line(render(&differences, terminal));
+        terminal.line(render(&differences, Against::Past, terminal));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use causeway_providers::{ConnectorRegistry, Error};
 use clap::Args;
 use serde::Serialize;
 
-use super::differences::{count, plural, render};
+use super::differences::{Against, count, plural, render};
 use super::table::printable;
 use super::terminal::Terminal;
 use super::{FAILED, OK, UNUSABLE, table};
@@ -221,7 +221,7 @@ fn show_one(one: &Checked, terminal: &Terminal) {
         one.error.iter().filter(|_| one.mismatches.is_empty()).map(|error| format!("  {} {}", terminal.red("error:"), printable(error))),
     );
     if !one.differences.is_empty() {
-        lines.push(render(&one.differences, terminal));
+        lines.push(render(&one.differences, Against::Contract, terminal));
     }
     lines.extend(one.untold.iter().map(|mismatch| format!("  {} {}", terminal.red("mismatch:"), printable(mismatch))));
     let omitted =

@@ -4,6 +4,15 @@ use super::table::printable;
 use super::terminal::Terminal;
 use crate::http::shape::DriftedColumn;
 
+/// What the differences are from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Against {
+    /// What was there before.
+    Past,
+    /// What was written down, whether or not it was ever there.
+    Contract,
+}
+
 /// One line before it is aligned.
 struct Line {
     severity: String,
@@ -14,13 +23,13 @@ struct Line {
 }
 
 /// The differences, table by table, indented for a heading above.
-pub(super) fn render<'a>(differences: impl IntoIterator<Item = &'a DriftedColumn>, terminal: &Terminal) -> String {
+pub(super) fn render<'a>(differences: impl IntoIterator<Item = &'a DriftedColumn>, against: Against, terminal: &Terminal) -> String {
     let mut tables: Vec<(String, Vec<Line>)> = Vec::new();
     for difference in differences {
         let table = name(difference);
         match tables.iter_mut().find(|(known, _)| *known == table) {
-            Some((_, lines)) => lines.push(line(difference)),
-            None => tables.push((table, vec![line(difference)])),
+            Some((_, lines)) => lines.push(line(difference, against)),
+            None => tables.push((table, vec![line(difference, against)])),
         }
     }
     let width = tables.iter().flat_map(|(_, lines)| lines).map(|line| line.subject.chars().count()).max().unwrap_or_default();
@@ -63,16 +72,18 @@ fn name(difference: &DriftedColumn) -> String {
     })
 }
 
-fn line(difference: &DriftedColumn) -> Line {
+fn line(difference: &DriftedColumn, against: Against) -> Line {
     let expected = difference.expected.as_deref().unwrap_or("none");
     let actual = difference.actual.as_deref().unwrap_or("none");
     let column = difference.column.as_deref().unwrap_or_default();
-    let (sign, subject, change) = match difference.kind.as_str() {
-        "missing_table" => ('-', "the table", "is gone".to_owned()),
-        "new_table" => ('+', "the table", "is new".to_owned()),
-        "missing_column" => ('-', column, format!("is gone, was {expected}")),
-        "unmapped_column" => ('+', column, format!("is new, {actual}")),
-        "pk_mismatch" => ('~', "primary key", format!("{expected} → {actual}")),
+    let (sign, subject, change) = match (difference.kind.as_str(), against) {
+        ("missing_table", Against::Contract) => ('-', "the table", "is not there".to_owned()),
+        ("missing_column", Against::Contract) => ('-', column, format!("is not there, should be {expected}")),
+        ("missing_table", Against::Past) => ('-', "the table", "is gone".to_owned()),
+        ("new_table", _) => ('+', "the table", "is new".to_owned()),
+        ("missing_column", Against::Past) => ('-', column, format!("is gone, was {expected}")),
+        ("unmapped_column", _) => ('+', column, format!("is new, {actual}")),
+        ("pk_mismatch", _) => ('~', "primary key", format!("{expected} → {actual}")),
         // Types and nullability, and whatever a newer gateway tells of.
         _ => ('~', column, format!("{expected} → {actual}")),
     };
@@ -120,7 +131,9 @@ mod tests {
     error    ~ primary key  (id) → none
   public.gone
     error    - the table    is gone";
-        assert_eq!(render(&found, &Terminal::plain()), expected);
+        assert_eq!(render(&found, Against::Past, &Terminal::plain()), expected);
+        let never = expected.replace("is gone, was", "is not there, should be").replace("is gone", "is not there");
+        assert_eq!(render(&found, Against::Contract, &Terminal::plain()), never);
         assert_eq!(count(&found), "5 errors, 1 warning");
         assert_eq!(count(&found[2..3]), "1 warning");
         assert_eq!(count(&[]), "no differences");

@@ -78,12 +78,13 @@ async fn migrate(folder: &std::path::Path, direction: Direction) -> Result<Vec<A
         return Err(Error::new(ErrorKind::NotFound, format!("there is no control store in {}", folder.display()))
             .hint("`causeway migrate up` makes one, and so does the gateway when it starts; see `data_dir` and --data-dir"));
     }
+    let direction = match direction {
+        Direction::Up => MigrationDirection::Up,
+        Direction::Down => MigrationDirection::Down,
+        Direction::Status => return ControlStore::migrations_in(folder).await,
+    };
     let store = ControlStore::open_unmigrated(folder).await?;
-    match direction {
-        Direction::Up => store.migrate(MigrationDirection::Up).await?,
-        Direction::Down => store.migrate(MigrationDirection::Down).await?,
-        Direction::Status => {}
-    }
+    store.migrate(direction).await?;
     let forms = store.migrations().await?;
     store.close().await;
     Ok(forms)
@@ -118,11 +119,35 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
+    /// Every file of a folder with its content.
+    fn content(folder: &std::path::Path) -> std::collections::BTreeMap<std::ffi::OsString, Vec<u8>> {
+        let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap());
+        files.map(|file| (file.file_name(), std::fs::read(file.path()).unwrap())).collect()
+    }
+
+    #[tokio::test]
+    async fn to_ask_for_the_form_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        // As a gateway leaves it that is stopped before its first form is there.
+        std::fs::write(folder.path().join("causeway.db"), "").unwrap();
+        let before = content(folder.path());
+        let forms = migrate(folder.path(), Direction::Status).await.unwrap();
+        assert!(!forms.is_empty() && forms.iter().all(|form| !form.is_applied), "{forms:?}");
+        assert_eq!(content(folder.path()), before);
+
+        migrate(folder.path(), Direction::Up).await.unwrap();
+        let before = content(folder.path());
+        assert!(migrate(folder.path(), Direction::Status).await.unwrap().iter().all(|form| form.is_applied));
+        assert_eq!(content(folder.path()), before);
+    }
+
     #[tokio::test]
     async fn a_store_that_is_in_use_is_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let _open = ControlStore::open(folder.path()).await.unwrap();
-        let error = migrate(folder.path(), Direction::Down).await.unwrap_err();
-        assert!(error.message().contains("another gateway uses"), "{}", error.message());
+        for direction in [Direction::Down, Direction::Status] {
+            let error = migrate(folder.path(), direction).await.unwrap_err();
+            assert!(error.message().contains("another gateway uses"), "{}", error.message());
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use causeway_catalog::{ContractColumn, Datasource, Expose, OnMismatch, Origin, PinnedTable, SchemaMode, Validation};
-use causeway_providers::{ConnectorRegistry, Options, PoolLimits, RemoteId, Visibility};
+use causeway_providers::{Connector, ConnectorRegistry, DeclaredType, Options, PoolLimits, RemoteId, Visibility};
 use secrecy::SecretString;
 
 use super::fault::Report;
@@ -15,6 +15,10 @@ use super::{Variables, credential, remote_name};
 
 /// One statement's time on a datasource, unless its file says otherwise.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How alike two names of types must be for one to be offered for the other.
+const ALIKE: f64 = 0.75;
+/// How alike they must be for one to be the other, misspelt.
+const MISSPELT: f64 = 0.95;
 /// What PostgreSQL allows for a name, in bytes.
 const LONGEST_NAME: usize = 63;
 /// Schemas that are ours.
@@ -53,7 +57,8 @@ pub(super) fn read(
     let options = options(&mut section, connector.as_ref(), id, base, registry, variables);
     let External { label, allowed_schemas, expose, allow_writes, query_timeout, refresh_interval, validation, pool } =
         external(&mut section);
-    let tables = tables(&mut section);
+    let known = connector.as_ref().and_then(|connector| registry.get(&connector.text));
+    let tables = tables(&mut section, known.map(AsRef::as_ref));
     let schema_names = schema_names(&mut section);
     section.finish();
 
@@ -192,7 +197,7 @@ fn external(section: &mut Section<'_>) -> External {
     External { label, allowed_schemas, expose, allow_writes, query_timeout, refresh_interval, validation: checked, pool: limits }
 }
 
-fn tables(section: &mut Section<'_>) -> Vec<PinnedTable> {
+fn tables(section: &mut Section<'_>, connector: Option<&dyn Connector>) -> Vec<PinnedTable> {
     let mut names = BTreeSet::new();
     let mut tables = Vec::new();
     for mut table in section.sections("tables") {
@@ -208,7 +213,7 @@ fn tables(section: &mut Section<'_>) -> Vec<PinnedTable> {
         if let Some(both) = column_map.keys().find(|column| ignore_columns.contains(column)) {
             table.fault("ignore_columns", format!("holds {both}, which `column_map` names as well"));
         }
-        let columns = contract_columns(&mut table);
+        let columns = contract_columns(&mut table, connector);
         let primary_key = primary_key(&mut table);
         contract_is_consistent(&table, columns.as_deref(), primary_key.as_deref(), &column_map, &ignore_columns);
         if let (Some(name), Some(Ok((remote_schema, remote_table)))) = (name, split) {
@@ -226,11 +231,16 @@ fn tables(section: &mut Section<'_>) -> Vec<PinnedTable> {
 }
 
 /// The columns a table is pinned to; `None` when it follows the source.
-fn contract_columns(table: &mut Section<'_>) -> Option<Vec<ContractColumn>> {
+fn contract_columns(table: &mut Section<'_>, connector: Option<&dyn Connector>) -> Option<Vec<ContractColumn>> {
     let mut columns: Vec<ContractColumn> = Vec::new();
     for mut column in table.sections("columns") {
         let (name, remote_type) = (column.required("name"), column.required("type"));
         let nullable = column.flag("nullable");
+        if let (Some(connector), Some(remote_type)) = (connector, &remote_type)
+            && let Some(fault) = type_fault(connector, &remote_type.text)
+        {
+            column.fault("type", fault);
+        }
         if let Some(twice) = name.as_ref().filter(|name| columns.iter().any(|known| known.name == name.text)) {
             column.fault("name", format!("is \"{}\", as is that of a column above", twice.text));
         } else if let (Some(name), Some(remote_type)) = (name, remote_type) {
@@ -239,6 +249,30 @@ fn contract_columns(table: &mut Section<'_>) -> Option<Vec<ContractColumn>> {
         column.finish();
     }
     (!columns.is_empty()).then_some(columns)
+}
+
+/// Why a type is not one that a column of the connector's sources can have.
+fn type_fault(connector: &dyn Connector, text: &str) -> Option<String> {
+    let (known, is_closed) = match connector.declared_type(text) {
+        DeclaredType::Known(..) => return None,
+        DeclaredType::Custom(known) => (known, false),
+        DeclaredType::Unknown(known) => (known, true),
+    };
+    let word = text.split(['(', '[']).next().unwrap_or_default().trim();
+    let alike = |known: &&&str| strsim::jaro_winkler(&known.to_lowercase(), &word.to_lowercase());
+    let nearest = known.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
+    let is_near = |least: f64| nearest.filter(|nearest| alike(nearest) >= least && **nearest != word);
+    if is_closed {
+        let kind = connector.manifest().kind;
+        return Some(match is_near(ALIKE) {
+            Some(nearest) => format!("is \"{text}\", which is no type of connector {kind}; did you mean `{nearest}`?"),
+            None => format!("is \"{text}\", which is no type of connector {kind}; there are {}", known.join(", ")),
+        });
+    }
+    // The name of a type that somebody made may be like another's, but for one that is next to nothing else.
+    let is_bare = !word.contains(['.', '"']);
+    let nearest = is_near(MISSPELT).filter(|_| is_bare)?;
+    Some(format!("is \"{text}\"; did you mean `{nearest}`? A type that the source's users made is written with its schema"))
 }
 
 /// The columns of the primary key a table is pinned to; an empty list pins it to having none.

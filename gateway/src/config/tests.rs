@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use causeway_catalog::{ContractColumn, Expose, History, Keeping, OnMismatch, PinnedTable, Retention, SchemaMode};
 use causeway_providers::{
-    Capabilities, Connector, Error, ErrorKind, Manifest, OptionSpec, Options, Presence, Remote, Result as ProvidersResult, TypeChange,
-    ValueKind, Visibility,
+    Capabilities, Connector, DeclaredType, Error, ErrorKind, Manifest, OptionSpec, Options, Presence, Presentation, Remote,
+    Result as ProvidersResult, TypeChange, ValueKind, Visibility,
 };
+use datafusion::arrow::datatypes::DataType;
 use tempfile::TempDir;
 
 use super::*;
@@ -46,6 +47,16 @@ impl Connector for FakeConnector {
 
     fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
         if expected == actual { TypeChange::Same } else { TypeChange::Different }
+    }
+
+    /// Has a few types, and others when they are not plain words.
+    fn declared_type(&self, text: &str) -> DeclaredType {
+        const KNOWN: &[&str] = &["bigint", "character varying", "text"];
+        match text.split('(').next().unwrap_or_default() {
+            word if KNOWN.contains(&word) => DeclaredType::Known(DataType::Utf8, Presentation::Plain),
+            word if word.starts_with("no ") => DeclaredType::Unknown(KNOWN),
+            _ => DeclaredType::Custom(KNOWN),
+        }
     }
 }
 
@@ -255,6 +266,16 @@ fn faults_one_by_one() {
             "datasources/crm.yaml:5: schema_mode: is \"foreign\", not one of external, validate_only, managed",
         ),
         (with("shema_names: {}\n"), "datasources/crm.yaml:5: shema_names: is not a known key; did you mean `schema_names`?"),
+        (
+            with("tables:\n  - name: a\n    remote: x\n    columns:\n      - { name: p, type: no txet }\n      - { name: q, type: no }\n"),
+            "datasources/crm.yaml:9: tables[0].columns[0].type: is \"no txet\", which is no type of connector fake; there are bigint, character varying, text",
+        ),
+        (
+            with(
+                "tables:\n  - name: a\n    remote: x\n    columns:\n      - { name: p, type: 'charater varying(20)' }\n      - { name: q, type: mood }\n      - { name: r, type: public.texts }\n",
+            ),
+            "datasources/crm.yaml:9: tables[0].columns[0].type: is \"charater varying(20)\"; did you mean `character varying`? A type that the source's users made is written with its schema",
+        ),
         (
             with("zzz: 1\n"),
             "datasources/crm.yaml:5: zzz: is not a known key; known here: name, connector, schema_mode, options, credentials, external, tables, schema_names",

@@ -15,6 +15,8 @@ use crate::administration::EventFilter;
 const LIMIT: usize = 100;
 /// Events in an answer at the most.
 const MOST: usize = 1000;
+/// The size of their data at which an answer ends earlier; one event may be larger.
+const MOST_BYTES: usize = 4 << 20;
 /// The media type of a list of CloudEvents.
 const BATCH: &str = "application/cloudevents-batch+json";
 /// The media type of a stream.
@@ -50,7 +52,7 @@ pub(super) async fn read(
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::invalid(format!("`limit` is not a number from 1 to {MOST}")));
     }
-    let events = api.administration.events(api.administration.position(after), limit, &filter).await?;
+    let events = api.administration.events(api.administration.position(after), limit, MOST_BYTES, &filter).await?;
     let batch: Vec<_> = events.iter().map(causeway_catalog::Event::to_cloud_event).collect();
     let body = serde_json::to_vec(&batch).expect("values are always JSON");
     let media_type = if accepts(&headers, BATCH) { BATCH } else { "application/json" };

@@ -9,11 +9,8 @@ use serde::Deserialize;
 
 use super::extract::{Body, Parameters, Segments};
 use super::problem::Problem;
-use super::{Api, shape};
+use super::{ACTOR, Api, shape};
 use crate::config::remote_name;
-
-/// Who asks, in events: nobody logs in over HTTP.
-const ACTOR: &str = "http";
 
 pub(super) async fn tables(State(api): State<Api>, Segments(name): Segments<String>) -> Result<Json<Vec<shape::RemoteTable>>, Problem> {
     let tables = api.administration.foreign_tables(&name)?;

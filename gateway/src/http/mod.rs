@@ -26,6 +26,9 @@ use crate::administration::Administration;
 pub(crate) use listener::HttpEndpoint;
 use problem::Problem;
 
+/// Who asks, in events: nobody logs in over HTTP.
+const ACTOR: &str = "http";
+
 /// What all handlers share.
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
@@ -54,7 +57,8 @@ fn router(api: Api) -> Router {
         .route("/events", get(events::read))
         .route("/events/sink", get(sink::show).put(sink::assign).delete(sink::unassign))
         .route("/webhooks", get(webhooks::list).post(webhooks::add))
-        .route("/webhooks/{name}", get(webhooks::show).delete(webhooks::remove));
+        .route("/webhooks/{name}", get(webhooks::show).delete(webhooks::remove))
+        .route("/webhooks/{name}/enable", post(webhooks::enable));
     Router::new()
         .nest("/api/v1", version_1)
         .route("/healthz", get(health::live))

@@ -10,7 +10,7 @@ use causeway_providers::{ConnectorRegistry, write_sqlite_sample};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::cli::client::Client;
 use crate::cli::http_client::{CallError, HttpClient};
@@ -344,6 +344,91 @@ async fn webhooks_are_kept_with_a_reference_to_their_secret() {
     assert_eq!((status(&removed), removed.split("\r\n\r\n").nth(1)), (204, Some("")), "{removed}");
     assert_eq!(running.refused("/api/v1/webhooks/pager", None).await, (404, "WEBHOOK_NOT_FOUND".to_owned()));
     assert_eq!(status(&running.with("DELETE /api/v1/webhooks/pager", "", "").await), 404);
+    running.stop().await;
+}
+
+/// A receiver that answers its first request that it is gone, and takes all others; gives its address.
+async fn once_gone() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut answer = "410 Gone";
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            let is_whole = |request: &[u8]| {
+                let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+                length.is_none_or(|length| body.len() >= length)
+            };
+            while !is_whole(&request) && socket.read_buf(&mut request).await.is_ok_and(|read| read > 0) {}
+            let _ = socket.write_all(format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").as_bytes()).await;
+            answer = "200 OK";
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_was_disabled_is_enabled_and_goes_on_where_it_was() {
+    let running = Running::start().await;
+    let added = running.post("/api/v1/webhooks", json!({ "name": "pager", "url": format!("http://{}/", once_gone().await) })).await;
+    let begun = added["delivered_sequence"].as_i64().unwrap();
+    let until = async |what: &dyn Fn(&Value) -> bool| {
+        let waiting = async {
+            loop {
+                let webhook = running.get("/api/v1/webhooks/pager").await;
+                if what(&webhook) {
+                    return webhook;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("it comes to that")
+    };
+    running.change("CREATE TABLE u (id INTEGER);");
+    running.post(&format!("{SHOP}/refresh-catalog"), json!({})).await;
+    let disabled = until(&|webhook| webhook["status"] == "disabled").await;
+    assert_eq!(disabled["delivered_sequence"], begun, "it took nothing: {disabled}");
+
+    let enabled = running.post("/api/v1/webhooks/pager/enable", json!({})).await;
+    assert_eq!((&enabled["name"], enabled["status"] == "disabled"), (&json!("pager"), false), "{enabled}");
+    let told = running.get("/api/v1/events?type=webhook.disabled,webhook.enabled").await;
+    let told: Vec<_> = told.as_array().unwrap().iter().map(|event| (&event["type"], &event["subject"], &event["actor"])).collect();
+    let expected =
+        [(&json!("webhook.disabled"), &json!("pager"), &Value::Null), (&json!("webhook.enabled"), &json!("pager"), &json!("http"))];
+    assert_eq!(told, expected);
+    let newest = running.get("/api/v1/events?after=-1").await[0]["sequence"].as_i64().unwrap();
+    let sent = until(&|webhook| webhook["delivered_sequence"].as_i64() >= Some(newest)).await;
+    assert_eq!((&sent["status"], &sent["dead_letters"]), (&json!("ready"), &json!([])), "nothing was passed over");
+    running.post("/api/v1/webhooks/pager/enable", json!({})).await;
+    assert_eq!(running.get(&format!("/api/v1/events?after={newest}")).await, json!([]), "it is enabled already");
+    assert_eq!(running.refused("/api/v1/webhooks/nothing/enable", Some(json!({}))).await, (404, "WEBHOOK_NOT_FOUND".to_owned()));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_events_ends_where_it_has_enough_bytes() {
+    let running = Running::start().await;
+    let event = |size: usize| causeway_catalog::NewEvent {
+        kind: causeway_catalog::EventType::QueryExecuted,
+        datasource: None,
+        subject: None,
+        actor: None,
+        data: json!({ "text": "x".repeat(size) }),
+    };
+    let before = running.get("/api/v1/events?after=-1").await[0]["sequence"].as_i64().unwrap();
+    running.server.environment().append(&[event(3 << 20), event(3 << 20), event(9 << 20), event(1)]).await.unwrap();
+    let mut pages = Vec::new();
+    let mut after = before;
+    loop {
+        let page = running.get(&format!("/api/v1/events?after={after}&limit=1000&type=external.query.executed")).await;
+        let sequences: Vec<i64> = page.as_array().unwrap().iter().map(|event| event["sequence"].as_i64().unwrap() - before).collect();
+        let Some(last) = sequences.last() else { break };
+        after = before + last;
+        pages.push(sequences);
+    }
+    assert_eq!(pages, [vec![1, 2], vec![3], vec![4]], "an event that alone is more is an answer of its own");
     running.stop().await;
 }
 

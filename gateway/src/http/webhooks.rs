@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::extract::{Body, Segments};
 use super::problem::Problem;
-use super::{Api, shape};
+use super::{ACTOR, Api, shape};
 use crate::administration::{EventFilter, NewWebhook};
 
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<shape::Webhook>>, Problem> {
@@ -31,6 +31,10 @@ pub(super) async fn add(
     };
     let added = api.administration.add_webhook(webhook).await?;
     Ok((StatusCode::CREATED, Json(added.into())))
+}
+
+pub(super) async fn enable(State(api): State<Api>, Segments(name): Segments<String>) -> Result<Json<shape::Webhook>, Problem> {
+    Ok(Json(api.administration.enable_webhook(&name, ACTOR).await?.into()))
 }
 
 pub(super) async fn remove(State(api): State<Api>, Segments(name): Segments<String>) -> Result<StatusCode, Problem> {

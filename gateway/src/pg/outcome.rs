@@ -18,7 +18,7 @@ pub struct ImportStep {
     pub remote_table: String,
     /// What it would be published as, with its schema.
     pub published_name: String,
-    /// What would be done, in a word: `import`, `keep`, `replace`, `skip`, `refuse`.
+    /// What would be done, in a word: `import`, `replace` or `keep`.
     pub action: String,
     /// Why, or what is worth a look; may be empty.
     pub detail: String,

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use causeway_catalog::{
-    CatalogSnapshot, DriftSelection, DriftState, Environment, Import, ImportedTable, Selection, admit_ddl, admit_write,
+    CatalogSnapshot, DriftSelection, DriftState, Environment, Import, ImportedTable, Selection, admit_ddl, admit_drop, admit_write,
 };
 use causeway_planner::{Change, Changed};
 use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, Visibility};
@@ -222,7 +222,8 @@ impl EnvironmentBackend for EnvironmentAtPort {
             };
             let Some(status) = owner.and_then(|owner| datasources.iter().find(|status| status.datasource.name == *owner)) else { continue };
             match (change.what, table) {
-                (Changed::Definition, _) => admit_ddl(&status.datasource)?,
+                (Changed::Definition, _) | (Changed::Existence, None) => admit_ddl(&status.datasource)?,
+                (Changed::Existence, Some(table)) => admit_drop(&status.datasource, table, &snapshot)?,
                 (Changed::Rows, Some(table)) => admit_write(&status.datasource, table)?,
                 // The planner says that there is no such table.
                 (Changed::Rows, None) => {}
@@ -275,10 +276,11 @@ impl EnvironmentBackend for EnvironmentAtPort {
         if !report.is_written {
             return Ok(Outcome { notices: Vec::new(), steps: report.tables.iter().map(step).collect() });
         }
-        let reviews = report.tables.iter().flat_map(|table| {
-            table.reviews.iter().map(move |review| Notice::for_user(format!("{}.{}: {review}", table.schema, table.name)))
-        });
-        Ok(Outcome { notices: reviews.collect(), steps: Vec::new() })
+        let told = report
+            .tables
+            .iter()
+            .flat_map(|table| details(table).map(move |detail| Notice::for_user(format!("{}.{}: {detail}", table.schema, table.name))));
+        Ok(Outcome { notices: told.collect(), steps: Vec::new() })
     }
 
     async fn drop_foreign_tables(&self, drop: &DropForeignTable, session: &SessionIdentity) -> Result<Outcome> {
@@ -304,9 +306,16 @@ fn step(table: &ImportedTable) -> ImportStep {
     ImportStep {
         remote_table: Subject::table(&table.remote_schema, &table.remote_table).to_string(),
         published_name: format!("{}.{}", table.schema, table.name),
-        action: if table.is_known { "replace" } else { "import" }.to_owned(),
-        detail: table.reviews.join("; "),
+        action: table.action.as_str().to_owned(),
+        detail: details(table).collect::<Vec<_>>().join("; "),
     }
+}
+
+/// What is worth a look at a table of an import, a sentence each.
+fn details(table: &ImportedTable) -> impl Iterator<Item = String> {
+    let subject = Subject::table(&table.remote_schema, &table.remote_table).to_string();
+    let accepted = table.differences.iter().map(move |difference| format!("accepts {}", difference.describe(&subject)));
+    table.notes.iter().cloned().chain(accepted).chain(table.reviews.iter().cloned())
 }
 
 /// The argument of a procedure that takes the name of a datasource.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use causeway_catalog::{ControlStore, Datasource, EventType, Expose, Keeping, NewEvent, OnMismatch, Origin, SchemaMode, Validation};
 use causeway_providers::{
-    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, Introspection, Manifest, Omission, OmissionCause, Options,
-    Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, SqlRemote, Subject, TableKind,
-    TypeChange, Writer,
+    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Introspection, Manifest, Omission, OmissionCause,
+    Options, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, SqlRemote, Subject,
+    TableKind, TypeChange, Writer,
 };
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::MemTable;
@@ -43,6 +43,10 @@ impl Connector for FakeConnector {
 
     fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
         if expected == actual { TypeChange::Same } else { TypeChange::Different }
+    }
+
+    fn declared_type(&self, _text: &str) -> DeclaredType {
+        DeclaredType::Custom(&[])
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use causeway_catalog::{Event, Patience, SubscriberKind, SubscriberState, Verdict};
+use causeway_catalog::{Event, Patience, SubscriberKind, SubscriberState, SubscriptionId, Verdict};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -110,6 +110,7 @@ fn event() -> Event {
 fn subscriber(url: &str, secret: Option<&str>) -> Subscriber {
     Subscriber {
         name: "hook".to_owned(),
+        id: SubscriptionId::default(),
         kind: SubscriberKind::Webhook,
         target: url.to_owned(),
         secret: secret.map(str::to_owned),

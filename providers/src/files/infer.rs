@@ -42,7 +42,7 @@ pub(super) fn csv_names(head: &Bytes, delimiter: u8) -> Result<Vec<String>, Stri
 }
 
 /// What the columns of CSV files may be, from all values seen so far.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct CsvColumns {
     names: Vec<String>,
     columns: Vec<Candidates>,
@@ -72,6 +72,11 @@ impl CsvColumns {
             }
         }
         Ok(())
+    }
+
+    /// Takes in what was seen in another file of the same names.
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.columns.iter_mut().zip(&other.columns).for_each(|(column, seen)| column.merge(seen));
     }
 
     pub(super) fn schema(&self) -> Schema {
@@ -126,6 +131,15 @@ impl Candidates {
         self.double &= is_double(value);
         self.date &= is_date(value);
         self.timestamp &= is_timestamp(value);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.empty &= other.empty;
+        self.boolean &= other.boolean;
+        self.integer &= other.integer;
+        self.double &= other.double;
+        self.date &= other.date;
+        self.timestamp &= other.timestamp;
     }
 
     fn data_type(&self) -> DataType {
@@ -212,6 +226,21 @@ mod tests {
         ];
         for (values, wanted) in cases {
             assert_eq!(inferred(values), *wanted, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_column_of_several_files_is_what_it_would_be_of_one() {
+        for (one, other) in [(&["1"][..], &["1.5"][..]), (&[], &["2024-02-29"]), (&["1"], &["x"]), (&[], &[]), (&["true"], &["false", ""])]
+        {
+            let seen = |values: &[&str]| {
+                let mut candidates = Candidates::default();
+                values.iter().for_each(|value| candidates.see(value));
+                candidates
+            };
+            let mut merged = seen(one);
+            merged.merge(&seen(other));
+            assert_eq!(merged.data_type(), inferred(&[one, other].concat()), "{one:?} {other:?}");
         }
     }
 

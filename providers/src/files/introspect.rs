@@ -3,18 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::execution::SessionState;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
+use super::compression::Compression;
 use super::connect::{StoreKind, read_failure_in_file, still_there, store_failure};
 use super::globs::Glob;
 use super::infer::{CsvColumns, csv_names, json_schema};
 use super::layout::{DELTA_LOG, Format, Layout, Place, above, arrange, arrange_globs};
 use super::sample;
+use super::samples::{SampleKey, Told};
 use super::source::Source;
 use super::table::parquet_format;
 use super::type_mapping::{common, publish};
@@ -50,6 +52,7 @@ impl Fault {
 
 pub(super) async fn introspect(source: &Source, choice: &Choice) -> Result<(Introspection, BTreeMap<String, Arc<Layout>>)> {
     let (layouts, mut omitted) = list(source, choice).await?;
+    source.samples.begin();
     let state = source.context().state();
     let looks = layouts.into_iter().map(|layout| {
         let state = &state;
@@ -84,6 +87,7 @@ pub(super) async fn introspect(source: &Source, choice: &Choice) -> Result<(Intr
             Err(Fault::Store(error)) => return Err(error),
         }
     }
+    source.samples.end();
     Ok((Introspection { default_schema: SCHEMA.to_owned(), tables, omitted }, known))
 }
 
@@ -187,17 +191,19 @@ fn blame(layout: &Layout, path: &str, reason: &str) -> Fault {
 }
 
 async fn parquet(source: &Source, state: &SessionState, layout: &Layout) -> Result<Schema, Fault> {
-    let format = parquet_format();
     let mut merged: Vec<Field> = Vec::new();
     for file in sample::choose(&layout.files) {
         let path = file.location.as_ref();
-        let schema =
-            format.infer_schema(state, &source.location.store, std::slice::from_ref(file)).await.map_err(|e| {
-                match Error::find(&read_failure_in_file(e, path)) {
-                    Some(error) if error.kind() != ErrorKind::Invalid => Fault::of(Error::new(error.kind(), error.message())),
-                    _ => blame(layout, path, "it is not a Parquet file that can be read"),
-                }
-            })?;
+        // What a Parquet file has is not a question of how much of it is read.
+        let key = SampleKey::of([file], 0);
+        let schema = match source.samples.get(&key) {
+            Some(Told::Schema(schema)) => schema,
+            Some(Told::Csv(_)) | None => {
+                let schema = parquet_schema(source, state, layout, file).await?;
+                source.samples.keep(key, &[file], source.location.place, Told::Schema(Arc::clone(&schema)));
+                schema
+            }
+        };
         for field in schema.fields() {
             match merged.iter_mut().find(|known| known.name() == field.name()) {
                 None => merged.push(Field::new(field.name(), field.data_type().clone(), true)),
@@ -215,31 +221,65 @@ async fn parquet(source: &Source, state: &SessionState, layout: &Layout) -> Resu
     if merged.is_empty() { Err(Fault::Table("it has no columns".to_owned())) } else { Ok(Schema::new(merged)) }
 }
 
+async fn parquet_schema(source: &Source, state: &SessionState, layout: &Layout, file: &ObjectMeta) -> Result<SchemaRef, Fault> {
+    let path = file.location.as_ref();
+    let inferred = parquet_format().infer_schema(state, &source.location.store, std::slice::from_ref(file)).await;
+    inferred.map_err(|e| match Error::find(&read_failure_in_file(e, path)) {
+        Some(error) if error.kind() != ErrorKind::Invalid => Fault::of(Error::new(error.kind(), error.message())),
+        _ => blame(layout, path, "it is not a Parquet file that can be read"),
+    })
+}
+
 async fn csv(source: &Source, layout: &Layout, delimiter: u8) -> Result<Schema, Fault> {
     let chosen = sample::choose(&layout.files);
     let limit = sample::share(chosen.len());
     let mut columns: Option<CsvColumns> = None;
     for file in chosen {
-        let path = file.location.as_ref();
-        let in_file = |reason: String| blame(layout, path, &reason);
-        let rows = sample::rows(&source.location.store, file, limit, Some(b'"')).await.map_err(Fault::of)?;
-        let rows = rows.ok_or_else(|| in_file("its first row is too long, or a quote is not closed".to_owned()))?;
-        let names = csv_names(&rows, delimiter).map_err(in_file)?;
-        source.remember_header(file, names.clone().into());
-        let columns = columns.get_or_insert_with(|| CsvColumns::new(names.clone()));
-        if columns.names() != names {
-            return Err(in_file("its first row has other names than the other files".to_owned()));
+        // Of a file that is read to its end it does not matter how much more would be.
+        let (_, compression) = Compression::of(file.location.as_ref());
+        let read = if compression.is_none() { limit.min(usize::try_from(file.size).unwrap_or(limit)) } else { limit };
+        let key = SampleKey::of([file], read);
+        let found = match source.samples.get(&key) {
+            Some(Told::Csv(found)) => found,
+            Some(Told::Schema(_)) | None => {
+                let found = Arc::new(csv_columns(source, layout, file, delimiter, limit).await?);
+                source.samples.keep(key, &[file], source.location.place, Told::Csv(Arc::clone(&found)));
+                found
+            }
+        };
+        match &mut columns {
+            None => columns = Some((*found).clone()),
+            Some(columns) if columns.names() != found.names() => {
+                let path = file.location.as_ref();
+                return Err(blame(layout, path, "its first row has other names than the other files"));
+            }
+            Some(columns) => columns.merge(&found),
         }
-        columns.look_at(&rows, delimiter).map_err(in_file)?;
     }
     columns.map(|columns| columns.schema()).ok_or_else(|| Fault::Table("it is empty".to_owned()))
+}
+
+async fn csv_columns(source: &Source, layout: &Layout, file: &ObjectMeta, delimiter: u8, limit: usize) -> Result<CsvColumns, Fault> {
+    let in_file = |reason: String| blame(layout, file.location.as_ref(), &reason);
+    let rows = sample::rows(&source.location.store, file, limit, Some(b'"')).await.map_err(Fault::of)?;
+    let rows = rows.ok_or_else(|| in_file("its first row is too long, or a quote is not closed".to_owned()))?;
+    let names = csv_names(&rows, delimiter).map_err(in_file)?;
+    source.remember_header(file, names.clone().into());
+    let mut columns = CsvColumns::new(names);
+    columns.look_at(&rows, delimiter).map_err(in_file)?;
+    Ok(columns)
 }
 
 async fn json(source: &Source, layout: &Layout) -> Result<Schema, Fault> {
     let chosen = sample::choose(&layout.files);
     let limit = sample::share(chosen.len());
+    // The fields of a row may be of another type in each file: what they are is told of all files together.
+    let key = SampleKey::of(chosen.iter().copied(), limit);
+    if let Some(Told::Schema(schema)) = source.samples.get(&key) {
+        return Ok(schema.as_ref().clone());
+    }
     let mut lines = Vec::new();
-    for file in chosen {
+    for file in &chosen {
         let path = file.location.as_ref();
         let rows = sample::rows(&source.location.store, file, limit, None).await.map_err(Fault::of)?;
         let rows = rows.ok_or_else(|| blame(layout, path, "its first line is too long"))?;
@@ -251,5 +291,7 @@ async fn json(source: &Source, layout: &Layout) -> Result<Schema, Fault> {
     let schema = json_schema(&lines).map_err(Fault::Table)?;
     // A field that is null in the whole sample could be anything; text takes most of it.
     let known = |field: &Arc<Field>| Field::new(field.name(), publish(field.data_type()), true);
-    Ok(Schema::new(schema.fields().iter().map(known).collect::<Fields>()))
+    let schema = Schema::new(schema.fields().iter().map(known).collect::<Fields>());
+    source.samples.keep(key, &chosen, source.location.place, Told::Schema(Arc::new(schema.clone())));
+    Ok(schema)
 }

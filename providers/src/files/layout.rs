@@ -162,12 +162,23 @@ pub(super) fn arrange_globs(files: &[ObjectMeta], globs: &[Glob], fallback: Opti
     let (mut tables, mut omitted) = (Vec::new(), Vec::new());
     let lakes = delta_lakes(files);
     for glob in globs {
-        let own = |file: &&ObjectMeta| glob.matches(file.location.as_ref()) && !is_hidden(file.location.as_ref());
-        let own: Vec<ObjectMeta> = files.iter().filter(own).cloned().collect();
+        let matching = files.iter().filter(|file| glob.matches(file.location.as_ref()));
+        let (hidden, own): (Vec<&ObjectMeta>, Vec<&ObjectMeta>) = matching.partition(|file| is_hidden(file.location.as_ref()));
         if own.is_empty() {
-            omitted.push(omission(glob.text(), &format!("no file is there for the table \"{}\"", glob.name())));
+            let name = glob.name();
+            omitted.push(omission(
+                glob.text(),
+                &match hidden.first() {
+                    None => format!("no file is there for the table \"{name}\""),
+                    Some(file) => {
+                        let path = file.location.as_ref();
+                        format!("no file is there for the table \"{name}\": names that begin with . or _ are skipped, such as {path}")
+                    }
+                },
+            ));
             continue;
         }
+        let own: Vec<ObjectMeta> = own.into_iter().cloned().collect();
         let is_of_lake = |file: &ObjectMeta| above(file.location.as_ref()).any(|folder| lakes.contains(folder));
         if own.iter().any(is_of_lake) {
             omitted.push(omission(glob.text(), DELTA_LAKE));
@@ -431,6 +442,22 @@ mod tests {
         let (tables, omitted) = arrange_globs(&files(&paths), &globs, None);
         assert_eq!(tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>(), ["other"]);
         assert!(omitted.len() == 2 && omitted.iter().all(|omission| omission.reason == DELTA_LAKE), "{omitted:?}");
+    }
+
+    #[test]
+    fn a_pattern_of_hidden_files_says_that_they_are_skipped() {
+        let globs = Glob::parse("a = _in/*.csv; b = in/.x/*.csv; c = in/*.csv; d = none/*.csv").unwrap();
+        let (tables, omitted) = arrange_globs(&files(&["_in/1.csv", "in/.x/2.csv", "in/_3.csv", "in/4.csv"]), &globs, None);
+        assert_eq!(tables.iter().map(|table| (table.name.as_str(), table.files.len())).collect::<Vec<_>>(), [("c", 1)]);
+        let reasons: Vec<&str> = omitted.iter().map(|omission| omission.reason.as_str()).collect();
+        assert_eq!(
+            reasons,
+            [
+                "no file is there for the table \"a\": names that begin with . or _ are skipped, such as _in/1.csv",
+                "no file is there for the table \"b\": names that begin with . or _ are skipped, such as in/.x/2.csv",
+                "no file is there for the table \"d\"",
+            ]
+        );
     }
 
     #[test]

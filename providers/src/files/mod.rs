@@ -2,6 +2,7 @@
 
 mod compression;
 mod connect;
+mod declared_type;
 mod globs;
 mod infer;
 mod introspect;
@@ -11,6 +12,7 @@ mod naming;
 mod read_only;
 mod rooted;
 mod sample;
+mod samples;
 mod scan;
 mod session;
 mod source;
@@ -39,6 +41,7 @@ use self::table::FilesTable;
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
 use crate::deadline::Deadline;
+use crate::declared_type::DeclaredType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
@@ -73,6 +76,10 @@ impl Connector for FilesConnector {
 
     fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
         type_change::type_change(expected, actual)
+    }
+
+    fn declared_type(&self, text: &str) -> DeclaredType {
+        declared_type::declared_type(text)
     }
 }
 

@@ -16,6 +16,7 @@ use object_store::{ObjectMeta, ObjectStore};
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{Location, StoreKind};
+use super::samples::Samples;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::RemoteId;
@@ -39,11 +40,12 @@ pub(super) struct Source {
     registry: Arc<dyn ObjectStoreRegistry>,
     caches: Arc<CacheManager>,
     headers: Mutex<HashMap<FileVersion, Arc<[String]>>>,
+    pub(super) samples: Samples,
 }
 
 /// One content of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct FileVersion {
+pub(super) struct FileVersion {
     path: String,
     size: u64,
     modified: i64,
@@ -51,7 +53,7 @@ struct FileVersion {
 }
 
 impl FileVersion {
-    fn of(file: &ObjectMeta) -> Self {
+    pub(super) fn of(file: &ObjectMeta) -> Self {
         Self {
             path: file.location.as_ref().to_owned(),
             size: file.size,
@@ -75,7 +77,8 @@ impl Source {
             caches = caches.with_file_statistics_cache_limit(0).with_metadata_cache_limit(0);
         }
         let caches = CacheManager::try_new(&caches).map_err(internal)?;
-        Ok(Self { id, location, query_timeout, closed: CancellationToken::new(), registry, caches, headers: Mutex::default() })
+        let (closed, headers, samples) = (CancellationToken::new(), Mutex::default(), Samples::default());
+        Ok(Self { id, location, query_timeout, closed, registry, caches, headers, samples })
     }
 
     /// The session's environment with this datasource's store and caches.

@@ -3,6 +3,7 @@
 mod bucket;
 mod choosing;
 mod observed;
+mod reading;
 mod s3_service;
 mod web_server;
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,7 +13,8 @@ use futures::stream::BoxStream;
 use object_store::http::HttpBuilder;
 use object_store::path::Path;
 use object_store::{
-    ClientOptions, Error as StoreError, GetOptions, GetResult, ObjectMeta, ObjectStore, ObjectStoreExt, Result as StoreResult, RetryConfig,
+    Attributes, ClientOptions, Error as StoreError, GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, ObjectStore,
+    ObjectStoreExt, Result as StoreResult, RetryConfig,
 };
 
 use super::globs::Glob;
@@ -26,8 +28,59 @@ const CONCURRENCY: usize = 8;
 /// A store that lists files by asking for each.
 #[derive(Debug)]
 struct Named {
-    store: Arc<dyn ObjectStore>,
+    server: Arc<Server>,
     paths: Vec<Path>,
+}
+
+/// A web server, which need not answer a `HEAD`.
+#[derive(Debug)]
+struct Server {
+    store: Arc<dyn ObjectStore>,
+    /// Whether it gave a file after it had refused to tell of it.
+    refuses_head: AtomicBool,
+}
+
+impl Server {
+    /// What is known of a file without reading it.
+    async fn head(&self, path: &Path) -> StoreResult<ObjectMeta> {
+        if !self.refuses_head.load(Ordering::Relaxed) {
+            match self.store.head(path).await {
+                Err(error) if may_refuse_head(&error) => {}
+                told => return told,
+            }
+        }
+        let found = self.first_byte(path).await?;
+        self.refuses_head.store(true, Ordering::Relaxed);
+        Ok(found)
+    }
+
+    /// The same from an answer that begins to give the file, of which nothing more is read.
+    async fn first_byte(&self, path: &Path) -> StoreResult<ObjectMeta> {
+        let part = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
+        match self.store.get_opts(path, part).await {
+            Ok(found) => Ok(found.meta),
+            // A server need not give parts of a file, and of an empty one there is none.
+            Err(StoreError::NotSupported { .. } | StoreError::Generic { .. }) => {
+                Ok(self.store.get_opts(path, GetOptions::default()).await?.meta)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether a server that answers a `HEAD` so may give the file all the same: the method that is not allowed is told as a file that is
+/// not there, and one that is not known as any other failure.
+fn may_refuse_head(error: &StoreError) -> bool {
+    match error {
+        StoreError::NotFound { .. } | StoreError::NotSupported { .. } => true,
+        // What may be fetched need not be asked about.
+        StoreError::Unauthenticated { .. } | StoreError::PermissionDenied { .. } => true,
+        StoreError::Generic { .. } => {
+            let text = error.to_string();
+            ["status code: 400", "status code: 501"].iter().any(|status| text.contains(status))
+        }
+        _ => false,
+    }
 }
 
 /// The files that `path` or `globs` name, below `url`.
@@ -62,7 +115,8 @@ pub(super) fn web(
         drop(e);
         invalid("the location is no URL that can be read")
     })?;
-    Ok(Arc::new(ReadOnly(Named { store: Arc::new(store), paths })))
+    let server = Server { store: Arc::new(store), refuses_head: AtomicBool::new(false) };
+    Ok(Arc::new(ReadOnly(Named { server: Arc::new(server), paths })))
 }
 
 fn only_path(glob: &Glob) -> Result<Path> {
@@ -75,28 +129,33 @@ fn only_path(glob: &Glob) -> Result<Path> {
 
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.store.fmt(f)
+        self.server.store.fmt(f)
     }
 }
 
 #[async_trait]
 impl Reading for Named {
     async fn get(&self, location: &Path, options: GetOptions) -> StoreResult<GetResult> {
-        self.store.get_opts(location, options).await
+        if !options.head {
+            return self.server.store.get_opts(location, options).await;
+        }
+        let meta = self.server.head(location).await?;
+        let nothing = GetResultPayload::Stream(futures::stream::empty().boxed());
+        Ok(GetResult { payload: nothing, range: 0..0, attributes: Attributes::default(), meta })
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> StoreResult<Vec<Bytes>> {
-        self.store.get_ranges(location, ranges).await
+        self.server.store.get_ranges(location, ranges).await
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, StoreResult<ObjectMeta>> {
         let wanted = |path: &&Path| prefix.is_none_or(|prefix| path.prefix_matches(prefix));
         let paths: Vec<Path> = self.paths.iter().filter(wanted).cloned().collect();
-        let store = Arc::clone(&self.store);
+        let server = Arc::clone(&self.server);
         let heads = futures::stream::iter(paths).map(move |path| {
-            let store = Arc::clone(&store);
+            let server = Arc::clone(&server);
             async move {
-                match store.head(&path).await {
+                match server.head(&path).await {
                     Err(StoreError::NotFound { .. }) => None,
                     // A file all the same: reading it will say why it may not be read.
                     Err(StoreError::Unauthenticated { .. } | StoreError::PermissionDenied { .. }) => Some(Ok(unknown(path))),

@@ -1,5 +1,6 @@
 //! The `memory` connector: tables handed over by the process itself. It is the reference in tests and reads nothing.
 
+mod declared_type;
 mod manifest;
 mod type_change;
 
@@ -14,6 +15,7 @@ use datafusion::catalog::{MemTable, TableProvider};
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
 use crate::deadline::Deadline;
+use crate::declared_type::DeclaredType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
@@ -95,6 +97,10 @@ impl Connector for MemoryConnector {
 
     fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
         type_change::type_change(expected, actual)
+    }
+
+    fn declared_type(&self, text: &str) -> DeclaredType {
+        declared_type::declared_type(text)
     }
 }
 

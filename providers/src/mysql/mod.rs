@@ -1,6 +1,7 @@
 //! The `mysql` connector: MySQL and MariaDB.
 
 mod connect;
+mod declared_type;
 mod decode;
 mod definition;
 mod failure;
@@ -33,6 +34,7 @@ use self::policy::{Policy, ZeroDates};
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
 use crate::deadline::Deadline;
+use crate::declared_type::DeclaredType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
@@ -59,6 +61,10 @@ impl Connector for MySqlConnector {
 
     fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
         type_change::type_change(expected, actual)
+    }
+
+    fn declared_type(&self, text: &str) -> DeclaredType {
+        declared_type::declared_type(text)
     }
 }
 

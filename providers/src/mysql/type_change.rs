@@ -19,7 +19,7 @@ pub(super) fn type_change(expected: &str, actual: &str) -> TypeChange {
 
 /// A type, as far as its values are concerned.
 #[derive(Debug, PartialEq, Eq)]
-enum Type {
+pub(super) enum Type {
     /// The lowest and the highest.
     Whole(i128, i128),
     Year,
@@ -60,14 +60,14 @@ enum Type {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Temporal {
+pub(super) enum Temporal {
     DateTime,
     Timestamp,
     Time,
 }
 
 impl Type {
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         // MariaDB marks columns of an old format: `datetime /* mariadb-5.3 */`.
         let text = text.split("/*").next().unwrap_or(text);
         let Some(mut declaration) = Declaration::parse(text) else { return Type::Other(text.trim().to_owned()) };

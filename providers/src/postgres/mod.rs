@@ -4,6 +4,7 @@ mod block_ranges;
 mod connect;
 mod copy_binary;
 mod copy_reader;
+mod declared_type;
 mod definition;
 mod failure;
 mod introspect;
@@ -39,6 +40,7 @@ use self::type_mapping::NumericPolicy;
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
 use crate::deadline::Deadline;
+use crate::declared_type::DeclaredType;
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::options::Options;
@@ -65,6 +67,10 @@ impl Connector for PostgresConnector {
 
     fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
         type_change::type_change(expected, actual)
+    }
+
+    fn declared_type(&self, text: &str) -> DeclaredType {
+        declared_type::declared_type(text)
     }
 }
 

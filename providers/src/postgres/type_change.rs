@@ -18,7 +18,7 @@ pub(super) fn type_change(expected: &str, actual: &str) -> TypeChange {
 
 /// A type, as far as its values are concerned. Limits are `None` where there are none.
 #[derive(Debug, PartialEq, Eq)]
-enum Type {
+pub(super) enum Type {
     SmallInt,
     Integer,
     BigInt,
@@ -44,7 +44,7 @@ enum Type {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Temporal {
+pub(super) enum Temporal {
     Time,
     TimeWithZone,
     Timestamp,
@@ -52,7 +52,7 @@ enum Temporal {
 }
 
 impl Type {
-    fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let text = text.trim();
         if let Some(element) = element(text) {
             return match Self::parse(element) {

@@ -19,6 +19,7 @@ use self::connect::Source;
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
 use crate::deadline::Deadline;
+use crate::declared_type::DeclaredType;
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::options::Options;
@@ -47,6 +48,10 @@ impl Connector for SkeletonConnector {
 
     fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
         type_change::type_change(expected, actual)
+    }
+
+    fn declared_type(&self, text: &str) -> DeclaredType {
+        type_mapping::declared_type(text)
     }
 }
 

@@ -2,7 +2,20 @@
 
 use datafusion::arrow::datatypes::DataType;
 
+use crate::declared_type::DeclaredType;
 use crate::remote::{Comparison, Presentation, RemoteColumn};
+
+/// The types of such sources.
+const TYPES: &[&str] = &["integer", "text"];
+
+/// What a text is as one of the source's types.
+pub(super) fn declared_type(text: &str) -> DeclaredType {
+    match text {
+        "integer" => DeclaredType::Known(DataType::Int64, Presentation::Plain),
+        "text" => DeclaredType::Known(DataType::Utf8, Presentation::Plain),
+        _ => DeclaredType::Unknown(TYPES),
+    }
+}
 
 /// A column of a remote type. What cannot be mapped is left out of its table with a reason, or published as text.
 pub(super) fn column(name: &str, remote_type: &str, nullable: bool) -> RemoteColumn {

@@ -2,6 +2,7 @@
 
 mod connect;
 mod decimal;
+mod declared_type;
 mod decode;
 mod definition;
 mod instant;
@@ -35,6 +36,7 @@ use self::policy::Mismatch;
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
 use crate::deadline::Deadline;
+use crate::declared_type::DeclaredType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
@@ -72,6 +74,10 @@ impl Connector for SqliteConnector {
 
     fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
         type_change::type_change(expected, actual)
+    }
+
+    fn declared_type(&self, text: &str) -> DeclaredType {
+        declared_type::declared_type(text)
     }
 }
 

@@ -16,7 +16,7 @@ use super::*;
 use crate::datasource::Datasource;
 use crate::environment::{Environment, Keeping};
 use crate::event::{Event, EventType, NewEvent};
-use crate::store::{ControlStore, Subscriber, SubscriberKind, SubscriberState};
+use crate::store::{ControlStore, Subscriber, SubscriberKind, SubscriberState, SubscriptionId};
 
 /// Long enough for a loaded machine; nothing here waits for it to pass.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -165,6 +165,7 @@ impl World {
 fn subscriber(name: &str, kind: SubscriberKind, target: &str, types: &[EventType]) -> Subscriber {
     Subscriber {
         name: name.to_owned(),
+        id: SubscriptionId::default(),
         kind,
         target: target.to_owned(),
         secret: None,
@@ -312,10 +313,43 @@ async fn one_that_is_gone_is_disabled_and_left_alone() {
     world.delivery.subscribers_changed();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(target.given(), [1, 2]);
-    // Once it is enabled again, it is sent what it did not take.
-    world.environment.store().note_subscriber(ENVIRONMENT, "hook", SubscriberState::Waiting, None).await.unwrap();
-    world.until("hook", |row| row.position == 3).await;
-    assert_eq!(target.taken(), [1, 2, 3]);
+    // Once it is enabled again, it is sent what it did not take, and that it was away.
+    let store = world.environment.store();
+    assert!(store.enable_subscriber(ENVIRONMENT, &row, Some("ana")).await.unwrap());
+    assert!(!store.enable_subscriber(ENVIRONMENT, &row, None).await.unwrap(), "it is not disabled any more");
+    world.until("hook", |row| row.position == 5).await;
+    assert_eq!(target.taken(), [1, 2, 3, 4, 5]);
+    let told = world.environment.events(3, 10).await.unwrap();
+    let told: Vec<_> = told.iter().map(|event| (event.kind.as_str(), event.subject.as_deref(), event.actor.as_deref())).collect();
+    assert_eq!(told, [("webhook.disabled", Some("hook"), None), ("webhook.enabled", Some("hook"), Some("ana"))]);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_older_subscriber_took_moves_no_newer_one_of_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::start(folder.path(), Vec::new(), &[("hook", &Scripted::answering(&[]))]).await;
+    world.delivery.stop().await;
+    world.append(&[DRIFT; 3]).await;
+    let store = world.environment.store();
+    world.subscribe(&webhook("hook")).await;
+    let older = world.row("hook").await;
+    store.remove_subscriber(ENVIRONMENT, SubscriberKind::Webhook, "hook").await.unwrap();
+    world.subscribe(&webhook("hook")).await;
+    let newer = world.row("hook").await;
+    assert_eq!((&newer.target, newer.id == older.id), (&older.target, false));
+
+    // All that a courier may still have to say when its subscriber is another one already.
+    store.advance_subscriber(ENVIRONMENT, &older, 3).await.unwrap();
+    store.give_up_event(ENVIRONMENT, &older, 2, "it says no").await.unwrap();
+    store.postpone_subscriber(ENVIRONMENT, &older, "it says no", PATIENCE).await.unwrap();
+    store.note_subscriber(ENVIRONMENT, &older, SubscriberState::Ready, None).await.unwrap();
+    store.disable_subscriber(ENVIRONMENT, &older, "it says no").await.unwrap();
+    assert_eq!(world.row("hook").await, newer);
+    assert!(store.dead_letters(ENVIRONMENT).await.unwrap().is_empty());
+    assert_eq!(world.environment.events(3, 10).await.unwrap(), [], "and nobody is told of it");
+    store.advance_subscriber(ENVIRONMENT, &newer, 1).await.unwrap();
+    assert_eq!(world.row("hook").await.position, 1);
     world.stop().await;
 }
 

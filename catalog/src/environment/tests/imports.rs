@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::import::Selection;
+use crate::import::{ImportAction, Selection};
 
 pub(super) fn import(selection: Selection, into: &str) -> Import {
     Import {
@@ -31,7 +31,7 @@ async fn what_is_imported_is_published_kept_and_broken_by_drift() {
     let mut wanted = import(only(&["cust"]), "sales");
     wanted.renames.insert("cust".to_owned(), "customers".to_owned());
     let planned = environment.import("crm", &Import { dry_run: true, ..wanted.clone() }).await.unwrap();
-    assert!(!planned.is_written && !planned.tables[0].is_known);
+    assert_eq!((planned.is_written, planned.tables[0].action), (false, ImportAction::Import));
     assert!(!environment.snapshot().schemas.contains_key("sales"));
 
     let report = environment.import("crm", &wanted).await.unwrap();
@@ -39,7 +39,7 @@ async fn what_is_imported_is_published_kept_and_broken_by_drift() {
     assert!(environment.snapshot().schemas["sales"].table("customers").unwrap().is_some());
     let told = environment.events(0, 1000).await.unwrap().len();
     let again = environment.import("crm", &wanted).await.unwrap();
-    assert!(again.is_written && again.tables[0].is_known, "once more is the same table");
+    assert_eq!((again.is_written, again.tables[0].action), (true, ImportAction::Keep), "once more is the same table");
     assert_eq!(environment.events(0, 1000).await.unwrap().len(), told, "and makes no event");
     let writable = Import { writable: true, ..wanted.clone() };
     for wanted in [&writable, &wanted] {
@@ -65,6 +65,13 @@ async fn what_is_imported_is_published_kept_and_broken_by_drift() {
     assert!(broken.message().ends_with("public.cust: column cust_nm is gone (expected text)"), "{broken}");
     assert!(snapshot.schemas["crm"].table("cust").unwrap().is_some(), "what is merely exposed follows");
 
+    let planned = environment.import("crm", &Import { dry_run: true, ..wanted.clone() }).await.unwrap();
+    let accepted: Vec<String> = planned.tables[0].differences.iter().map(|found| found.describe("public.cust")).collect();
+    assert_eq!(
+        (planned.tables[0].action, accepted.as_slice()),
+        (ImportAction::Replace, ["public.cust: column cust_nm is gone (expected text)".to_owned()].as_slice())
+    );
+    assert!(environment.snapshot().schemas["sales"].table("customers").is_err(), "a dry run accepts nothing");
     environment.import("crm", &wanted).await.unwrap();
     assert!(environment.snapshot().schemas["sales"].table("customers").unwrap().is_some(), "importing again accepts it");
     let customers = [("sales".to_owned(), "customers".to_owned())];
@@ -171,5 +178,98 @@ async fn what_was_imported_from_a_datasource_that_is_declared_no_more_can_be_dro
     assert_eq!(environment.imported_in(&schemas, "cust").await.unwrap(), None);
     let last = environment.events(0, 1000).await.unwrap().pop().unwrap();
     assert_eq!((last.kind.as_str(), last.datasource.as_deref()), ("external.table.dropped", Some("crm")));
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_leaves_what_it_does_not_name_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = FakeSource::with(vec![table("public", "cust", &["id"]), table("public", "odd", &["id"]), table("public", "orders", &["id"])]);
+    let environment = start_on(ControlStore::open(folder.path()).await.unwrap(), vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    environment.import("crm", &import(only(&["orders"]), "sales")).await.unwrap();
+    let before = environment.snapshot();
+    // What is read of `orders` now cannot be read as what was published; `odd` is gone.
+    crm.refused.lock().unwrap().push("orders".to_owned());
+    crm.seen.lock().unwrap().tables.remove(1);
+    let told = environment.events(0, 1000).await.unwrap().len();
+    environment.import("crm", &import(only(&["cust"]), "sales")).await.unwrap();
+    let after = environment.snapshot();
+    for (schema, name) in [("crm", "odd"), ("crm", "orders"), ("sales", "orders")] {
+        let tables = |snapshot: &CatalogSnapshot| Arc::clone(&snapshot.schemas[schema].tables[name].provider);
+        assert!(Arc::ptr_eq(&tables(&before), &tables(&after)), "{schema}.{name}");
+    }
+    assert!(after.schemas["sales"].tables.contains_key("cust"));
+    assert_eq!(status(&environment, "crm").omitted, []);
+    let kinds: Vec<String> = environment.events(0, 1000).await.unwrap().drain(told..).map(|event| event.kind).collect();
+    assert_eq!(kinds, ["external.table.imported"]);
+    // A refresh is what looks at everything.
+    environment.refresh("crm").await.unwrap();
+    let refreshed = environment.snapshot();
+    assert!(!refreshed.schemas["crm"].tables.contains_key("odd") && !refreshed.schemas["crm"].tables.contains_key("orders"));
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn a_look_of_an_import_or_a_draft_ends_in_its_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    let timing = Timing { introspect: Duration::from_millis(50), ping: PATIENCE, ..fast() };
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_with(store, vec![datasource("crm")], &[("crm", &crm)], timing).await;
+    environment.settled(PATIENCE).await;
+    *crm.introspect.lock().unwrap() = Mood::Hangs;
+    let wanted = import(Selection::All, "sales");
+    let importing = tokio::time::timeout(PATIENCE, environment.import("crm", &wanted)).await.expect("it does not wait for another's time");
+    assert_eq!(importing.unwrap_err().kind(), ErrorKind::Timeout);
+    let drafting = tokio::time::timeout(PATIENCE, environment.draft("crm", None, "cust")).await.expect("nor does a draft");
+    assert_eq!(drafting.unwrap_err().kind(), ErrorKind::Timeout);
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn a_table_that_may_not_be_read_is_not_called_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    let hidden = |name: &str, cause| Omission { subject: format!("public.{name}"), reason: "no SELECT on it".to_owned(), cause };
+    crm.seen.lock().unwrap().omitted = vec![hidden("secret", OmissionCause::Unreadable), hidden("odd", OmissionCause::Unmapped)];
+    let environment = start_on(ControlStore::open(folder.path()).await.unwrap(), vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    for (name, kind, message) in [
+        ("secret", ErrorKind::Unauthorized, "permission denied for public.secret: no SELECT on it"),
+        ("odd", ErrorKind::NotFound, "public.odd cannot be read: no SELECT on it"),
+        ("nope", ErrorKind::NotFound, "the source has no table public.nope"),
+    ] {
+        let drafted = environment.draft("crm", None, name).await.unwrap_err();
+        let imported = environment.import("crm", &import(only(&[name]), "sales")).await.unwrap_err();
+        for error in [drafted, imported] {
+            assert_eq!((error.kind(), error.message()), (kind, message));
+        }
+    }
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn a_plan_says_who_reads_the_same_table_already() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    let environment = start_on(ControlStore::open(folder.path()).await.unwrap(), vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    let mut renamed = import(only(&["cust"]), "sales");
+    renamed.renames.insert("cust".to_owned(), "customers".to_owned());
+    environment.import("crm", &renamed).await.unwrap();
+    let planned = environment.import("crm", &Import { dry_run: true, ..renamed.clone() }).await.unwrap();
+    assert_eq!(planned.tables[0].notes, Vec::<String>::new(), "it is that table");
+    let another = environment.import("crm", &Import { dry_run: true, ..import(only(&["cust"]), "sales") }).await.unwrap();
+    assert_eq!(
+        (another.tables[0].action, &another.tables[0].notes[..]),
+        (ImportAction::Import, &["sales.customers reads public.cust already".to_owned()][..])
+    );
+
+    crm.seen.lock().unwrap().tables[0].name = "clients".to_owned();
+    let moved = environment.import("crm", &import(only(&["clients"]), "sales")).await.unwrap();
+    let expected = "sales.customers reads public.cust, which is gone and had the same columns: if public.clients is its new name, drop \
+                    sales.customers";
+    assert_eq!(moved.tables[0].notes, [expected]);
     environment.stop().await;
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use causeway_providers::contract::{Contract, Extent, Report};
 use causeway_providers::sql::{Dialect, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics};
 use causeway_providers::{
-    Capabilities, Connector, ConnectorRegistry, Deadline, Introspection, Manifest, MemoryConnector, MemoryTable, Options, Remote, RemoteId,
-    RemotePresence, RemoteTable, Result, Scope, ServerVersion, Subject, TypeChange, Writer, write_sqlite_sample,
+    Capabilities, Connector, ConnectorRegistry, Deadline, DeclaredType, Introspection, Manifest, MemoryConnector, MemoryTable, Options,
+    Remote, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion, Subject, TypeChange, Writer, write_sqlite_sample,
 };
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -129,6 +129,10 @@ impl Connector for Misdeclared {
 
     fn type_change(&self, expected: &str, actual: &str) -> TypeChange {
         self.inner.type_change(expected, actual)
+    }
+
+    fn declared_type(&self, text: &str) -> DeclaredType {
+        self.inner.declared_type(text)
     }
 }
 

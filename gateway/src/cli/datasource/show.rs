@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::differences::{count, plural, render};
+use super::super::differences::{Against, count, plural, render};
 use super::super::http_client::{CallError, shaped};
 use super::super::table::{self, printable};
 use super::super::terminal::Terminal;
@@ -93,7 +93,7 @@ pub(super) fn drift(name: &str, found: &Validation, terminal: &Terminal) {
     let counted = if differences.is_empty() { terminal.green(&counted) } else { counted };
     terminal.line(format!("{}: {counted}", terminal.bold(name)));
     if !differences.is_empty() {
-        terminal.line(render(differences, terminal));
+        terminal.line(render(differences, Against::Past, terminal));
     }
     if *unreadable > 0 {
         terminal.line(format!("  {} cannot be read any more by the datasource's user", plural(*unreadable, "table")));
@@ -105,17 +105,23 @@ pub(super) fn drift(name: &str, found: &Validation, terminal: &Terminal) {
 
 pub(super) fn imported(answer: Value, terminal: &Terminal) -> Result<(), CallError> {
     let ImportOutcome { written, tables } = shaped(answer)?;
-    let mut shown = table::headed(["remote table", "published as", "columns", ""]);
+    let mut shown = table::headed(["remote table", "published as", "columns", "action"]);
     for one in &tables {
         let remote =
             if one.remote_schema.is_empty() { one.remote_table.clone() } else { format!("{}.{}", one.remote_schema, one.remote_table) };
-        let note = if one.known { "again" } else { "new" };
-        shown.add_row(
-            [remote, format!("{}.{}", one.schema, one.name), one.columns.to_string(), note.to_owned()].map(|text| printable(&text)),
-        );
+        let published = format!("{}.{}", one.schema, one.name);
+        shown.add_row([remote, published, one.columns.to_string(), one.action.clone()].map(|text| printable(&text)));
     }
     terminal.line(shown);
+    let accepted: Vec<&DriftedColumn> = tables.iter().flat_map(|one| &one.differences).collect();
+    if !accepted.is_empty() {
+        terminal.line(format!("{}: {}", if written { "accepted" } else { "would be accepted" }, count(accepted.iter().copied())));
+        terminal.line(render(accepted, Against::Past, terminal));
+    }
     for one in &tables {
+        for note in &one.notes {
+            terminal.line(format!("  {} {}.{}: {}", terminal.yellow("note"), one.schema, one.name, printable(note)));
+        }
         for review in &one.reviews {
             terminal.line(format!("  {} {}: {}", terminal.yellow("review"), one.remote_table, printable(review)));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use causeway_catalog::{DatasourceStatus, Difference, DriftReport, DriftRow, ForeignTable, ImportReport, StoredSnapshot};
+use causeway_catalog::{DatasourceStatus, Difference, DriftReport, DriftRow, ForeignTable, ImportAction, ImportReport, StoredSnapshot};
 use serde::{Deserialize, Serialize};
 
 use super::{Omission, moment, omission};
@@ -217,6 +217,12 @@ pub(crate) struct ImportedTable {
     pub(crate) columns: usize,
     /// Whether it was imported under this name before.
     pub(crate) known: bool,
+    /// `import`, `replace` (it was imported before, and gets another contract) or `keep` (it was, and nothing changes).
+    pub(crate) action: String,
+    /// How it differs from the contract it had, all of which the import accepts.
+    pub(crate) differences: Vec<DriftedColumn>,
+    /// What else there is to know before it is imported, a sentence each.
+    pub(crate) notes: Vec<String>,
     /// Where a value may not arrive as it is, and what is left out.
     pub(crate) reviews: Vec<String>,
 }
@@ -385,12 +391,19 @@ impl From<&Validated> for Validation {
 impl From<ImportReport> for ImportOutcome {
     fn from(report: ImportReport) -> Self {
         let table = |table: causeway_catalog::ImportedTable| ImportedTable {
+            known: table.action != ImportAction::Import,
+            action: table.action.as_str().to_owned(),
+            differences: table
+                .differences
+                .iter()
+                .map(|difference| DriftedColumn::new(&table.remote_schema, &table.remote_table, difference))
+                .collect(),
+            notes: table.notes,
             schema: table.schema,
             name: table.name,
             remote_schema: table.remote_schema,
             remote_table: table.remote_table,
             columns: table.columns,
-            known: table.is_known,
             reviews: table.reviews,
         };
         Self { written: report.is_written, tables: report.tables.into_iter().map(table).collect() }

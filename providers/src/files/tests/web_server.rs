@@ -21,17 +21,29 @@ enum Parts {
     Refused,
 }
 
+/// Whether a server answers `HEAD`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heads {
+    Given,
+    Refused,
+}
+
 /// Files by path, and what was asked for.
 #[derive(Debug)]
 struct Site {
     files: Mutex<BTreeMap<String, Vec<u8>>>,
     parts: Parts,
+    heads: Heads,
     requests: Mutex<Vec<String>>,
 }
 
 impl Site {
     fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { files: Mutex::default(), parts, requests: Mutex::default() })
+        Self::with(parts, Heads::Given)
+    }
+
+    fn with(parts: Parts, heads: Heads) -> Arc<Self> {
+        Arc::new(Self { files: Mutex::default(), parts, heads, requests: Mutex::default() })
     }
 
     fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
@@ -77,6 +89,7 @@ impl Site {
         let range = range.filter(|_| self.parts == Parts::Given);
         let file = self.files.lock().unwrap().get(path).cloned();
         let (head, body) = match (file, range) {
+            _ if method == "HEAD" && self.heads == Heads::Refused => ("405 Method Not Allowed".to_owned(), Vec::new()),
             _ if path.starts_with("/closed/") => ("403 Forbidden".to_owned(), Vec::new()),
             (None, _) => ("404 Not Found".to_owned(), Vec::new()),
             (Some(bytes), None) => ("200 OK".to_owned(), bytes),
@@ -84,6 +97,7 @@ impl Site {
                 let (from, to) = range.split_once('-').unwrap();
                 let from: usize = if from.is_empty() { bytes.len() - to.parse::<usize>().unwrap() } else { from.parse().unwrap() };
                 let to: usize = to.parse::<usize>().map_or(bytes.len(), |to| (to + 1).min(bytes.len()));
+                assert!(from < to, "nothing here asks for a part of nothing");
                 let head = format!("206 Partial Content\r\nContent-Range: bytes {from}-{}/{}", to - 1, bytes.len());
                 (head, bytes[from..to].to_vec())
             }
@@ -119,6 +133,31 @@ async fn a_file_of_a_server_is_a_table() {
 
     let missing = open(&format!("http://127.0.0.1:{port}/data/other.csv"), &[("allow_http", "true")], |_| {}).await.unwrap();
     assert_eq!(missing.introspect(&Scope::default(), soon()).await.unwrap().tables, []);
+}
+
+#[tokio::test]
+async fn a_server_need_not_tell_of_a_file_to_give_it() {
+    for parts in [Parts::Given, Parts::Refused] {
+        let site = Site::with(parts, Heads::Refused);
+        site.put("/a.csv", "id,v\n1,x\n2,y\n");
+        site.put("/p.parquet", numbers(3));
+        let port = site.serve(None).await;
+        let globs = "a = a.csv\np = p.parquet\ngone = gone.csv\nshut = closed/a.csv";
+        let remote = open(&format!("http://127.0.0.1:{port}/"), &[("allow_http", "true"), ("globs", globs)], |_| {}).await.unwrap();
+        let seen = remote.introspect(&Scope::default(), soon()).await.unwrap();
+        let names: Vec<&str> = seen.tables.iter().map(|table| table.name.as_str()).collect();
+        let omitted: Vec<String> = seen.omitted.iter().map(|o| format!("{}: {}", o.subject, o.reason)).collect();
+        assert!(omitted.contains(&"gone.csv: no file is there for the table \"gone\"".to_owned()), "{parts:?}: {omitted:?}");
+        assert!(seen.omitted.iter().any(|o| o.subject == "shut" && o.cause == OmissionCause::Unreadable), "{parts:?}: {omitted:?}");
+        let context = context(&remote).await;
+        assert_eq!(cells(&query(&context, "SELECT sum(id), min(v) FROM a").await.unwrap()), [["3", "x"]], "{parts:?}");
+        if parts == Parts::Given {
+            assert_eq!(names, ["a", "p"]);
+            assert_eq!(cells(&query(&context, "SELECT sum(n) FROM p").await.unwrap()), [["3"]]);
+        }
+        let heads = site.requests.lock().unwrap().iter().filter(|request| request.starts_with("HEAD")).count();
+        assert!(heads <= 4, "what is refused is not asked for again and again: {heads}");
+    }
 }
 
 #[tokio::test]
