@@ -25,8 +25,8 @@ use causeway_providers::sql::{
     Argument, Dialect, LikeSupport, NullOrder, Quoting, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics,
 };
 use causeway_providers::{
-    Capabilities, Comparison, Deadline, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope,
-    ServerVersion, Subject, TableKind, Writer,
+    Capabilities, Comparison, Deadline, Introspection, PoolState, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence,
+    RemoteTable, Scope, ServerVersion, Subject, TableKind, Writer,
 };
 
 use crate::Statement;
@@ -203,6 +203,10 @@ impl Remote for TestRemote {
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> causeway_providers::Result<Arc<dyn TableProvider>> {
         Ok(Arc::new(SqlTable::new(self, table.clone(), Some(Duration::from_secs(30)))))
+    }
+
+    fn pool(&self) -> Option<PoolState> {
+        None
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {

@@ -20,7 +20,7 @@ use super::{failure, tls};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Options, PoolLimits};
-use crate::pool::{Access, Pool, Pooled};
+use crate::pool::{Access, Dial, Pool, PoolState, Pooled};
 use crate::remote::RemoteId;
 
 /// The state of every session, whatever the role's and the database's settings say.
@@ -89,19 +89,6 @@ impl Target {
         Ok(Self { id: options.id.clone(), config, tls, address, limits: access.limits(options.pool), access })
     }
 
-    /// Opens a connection and normalises its session.
-    pub(super) async fn connect(&self) -> Result<PgConnection> {
-        let limit = Deadline::after(self.limits.connect_timeout);
-        match tokio::time::timeout_at(limit.instant(), self.dial()).await {
-            Ok(connection) => connection,
-            Err(_) => Err(Error::new(
-                ErrorKind::Unreachable,
-                format!("cannot connect to {}: no answer within {}", self.address, humantime::format_duration(limit.limit())),
-            )
-            .hint("check `options.host` and `options.port` and the network, or raise `external.pool.connect_timeout`")),
-        }
-    }
-
     async fn dial(&self) -> Result<PgConnection> {
         let failed = |error| failure::connecting(error, &self.address);
         let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(failed)?;
@@ -124,6 +111,31 @@ impl Target {
         let read_only = if self.access == Access::Read { READ_ONLY } else { "" };
         connection.client().batch_execute(&format!("{SESSION}{read_only}")).await.map_err(failed)?;
         Ok(connection)
+    }
+}
+
+impl Dial for Target {
+    type Connection = PgConnection;
+
+    /// Opens a connection and normalises its session.
+    async fn connect(&self) -> Result<PgConnection> {
+        let limit = Deadline::after(self.limits.connect_timeout);
+        match tokio::time::timeout_at(limit.instant(), self.dial()).await {
+            Ok(connection) => connection,
+            Err(_) => Err(Error::new(
+                ErrorKind::Unreachable,
+                format!("cannot connect to {}: no answer within {}", self.address, humantime::format_duration(limit.limit())),
+            )
+            .hint("check `options.host` and `options.port` and the network, or raise `external.pool.connect_timeout`")),
+        }
+    }
+
+    fn is_usable(&self, connection: &PgConnection) -> bool {
+        !connection.client().is_closed()
+    }
+
+    async fn answers(&self, connection: &mut PgConnection) -> bool {
+        connection.client().simple_query("").await.is_ok()
     }
 }
 
@@ -177,25 +189,20 @@ impl PgConnection {
     fn client(&self) -> &Client {
         self.client.as_ref().expect("the client is only taken when the connection is discarded")
     }
-
-    fn is_usable(&self) -> bool {
-        !self.client().is_closed()
-    }
 }
 
 /// The connections of one datasource.
 #[derive(Debug)]
 pub(super) struct Connections {
-    target: Target,
-    pool: Arc<Pool<PgConnection>>,
+    pool: Arc<Pool<Target>>,
     /// Cancels under way: they outlive the statement that was dropped, and closing waits for them.
     endings: TaskTracker,
 }
 
 impl Connections {
     pub(super) fn new(target: Target) -> Arc<Self> {
-        let pool = Pool::new(target.id.clone(), target.limits);
-        Arc::new(Self { target, pool, endings: TaskTracker::new() })
+        let pool = Pool::new(target.id.clone(), target.limits, target);
+        Arc::new(Self { pool, endings: TaskTracker::new() })
     }
 
     /// A connection, new or used, within `deadline` when there is one.
@@ -203,10 +210,10 @@ impl Connections {
     /// # Errors
     /// `Timeout` when the deadline passed, whatever was waited for; otherwise what failed.
     pub(super) async fn lease(self: &Arc<Self>, deadline: Option<Deadline>) -> Result<Lease> {
-        let connection = self.pool.acquire(deadline, PgConnection::is_usable, || self.target.connect()).await;
+        let connection = self.pool.acquire(deadline).await;
         let connection = connection.map_err(|error| match deadline {
             Some(deadline) if deadline.remaining().is_zero() && error.kind() == ErrorKind::Timeout => {
-                let all = self.target.limits.max_connections;
+                let all = self.most();
                 failure::timeout(deadline.limit(), &format!(" while waiting: all {all} connections are in use"))
                     .hint("raise `external.pool.max_connections` or `external.query_timeout` of the datasource")
             }
@@ -221,7 +228,7 @@ impl Connections {
     /// # Errors
     /// What failed while connecting.
     pub(super) async fn lease_spare(self: &Arc<Self>, deadline: Option<Deadline>) -> Result<Option<Lease>> {
-        let spare = self.pool.acquire_spare(deadline, PgConnection::is_usable, || self.target.connect()).await;
+        let spare = self.pool.acquire_spare(deadline).await;
         Ok(spare.transpose()?.map(|connection| self.lend(connection)))
     }
 
@@ -232,10 +239,23 @@ impl Connections {
 
     /// At most so many there are.
     pub(super) fn most(&self) -> usize {
-        self.target.limits.max_connections
+        self.pool.dial().limits.max_connections
     }
 
-    fn lend(self: &Arc<Self>, connection: Pooled<PgConnection>) -> Lease {
+    /// How the pool is doing.
+    pub(super) fn state(&self) -> PoolState {
+        self.pool.state()
+    }
+
+    /// Whether a connection is free, or may be made.
+    ///
+    /// # Errors
+    /// As [`Pool::has_room`].
+    pub(super) fn has_room(&self) -> Result<()> {
+        self.pool.has_room()
+    }
+
+    fn lend(self: &Arc<Self>, connection: Pooled<Target>) -> Lease {
         Lease { connections: Arc::clone(self), connection: Some(connection), running: false, _open: self.endings.token() }
     }
 
@@ -251,7 +271,7 @@ impl Connections {
 /// A connection in use by one statement. Dropped while the statement runs, it cancels the statement at the source.
 pub(super) struct Lease {
     connections: Arc<Connections>,
-    connection: Option<Pooled<PgConnection>>,
+    connection: Option<Pooled<Target>>,
     running: bool,
     /// Closing waits for it, so that a statement about to be dropped is waited for as well.
     _open: TaskTrackerToken,
@@ -350,14 +370,14 @@ impl Drop for Lease {
             return;
         };
         let runtime = connection.runtime.clone();
-        let tls = self.connections.target.tls.clone();
+        let tls = self.connections.pool.dial().tls.clone();
         // The place in the pool is kept until the statement has ended, so that the source never has more than its share.
         self.connections.endings.spawn_on(settle(connection, tls), &runtime);
     }
 }
 
 /// Cancels what runs on a connection until it has ended there, or cuts the connection.
-async fn settle(mut connection: Pooled<PgConnection>, tls: MakeRustlsConnect) {
+async fn settle(mut connection: Pooled<Target>, tls: MakeRustlsConnect) {
     let (Some(client), Some(mut driver)) = (connection.client.take(), connection.driver.take()) else {
         return;
     };

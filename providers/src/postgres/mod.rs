@@ -42,7 +42,7 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::pool::Access;
+use crate::pool::{Access, PoolState};
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::{Dialect, PostgresDialect, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics};
 use crate::subject::Subject;
@@ -169,6 +169,7 @@ impl Remote for PostgresRemote {
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {
+        self.connections.has_room()?;
         let version = self
             .within(deadline, "asking the server whether it is there", |lease| {
                 Box::pin(async {
@@ -205,6 +206,10 @@ impl Remote for PostgresRemote {
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
         let query_timeout = self.query_timeout;
         Ok(Arc::new(SqlTable::new(self, table.clone(), query_timeout)))
+    }
+
+    fn pool(&self) -> Option<PoolState> {
+        Some(self.connections.state())
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {

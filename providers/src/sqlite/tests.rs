@@ -411,7 +411,11 @@ async fn query_timeout_ends_the_statement() {
     assert_eq!((error.kind(), error.message()), (ErrorKind::Timeout, "query_timeout of 200ms exceeded"));
     assert_eq!(error.datasource(), Some("shop"));
     assert!(error.hint_text().unwrap().contains("external.query_timeout"));
-    tokio::time::timeout(Duration::from_secs(2), source.remote.ping(soon())).await.expect("the connection is free").unwrap();
+    tokio::time::timeout(Duration::from_secs(2), source.introspect()).await.expect("the connection is free");
+    // While it is not, it says that the file is there.
+    let mut busy = source.stream(ENDLESS, &[("n", DataType::Int64)], None);
+    assert!(tokio::time::timeout(Duration::from_millis(100), busy.next()).await.is_err());
+    assert_eq!(source.remote.ping(soon()).await.unwrap_err().kind(), ErrorKind::LimitExceeded);
 }
 
 #[tokio::test]
