@@ -22,7 +22,8 @@ use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
 use causeway_providers::sql::{
-    Argument, Dialect, LikeSupport, NullOrder, Quoting, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics,
+    Argument, Dialect, LikeSupport, NullOrder, Quoting, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable,
+    StatementScans, TableStatistics,
 };
 use causeway_providers::{
     Capabilities, Comparison, Deadline, Introspection, PoolState, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence,
@@ -234,6 +235,10 @@ impl SqlRemote for TestRemote {
     }
 
     fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
+        None
+    }
+
+    fn share_snapshot(self: Arc<Self>, _scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
         None
     }
 

@@ -38,7 +38,9 @@ use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::{Access, Pool, PoolState, Pooled};
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
-use crate::sql::{Dialect, MySqlDialect, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics};
+use crate::sql::{
+    Dialect, MySqlDialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics,
+};
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
 use crate::writer::Writer;
@@ -236,6 +238,11 @@ impl SqlRemote for MySqlRemote {
 
     fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
         // Two connections have two snapshots, and no way to share one.
+        None
+    }
+
+    fn share_snapshot(self: Arc<Self>, _scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
+        // As above.
         None
     }
 

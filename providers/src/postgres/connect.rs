@@ -5,12 +5,12 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::join;
+use futures::future::{join, join3};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Config, Connection, CopyOutStream, SimpleQueryMessage, SimpleQueryRow, Socket};
+use tokio_postgres::{CancelToken, Client, Config, Connection, CopyOutStream, SimpleQueryMessage, SimpleQueryRow, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -47,9 +47,9 @@ const READ_ONLY: &str = "; SET default_transaction_read_only = on";
 /// The oldest server whose catalogs and functions are as we expect.
 const OLDEST_SERVER: u32 = 12;
 /// How long a cancelled statement may take to end before its connection is cut.
-const SETTLE: Duration = Duration::from_secs(5);
+pub(super) const SETTLE: Duration = Duration::from_secs(5);
 /// How long one cancel may take to be noticed before it is sent again. A cancel that comes before its statement is lost.
-const CANCEL_AGAIN: Duration = Duration::from_millis(250);
+pub(super) const CANCEL_AGAIN: Duration = Duration::from_millis(250);
 /// The source's own limit comes this much after ours, which has the better text.
 pub(super) const REMOTE_GRACE: Duration = Duration::from_secs(1);
 
@@ -309,15 +309,38 @@ impl Lease {
         self.running = true;
     }
 
-    /// Starts a `COPY` of `sql`'s rows. `limit` is our own; the source's comes a little later.
-    pub(super) async fn copy_out(&mut self, sql: &str, limit: Option<Duration>) -> Result<CopyOutStream, tokio_postgres::Error> {
+    /// Nothing runs any more: a drop only closes the connection.
+    pub(super) fn pause(&mut self) {
+        self.running = false;
+    }
+
+    /// Where what ends a statement runs, whoever has dropped it.
+    pub(super) fn endings(&self) -> (TaskTracker, Handle) {
+        (self.connections.endings.clone(), self.connection().runtime.clone())
+    }
+
+    /// What cancels a statement of this connection, and how it is to be sent.
+    pub(super) fn cancelling(&self) -> (CancelToken, MakeRustlsConnect) {
+        (self.client().cancel_token(), self.connections.pool.dial().tls.clone())
+    }
+
+    /// Starts a `COPY` of `sql`'s rows, `before` which another statement runs if it is not empty. `limit` is our own; the source's
+    /// comes a little later.
+    pub(super) async fn copy_out(
+        &mut self,
+        before: &str,
+        sql: &str,
+        limit: Option<Duration>,
+    ) -> Result<CopyOutStream, tokio_postgres::Error> {
         self.begin();
         let copy = format!("COPY ({sql}) TO STDOUT (FORMAT binary)");
         let limit = limit.map(|limit| limit + REMOTE_GRACE);
-        // Both leave in one flight, so that a new limit costs no round trip.
-        let (limited, statement) = join(self.limit_statements(limit), self.client().prepare(&copy)).await;
+        let before = async { if before.is_empty() { Ok(()) } else { self.client().batch_execute(before).await } };
+        // All leave in one flight and in this order, so that a new limit costs no round trip.
+        let (limited, prepared, statement) = join3(self.limit_statements(limit), before, self.client().prepare(&copy)).await;
         limited?;
         self.is_limited_to(limit);
+        prepared?;
         self.client().copy_out(&statement?).await
     }
 

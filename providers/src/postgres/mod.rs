@@ -5,12 +5,14 @@ mod connect;
 mod copy_binary;
 mod copy_reader;
 mod definition;
+mod exported_snapshot;
 mod failure;
 mod introspect;
 mod known_tables;
 mod manifest;
 mod parallel_scan;
 mod scan;
+mod seat;
 mod sql_ascii;
 #[cfg(test)]
 mod tests;
@@ -30,10 +32,11 @@ use futures::future::{BoxFuture, join};
 use tokio_util::sync::CancellationToken;
 
 use self::connect::{Connections, Lease, Target};
+use self::exported_snapshot::ExportedSnapshot;
 use self::introspect::Look;
 use self::known_tables::KnownTables;
 use self::parallel_scan::ParallelScan;
-use self::scan::Scan;
+use self::scan::{Scan, Source};
 use self::sql_ascii::SqlAsciiDialect;
 use self::type_mapping::NumericPolicy;
 use crate::capabilities::Capabilities;
@@ -44,7 +47,10 @@ use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::{Access, PoolState};
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
-use crate::sql::{Dialect, PostgresDialect, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics};
+use crate::sql::{
+    Dialect, PostgresDialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans,
+    TableStatistics,
+};
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
 use crate::writer::Writer;
@@ -122,6 +128,10 @@ impl PostgresRemote {
             query_timeout: options.query_timeout,
             closed: CancellationToken::new(),
         }))
+    }
+
+    fn source(&self) -> Source {
+        Source { id: self.id.clone(), connections: Arc::clone(&self.connections), closed: self.closed.clone(), dialect: self.dialect }
     }
 
     /// Runs `work` on a connection, within `deadline`; when the deadline passes, the statement is cancelled at the source.
@@ -232,23 +242,19 @@ impl SqlRemote for PostgresRemote {
     }
 
     fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream> {
-        let scan = Scan { id: self.id.clone(), connections: Arc::clone(&self.connections), closed: self.closed.clone(), sql, limits };
-        scan.stream(schema)
+        Scan { source: self.source(), sql, limits, snapshot: None }.stream(schema)
     }
 
     fn split(self: Arc<Self>, table: &RemoteTable, select: &Select, streams: usize) -> Option<Arc<dyn SplitScan>> {
         let blocks = self.known.blocks(table).filter(|_| self.reads_ranges)?;
         let streams = parallel_scan::streams(blocks, streams, self.connections.most());
         (streams > 1).then(|| {
-            Arc::new(ParallelScan {
-                id: self.id.clone(),
-                connections: Arc::clone(&self.connections),
-                closed: self.closed.clone(),
-                dialect: self.dialect,
-                select: select.clone(),
-                streams,
-            }) as Arc<dyn SplitScan>
+            Arc::new(ParallelScan { source: self.source(), select: select.clone(), streams, snapshot: None }) as Arc<dyn SplitScan>
         })
+    }
+
+    fn share_snapshot(self: Arc<Self>, scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
+        Some(ExportedSnapshot::new(self.source(), self.query_timeout, scans))
     }
 
     fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>> {
