@@ -10,6 +10,7 @@ mod lenient;
 mod manifest;
 mod pending;
 mod policy;
+mod row_estimate;
 mod scan;
 mod type_change;
 mod type_mapping;
