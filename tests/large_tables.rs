@@ -1,6 +1,7 @@
 //! A table that is read over several connections at once, through the gateway.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -58,5 +59,24 @@ async fn scans_and_lookups_share_a_pool_of_five() {
             assert_eq!(rows[0][0].as_deref(), Some(((number + 1) % 10).to_string().as_str()));
         }
     });
-    tokio::time::timeout(Duration::from_secs(120), join_all(statements)).await.expect("all of them finish");
+    let watcher = gateway.connect().await;
+    let waiting = AtomicI64::new(0);
+    let watched = async {
+        loop {
+            let rows = text_rows(&watcher, "SELECT waiting, size FROM causeway.pools WHERE datasource = 'shop'").await.unwrap();
+            let [now, size] = [0, 1].map(|at| rows[0][at].as_deref().unwrap().parse::<i64>().unwrap());
+            assert!(size <= 5, "{size} connections");
+            waiting.fetch_max(now, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        done = tokio::time::timeout(Duration::from_secs(120), join_all(statements)) => drop(done.expect("all of them finish")),
+        () = watched => {}
+    }
+    assert!(waiting.into_inner() > 20, "hardly anybody was seen to wait");
+    let rows = text_rows(&watcher, "SELECT waiting, waited_ms_total > 0, errors_total FROM causeway.pools WHERE datasource = 'shop'")
+        .await
+        .unwrap();
+    assert_eq!(rows[0].iter().map(Option::as_deref).collect::<Vec<_>>(), [Some("0"), Some("t"), Some("0")]);
 }

@@ -24,6 +24,8 @@ mod imports;
 mod kills;
 mod large_tables;
 mod memory;
+mod one_moment;
+mod pools;
 mod psql;
 mod push_down;
 mod secrets;

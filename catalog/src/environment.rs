@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use causeway_providers::{Capabilities, ConnectorRegistry, Error, ErrorKind, Omission, Remote, Result};
+use causeway_providers::{Capabilities, ConnectorRegistry, Error, ErrorKind, Omission, PoolState, Remote, Result};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -175,6 +175,12 @@ impl Environment {
                 }
             })
             .collect()
+    }
+
+    /// How the pools are of those datasources that are open and have one, by name.
+    pub fn pools(&self) -> Vec<(String, PoolState)> {
+        let pool = |entry: &Entry| entry.member.remote.borrow().as_ref()?.pool();
+        self.datasources.iter().filter_map(|(name, entry)| Some((name.clone(), pool(entry)?))).collect()
     }
 
     /// Waits until no datasource is `Starting`, or `limit` has passed.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use causeway_providers::{
     Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Error, ErrorKind, Introspection, Manifest,
-    OmissionCause, Options, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion,
-    SqlRemote, Subject, TableKind, TypeChange, Writer,
+    OmissionCause, Options, PoolState, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Result, Scope,
+    ServerVersion, SqlRemote, Subject, TableKind, TypeChange, Writer,
 };
 use datafusion::arrow::array::{Int64Array, StringArray};
 use datafusion::arrow::datatypes::DataType;
@@ -196,6 +196,10 @@ impl Remote for FakeRemote {
             .collect();
         let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
         Ok(Arc::new(MemTable::try_new(schema, vec![vec![batch]]).unwrap()))
+    }
+
+    fn pool(&self) -> Option<PoolState> {
+        None
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {

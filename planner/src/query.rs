@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use causeway_providers::sql::share_snapshots;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::{SendableRecordBatchStream, SessionState};
 use datafusion::logical_expr::LogicalPlan;
@@ -111,6 +112,7 @@ impl Planned {
         };
         let planner = Arc::clone(state.query_planner());
         let physical = planner.create_physical_plan(&logical, &state).await?;
+        share_snapshots(state.config_mut(), &physical)?;
         Ok(Prepared { logical, physical, report, state })
     }
 }

@@ -42,6 +42,7 @@ pub use error::{Error, ErrorKind, Result, with_causes};
 pub use manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
 pub use memory::{MemoryConnector, MemoryTable};
 pub use options::{OptionFault, Options, PoolLimits};
+pub use pool::{PoolFailure, PoolState};
 pub use registry::ConnectorRegistry;
 pub use remote::{
     Comparison, Introspection, Omission, OmissionCause, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence,

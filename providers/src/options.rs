@@ -18,7 +18,7 @@ use crate::remote::RemoteId;
 pub struct Options {
     /// Which datasource this is.
     pub id: RemoteId,
-    /// How many connections may be open and how long they may take and idle.
+    /// How many connections may be open, and how long they may take, idle and live.
     pub pool: PoolLimits,
     /// How long one statement may take on this datasource. `None` is without limit.
     pub query_timeout: Option<Duration>,
@@ -31,15 +31,28 @@ pub struct Options {
 pub struct PoolLimits {
     /// At most so many connections to the source, 1 or more.
     pub max_connections: usize,
-    /// How long opening one may take. Waiting for a free one is bounded by the time of the statement that waits.
+    /// How long opening one may take.
     pub connect_timeout: Duration,
+    /// How long a statement may wait for a free one. `None` is as long as the statement may take.
+    pub acquire_timeout: Option<Duration>,
     /// An idle one is closed after this.
     pub idle_timeout: Duration,
+    /// One that is this old is closed once no statement has it, up to a tenth sooner. `None` is without limit.
+    pub max_lifetime: Option<Duration>,
+    /// One that was idle for this long is asked whether it still stands before a statement gets it.
+    pub check_after: Duration,
 }
 
 impl Default for PoolLimits {
     fn default() -> Self {
-        Self { max_connections: 5, connect_timeout: Duration::from_secs(5), idle_timeout: Duration::from_secs(300) }
+        Self {
+            max_connections: 5,
+            connect_timeout: Duration::from_secs(5),
+            acquire_timeout: None,
+            idle_timeout: Duration::from_secs(300),
+            max_lifetime: Some(Duration::from_secs(1800)),
+            check_after: Duration::from_secs(30),
+        }
     }
 }
 

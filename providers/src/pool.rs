@@ -1,21 +1,50 @@
-//! A bounded pool of connections, shared by the connectors that dial a server.
+//! A bounded pool of connections, shared by the connectors that have any.
 //!
 //! A connection that is dropped is closed; only one that its user [gives back](Pooled::give_back) is used again. So a stream that
-//! is abandoned half read can never hand its connection, with a result still flowing, to the next statement.
+//! is abandoned half read can never hand its connection, with a result still flowing, to the next statement. One that waits too long
+//! for its next user, or has lived long enough, is closed by the pool itself.
+
+mod ledger;
+mod sweeper;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::ledger::{Ledger, Waiting};
+pub use self::ledger::{PoolFailure, PoolState};
+use self::sweeper::Sweeper;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::PoolLimits;
 use crate::remote::RemoteId;
+
+/// How long a connection that idled may take to prove that it still stands.
+const PROOF: Duration = Duration::from_secs(1);
+
+/// How a pool comes by connections, and knows good ones from bad ones.
+pub(crate) trait Dial: Send + Sync + 'static {
+    /// A connection.
+    type Connection: Send + 'static;
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being made.
+    fn connect(&self) -> impl Future<Output = Result<Self::Connection>> + Send;
+
+    /// Whether the connection can take a statement, as far as this side knows.
+    fn is_usable(&self, connection: &Self::Connection) -> bool;
+
+    /// Whether the source still answers on the connection. Asked of one that has idled for a while.
+    fn answers(&self, connection: &mut Self::Connection) -> impl Future<Output = bool> + Send;
+}
 
 /// What the connections of a pool are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,95 +67,163 @@ impl Access {
 }
 
 /// Connections of one datasource.
-pub(crate) struct Pool<C> {
+pub(crate) struct Pool<D: Dial> {
     id: RemoteId,
     limits: PoolLimits,
+    dial: D,
     permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Idle<C>>>,
-    waiting: AtomicUsize,
+    shelf: Mutex<Shelf<D::Connection>>,
+}
+
+/// The connections that nobody uses, and what is known of the others.
+struct Shelf<C> {
+    idle: Vec<Idle<C>>,
+    ledger: Ledger,
+    sweeper: Sweeper,
+}
+
+/// A connection, and when it has lived long enough.
+struct Opened<C> {
+    connection: Box<C>,
+    until: Option<Instant>,
 }
 
 struct Idle<C> {
-    connection: C,
+    opened: Opened<C>,
     since: Instant,
 }
 
-impl<C> Pool<C> {
-    pub(crate) fn new(id: RemoteId, limits: PoolLimits) -> Arc<Self> {
+impl<C> Idle<C> {
+    /// When it is to be closed.
+    fn until(&self, limits: &PoolLimits) -> Instant {
+        let bored = self.since + limits.idle_timeout;
+        self.opened.until.map_or(bored, |old| old.min(bored))
+    }
+}
+
+impl<D: Dial> Pool<D> {
+    pub(crate) fn new(id: RemoteId, limits: PoolLimits, dial: D) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(limits.max_connections));
-        Arc::new(Self { id, limits, permits, idle: Mutex::default(), waiting: AtomicUsize::new(0) })
+        let shelf = Shelf { idle: Vec::new(), ledger: Ledger::default(), sweeper: Sweeper::default() };
+        Arc::new(Self { id, limits, dial, permits, shelf: Mutex::new(shelf) })
     }
 
-    /// A connection that is idle and passes `usable`, or a new one from `connect`.
+    /// What makes its connections.
+    pub(crate) fn dial(&self) -> &D {
+        &self.dial
+    }
+
+    /// How it is doing.
+    pub(crate) fn state(&self) -> PoolState {
+        let shelf = self.lock();
+        shelf.ledger.state(self.limits.max_connections, shelf.idle.len())
+    }
+
+    /// A connection that idled, or a new one.
     ///
-    /// Waits for a free place until `deadline`; connecting has the pool's `connect_timeout`, or the deadline if that is sooner.
-    pub(crate) async fn acquire<F>(
-        self: &Arc<Self>,
-        deadline: Option<Deadline>,
-        usable: impl Fn(&C) -> bool,
-        connect: impl FnOnce() -> F,
-    ) -> Result<Pooled<C>>
-    where
-        F: Future<Output = Result<C>>,
-    {
-        let wait = async {
-            let _waiting = Waiting::new(&self.waiting);
-            Arc::clone(&self.permits)
-                .acquire_owned()
-                .await
-                .map_err(|_| Error::new(ErrorKind::Unreachable, "the datasource was closed").at(self.id.as_str()))
-        };
-        let busy = format!("waiting for one of {} pooled connections", self.limits.max_connections);
-        let permit = match deadline {
-            Some(deadline) => deadline.bound(&busy, wait).await.map_err(|e| e.at(self.id.as_str()))?,
-            None => wait.await?,
-        };
-        self.fill(permit, deadline, usable, connect).await
+    /// Waits for a free place until `deadline`, and no longer than the pool's `acquire_timeout`. Connecting has the pool's
+    /// `connect_timeout`, or the deadline if that is sooner.
+    ///
+    /// # Errors
+    /// `Timeout` when the deadline passed, `LimitExceeded` when the pool's own time for waiting did, `Unreachable` when the pool was
+    /// closed or connecting took too long; otherwise what connecting failed with.
+    pub(crate) async fn acquire(self: &Arc<Self>, deadline: Option<Deadline>) -> Result<Pooled<D>> {
+        let done = async { self.fill(self.place(deadline).await?, deadline).await };
+        self.noted(done.await)
+    }
+
+    /// As [`acquire`](Self::acquire), but always a new one: those that idled are closed.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire).
+    pub(crate) async fn acquire_fresh(self: &Arc<Self>, deadline: Option<Deadline>) -> Result<Pooled<D>> {
+        self.close_idle();
+        let done = async { self.connect(self.place(deadline).await?, deadline).await };
+        self.noted(done.await)
     }
 
     /// As [`acquire`](Self::acquire), for work that can do without: `None` at once unless a place is left for somebody else as well.
     /// So whoever takes more than one connection keeps nobody from having one.
-    pub(crate) async fn acquire_spare<F>(
-        self: &Arc<Self>,
-        deadline: Option<Deadline>,
-        usable: impl Fn(&C) -> bool,
-        connect: impl FnOnce() -> F,
-    ) -> Option<Result<Pooled<C>>>
-    where
-        F: Future<Output = Result<C>>,
-    {
+    pub(crate) async fn acquire_spare(self: &Arc<Self>, deadline: Option<Deadline>) -> Option<Result<Pooled<D>>> {
         let mut permit = Arc::clone(&self.permits).try_acquire_many_owned(2).ok()?;
         drop(permit.split(1));
-        Some(self.fill(permit, deadline, usable, connect).await)
+        let done = self.fill(permit, deadline).await;
+        Some(self.noted(done))
     }
 
     /// Whether somebody waits for a place.
     pub(crate) fn is_waited_for(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.lock().ledger.is_waited_for()
     }
 
-    async fn fill<F>(
-        self: &Arc<Self>,
-        permit: OwnedSemaphorePermit,
-        deadline: Option<Deadline>,
-        usable: impl Fn(&C) -> bool,
-        connect: impl FnOnce() -> F,
-    ) -> Result<Pooled<C>>
-    where
-        F: Future<Output = Result<C>>,
-    {
-        if let Some(connection) = self.take_idle(&usable) {
-            return Ok(Pooled { connection: Some(connection), pool: Arc::clone(self), _permit: permit });
+    /// Waits for a place. Whoever comes first has it first.
+    async fn place(&self, deadline: Option<Deadline>) -> Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Ok(permit);
         }
+        let wait = async {
+            let _waiting = Waiting::new(&self.shelf);
+            let place = Arc::clone(&self.permits).acquire_owned().await;
+            place.map_err(|_| Error::new(ErrorKind::Unreachable, "the datasource was closed"))
+        };
+        let all = self.limits.max_connections;
+        let own = self.limits.acquire_timeout.map(Deadline::after);
+        let is_sooner = |own: &Deadline| deadline.is_none_or(|deadline| own.remaining() < deadline.remaining());
+        let place = match (own.filter(is_sooner), deadline) {
+            (Some(own), _) => match tokio::time::timeout_at(own.instant(), wait).await {
+                Ok(place) => place,
+                Err(_) => {
+                    let text = format!("all {all} pooled connections were in use for {}", humantime::format_duration(own.limit()));
+                    Err(Error::new(ErrorKind::LimitExceeded, text)
+                        .hint("raise `external.pool.max_connections` or `external.pool.acquire_timeout` of the datasource, or try again"))
+                }
+            },
+            (None, Some(deadline)) => deadline.bound(&format!("waiting for one of {all} pooled connections"), wait).await,
+            (None, None) => wait.await,
+        };
+        place.map_err(|error| error.at(self.id.as_str()))
+    }
+
+    /// Fills a place with a connection that idled, if one still stands.
+    async fn fill(self: &Arc<Self>, permit: OwnedSemaphorePermit, deadline: Option<Deadline>) -> Result<Pooled<D>> {
+        let Some((opened, idled)) = self.take_idle() else { return self.connect(permit, deadline).await };
+        let mut pooled = Pooled { opened: Some(opened), pool: Arc::clone(self), permit: Some(permit) };
+        if idled < self.limits.check_after || self.answers(&mut pooled).await {
+            return Ok(pooled);
+        }
+        // Those that are left have idled longer.
+        self.close_idle();
+        match pooled.close() {
+            Some(permit) => self.connect(permit, deadline).await,
+            None => Err(Error::new(ErrorKind::Internal, "a pooled connection had no place").at(self.id.as_str())),
+        }
+    }
+
+    async fn answers(&self, pooled: &mut Pooled<D>) -> bool {
+        let limit = PROOF.min(self.limits.connect_timeout);
+        tokio::time::timeout(limit, self.dial.answers(pooled)).await.unwrap_or(false)
+    }
+
+    async fn connect(self: &Arc<Self>, permit: OwnedSemaphorePermit, deadline: Option<Deadline>) -> Result<Pooled<D>> {
         let mut limit = Deadline::after(self.limits.connect_timeout);
         if let Some(deadline) = deadline.filter(|d| d.remaining() < limit.remaining()) {
             limit = deadline;
         }
-        let connection = limit.bound("connecting", connect()).await.map_err(|e| match e.kind() {
+        let connection = limit.bound("connecting", self.dial.connect()).await.map_err(|e| match e.kind() {
             ErrorKind::Timeout => Error::new(ErrorKind::Unreachable, e.message().to_owned()).at(self.id.as_str()),
             _ => e.at(self.id.as_str()),
         })?;
-        Ok(Pooled { connection: Some(connection), pool: Arc::clone(self), _permit: permit })
+        let until = self.limits.max_lifetime.map(|lifetime| Instant::now() + sweeper::spread(lifetime));
+        self.lock().ledger.opened();
+        Ok(Pooled { opened: Some(Opened { connection: Box::new(connection), until }), pool: Arc::clone(self), permit: Some(permit) })
+    }
+
+    fn noted<T>(&self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| {
+            if !self.permits.is_closed() {
+                self.lock().ledger.failed(error.message());
+            }
+        })
     }
 
     /// Whether a place is free. When none is, the source is at work for us and need not be asked whether it is there.
@@ -144,154 +241,108 @@ impl<C> Pool<C> {
     /// Refuses new users and closes what is idle.
     pub(crate) fn close(&self) {
         self.permits.close();
-        self.lock().clear();
+        self.close_idle();
     }
 
-    fn take_idle(&self, usable: &impl Fn(&C) -> bool) -> Option<C> {
-        let mut idle = self.lock();
-        idle.retain(|entry| entry.since.elapsed() < self.limits.idle_timeout && usable(&entry.connection));
-        idle.pop().map(|entry| entry.connection)
+    /// The connection that idled least, and for how long it did. It is in use from here on.
+    fn take_idle(&self) -> Option<(Opened<D::Connection>, Duration)> {
+        let now = Instant::now();
+        let mut unusable = Vec::new();
+        let mut shelf = self.lock();
+        let taken = loop {
+            let Some(idle) = shelf.idle.pop() else { break None };
+            if idle.until(&self.limits) > now && self.dial.is_usable(&idle.opened.connection) {
+                shelf.ledger.taken();
+                break Some((idle.opened, now.saturating_duration_since(idle.since)));
+            }
+            unusable.push(idle);
+        };
+        drop(shelf);
+        drop(unusable);
+        taken
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Idle<C>>> {
-        // The list is whole after any panic: it is only pushed to and popped from.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn close_idle(&self) {
+        // Closing may take a moment, which nobody should wait for at the shelf.
+        let idle = std::mem::take(&mut self.lock().idle);
+        drop(idle);
+    }
+
+    /// Closes what has idled or lived long enough; when the next one will have, if there is one.
+    fn close_expired(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut shelf = self.lock();
+        let (kept, expired): (Vec<_>, Vec<_>) = shelf.idle.drain(..).partition(|idle| idle.until(&self.limits) > now);
+        shelf.idle = kept;
+        let next = shelf.idle.iter().map(|idle| idle.until(&self.limits)).min();
+        if next.is_none() {
+            shelf.sweeper.rest();
+        }
+        drop(shelf);
+        drop(expired);
+        next
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf<D::Connection>> {
+        lock(&self.shelf)
     }
 }
 
-impl<C> fmt::Debug for Pool<C> {
+fn lock<C>(shelf: &Mutex<Shelf<C>>) -> MutexGuard<'_, Shelf<C>> {
+    // Each change is one step, so the shelf is whole after any panic.
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<D: Dial> fmt::Debug for Pool<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool").field("id", &self.id).field("limits", &self.limits).finish_non_exhaustive()
     }
 }
 
-/// Somebody who waits, as long as it lives.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(waiting: &'a AtomicUsize) -> Self {
-        waiting.fetch_add(1, Ordering::Relaxed);
-        Self(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// A connection in use. Dropped, it is closed.
-pub(crate) struct Pooled<C> {
-    connection: Option<C>,
-    pool: Arc<Pool<C>>,
-    _permit: OwnedSemaphorePermit,
+pub(crate) struct Pooled<D: Dial> {
+    opened: Option<Opened<D::Connection>>,
+    pool: Arc<Pool<D>>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
-impl<C> Pooled<C> {
+impl<D: Dial> Pooled<D> {
     /// Lets the next statement use it. Only for a connection whose last result was read to its end.
     pub(crate) fn give_back(mut self) {
-        if let Some(connection) = self.connection.take().filter(|_| !self.pool.permits.is_closed()) {
-            self.pool.lock().push(Idle { connection, since: Instant::now() });
+        let now = Instant::now();
+        let is_wanted = |opened: &Opened<_>| !self.pool.permits.is_closed() && opened.until.is_none_or(|until| until > now);
+        let Some(opened) = self.opened.take_if(|opened| is_wanted(opened)) else { return };
+        let mut shelf = self.pool.lock();
+        shelf.ledger.ended();
+        shelf.idle.push(Idle { opened, since: now });
+        shelf.sweeper.wake(&self.pool);
+    }
+
+    /// Closes it; its place stays taken.
+    fn close(mut self) -> Option<OwnedSemaphorePermit> {
+        self.permit.take()
+    }
+}
+
+impl<D: Dial> Drop for Pooled<D> {
+    fn drop(&mut self) {
+        if let Some(opened) = self.opened.take() {
+            drop(opened);
+            self.pool.lock().ledger.ended();
         }
     }
 }
 
-impl<C> Deref for Pooled<C> {
-    type Target = C;
+impl<D: Dial> Deref for Pooled<D> {
+    type Target = D::Connection;
 
-    fn deref(&self) -> &C {
-        self.connection.as_ref().expect("it is only taken when self is consumed")
+    fn deref(&self) -> &D::Connection {
+        &self.opened.as_ref().expect("it is only taken when self is consumed").connection
     }
 }
 
-impl<C> DerefMut for Pooled<C> {
-    fn deref_mut(&mut self) -> &mut C {
-        self.connection.as_mut().expect("it is only taken when self is consumed")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
-
-    use super::*;
-
-    fn pool(max_connections: usize, idle_timeout: Duration) -> Arc<Pool<usize>> {
-        let limits = PoolLimits { max_connections, connect_timeout: Duration::from_millis(50), idle_timeout };
-        Pool::new(RemoteId::new("crm"), limits)
-    }
-
-    async fn take(pool: &Arc<Pool<usize>>, dialled: &AtomicUsize) -> Result<Pooled<usize>> {
-        let deadline = Deadline::after(Duration::from_millis(50));
-        pool.acquire(Some(deadline), |_| true, || async { Ok(dialled.fetch_add(1, Ordering::Relaxed)) }).await
-    }
-
-    #[tokio::test]
-    async fn only_what_is_given_back_is_used_again() {
-        let (pool, dialled) = (pool(1, Duration::from_secs(60)), AtomicUsize::new(0));
-        take(&pool, &dialled).await.unwrap().give_back();
-        drop(take(&pool, &dialled).await.unwrap());
-        assert_eq!(dialled.load(Ordering::Relaxed), 1);
-        assert_eq!(*take(&pool, &dialled).await.unwrap(), 1, "the dropped one is gone, a second was dialled");
-    }
-
-    #[tokio::test]
-    async fn an_idle_one_is_closed_in_time_and_an_unusable_one_at_once() {
-        let (short, dialled) = (pool(1, Duration::ZERO), AtomicUsize::new(0));
-        take(&short, &dialled).await.unwrap().give_back();
-        assert_eq!(*take(&short, &dialled).await.unwrap(), 1);
-
-        let long = pool(1, Duration::from_secs(60));
-        take(&long, &dialled).await.unwrap().give_back();
-        let fresh = long.acquire(None, |connection| *connection != 2, || async { Ok(9) }).await.unwrap();
-        assert_eq!(*fresh, 9);
-    }
-
-    #[tokio::test]
-    async fn waiting_and_dialling_are_bounded_and_say_so() {
-        let (pool, dialled) = (pool(1, Duration::from_secs(60)), AtomicUsize::new(0));
-        let held = take(&pool, &dialled).await.unwrap();
-        let waited = take(&pool, &dialled).await.err().unwrap();
-        assert_eq!(waited.kind(), ErrorKind::Timeout);
-        assert_eq!(waited.to_string(), "datasource \"crm\": waiting for one of 1 pooled connections took longer than 50ms");
-        drop(held);
-        let hung = pool.acquire(None, |_| true, std::future::pending::<Result<usize>>).await.err().unwrap();
-        assert_eq!(hung.kind(), ErrorKind::Unreachable);
-        assert_eq!(hung.to_string(), "datasource \"crm\": connecting took longer than 50ms");
-    }
-
-    #[tokio::test]
-    async fn what_is_spare_leaves_a_place_for_others() {
-        let (pool, dialled) = (pool(3, Duration::from_secs(60)), AtomicUsize::new(0));
-        let spare = || pool.acquire_spare(None, |_| true, || async { Ok(dialled.fetch_add(1, Ordering::Relaxed)) });
-        let first = spare().await.unwrap().unwrap();
-        let second = spare().await.unwrap().unwrap();
-        assert!(spare().await.is_none());
-        let third = take(&pool, &dialled).await.unwrap();
-        assert!(!pool.is_waited_for());
-        let waiting = tokio::spawn({
-            let pool = Arc::clone(&pool);
-            async move { pool.acquire(None, |_| true, || async { Ok(9) }).await.map(|connection| *connection) }
-        });
-        while !pool.is_waited_for() {
-            tokio::task::yield_now().await;
-        }
-        drop(first);
-        assert_eq!(waiting.await.unwrap().unwrap(), 9);
-        assert!(!pool.is_waited_for());
-        drop((second, third));
-        assert!(spare().await.is_some());
-    }
-
-    #[tokio::test]
-    async fn a_closed_pool_refuses_and_keeps_nothing() {
-        let (pool, dialled) = (pool(2, Duration::from_secs(60)), AtomicUsize::new(0));
-        let held = take(&pool, &dialled).await.unwrap();
-        pool.close();
-        held.give_back();
-        assert_eq!(take(&pool, &dialled).await.err().unwrap().kind(), ErrorKind::Unreachable);
-        assert!(pool.lock().is_empty());
+impl<D: Dial> DerefMut for Pooled<D> {
+    fn deref_mut(&mut self) -> &mut D::Connection {
+        &mut self.opened.as_mut().expect("it is only taken when self is consumed").connection
     }
 }

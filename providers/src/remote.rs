@@ -10,6 +10,7 @@ use datafusion::catalog::TableProvider;
 use crate::capabilities::Capabilities;
 use crate::deadline::Deadline;
 use crate::error::Result;
+use crate::pool::PoolState;
 use crate::sql::SqlRemote;
 use crate::subject::Subject;
 use crate::writer::Writer;
@@ -79,6 +80,9 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// # Errors
     /// `NotFound` when the remote does not know such a table and must (files), `Unsupported` when it cannot be read.
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>>;
+
+    /// How the connections are that its tables are read over, when there are any. Does no IO.
+    fn pool(&self) -> Option<PoolState>;
 
     /// This remote as one that takes SQL text, when it does.
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>>;

@@ -190,7 +190,10 @@ fn external(section: &mut Section<'_>) -> External {
     let limits = PoolLimits {
         max_connections: pool.count("max_connections", 1, 10_000).unwrap_or(defaults.max_connections),
         connect_timeout: pool.duration("connect_timeout").unwrap_or(defaults.connect_timeout),
+        acquire_timeout: pool.duration("acquire_timeout").or(defaults.acquire_timeout),
         idle_timeout: pool.duration("idle_timeout").unwrap_or(defaults.idle_timeout),
+        max_lifetime: pool.duration("max_lifetime").or(defaults.max_lifetime),
+        check_after: pool.duration("check_after").unwrap_or(defaults.check_after),
     };
     pool.finish();
     external.finish();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use causeway_catalog::{ContractColumn, Expose, History, Keeping, OnMismatch, PinnedTable, Retention, SchemaMode};
 use causeway_providers::{
-    Capabilities, Connector, DeclaredType, Error, ErrorKind, Manifest, OptionSpec, Options, Presence, Presentation, Remote,
+    Capabilities, Connector, DeclaredType, Error, ErrorKind, Manifest, OptionSpec, Options, PoolLimits, Presence, Presentation, Remote,
     Result as ProvidersResult, TypeChange, ValueKind, Visibility,
 };
 use datafusion::arrow::datatypes::DataType;
@@ -120,7 +120,7 @@ external:
   query_timeout: 5s
   refresh_interval: 10m
   validation: { on_mismatch: warn, check_on_boot: false, check_interval: 60s }
-  pool: { max_connections: 2, connect_timeout: 500ms, idle_timeout: 1m }
+  pool: { max_connections: 2, connect_timeout: 500ms, acquire_timeout: 2s, idle_timeout: 1m, max_lifetime: 1h, check_after: 10s }
 tables:
   - { name: customers, remote: public.cust, writable: true, column_map: { cust_nm: name }, ignore_columns: [legacy] }
   - name: orders
@@ -150,7 +150,15 @@ schema_names: { public: sales }
     assert_eq!(crm.options.path("path"), Some(folder.path().join("sources/x.db")));
     assert_eq!(crm.options.secret("password"), Some("hunter2"));
     assert_eq!(crm.options.query_timeout, Some(Duration::from_secs(5)));
-    assert_eq!(crm.options.pool.connect_timeout, Duration::from_millis(500));
+    let pool = PoolLimits {
+        max_connections: 2,
+        connect_timeout: Duration::from_millis(500),
+        acquire_timeout: Some(Duration::from_secs(2)),
+        idle_timeout: Duration::from_secs(60),
+        max_lifetime: Some(Duration::from_secs(3600)),
+        check_after: Duration::from_secs(10),
+    };
+    assert_eq!(crm.options.pool, pool);
     assert_eq!(crm.validation.on_mismatch, OnMismatch::Warn);
     assert_eq!(crm.validation.check_interval, Some(Duration::from_secs(60)));
     assert!(crm.allow_writes && !crm.validation.check_on_boot);

@@ -30,6 +30,7 @@ enum View {
     ForeignTables,
     Omissions,
     Capabilities,
+    Pools,
     Drift,
     CatalogHistory,
     Events,
@@ -38,12 +39,13 @@ enum View {
 }
 
 impl View {
-    const ALL: [View; 10] = [
+    const ALL: [View; 11] = [
         View::Datasources,
         View::RemoteTables,
         View::ForeignTables,
         View::Omissions,
         View::Capabilities,
+        View::Pools,
         View::Drift,
         View::CatalogHistory,
         View::Events,
@@ -58,6 +60,7 @@ impl View {
             View::ForeignTables => "foreign_tables",
             View::Omissions => "omissions",
             View::Capabilities => "capabilities",
+            View::Pools => "pools",
             View::Drift => "drift",
             View::CatalogHistory => "catalog_history",
             View::Events => "events",
@@ -119,6 +122,19 @@ impl View {
             ],
             View::Omissions => vec![text("datasource"), text("subject"), text("reason")],
             View::Capabilities => vec![text("datasource"), text("capability"), flag("supported")],
+            View::Pools => vec![
+                text("datasource"),
+                count("size"),
+                count("max_size"),
+                count("in_use"),
+                count("idle"),
+                count("waiting"),
+                count("waited_ms_total"),
+                count("opened_total"),
+                count("errors_total"),
+                maybe_text("last_error"),
+                moment("last_error_at"),
+            ],
             View::Drift => vec![
                 text("datasource"),
                 text("remote_schema"),
@@ -241,6 +257,7 @@ impl TableProvider for SystemView {
             View::ForeignTables => rows::foreign_tables(&self.snapshot),
             View::Omissions => rows::omissions(&self.environment.datasources()),
             View::Capabilities => rows::capabilities(&self.environment.datasources()),
+            View::Pools => rows::pools(&self.environment.pools()),
             View::Drift => rows::drift(&self.environment.drift(DriftSelection::default()).await?),
             View::CatalogHistory => rows::catalog_history(&self.environment.history().await?),
             View::Subscribers => {

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use causeway_catalog::{
     CatalogSnapshot, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, StoredSnapshot, Subscriber, SubscriberKind,
 };
-use causeway_providers::{Omission, RemoteTable};
+use causeway_providers::{Omission, PoolState, RemoteTable};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
 
 use crate::webhook;
@@ -164,6 +164,25 @@ pub(super) fn capabilities(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
         texts(rows.iter().map(|(datasource, _, _)| *datasource)),
         texts(rows.iter().map(|(_, word, _)| *word)),
         flags(rows.iter().map(|(_, _, supported)| *supported)),
+    ]
+}
+
+/// Pools, by the names of their datasources.
+pub(super) fn pools(all: &[(String, PoolState)]) -> Vec<ArrayRef> {
+    let states = || all.iter().map(|(_, state)| state);
+    let failures = || states().map(|state| state.last_error.as_ref());
+    vec![
+        texts(all.iter().map(|(datasource, _)| datasource.as_str())),
+        counts(states().map(|state| Some(state.size() as u64))),
+        counts(states().map(|state| Some(state.max_size as u64))),
+        counts(states().map(|state| Some(state.in_use as u64))),
+        counts(states().map(|state| Some(state.idle as u64))),
+        counts(states().map(|state| Some(state.waiting as u64))),
+        counts(states().map(|state| Some(u64::try_from(state.waited.as_millis()).unwrap_or(u64::MAX)))),
+        counts(states().map(|state| Some(state.opened))),
+        counts(states().map(|state| Some(state.errors))),
+        maybe_texts(failures().map(|failure| failure.map(|failure| failure.message.as_str()))),
+        moments(failures().map(|failure| failure.map(|failure| failure.at))),
     ]
 }
 

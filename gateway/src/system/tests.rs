@@ -1,13 +1,13 @@
 //! The views, read with SQL.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use causeway_catalog::{ControlStore, Datasource, EventType, Expose, Keeping, NewEvent, OnMismatch, Origin, SchemaMode, Validation};
 use causeway_providers::{
     Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Introspection, Manifest, Omission, OmissionCause,
-    Options, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, SqlRemote, Subject,
-    TableKind, TypeChange, Writer,
+    Options, PoolFailure, PoolState, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion,
+    SqlRemote, Subject, TableKind, TypeChange, Writer,
 };
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::MemTable;
@@ -104,6 +104,20 @@ impl Remote for FakeRemote {
         Ok(Arc::new(MemTable::try_new(table.arrow_schema(), vec![Vec::new()]).unwrap()))
     }
 
+    fn pool(&self) -> Option<PoolState> {
+        let last_error = PoolFailure { message: "no place".to_owned(), at: SystemTime::UNIX_EPOCH + Duration::from_secs(1) };
+        Some(PoolState {
+            max_size: 5,
+            in_use: 2,
+            idle: 1,
+            waiting: 4,
+            waited: Duration::from_micros(1_500_900),
+            opened: 9,
+            errors: 3,
+            last_error: Some(last_error),
+        })
+    }
+
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
         None
     }
@@ -169,6 +183,11 @@ async fn every_view_tells_what_is() {
     );
     let events = shown("SELECT type, source FROM causeway.events WHERE source LIKE '%down'").await;
     assert_eq!(events, ["|datasource.failed|/environments/default/datasources/down|"]);
+    assert_eq!(
+        shown("SELECT * FROM causeway.pools").await,
+        ["|crm|3|5|2|1|4|1500|9|3|noplace|1970-01-01T00:00:01Z|"],
+        "a datasource that is not open has no pool"
+    );
     assert!(shown("SELECT * FROM causeway.drift").await.is_empty());
     assert!(shown("SELECT * FROM causeway.subscribers").await.is_empty());
     assert!(shown("SELECT * FROM causeway.dead_letters").await.is_empty());
@@ -198,7 +217,8 @@ async fn every_view_tells_what_is() {
 #[test]
 fn the_system_catalogs_learn_every_view_and_column() {
     let columns = columns();
-    let views = "capabilities catalog_history datasources dead_letters drift events foreign_tables omissions remote_tables subscribers";
+    let views =
+        "capabilities catalog_history datasources dead_letters drift events foreign_tables omissions pools remote_tables subscribers";
     assert_eq!(columns.keys().collect::<Vec<_>>(), views.split(' ').collect::<Vec<_>>());
     let names: Vec<_> = columns["datasources"].fields().iter().map(|field| field.name().clone()).collect();
     let promised = "name connector origin schema_mode state version allow_writes query_timeout last_error stale_since drift";

@@ -22,11 +22,12 @@ use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
 use causeway_providers::sql::{
-    Argument, Dialect, LikeSupport, NullOrder, Quoting, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics,
+    Argument, Dialect, LikeSupport, NullOrder, Quoting, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable,
+    StatementScans, TableStatistics,
 };
 use causeway_providers::{
-    Capabilities, Comparison, Deadline, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope,
-    ServerVersion, Subject, TableKind, Writer,
+    Capabilities, Comparison, Deadline, Introspection, PoolState, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence,
+    RemoteTable, Scope, ServerVersion, Subject, TableKind, Writer,
 };
 
 use crate::Statement;
@@ -205,6 +206,10 @@ impl Remote for TestRemote {
         Ok(Arc::new(SqlTable::new(self, table.clone(), Some(Duration::from_secs(30)))))
     }
 
+    fn pool(&self) -> Option<PoolState> {
+        None
+    }
+
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
         Some(self)
     }
@@ -230,6 +235,10 @@ impl SqlRemote for TestRemote {
     }
 
     fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
+        None
+    }
+
+    fn share_snapshot(self: Arc<Self>, _scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
         None
     }
 

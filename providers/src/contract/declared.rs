@@ -10,8 +10,9 @@ use datafusion::execution::SendableRecordBatchStream;
 use crate::capabilities::Capabilities;
 use crate::deadline::Deadline;
 use crate::error::Result;
+use crate::pool::PoolState;
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
-use crate::sql::{Dialect, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics};
+use crate::sql::{Dialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics};
 use crate::subject::Subject;
 use crate::writer::Writer;
 
@@ -48,6 +49,10 @@ impl Remote for Declared {
         Ok(Arc::new(SqlTable::new(self, table.clone(), None)))
     }
 
+    fn pool(&self) -> Option<PoolState> {
+        self.inner.pool()
+    }
+
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
         Some(self)
     }
@@ -72,6 +77,10 @@ impl SqlRemote for Declared {
 
     fn split(self: Arc<Self>, table: &RemoteTable, select: &Select, streams: usize) -> Option<Arc<dyn SplitScan>> {
         Arc::clone(&self.inner).split(table, select, streams)
+    }
+
+    fn share_snapshot(self: Arc<Self>, scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
+        Arc::clone(&self.inner).share_snapshot(scans)
     }
 
     fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>> {

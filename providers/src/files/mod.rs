@@ -45,6 +45,7 @@ use crate::declared_type::DeclaredType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
+use crate::pool::PoolState;
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::SqlRemote;
 use crate::subject::Subject;
@@ -162,6 +163,10 @@ impl Remote for FilesRemote {
         })?;
         let provider = FilesTable::new(Arc::clone(&self.source), layout, table).map_err(|e| e.at(self.source.id.as_str()))?;
         Ok(Arc::new(provider))
+    }
+
+    fn pool(&self) -> Option<PoolState> {
+        None
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {

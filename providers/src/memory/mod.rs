@@ -19,6 +19,7 @@ use crate::declared_type::DeclaredType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
+use crate::pool::PoolState;
 use crate::remote::{
     Comparison, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, TableKind,
 };
@@ -153,6 +154,10 @@ impl Remote for MemoryRemote {
                 .because(e)
         })?;
         Ok(Arc::new(provider))
+    }
+
+    fn pool(&self) -> Option<PoolState> {
+        None
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {

@@ -17,7 +17,7 @@ use super::failure;
 use super::manifest::{DISABLE, PREFER, VERIFY_FULL};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
-use crate::pool::Access;
+use crate::pool::{Access, Dial};
 use crate::remote::ServerVersion;
 
 /// What every session is set to, whatever the server's defaults and the user's `init_connect` are.
@@ -128,8 +128,13 @@ impl Server {
         }))
     }
 
+    /// What makes connections to it for a pool.
+    pub(super) fn connections(self: &Arc<Self>, access: Access) -> ServerDial {
+        ServerDial { server: Arc::clone(self), access }
+    }
+
     /// A new connection in a known state.
-    pub(super) async fn connect(self: &Arc<Self>, access: Access) -> Result<Session> {
+    async fn connect(self: &Arc<Self>, access: Access) -> Result<Session> {
         // The pool has the same limit, but knows no host to name: leave it a little time.
         let limit = self.connect_timeout.mul_f64(0.95);
         match tokio::time::timeout(limit, self.dial_and_normalise(access)).await {
@@ -232,6 +237,29 @@ impl Server {
     }
 }
 
+/// Makes connections of one kind.
+#[derive(Debug)]
+pub(super) struct ServerDial {
+    server: Arc<Server>,
+    access: Access,
+}
+
+impl Dial for ServerDial {
+    type Connection = Session;
+
+    async fn connect(&self) -> Result<Session> {
+        self.server.connect(self.access).await
+    }
+
+    fn is_usable(&self, session: &Session) -> bool {
+        session.is_usable()
+    }
+
+    async fn answers(&self, session: &mut Session) -> bool {
+        session.connection().ping().await.is_ok()
+    }
+}
+
 /// Makes ring the provider of cryptography unless the process has chosen one: the driver takes the default and has no say.
 fn ring_by_default() {
     if CryptoProvider::get_default().is_none() {
@@ -271,7 +299,7 @@ impl Session {
     }
 
     /// Whether it can take a statement, as far as this side knows.
-    pub(super) fn is_usable(&self) -> bool {
+    fn is_usable(&self) -> bool {
         !self.at_work && self.connection.as_ref().is_some_and(|connection| !connection.is_disconnected())
     }
 

@@ -202,7 +202,8 @@ fn mark_json(tables: &mut [RemoteTable], checks: &[Row]) {
     }
 }
 
-/// Which databases were asked for, and how their columns are published. The server's own comparison is not relied on: it may ignore case where names do not.
+/// Which databases were asked for, and how their columns are published. The server's own comparison is not relied on: it may ignore
+/// case where names do not.
 struct Wanted<'a> {
     schemas: &'a [String],
     ignore_case: bool,

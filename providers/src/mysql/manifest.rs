@@ -85,7 +85,8 @@ pub(super) static MANIFEST: Manifest = Manifest {
             value: ValueKind::Choice(&["error", "null", "text"]),
             presence: Presence::Default("error"),
             visibility: Visibility::Public,
-            doc: "What a date that is none, such as 0000-00-00, is read as; `text` publishes all dates and times of day with a date as text.",
+            doc: "What a date that is none, such as 0000-00-00, is read as; `text` publishes all dates and times of day with a date \
+                  as text.",
         },
         OptionSpec {
             name: "password",

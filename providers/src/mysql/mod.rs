@@ -27,7 +27,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
 use tokio_util::sync::CancellationToken;
 
-use self::connect::{Flavor, Server, Session};
+use self::connect::{Flavor, Server, ServerDial};
 use self::introspect::Place;
 use self::manifest::MANIFEST;
 use self::policy::{Policy, ZeroDates};
@@ -38,9 +38,11 @@ use crate::declared_type::DeclaredType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::pool::{Access, Pool, Pooled};
+use crate::pool::{Access, Pool, PoolState, Pooled};
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
-use crate::sql::{Dialect, MySqlDialect, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics};
+use crate::sql::{
+    Dialect, MySqlDialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics,
+};
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
 use crate::writer::Writer;
@@ -72,9 +74,9 @@ impl Connector for MySqlConnector {
 pub(crate) struct MySqlRemote {
     id: RemoteId,
     server: Arc<Server>,
-    pool: Arc<Pool<Session>>,
+    pool: Arc<Pool<ServerDial>>,
     /// The one connection that writes, made by the first write.
-    writing: Arc<Pool<Session>>,
+    writing: Arc<Pool<ServerDial>>,
     dialect: MySqlDialect,
     place: Place,
     policy: Policy,
@@ -89,8 +91,9 @@ impl MySqlRemote {
         let policy = Policy::of(options).map_err(at)?;
         let server = Server::new(options).map_err(at)?;
         let deadline = Deadline::after(options.pool.connect_timeout);
-        let [pool, writing] = [Access::Read, Access::Write].map(|access| Pool::new(id.clone(), access.limits(options.pool)));
-        let mut session = pool.acquire(None, Session::is_usable, || server.connect(Access::Read)).await?;
+        let [pool, writing] =
+            [Access::Read, Access::Write].map(|access| Pool::new(id.clone(), access.limits(options.pool), server.connections(access)));
+        let mut session = pool.acquire(None).await?;
         let dialect = match session.flavor() {
             Flavor::MariaDb => MySqlDialect::maria_db(),
             Flavor::MySql => MySqlDialect::my_sql(),
@@ -108,21 +111,21 @@ impl MySqlRemote {
     }
 
     /// A connection of the pool. One that idled may have been closed by the server.
-    async fn session(&self, deadline: Option<Deadline>) -> Result<Pooled<Session>> {
-        self.pool.acquire(deadline, Session::is_usable, || self.server.connect(Access::Read)).await
+    async fn session(&self, deadline: Option<Deadline>) -> Result<Pooled<ServerDial>> {
+        self.pool.acquire(deadline).await
     }
 
     /// A new connection. When one that idled was closed by the server, so were most likely all.
-    async fn fresh_session(&self) -> Result<Pooled<Session>> {
-        self.pool.acquire(None, |_| false, || self.server.connect(Access::Read)).await
+    async fn fresh_session(&self, deadline: Option<Deadline>) -> Result<Pooled<ServerDial>> {
+        self.pool.acquire_fresh(deadline).await
     }
 
     /// A connection that has just answered and has no time limit, for statements of our own.
-    async fn proven_session(&self, deadline: Deadline) -> Result<Pooled<Session>> {
+    async fn proven_session(&self, deadline: Deadline) -> Result<Pooled<ServerDial>> {
         let mut session = self.session(Some(deadline)).await?;
         if session.has_served() && session.prove().await.is_err() {
             drop(session);
-            session = self.fresh_session().await?;
+            session = self.fresh_session(Some(deadline)).await?;
         }
         Ok(session)
     }
@@ -196,6 +199,10 @@ impl Remote for MySqlRemote {
         Ok(Arc::new(SqlTable::new(self, table.clone(), query_timeout)))
     }
 
+    fn pool(&self) -> Option<PoolState> {
+        Some(self.pool.state())
+    }
+
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
         Some(self)
     }
@@ -223,6 +230,11 @@ impl SqlRemote for MySqlRemote {
 
     fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
         // Two connections have two snapshots, and no way to share one.
+        None
+    }
+
+    fn share_snapshot(self: Arc<Self>, _scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
+        // As above.
         None
     }
 

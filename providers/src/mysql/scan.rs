@@ -19,6 +19,7 @@ use super::MySqlRemote;
 use super::connect::Session;
 use super::decode::BatchBuilder;
 use super::failure;
+use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::Remote;
 use crate::sql::{RemoteSql, ScanLimits};
@@ -72,14 +73,19 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     async fn run(self, mut batch: BatchBuilder) -> Result<()> {
-        let mut session = self.remote.session(None).await?;
+        let deadline = self.limits.query_timeout.map(Deadline::after);
+        let out_of_time = |error: Error| match (error.kind(), self.limits.query_timeout) {
+            (ErrorKind::Timeout, Some(limit)) => failure::timed_out(limit).because(error),
+            _ => error,
+        };
+        let mut session = self.remote.session(deadline).await.map_err(out_of_time)?;
         let mut answered = false;
         let mut outcome = self.read(&mut session, &mut batch, &mut answered).await;
         // A connection that idled may have been closed by the server, which only shows now. Statements read: one may be run again.
         if !answered && session.has_served() && outcome.as_ref().is_err_and(Interruption::is_lost_connection) {
             session.finish();
             drop(session);
-            session = self.remote.fresh_session().await?;
+            session = self.remote.fresh_session(deadline).await.map_err(out_of_time)?;
             outcome = self.read(&mut session, &mut batch, &mut answered).await;
         }
         match outcome {

@@ -9,12 +9,12 @@ use chrono::{Datelike, Timelike};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row as Answer, Value};
 
-use super::connect::Session;
+use super::connect::{ServerDial, Session};
 use super::definition::{MySqlDefinition, Named, look, primary_key};
 use super::{MySqlRemote, failure};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::{Access, Pooled};
+use crate::pool::Pooled;
 use crate::writer::batch::{Batch, Row, size};
 use crate::writer::bootstrap::{Definition, Ensuring, Step, list, not_a_table, refused};
 use crate::writer::{CellValue, EnsureMode, EnsureReport, InsertReport, TableDescriptor, Writer, moment};
@@ -69,10 +69,9 @@ impl MySqlRemote {
     }
 
     /// The connection that writes, which has just answered: a write that fails is not tried again here, as its count would be lost.
-    async fn session_to_write(&self, deadline: Deadline) -> Result<Pooled<Session>> {
+    async fn session_to_write(&self, deadline: Deadline) -> Result<Pooled<ServerDial>> {
         loop {
-            let dial = || self.server.connect(Access::Write);
-            let mut session = self.writing.acquire(None, Session::is_usable, dial).await?;
+            let mut session = self.writing.acquire(None).await?;
             // MariaDB ends by itself what a gateway that died left behind; MySQL has no such limit for writes.
             let limit = deadline.remaining() + REMOTE_GRACE;
             session.begin();
@@ -106,7 +105,7 @@ impl From<Error> for Interruption {
 }
 
 /// Gives the connection back, or closes it, with which the server rolls back what is open.
-fn conclude<T>(mut session: Pooled<Session>, done: Result<T, Interruption>) -> Result<T> {
+fn conclude<T>(mut session: Pooled<ServerDial>, done: Result<T, Interruption>) -> Result<T> {
     match done {
         Ok(done) => {
             session.finish();

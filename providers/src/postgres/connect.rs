@@ -5,12 +5,12 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::join;
+use futures::future::{join, join3};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{Client, Config, Connection, CopyOutStream, SimpleQueryMessage, SimpleQueryRow, Socket};
+use tokio_postgres::{CancelToken, Client, Config, Connection, CopyOutStream, SimpleQueryMessage, SimpleQueryRow, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -20,7 +20,7 @@ use super::{failure, tls};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Options, PoolLimits};
-use crate::pool::{Access, Pool, Pooled};
+use crate::pool::{Access, Dial, Pool, PoolState, Pooled};
 use crate::remote::RemoteId;
 
 /// The state of every session, whatever the role's and the database's settings say.
@@ -47,9 +47,9 @@ const READ_ONLY: &str = "; SET default_transaction_read_only = on";
 /// The oldest server whose catalogs and functions are as we expect.
 const OLDEST_SERVER: u32 = 12;
 /// How long a cancelled statement may take to end before its connection is cut.
-const SETTLE: Duration = Duration::from_secs(5);
+pub(super) const SETTLE: Duration = Duration::from_secs(5);
 /// How long one cancel may take to be noticed before it is sent again. A cancel that comes before its statement is lost.
-const CANCEL_AGAIN: Duration = Duration::from_millis(250);
+pub(super) const CANCEL_AGAIN: Duration = Duration::from_millis(250);
 /// The source's own limit comes this much after ours, which has the better text.
 pub(super) const REMOTE_GRACE: Duration = Duration::from_secs(1);
 
@@ -89,19 +89,6 @@ impl Target {
         Ok(Self { id: options.id.clone(), config, tls, address, limits: access.limits(options.pool), access })
     }
 
-    /// Opens a connection and normalises its session.
-    pub(super) async fn connect(&self) -> Result<PgConnection> {
-        let limit = Deadline::after(self.limits.connect_timeout);
-        match tokio::time::timeout_at(limit.instant(), self.dial()).await {
-            Ok(connection) => connection,
-            Err(_) => Err(Error::new(
-                ErrorKind::Unreachable,
-                format!("cannot connect to {}: no answer within {}", self.address, humantime::format_duration(limit.limit())),
-            )
-            .hint("check `options.host` and `options.port` and the network, or raise `external.pool.connect_timeout`")),
-        }
-    }
-
     async fn dial(&self) -> Result<PgConnection> {
         let failed = |error| failure::connecting(error, &self.address);
         let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(failed)?;
@@ -124,6 +111,31 @@ impl Target {
         let read_only = if self.access == Access::Read { READ_ONLY } else { "" };
         connection.client().batch_execute(&format!("{SESSION}{read_only}")).await.map_err(failed)?;
         Ok(connection)
+    }
+}
+
+impl Dial for Target {
+    type Connection = PgConnection;
+
+    /// Opens a connection and normalises its session.
+    async fn connect(&self) -> Result<PgConnection> {
+        let limit = Deadline::after(self.limits.connect_timeout);
+        match tokio::time::timeout_at(limit.instant(), self.dial()).await {
+            Ok(connection) => connection,
+            Err(_) => Err(Error::new(
+                ErrorKind::Unreachable,
+                format!("cannot connect to {}: no answer within {}", self.address, humantime::format_duration(limit.limit())),
+            )
+            .hint("check `options.host` and `options.port` and the network, or raise `external.pool.connect_timeout`")),
+        }
+    }
+
+    fn is_usable(&self, connection: &PgConnection) -> bool {
+        !connection.client().is_closed()
+    }
+
+    async fn answers(&self, connection: &mut PgConnection) -> bool {
+        connection.client().simple_query("").await.is_ok()
     }
 }
 
@@ -177,25 +189,20 @@ impl PgConnection {
     fn client(&self) -> &Client {
         self.client.as_ref().expect("the client is only taken when the connection is discarded")
     }
-
-    fn is_usable(&self) -> bool {
-        !self.client().is_closed()
-    }
 }
 
 /// The connections of one datasource.
 #[derive(Debug)]
 pub(super) struct Connections {
-    target: Target,
-    pool: Arc<Pool<PgConnection>>,
+    pool: Arc<Pool<Target>>,
     /// Cancels under way: they outlive the statement that was dropped, and closing waits for them.
     endings: TaskTracker,
 }
 
 impl Connections {
     pub(super) fn new(target: Target) -> Arc<Self> {
-        let pool = Pool::new(target.id.clone(), target.limits);
-        Arc::new(Self { target, pool, endings: TaskTracker::new() })
+        let pool = Pool::new(target.id.clone(), target.limits, target);
+        Arc::new(Self { pool, endings: TaskTracker::new() })
     }
 
     /// A connection, new or used, within `deadline` when there is one.
@@ -203,10 +210,10 @@ impl Connections {
     /// # Errors
     /// `Timeout` when the deadline passed, whatever was waited for; otherwise what failed.
     pub(super) async fn lease(self: &Arc<Self>, deadline: Option<Deadline>) -> Result<Lease> {
-        let connection = self.pool.acquire(deadline, PgConnection::is_usable, || self.target.connect()).await;
+        let connection = self.pool.acquire(deadline).await;
         let connection = connection.map_err(|error| match deadline {
             Some(deadline) if deadline.remaining().is_zero() && error.kind() == ErrorKind::Timeout => {
-                let all = self.target.limits.max_connections;
+                let all = self.most();
                 failure::timeout(deadline.limit(), &format!(" while waiting: all {all} connections are in use"))
                     .hint("raise `external.pool.max_connections` or `external.query_timeout` of the datasource")
             }
@@ -221,7 +228,7 @@ impl Connections {
     /// # Errors
     /// What failed while connecting.
     pub(super) async fn lease_spare(self: &Arc<Self>, deadline: Option<Deadline>) -> Result<Option<Lease>> {
-        let spare = self.pool.acquire_spare(deadline, PgConnection::is_usable, || self.target.connect()).await;
+        let spare = self.pool.acquire_spare(deadline).await;
         Ok(spare.transpose()?.map(|connection| self.lend(connection)))
     }
 
@@ -232,10 +239,23 @@ impl Connections {
 
     /// At most so many there are.
     pub(super) fn most(&self) -> usize {
-        self.target.limits.max_connections
+        self.pool.dial().limits.max_connections
     }
 
-    fn lend(self: &Arc<Self>, connection: Pooled<PgConnection>) -> Lease {
+    /// How the pool is doing.
+    pub(super) fn state(&self) -> PoolState {
+        self.pool.state()
+    }
+
+    /// Whether a connection is free, or may be made.
+    ///
+    /// # Errors
+    /// As [`Pool::has_room`].
+    pub(super) fn has_room(&self) -> Result<()> {
+        self.pool.has_room()
+    }
+
+    fn lend(self: &Arc<Self>, connection: Pooled<Target>) -> Lease {
         Lease { connections: Arc::clone(self), connection: Some(connection), running: false, _open: self.endings.token() }
     }
 
@@ -251,7 +271,7 @@ impl Connections {
 /// A connection in use by one statement. Dropped while the statement runs, it cancels the statement at the source.
 pub(super) struct Lease {
     connections: Arc<Connections>,
-    connection: Option<Pooled<PgConnection>>,
+    connection: Option<Pooled<Target>>,
     running: bool,
     /// Closing waits for it, so that a statement about to be dropped is waited for as well.
     _open: TaskTrackerToken,
@@ -289,15 +309,38 @@ impl Lease {
         self.running = true;
     }
 
-    /// Starts a `COPY` of `sql`'s rows. `limit` is our own; the source's comes a little later.
-    pub(super) async fn copy_out(&mut self, sql: &str, limit: Option<Duration>) -> Result<CopyOutStream, tokio_postgres::Error> {
+    /// Nothing runs any more: a drop only closes the connection.
+    pub(super) fn pause(&mut self) {
+        self.running = false;
+    }
+
+    /// Where what ends a statement runs, whoever has dropped it.
+    pub(super) fn endings(&self) -> (TaskTracker, Handle) {
+        (self.connections.endings.clone(), self.connection().runtime.clone())
+    }
+
+    /// What cancels a statement of this connection, and how it is to be sent.
+    pub(super) fn cancelling(&self) -> (CancelToken, MakeRustlsConnect) {
+        (self.client().cancel_token(), self.connections.pool.dial().tls.clone())
+    }
+
+    /// Starts a `COPY` of `sql`'s rows, `before` which another statement runs if it is not empty. `limit` is our own; the source's
+    /// comes a little later.
+    pub(super) async fn copy_out(
+        &mut self,
+        before: &str,
+        sql: &str,
+        limit: Option<Duration>,
+    ) -> Result<CopyOutStream, tokio_postgres::Error> {
         self.begin();
         let copy = format!("COPY ({sql}) TO STDOUT (FORMAT binary)");
         let limit = limit.map(|limit| limit + REMOTE_GRACE);
-        // Both leave in one flight, so that a new limit costs no round trip.
-        let (limited, statement) = join(self.limit_statements(limit), self.client().prepare(&copy)).await;
+        let before = async { if before.is_empty() { Ok(()) } else { self.client().batch_execute(before).await } };
+        // All leave in one flight and in this order, so that a new limit costs no round trip.
+        let (limited, prepared, statement) = join3(self.limit_statements(limit), before, self.client().prepare(&copy)).await;
         limited?;
         self.is_limited_to(limit);
+        prepared?;
         self.client().copy_out(&statement?).await
     }
 
@@ -350,14 +393,14 @@ impl Drop for Lease {
             return;
         };
         let runtime = connection.runtime.clone();
-        let tls = self.connections.target.tls.clone();
+        let tls = self.connections.pool.dial().tls.clone();
         // The place in the pool is kept until the statement has ended, so that the source never has more than its share.
         self.connections.endings.spawn_on(settle(connection, tls), &runtime);
     }
 }
 
 /// Cancels what runs on a connection until it has ended there, or cuts the connection.
-async fn settle(mut connection: Pooled<PgConnection>, tls: MakeRustlsConnect) {
+async fn settle(mut connection: Pooled<Target>, tls: MakeRustlsConnect) {
     let (Some(client), Some(mut driver)) = (connection.client.take(), connection.driver.take()) else {
         return;
     };

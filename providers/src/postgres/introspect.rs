@@ -24,8 +24,8 @@ macro_rules! relations {
     };
 }
 
-/// Tables, their columns, their keys, and with `$2` what is known of their values, which `part` tells apart: one statement is one snapshot by itself. Else a table made or
-/// dropped meanwhile could appear without columns, which looks like drift.
+/// Tables, their columns, their keys, and with `$2` what is known of their values, which `part` tells apart: one statement is one
+/// snapshot by itself. Else a table made or dropped meanwhile could appear without columns, which looks like drift.
 ///
 /// An inheritance parent also shows the rows of its children, which its own keys and NOT NULL do not bind. Two collations never have
 /// one name here, even if one of them is the database's: text columns may meet only under one.
@@ -56,8 +56,8 @@ const LOOK: &str = concat!(
          UNION ALL SELECT p.root, h.inhrelid FROM part p JOIN pg_catalog.pg_inherits h ON h.inhparent = p.oid \
      ), size AS ( \
          SELECT p.root, \
-                pg_catalog.sum(CASE WHEN c.relkind = 'p' THEN 0 WHEN c.reltuples > 0 THEN c.reltuples::pg_catalog.float8 WHEN c.relpages = 0 \
-                    THEN pg_catalog.pg_stat_get_live_tuples(c.oid)::pg_catalog.float8 ELSE 0 END) AS live, \
+                pg_catalog.sum(CASE WHEN c.relkind = 'p' THEN 0 WHEN c.reltuples > 0 THEN c.reltuples::pg_catalog.float8 \
+                    WHEN c.relpages = 0 THEN pg_catalog.pg_stat_get_live_tuples(c.oid)::pg_catalog.float8 ELSE 0 END) AS live, \
                 CASE WHEN pg_catalog.bool_and(c.relkind = 'p' OR (c.relkind = 'r' AND COALESCE(am.amname = 'heap', false))) \
                           AND NOT pg_catalog.bool_or(c.relrowsecurity) \
                      THEN pg_catalog.max(CASE WHEN c.relpages = 0 THEN pg_catalog.pg_stat_get_live_tuples(c.oid) / 100 \

@@ -6,12 +6,14 @@ mod copy_binary;
 mod copy_reader;
 mod declared_type;
 mod definition;
+mod exported_snapshot;
 mod failure;
 mod introspect;
 mod known_tables;
 mod manifest;
 mod parallel_scan;
 mod scan;
+mod seat;
 mod sql_ascii;
 #[cfg(test)]
 mod tests;
@@ -31,10 +33,11 @@ use futures::future::{BoxFuture, join};
 use tokio_util::sync::CancellationToken;
 
 use self::connect::{Connections, Lease, Target};
+use self::exported_snapshot::ExportedSnapshot;
 use self::introspect::Look;
 use self::known_tables::KnownTables;
 use self::parallel_scan::ParallelScan;
-use self::scan::Scan;
+use self::scan::{Scan, Source};
 use self::sql_ascii::SqlAsciiDialect;
 use self::type_mapping::NumericPolicy;
 use crate::capabilities::Capabilities;
@@ -44,9 +47,12 @@ use crate::declared_type::DeclaredType;
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::pool::Access;
+use crate::pool::{Access, PoolState};
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
-use crate::sql::{Dialect, PostgresDialect, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics};
+use crate::sql::{
+    Dialect, PostgresDialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans,
+    TableStatistics,
+};
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
 use crate::writer::Writer;
@@ -117,6 +123,10 @@ impl PostgresRemote {
         }))
     }
 
+    fn source(&self) -> Source {
+        Source { id: self.id.clone(), connections: Arc::clone(&self.connections), closed: self.closed.clone(), dialect: self.dialect }
+    }
+
     /// Runs `work` on a connection, within `deadline`; when the deadline passes, the statement is cancelled at the source.
     async fn within<T>(
         &self,
@@ -162,6 +172,7 @@ impl Remote for PostgresRemote {
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {
+        self.connections.has_room()?;
         let version = self
             .within(deadline, "asking the server whether it is there", |lease| {
                 Box::pin(async {
@@ -200,6 +211,10 @@ impl Remote for PostgresRemote {
         Ok(Arc::new(SqlTable::new(self, table.clone(), query_timeout)))
     }
 
+    fn pool(&self) -> Option<PoolState> {
+        Some(self.connections.state())
+    }
+
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
         Some(self)
     }
@@ -220,23 +235,19 @@ impl SqlRemote for PostgresRemote {
     }
 
     fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream> {
-        let scan = Scan { id: self.id.clone(), connections: Arc::clone(&self.connections), closed: self.closed.clone(), sql, limits };
-        scan.stream(schema)
+        Scan { source: self.source(), sql, limits, snapshot: None }.stream(schema)
     }
 
     fn split(self: Arc<Self>, table: &RemoteTable, select: &Select, streams: usize) -> Option<Arc<dyn SplitScan>> {
         let blocks = self.known.blocks(table).filter(|_| self.reads_ranges)?;
         let streams = parallel_scan::streams(blocks, streams, self.connections.most());
         (streams > 1).then(|| {
-            Arc::new(ParallelScan {
-                id: self.id.clone(),
-                connections: Arc::clone(&self.connections),
-                closed: self.closed.clone(),
-                dialect: self.dialect,
-                select: select.clone(),
-                streams,
-            }) as Arc<dyn SplitScan>
+            Arc::new(ParallelScan { source: self.source(), select: select.clone(), streams, snapshot: None }) as Arc<dyn SplitScan>
         })
+    }
+
+    fn share_snapshot(self: Arc<Self>, scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
+        Some(ExportedSnapshot::new(self.source(), self.query_timeout, scans))
     }
 
     fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>> {

@@ -13,23 +13,24 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::FutureExt;
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Error as DriverError, SimpleQueryRow};
-use tokio_util::sync::CancellationToken;
 
 use super::block_ranges::{BlockRange, BlockRanges, SMALLEST_SPLIT};
-use super::connect::{Connections, Lease, milliseconds};
+use super::connect::{Lease, milliseconds};
 use super::copy_binary::CopyDecoder;
 use super::copy_reader::{CopyReader, ReadError, Step};
+use super::exported_snapshot::{BEGIN, ExportedSnapshot};
 use super::failure;
-use super::scan::{clock, within};
+use super::scan::{Source, clock, within};
+use super::seat::{Seat, end};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::remote::RemoteId;
 use crate::shared_rows::{RowQueue, shared_rows};
-use crate::sql::{Dialect, ScanLimits, Select, SplitScan};
+use crate::sql::{ScanLimits, Select, SplitScan, Turn};
 
 /// The first server that reads a range of `ctid` without reading the rest of the table.
 pub(super) const OLDEST_SERVER: u32 = 14;
@@ -42,13 +43,12 @@ const WHOLE_TABLE: [&str; 4] = ["Seq Scan", "Append", "Gather", "Result"];
 /// A scan of one table, to be started any number of times.
 #[derive(Debug, Clone)]
 pub(super) struct ParallelScan {
-    pub(super) id: RemoteId,
-    pub(super) connections: Arc<Connections>,
-    pub(super) closed: CancellationToken,
-    pub(super) dialect: &'static dyn Dialect,
+    pub(super) source: Source,
     /// A select of the bare table; it may filter.
     pub(super) select: Select,
     pub(super) streams: usize,
+    /// The snapshot it reads in; without one it takes its own.
+    pub(super) snapshot: Option<(Arc<ExportedSnapshot>, Turn)>,
 }
 
 impl SplitScan for ParallelScan {
@@ -58,12 +58,12 @@ impl SplitScan for ParallelScan {
 
     fn start(&self, schema: &SchemaRef, limits: ScanLimits) -> Result<Vec<SendableRecordBatchStream>> {
         // It proves that every column can be decoded; each connection has a decoder of its own.
-        CopyDecoder::new(Arc::clone(schema), limits.batch_rows).map_err(|error| error.at(self.id.as_str()))?;
+        CopyDecoder::new(Arc::clone(schema), limits.batch_rows).map_err(|error| error.at(self.source.id.as_str()))?;
         let (scan, row_schema) = (self.clone(), Arc::clone(schema));
         Ok(shared_rows(schema, self.streams, BATCHES_AHEAD * self.streams, move |queue| {
             async move {
                 let deadline = limits.query_timeout.map(Deadline::after);
-                let (id, closed) = (scan.id.clone(), scan.closed.clone());
+                let (id, closed) = (scan.source.id.clone(), scan.source.closed.clone());
                 let run = Arc::new(Run { scan, schema: row_schema, limits, deadline, queue, progress: Notify::new() });
                 within(deadline, &closed, run.conduct()).await.map_err(|error| error.at(id.as_str()))
             }
@@ -92,6 +92,23 @@ struct View {
     blocks: u64,
 }
 
+/// How the first worker reads.
+enum Opened {
+    /// In ranges, in which others may help.
+    Ranges(Seat, View, BlockRanges),
+    /// All at once: the source does not let us do otherwise.
+    Whole(Option<Seat>),
+}
+
+/// What became of a worker that was to join.
+enum Joining {
+    Joined(Lease),
+    /// No connection was to spare.
+    Unneeded,
+    /// It could not, and the next one could not either.
+    Failed,
+}
+
 /// Whether a worker may leave before all is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -104,49 +121,99 @@ enum Role {
 impl Run {
     /// Reads everything, with as many workers as there are connections to spare.
     async fn conduct(self: Arc<Self>) -> Result<()> {
-        let Some((lease, view, ranges)) = self.open().await? else { return self.read_whole().await };
+        let (seat, view, ranges) = match self.open().await? {
+            Opened::Ranges(seat, view, ranges) => (seat, view, ranges),
+            Opened::Whole(seat) => return self.read_whole(seat).await,
+        };
         let (view, ranges) = (Arc::new(view), Arc::new(ranges));
-        let mut workers = JoinSet::new();
-        workers.spawn(Arc::clone(&self).read_ranges(lease, Arc::clone(&ranges), Role::First));
-        self.ask_for_help(&mut workers, &view, &ranges);
+        // Both end with this: whoever is still joining when all is read is not waited for.
+        let (mut readers, mut joining) = (JoinSet::new(), JoinSet::new());
+        readers.spawn(Arc::clone(&self).read_ranges(seat, Arc::clone(&ranges), Role::First));
+        let mut is_joinable = true;
+        let mut ask = true;
         loop {
-            tokio::select! {
-                ended = workers.join_next() => match ended {
+            if ask && is_joinable {
+                while readers.len() + joining.len() < self.scan.streams && !ranges.is_empty() {
+                    joining.spawn(Arc::clone(&self).join(Arc::clone(&view)));
+                }
+            }
+            ask = tokio::select! {
+                ended = readers.join_next() => match ended {
+                    // The first one stays to the end, so all is read.
                     None => return Ok(()),
-                    Some(Ok(result)) => result?,
+                    Some(Ok(result)) => {
+                        result?;
+                        false
+                    }
                     Some(Err(cause)) => return Err(Error::new(ErrorKind::Internal, "a worker of the scan stopped").because(cause)),
                 },
-                () = self.progress.notified() => self.ask_for_help(&mut workers, &view, &ranges),
+                Some(ended) = joining.join_next() => {
+                    match ended {
+                        Ok(Joining::Joined(lease)) => {
+                            readers.spawn(Arc::clone(&self).read_ranges(Seat::in_transaction(lease), Arc::clone(&ranges), Role::Joined));
+                        }
+                        Ok(Joining::Unneeded) => {}
+                        Ok(Joining::Failed) | Err(_) => is_joinable = false,
+                    }
+                    false
+                }
+                // A connection may have come free since.
+                () = self.progress.notified() => true,
+            };
+        }
+    }
+
+    /// Opens the snapshot, or finds a place in the statement's.
+    async fn open(&self) -> Result<Opened> {
+        let lease = match &self.scan.snapshot {
+            None => None,
+            Some((snapshot, turn)) => match snapshot.seat(*turn, self.deadline).await?.into_own() {
+                Ok(lease) => Some(lease),
+                Err(seat) => return self.open_in(seat, snapshot).await,
+            },
+        };
+        self.open_alone(lease).await
+    }
+
+    /// In the snapshot of the statement, whose connection has locked the table already.
+    async fn open_in(&self, mut seat: Seat, snapshot: &ExportedSnapshot) -> Result<Opened> {
+        let Some(exported) = snapshot.exported().filter(|exported| exported.is_locked) else { return Ok(Opened::Whole(Some(seat))) };
+        let sql = format!("{}{}", self.explain(), self.view(&format!("'{}'", exported.name)));
+        match seat.text_rows(&sql, self.limits.query_timeout).await {
+            Ok(rows) => Ok(match self.viewed(&rows) {
+                Some((view, ranges)) => Opened::Ranges(seat, view, ranges),
+                None => Opened::Whole(Some(seat)),
+            }),
+            Err(error) => {
+                seat.discard();
+                Err(failure::running(error, clock(self.deadline)))
             }
         }
     }
 
-    /// Lets workers try to join where some are missing.
-    fn ask_for_help(self: &Arc<Self>, workers: &mut JoinSet<Result<()>>, view: &Arc<View>, ranges: &Arc<BlockRanges>) {
-        while workers.len() < self.scan.streams && !ranges.is_empty() {
-            workers.spawn(Arc::clone(self).join(Arc::clone(view), Arc::clone(ranges)));
-        }
-    }
-
-    /// Opens the snapshot. `None` when the source does not let us: the role may not lock, the server exports no snapshots.
-    async fn open(&self) -> Result<Option<(Lease, View, BlockRanges)>> {
+    /// In a snapshot of its own, on `lease` if there is one that will do.
+    async fn open_alone(&self, mut lease: Option<Lease>) -> Result<Opened> {
         loop {
-            let mut lease = self.scan.connections.lease(self.deadline).await?;
-            let used = lease.is_used();
-            match self.begin(&mut lease, None).await {
+            let mut own = match lease.take() {
+                Some(lease) => lease,
+                None => self.scan.source.connections.lease(self.deadline).await?,
+            };
+            let used = own.is_used();
+            match self.begin(&mut own).await {
                 Ok(rows) => {
-                    let Some(view) = rows.last().and_then(view) else { return Ok(None) };
-                    let is_whole = rows.iter().rev().skip(1).filter_map(|row| row.get(0)).all(reads_everything);
-                    let ranges = if is_whole { BlockRanges::new(view.blocks, self.scan.streams) } else { BlockRanges::whole() };
-                    return Ok(Some((lease, view, ranges)));
+                    let seat = Seat::in_transaction(own);
+                    return Ok(match self.viewed(&rows) {
+                        Some((view, ranges)) => Opened::Ranges(seat, view, ranges),
+                        None => Opened::Whole(Some(seat)),
+                    });
                 }
                 Err(error) if failure::is_refused(&error) => {
-                    tracing::debug!(datasource = %self.scan.id, code = error.code().map(SqlState::code), "no parallel scan");
-                    end(lease, "ROLLBACK").await;
-                    return Ok(None);
+                    tracing::debug!(datasource = %self.scan.source.id, code = error.code().map(SqlState::code), "no parallel scan");
+                    end(own, "ROLLBACK").await;
+                    return Ok(Opened::Whole(None));
                 }
                 Err(error) => {
-                    lease.discard();
+                    own.discard();
                     if !(used && failure::is_lost(&error)) {
                         return Err(failure::running(error, clock(self.deadline)));
                     }
@@ -155,18 +222,27 @@ impl Run {
         }
     }
 
-    /// Joins the snapshot of the first worker on a connection that is to spare, and reads ranges. A worker that cannot join leaves
-    /// all ranges to the others.
-    async fn join(self: Arc<Self>, first: Arc<View>, ranges: Arc<BlockRanges>) -> Result<()> {
-        let lease = loop {
-            let mut lease = match self.scan.connections.lease_spare(self.deadline).await {
+    /// What the source says of the table, and in which ranges it is read then.
+    fn viewed(&self, rows: &[SimpleQueryRow]) -> Option<(View, BlockRanges)> {
+        let (last, plans) = rows.split_last()?;
+        let view = View { snapshot: last.get(0)?.to_owned(), blocks: last.get(1)?.parse().ok()? };
+        let is_whole = plans.iter().filter_map(|row| row.get(0)).all(reads_everything);
+        let ranges = if is_whole { BlockRanges::new(view.blocks, self.scan.streams) } else { BlockRanges::whole() };
+        Some((view, ranges))
+    }
+
+    /// Joins the snapshot of the first worker on a connection that is to spare. A worker that cannot join leaves all ranges to the
+    /// others.
+    async fn join(self: Arc<Self>, first: Arc<View>) -> Joining {
+        loop {
+            let mut lease = match self.scan.source.connections.lease_spare(self.deadline).await {
                 Ok(Some(lease)) => lease,
-                Ok(None) => return Ok(()),
+                Ok(None) => return Joining::Unneeded,
                 Err(error) => return self.stay_away(&error),
             };
             let used = lease.is_used();
-            match self.begin(&mut lease, Some(&first.snapshot)).await {
-                Ok(_) => break lease,
+            match self.join_on(&mut lease, &first.snapshot).await {
+                Ok(_) => return Joining::Joined(lease),
                 Err(error) if failure::is_lost(&error) => {
                     lease.discard();
                     if !used {
@@ -178,59 +254,67 @@ impl Run {
                     return self.stay_away(&error);
                 }
             }
-        };
-        self.read_ranges(lease, ranges, Role::Joined).await
+        }
     }
 
-    fn stay_away(&self, reason: impl std::fmt::Display) -> Result<()> {
-        tracing::debug!(datasource = %self.scan.id, %reason, "a worker could not join the scan");
-        Ok(())
+    fn stay_away(&self, reason: impl std::fmt::Display) -> Joining {
+        tracing::debug!(datasource = %self.scan.source.id, %reason, "a worker could not join the scan");
+        Joining::Failed
     }
 
-    /// Begins a transaction that locks the table, in a new snapshot or in `joined`. In a new one it also looks at the table, and when
-    /// the select filters, at the source's plan for it before that.
-    async fn begin(&self, lease: &mut Lease, joined: Option<&str>) -> Result<Vec<SimpleQueryRow>, DriverError> {
-        let table = &self.scan.select.from;
-        // The source may have sent a range in full while its reader still has it before him.
-        let idle = milliseconds(self.limits.query_timeout);
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let idle = format!("SET LOCAL idle_in_transaction_session_timeout = {idle}");
-        // A lock is no query: a new snapshot is taken after it was waited for.
-        let lock = format!("LOCK TABLE {table} IN ACCESS SHARE MODE");
-        let sql = match joined {
-            // Whoever waits to rewrite the table waits for us, and one that joins would wait for him.
-            Some(snapshot) => format!("{begin}; SET TRANSACTION SNAPSHOT '{snapshot}'; {idle}; {lock} NOWAIT"),
-            None => {
-                let explain = match self.scan.select.filter.is_empty() {
-                    true => String::new(),
-                    false => format!("EXPLAIN (FORMAT JSON, COSTS OFF) {}; ", self.scan.select.render(self.scan.dialect)),
-                };
-                let name = table.replace('\'', "''");
-                format!(
-                    "{begin}; {idle}; {lock}; {explain}\
-                     WITH RECURSIVE part AS ( \
-                         SELECT pg_catalog.to_regclass('{name}')::pg_catalog.oid AS oid \
-                         UNION ALL SELECT i.inhrelid FROM part p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid \
-                     ) \
-                     SELECT pg_catalog.pg_export_snapshot(), \
-                            COALESCE(pg_catalog.max(pg_catalog.pg_relation_size(p.oid)), 0) \
-                                / pg_catalog.current_setting('block_size')::pg_catalog.int8 \
-                     FROM part p"
-                )
-            }
-        };
+    /// Begins a transaction that locks the table in a new snapshot. It also looks at the table, and when the select filters, at the
+    /// source's plan for it before that.
+    async fn begin(&self, lease: &mut Lease) -> Result<Vec<SimpleQueryRow>, DriverError> {
+        // A lock is no query: the snapshot is taken after it was waited for.
+        let lock = format!("LOCK TABLE {} IN ACCESS SHARE MODE", self.scan.select.from);
+        let (idle, explain, view) = (self.patience(), self.explain(), self.view("pg_catalog.pg_export_snapshot()"));
+        lease.text_rows(&format!("{BEGIN}; {idle}; {lock}; {explain}{view}"), self.limits.query_timeout).await
+    }
+
+    /// Begins a transaction that locks the table in the snapshot of another.
+    async fn join_on(&self, lease: &mut Lease, snapshot: &str) -> Result<Vec<SimpleQueryRow>, DriverError> {
+        // Whoever waits to rewrite the table waits for us, and one that joins would wait for him.
+        let lock = format!("LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT", self.scan.select.from);
+        let sql = format!("{BEGIN}; SET TRANSACTION SNAPSHOT '{snapshot}'; {}; {lock}", self.patience());
         lease.text_rows(&sql, self.limits.query_timeout).await
     }
 
+    /// The source may have sent a range in full while its reader still has it before him.
+    fn patience(&self) -> String {
+        format!("SET LOCAL idle_in_transaction_session_timeout = {}", milliseconds(self.limits.query_timeout))
+    }
+
+    fn explain(&self) -> String {
+        match self.scan.select.filter.is_empty() {
+            true => String::new(),
+            false => format!("EXPLAIN (FORMAT JSON, COSTS OFF) {}; ", self.scan.select.render(self.scan.source.dialect)),
+        }
+    }
+
+    /// The statement that tells the snapshot's name and the blocks of the table, or of its largest part.
+    fn view(&self, snapshot: &str) -> String {
+        let name = self.scan.select.from.replace('\'', "''");
+        format!(
+            "WITH RECURSIVE part AS ( \
+                 SELECT pg_catalog.to_regclass('{name}')::pg_catalog.oid AS oid \
+                 UNION ALL SELECT i.inhrelid FROM part p JOIN pg_catalog.pg_inherits i ON i.inhparent = p.oid \
+             ) \
+             SELECT {snapshot}, \
+                    COALESCE(pg_catalog.max(pg_catalog.pg_relation_size(p.oid)), 0) \
+                        / pg_catalog.current_setting('block_size')::pg_catalog.int8 \
+             FROM part p"
+        )
+    }
+
     /// Reads one range after another until there is none.
-    async fn read_ranges(self: Arc<Self>, mut lease: Lease, ranges: Arc<BlockRanges>, role: Role) -> Result<()> {
+    async fn read_ranges(self: Arc<Self>, mut seat: Seat, ranges: Arc<BlockRanges>, role: Role) -> Result<()> {
         let mut reader = CopyReader::new(CopyDecoder::new(Arc::clone(&self.schema), self.limits.batch_rows)?);
         while let Some(range) = ranges.take() {
             let sql = self.statement(range);
-            let rows = match lease.copy_out(&sql, self.limits.query_timeout).await {
+            let rows = match seat.copy_out(&sql, self.limits.query_timeout).await {
                 Ok(rows) => rows,
                 Err(error) => {
-                    lease.discard();
+                    seat.discard();
                     return Err(failure::running(error, clock(self.deadline)));
                 }
             };
@@ -240,64 +324,66 @@ impl Run {
                     Ok(Step::Batch(batch)) => self.queue.push(batch).await,
                     Ok(Step::End) => break,
                     Err(ReadError::Driver(error)) => {
-                        lease.discard();
+                        seat.discard();
                         return Err(failure::running(error, clock(self.deadline)));
                     }
                     Err(ReadError::Value(error)) => return Err(error),
                 }
             }
             reader.restart();
-            if role == Role::Joined && self.scan.connections.are_waited_for() {
+            if role == Role::Joined && self.scan.source.connections.are_waited_for() {
                 break;
             }
             self.progress.notify_one();
         }
-        end(lease, "COMMIT").await;
+        seat.finish().await;
         if let Some(batch) = reader.rest()? {
             self.queue.push(batch).await;
         }
         Ok(())
     }
 
-    /// Reads the table in one statement and one transaction of its own.
-    async fn read_whole(self: Arc<Self>) -> Result<()> {
-        let lease = loop {
-            let mut lease = self.scan.connections.lease(self.deadline).await?;
+    /// Reads the table in one statement, on `seat` if there is one.
+    async fn read_whole(self: Arc<Self>, seat: Option<Seat>) -> Result<()> {
+        let seat = match seat {
+            Some(seat) => seat,
+            None => Seat::alone(self.proven().await?),
+        };
+        self.read_ranges(seat, Arc::new(BlockRanges::whole()), Role::First).await
+    }
+
+    /// A connection that has just answered.
+    async fn proven(&self) -> Result<Lease> {
+        loop {
+            let mut lease = self.scan.source.connections.lease(self.deadline).await?;
             match lease.text_rows("", self.limits.query_timeout).await {
-                Ok(_) => break lease,
+                Ok(_) => return Ok(lease),
                 Err(error) if lease.is_used() && failure::is_lost(&error) => lease.discard(),
                 Err(error) => {
                     lease.discard();
                     return Err(failure::running(error, clock(self.deadline)));
                 }
             }
-        };
-        self.read_ranges(lease, Arc::new(BlockRanges::whole()), Role::First).await
+        }
     }
 
     fn statement(&self, range: BlockRange) -> String {
         let mut select = self.scan.select.clone();
         select.filter.extend(range.condition());
-        select.render(self.scan.dialect)
+        select.render(self.scan.source.dialect)
     }
 }
 
-/// Ends the transaction and gives the connection back. What was to be read was read by then, so a failure costs the connection only.
-async fn end(lease: Lease, statement: &str) {
-    match lease.client().batch_execute(statement).await {
-        Ok(()) => lease.finish(),
-        Err(_) => lease.discard(),
-    }
-}
-
-fn view(row: &SimpleQueryRow) -> Option<View> {
-    Some(View { snapshot: row.get(0)?.to_owned(), blocks: row.get(1)?.parse().ok()? })
-}
-
-/// Whether a plan, as `EXPLAIN (FORMAT JSON)` shows it, reads the table from end to end. Quotes inside its texts are escaped.
+/// Whether a plan, as `EXPLAIN (FORMAT JSON)` shows it, reads the table from end to end. What cannot be read as one does not.
 fn reads_everything(plan: &str) -> bool {
-    const NODE: &str = "\"Node Type\": \"";
-    plan.split(NODE).skip(1).all(|rest| WHOLE_TABLE.iter().any(|node| rest.strip_prefix(node).is_some_and(|rest| rest.starts_with('"'))))
+    let Ok(Value::Array(plans)) = serde_json::from_str(plan) else { return false };
+    !plans.is_empty() && plans.iter().all(|plan| plan.get("Plan").is_some_and(node_reads_everything))
+}
+
+fn node_reads_everything(node: &Value) -> bool {
+    let is_whole = node.get("Node Type").and_then(Value::as_str).is_some_and(|name| WHOLE_TABLE.contains(&name));
+    let below = node.get("Plans").map_or(Some(&[][..]), |plans| plans.as_array().map(Vec::as_slice));
+    is_whole && below.is_some_and(|plans| plans.iter().all(node_reads_everything))
 }
 
 /// How many streams a table of so many blocks is read in.
@@ -315,12 +401,17 @@ mod tests {
 
     #[test]
     fn an_index_in_the_plan_is_seen_and_one_in_a_text_is_not() {
-        let plan = |node: &str, filter: &str| format!("[{{ \"Plan\": {{ \"Node Type\": \"{node}\", \"Filter\": \"{filter}\" }} }}]");
-        assert!(reads_everything(&plan("Seq Scan", "(a > 5)")));
-        assert!(reads_everything(&plan("Seq Scan", "(a = '\\\"Node Type\\\": \\\"Index Scan\\\"'::text)")));
+        let plan = |node: &str, more: &str| format!("[ {{ \"Plan\": {{ \"Node Type\" : \"{node}\" {more} }} }} ]");
+        assert!(reads_everything(&plan("Seq Scan", ", \"Filter\": \"(a > 5)\"")));
+        assert!(reads_everything(&plan("Seq Scan", ", \"Filter\": \"(a = '\\\"Node Type\\\": \\\"Index Scan\\\"'::text)\"")));
         assert!(!reads_everything(&plan("Index Scan", "")));
         assert!(!reads_everything(&plan("Seq Scan Of Something", "")));
-        assert!(!reads_everything(&(plan("Append", "") + &plan("Bitmap Heap Scan", ""))));
+        let below = |node: &str| format!(", \"Plans\": [ {{ \"Node Type\": \"Seq Scan\" }}, {{\"Node Type\":\"{node}\"}} ]");
+        assert!(reads_everything(&plan("Append", &below("Seq Scan"))));
+        assert!(!reads_everything(&plan("Append", &below("Bitmap Heap Scan"))));
+        for odd in ["", "[]", "{}", "[{}]", "[{\"Plan\": {}}]", "[{\"Plan\": {\"Node Type\": \"Append\", \"Plans\": 7}}]"] {
+            assert!(!reads_everything(odd), "{odd}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Runs one statement as a binary `COPY` and streams its rows as record batches.
 //!
 //! Decoding runs in a task of its own, a few batches ahead of the reader; the source waits when the reader does. Whatever ends the
-//! task early drops the lease of its connection, which cancels the statement at the source.
+//! task early drops the seat on its connection, which cancels the statement at the source.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,31 +17,42 @@ use tokio::time::sleep_until;
 use tokio_postgres::CopyOutStream;
 use tokio_util::sync::CancellationToken;
 
-use super::connect::{Connections, Lease};
+use super::connect::Connections;
 use super::copy_binary::CopyDecoder;
 use super::copy_reader::{CopyReader, ReadError, Step};
+use super::exported_snapshot::ExportedSnapshot;
 use super::failure::{self, Clock};
+use super::seat::Seat;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::RemoteId;
-use crate::sql::{RemoteSql, ScanLimits};
+use crate::sql::{Dialect, RemoteSql, ScanLimits, Turn};
 
 /// Batches that may wait for the reader.
 const BATCHES_AHEAD: usize = 2;
 
-/// A statement to run.
-pub(super) struct Scan {
+/// Where statements run.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
     pub(super) id: RemoteId,
     pub(super) connections: Arc<Connections>,
     pub(super) closed: CancellationToken,
+    pub(super) dialect: &'static dyn Dialect,
+}
+
+/// A statement to run.
+pub(super) struct Scan {
+    pub(super) source: Source,
     pub(super) sql: RemoteSql,
     pub(super) limits: ScanLimits,
+    /// The snapshot it reads in; without one it takes its own.
+    pub(super) snapshot: Option<(Arc<ExportedSnapshot>, Turn)>,
 }
 
 impl Scan {
     /// The rows, as batches of exactly `schema`. Nothing happens until the stream is polled.
     pub(super) fn stream(self, schema: SchemaRef) -> Result<SendableRecordBatchStream> {
-        let decoder = CopyDecoder::new(Arc::clone(&schema), self.limits.batch_rows).map_err(|error| error.at(self.id.as_str()))?;
+        let decoder = CopyDecoder::new(Arc::clone(&schema), self.limits.batch_rows).map_err(|error| error.at(self.source.id.as_str()))?;
         let row_schema = Arc::clone(&schema);
         let rows = stream::once(async move {
             let mut builder = RecordBatchReceiverStream::builder(row_schema, BATCHES_AHEAD);
@@ -54,24 +65,24 @@ impl Scan {
 
     async fn run(self, decoder: CopyDecoder, sender: Sender<DataFusionResult<RecordBatch>>) -> Result<()> {
         let deadline = self.limits.query_timeout.map(Deadline::after);
-        within(deadline, &self.closed, self.read(decoder, sender, deadline)).await.map_err(|error| error.at(self.id.as_str()))
+        within(deadline, &self.source.closed, self.read(decoder, sender, deadline)).await.map_err(|error| error.at(self.source.id.as_str()))
     }
 
     async fn read(&self, decoder: CopyDecoder, sender: Sender<DataFusionResult<RecordBatch>>, deadline: Option<Deadline>) -> Result<()> {
-        let (lease, rows) = self.start(deadline).await?;
+        let (seat, rows) = self.start(deadline).await?;
         let mut reader = CopyReader::new(decoder);
         let mut rows = Box::pin(rows);
         loop {
             match reader.step(&mut rows).await {
                 Ok(Step::Batch(batch)) => {
-                    // Nobody reads any more: the drop of the lease cancels the statement.
+                    // Nobody reads any more: the drop of the seat cancels the statement.
                     if sender.send(Ok(batch)).await.is_err() {
                         return Ok(());
                     }
                 }
                 Ok(Step::End) => {
                     // The next statement need not wait until the last rows are taken.
-                    lease.finish();
+                    seat.finish().await;
                     if let Some(batch) = reader.rest()? {
                         // A reader that went away does not need them.
                         let _ = sender.send(Ok(batch)).await;
@@ -79,7 +90,7 @@ impl Scan {
                     return Ok(());
                 }
                 Err(ReadError::Driver(error)) => {
-                    lease.discard();
+                    seat.discard();
                     return Err(failure::running(error, clock(deadline)));
                 }
                 Err(ReadError::Value(error)) => return Err(error),
@@ -88,18 +99,22 @@ impl Scan {
     }
 
     /// Sends the statement, on another connection when the one from the pool turns out to be dead.
-    async fn start(&self, deadline: Option<Deadline>) -> Result<(Lease, CopyOutStream)> {
+    async fn start(&self, deadline: Option<Deadline>) -> Result<(Seat, CopyOutStream)> {
+        let mut seat = match &self.snapshot {
+            Some((snapshot, turn)) => snapshot.seat(*turn, deadline).await?,
+            None => Seat::alone(self.source.connections.lease(deadline).await?),
+        };
         loop {
-            let mut lease = self.connections.lease(deadline).await?;
-            let used = lease.is_used();
-            match lease.copy_out(&self.sql.text, self.limits.query_timeout).await {
-                Ok(rows) => return Ok((lease, rows)),
+            let replaceable = seat.is_replaceable();
+            match seat.copy_out(&self.sql.text, self.limits.query_timeout).await {
+                Ok(rows) => return Ok((seat, rows)),
                 Err(error) => {
-                    lease.discard();
+                    seat.discard();
                     // A used connection is not seen again, so this ends with a new one at the latest.
-                    if !(used && failure::is_lost(&error)) {
+                    if !(replaceable && failure::is_lost(&error)) {
                         return Err(failure::running(error, clock(deadline)));
                     }
+                    seat = Seat::alone(self.source.connections.lease(deadline).await?);
                 }
             }
         }

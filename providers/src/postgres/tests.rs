@@ -3,6 +3,7 @@
 mod agreement;
 mod failing;
 mod introspection;
+mod one_moment;
 mod parallel;
 mod scanning;
 mod server;

@@ -23,6 +23,7 @@ use crate::declared_type::DeclaredType;
 use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::options::Options;
+use crate::pool::PoolState;
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::SqlRemote;
 use crate::subject::Subject;
@@ -89,6 +90,10 @@ impl Remote for SkeletonRemote {
 
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
         scan::table(self.id.clone(), self.source.clone(), table)
+    }
+
+    fn pool(&self) -> Option<PoolState> {
+        None
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {

@@ -7,6 +7,7 @@ mod normalize;
 mod reliance;
 mod scan;
 mod select;
+mod shared_snapshot;
 mod statistics;
 mod table;
 mod translate;
@@ -28,6 +29,7 @@ pub use normalize::{Quoting, normalize};
 pub use reliance::Reliance;
 pub use scan::RemoteScan;
 pub use select::{Select, SelectItem};
+pub use shared_snapshot::{SharedSnapshot, StatementScans, Turn, share_snapshots};
 pub use statistics::{ColumnEstimate, TableStatistics};
 pub use table::SqlTable;
 pub use translate::{ColumnScope, ScopedColumn, TableScope, Translation, Value, translate, translate_value};
@@ -56,6 +58,10 @@ pub trait SqlRemote: Remote {
     /// `select` reads the bare table and may filter; it neither sorts, groups nor limits.
     fn split(self: Arc<Self>, table: &RemoteTable, select: &Select, streams: usize) -> Option<Arc<dyn SplitScan>>;
 
+    /// A snapshot for all `scans` of one statement, if the source can give one; a connection to be kept for the scan if there is but
+    /// one. Does no IO.
+    fn share_snapshot(self: Arc<Self>, scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>>;
+
     /// What the source believed of the table when it was looked at last, if it told. Does no IO.
     fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>>;
 }
@@ -82,7 +88,7 @@ pub trait SplitScan: fmt::Debug + Send + Sync {
 pub struct RemoteSql {
     /// Its text.
     pub text: String,
-    /// The columns whose stored values it computes with.
+    /// The tables it reads, and the columns whose stored values it computes with.
     pub reliance: Reliance,
 }
 

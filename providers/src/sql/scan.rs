@@ -1,6 +1,7 @@
 //! The physical scan of a remote statement.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -20,7 +21,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
 use super::dynamic_filter::DynamicFilters;
-use super::{RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, normalize};
+use super::shared_snapshot::shared_snapshot;
+use super::{RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, Turn, normalize};
+use crate::deadline::Deadline;
 use crate::scan_observer::{ScanObserver, Tally, counted, observer};
 
 /// How many characters of what a join has added a plan shows.
@@ -49,11 +52,12 @@ impl RemoteScan {
         }
     }
 
-    /// The same rows, read as `scan` reads them.
+    /// The same rows, which are those of `select`, read as `scan` reads them.
     #[must_use]
-    pub fn in_streams(mut self, scan: Arc<dyn SplitScan>) -> Self {
+    pub fn in_streams(mut self, scan: Arc<dyn SplitScan>, select: &Select) -> Self {
         self.properties = Arc::new(properties(self.schema(), scan.streams()));
-        let statement = Statement { split: Some(scan), ..self.reading.statement.clone() };
+        let split = Split { scan, select: Arc::new(select.clone()) };
+        let statement = Statement { split: Some(split), ..self.reading.statement.clone() };
         self.reading = Arc::new(Reading::new(Arc::clone(&self.reading.remote), statement, self.reading.narrowing.clone()));
         self
     }
@@ -128,7 +132,14 @@ impl RemoteScan {
 #[derive(Debug, Clone)]
 struct Statement {
     sql: RemoteSql,
-    split: Option<Arc<dyn SplitScan>>,
+    split: Option<Split>,
+}
+
+/// A select that is read in several streams.
+#[derive(Debug, Clone)]
+struct Split {
+    scan: Arc<dyn SplitScan>,
+    select: Arc<Select>,
 }
 
 /// A table's select that filters may be added to.
@@ -150,9 +161,10 @@ impl Narrowing {
         reliance.merge(&self.table.reliance(&conditions));
         let added = select.filter[self.select.filter.len()..].join(" AND ");
         let sql = RemoteSql { text: select.render(self.table.remote().dialect()), reliance };
-        let split = statement.split.as_ref().and_then(|split| {
+        let split = statement.split.as_ref().and_then(|Split { scan, .. }| {
             let remote = Arc::clone(self.table.remote());
-            remote.split(self.table.table(), &select, split.streams()).filter(|again| again.streams() == split.streams())
+            let again = remote.split(self.table.table(), &select, scan.streams()).filter(|again| again.streams() == scan.streams())?;
+            Some(Split { scan: again, select: Arc::new(select.clone()) })
         });
         Narrowed { statement: Statement { sql, split }, added: Some(added) }
     }
@@ -174,13 +186,23 @@ struct Reading {
     narrowed: OnceCell<Narrowed>,
     /// The streams of the current run that no partition has taken.
     left: Mutex<Vec<Option<SendableRecordBatchStream>>>,
+    /// Whether it was read before, to whoever counts.
+    is_begun: AtomicBool,
     /// What the partitions that are being read have counted together, when somebody is to be told.
     tally: Mutex<Weak<Tally>>,
 }
 
 impl Reading {
     fn new(remote: Arc<dyn SqlRemote>, statement: Statement, narrowing: Option<Narrowing>) -> Self {
-        Self { remote, statement, narrowing, narrowed: OnceCell::new(), left: Mutex::default(), tally: Mutex::default() }
+        Self {
+            remote,
+            statement,
+            narrowing,
+            narrowed: OnceCell::new(),
+            left: Mutex::default(),
+            is_begun: AtomicBool::new(false),
+            tally: Mutex::default(),
+        }
     }
 
     /// The same with nothing read yet.
@@ -210,10 +232,17 @@ impl Reading {
         schema: &SchemaRef,
         limits: ScanLimits,
         observer: Option<Arc<dyn ScanObserver>>,
+        snapshot: Option<Arc<dyn SharedSnapshot>>,
     ) -> DataFusionResult<SendableRecordBatchStream> {
         let rows = match &statement.split {
-            Some(split) => self.stream(split, partition, schema, limits)?,
-            None if partition == 0 => Arc::clone(&self.remote).execute(statement.sql.clone(), Arc::clone(schema), limits)?,
+            Some(split) => self.stream(split, partition, schema, limits, snapshot)?,
+            None if partition == 0 => {
+                let (sql, schema) = (statement.sql.clone(), Arc::clone(schema));
+                match snapshot {
+                    Some(snapshot) => snapshot.execute(sql, schema, limits, self.turn())?,
+                    None => Arc::clone(&self.remote).execute(sql, schema, limits)?,
+                }
+            }
             // It was to be split, and is not any more.
             None => return Ok(Box::pin(EmptyRecordBatchStream::new(Arc::clone(schema)))),
         };
@@ -226,18 +255,27 @@ impl Reading {
     /// The stream of a partition. A partition that is executed again begins a new run.
     fn stream(
         &self,
-        split: &Arc<dyn SplitScan>,
+        split: &Split,
         partition: usize,
         schema: &SchemaRef,
         limits: ScanLimits,
+        snapshot: Option<Arc<dyn SharedSnapshot>>,
     ) -> DataFusionResult<SendableRecordBatchStream> {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         if left.get(partition).is_none_or(Option::is_none) {
-            *left = split.start(schema, limits)?.into_iter().map(Some).collect();
+            let scan = match snapshot {
+                Some(snapshot) => snapshot.split(&split.select, split.scan.streams(), self.turn()),
+                None => Arc::clone(&split.scan),
+            };
+            *left = scan.start(schema, limits)?.into_iter().map(Some).collect();
         }
         left.get_mut(partition)
             .and_then(Option::take)
             .ok_or_else(|| DataFusionError::Internal(format!("a remote scan has no partition {partition}")))
+    }
+
+    fn turn(&self) -> Turn {
+        if self.is_begun.swap(true, Ordering::Relaxed) { Turn::Again } else { Turn::First }
     }
 
     /// Partitions that are read at once are one scan to whoever observes it.
@@ -354,15 +392,20 @@ impl ExecutionPlan for RemoteScan {
         let schema = self.schema();
         let limits = ScanLimits { batch_rows: context.session_config().batch_size(), ..self.limits };
         let observer = observer(&context);
-        let mut rows = if self.reading.waits() {
+        let shared = shared_snapshot(&context, self.reading.remote.id());
+        let mut rows = if self.reading.waits() || shared.is_some() {
             let (reading, row_schema) = (Arc::clone(&self.reading), Arc::clone(&schema));
             let rows = stream::once(async move {
                 let statement = reading.statement(&row_schema).await;
-                reading.rows(statement, partition, &row_schema, limits, observer)
+                let snapshot = match shared {
+                    Some(shared) => Some(shared.opened(limits.query_timeout.map(Deadline::after)).await?),
+                    None => None,
+                };
+                reading.rows(statement, partition, &row_schema, limits, observer, snapshot)
             });
             rows.try_flatten().boxed()
         } else {
-            self.reading.rows(&self.reading.statement, partition, &schema, limits, observer)?
+            self.reading.rows(&self.reading.statement, partition, &schema, limits, observer, None)?
         };
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let counted = futures::stream::poll_fn(move |context| metrics.record_poll(rows.poll_next_unpin(context)));

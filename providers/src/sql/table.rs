@@ -111,9 +111,9 @@ impl SqlTable {
         })
     }
 
-    /// The columns that `filters` compute with, if they run at the source.
+    /// This table, and those of its columns that `filters` compute with, if they run at the source.
     pub fn reliance(&self, filters: &[Expr]) -> Reliance {
-        let mut reliance = Reliance::default();
+        let mut reliance = Reliance::of(&self.table);
         for column in filters.iter().flat_map(Expr::column_refs) {
             if let Ok(index) = self.schema.index_of(&column.name) {
                 reliance.on(&self.table, index);
@@ -182,7 +182,7 @@ impl TableProvider for SqlTable {
         };
         let mut scan = RemoteScan::new(Arc::clone(&self.remote), sql, Arc::clone(&schema), self.limits());
         if let Some(split) = split {
-            scan = scan.in_streams(split);
+            scan = scan.in_streams(split, &select);
         }
         // What a limit stops early must not be waited for, nor may another condition come before it.
         if limit.is_none() && self.remote.capabilities().filter {

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, ffi};
 
 use super::verify::Verified;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::Access;
+use crate::pool::{Access, Dial};
 use crate::remote::ServerVersion;
 use crate::sql::Reliance;
 
@@ -28,7 +28,7 @@ pub(super) struct Database {
 
 impl Database {
     /// Opens the file. Blocks.
-    pub(super) fn open(path: &Path, access: Access) -> Result<Self> {
+    fn open(path: &Path, access: Access) -> Result<Self> {
         let file = FileIdentity::of(path)?;
         let flag = match access {
             Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -70,7 +70,7 @@ impl Database {
 
     /// Whether the path still names the file this connection has open. A removed or replaced file keeps its old rows for those
     /// who have it open.
-    pub(super) fn is_still_at(&self, path: &Path) -> bool {
+    fn is_still_at(&self, path: &Path) -> bool {
         FileIdentity::of(path).is_ok_and(|file| file == self.file)
     }
 
@@ -86,6 +86,33 @@ impl Database {
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// Where a file is, and what it is opened for.
+#[derive(Debug)]
+pub(super) struct DatabaseFile {
+    pub(super) path: PathBuf,
+    pub(super) access: Access,
+}
+
+impl Dial for DatabaseFile {
+    type Connection = Database;
+
+    async fn connect(&self) -> Result<Database> {
+        let (path, access) = (self.path.clone(), self.access);
+        tokio::task::spawn_blocking(move || Database::open(&path, access))
+            .await
+            .map_err(|e| Error::new(ErrorKind::Internal, "opening the database file was aborted").because(e))?
+    }
+
+    fn is_usable(&self, database: &Database) -> bool {
+        database.is_still_at(&self.path)
+    }
+
+    /// There is nobody who could have hung up.
+    async fn answers(&self, _database: &mut Database) -> bool {
+        true
     }
 }
 

@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row, Statement};
 
 use super::connect::failure;
 use super::policy::Mismatch;
+use super::row_estimate::{self, Numbered};
 use super::type_mapping::{Behaviour, map};
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{Comparison, Introspection, Omission, OmissionCause, RemoteColumn, RemotePresence, RemoteTable, TableKind};
@@ -21,7 +22,7 @@ pub(super) const SCHEMA: &str = "main";
 /// columns alone count: an expression in one has no name, a partial one covers some rows only.
 macro_rules! facts {
     () => {
-        "SELECT 'r' AS part, name AS relation, type AS word, NULL AS other, wr OR strict AS flag, 0 AS place, strict AS number \
+        "SELECT 'r' AS part, name AS relation, type AS word, NULL AS other, wr AS flag, 0 AS place, strict AS number \
          FROM pragma_table_list \
          WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
          UNION ALL \
@@ -48,9 +49,6 @@ const FACTS_AND_COLUMNS: &str = concat!(
 const COLUMNS_OF_ONE: &str = "SELECT 'c', ?1, x.name, x.type, x.\"notnull\", x.cid, x.pk * 4 + x.hidden \
     FROM pragma_table_xinfo(?1, 'main') AS x";
 
-/// What `ANALYZE` counted, when it ever ran; the first number of `stat` is the rows of an index, of all rows unless it is partial.
-const ROW_ESTIMATES: &str = "SELECT tbl, max(CAST(stat AS INTEGER)) FROM main.sqlite_stat1 WHERE tbl IS NOT NULL GROUP BY tbl";
-
 /// The relation of a name, when it is one that is published.
 const RELATION_OF_NAME: &str = "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'view', 'virtual') \
     AND name = ?1 AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'";
@@ -63,8 +61,8 @@ const ARGUMENT: i64 = 1;
 struct Relation {
     name: String,
     kind: Kind,
-    /// Whether a primary key holds no NULL even when it is not declared so: the case in `WITHOUT ROWID` and `STRICT` tables.
-    sound_keys: bool,
+    /// Whether its rows have no number of their own.
+    without_rowid: bool,
     /// Whether SQLite keeps values of other types out.
     strict: bool,
 }
@@ -102,7 +100,7 @@ struct Found {
     analysed: bool,
 }
 
-/// Looks at the whole file in two statements, unless it has a view or virtual table that SQLite itself cannot resolve. Blocks.
+/// Looks at the whole file in three statements at most, unless it has a view or virtual table that SQLite itself cannot resolve. Blocks.
 pub(super) fn introspect(connection: &Connection, mismatch: Mismatch) -> Result<Introspection> {
     let mut omitted = Vec::new();
     let mut found = match look(connection, FACTS_AND_COLUMNS) {
@@ -115,7 +113,7 @@ pub(super) fn introspect(connection: &Connection, mismatch: Mismatch) -> Result<
         found => found?,
     };
     found.relations.sort_by(|a, b| a.name.cmp(&b.name));
-    let estimates = if found.analysed { row_estimates(connection)? } else { BTreeMap::new() };
+    let estimates = row_estimates(connection, &found)?;
     let mut tables = Vec::with_capacity(found.relations.len());
     for relation in &found.relations {
         let Some(mut infos) = found.columns.remove(&relation.name) else { continue };
@@ -152,7 +150,7 @@ fn presence_of(relation: &mut Statement<'_>, columns: &mut Statement<'_>, subjec
     }
 }
 
-fn query<T>(connection: &Connection, sql: &str, read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>> {
+pub(super) fn query<T>(connection: &Connection, sql: &str, read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>> {
     let mut statement = connection.prepare(sql).map_err(failure)?;
     let rows = statement.query_map([], read).map_err(failure)?;
     rows.collect::<rusqlite::Result<Vec<T>>>().map_err(failure)
@@ -168,7 +166,7 @@ fn look(connection: &Connection, sql: &str) -> Result<Found> {
                     "virtual" => Kind::Virtual,
                     _ => Kind::Table,
                 };
-                found.relations.push(Relation { name: row.get(1)?, kind, sound_keys: row.get(4)?, strict: row.get(6)? });
+                found.relations.push(Relation { name: row.get(1)?, kind, without_rowid: row.get(4)?, strict: row.get(6)? });
             }
             "i" => {
                 let indexes = found.indexes.entry(row.get(1)?).or_default();
@@ -214,9 +212,18 @@ fn columns_one_by_one(connection: &Connection, found: &mut Found, omitted: &mut 
     Ok(())
 }
 
-fn row_estimates(connection: &Connection) -> Result<BTreeMap<String, u64>> {
-    let rows = query(connection, ROW_ESTIMATES, |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
-    Ok(rows.into_iter().filter_map(|(table, rows)| Some((table, u64::try_from(rows).ok()?))).collect())
+/// About how many rows tables have: what was counted, and at most so many where nothing was.
+fn row_estimates(connection: &Connection, found: &Found) -> Result<BTreeMap<String, u64>> {
+    let mut estimates = if found.analysed { row_estimate::analysed(connection)? } else { BTreeMap::new() };
+    let is_numbered =
+        |relation: &&Relation| relation.kind == Kind::Table && !relation.without_rowid && !estimates.contains_key(&relation.name);
+    let numbered = found.relations.iter().filter(is_numbered).filter_map(|relation| {
+        let columns = found.columns.get(&relation.name)?.iter().map(|info| info.name.as_str()).collect();
+        Some(Numbered { table: &relation.name, columns })
+    });
+    let numbered: Vec<Numbered<'_>> = numbered.collect();
+    estimates.extend(row_estimate::numbered(connection, &numbered)?);
+    Ok(estimates)
 }
 
 /// What was found of one relation.
@@ -236,9 +243,9 @@ fn table(connection: &Connection, relation: &Relation, found: &Described<'_>, mi
     let is_rowid = relation.kind == Kind::Table
         && matches!(key.as_slice(), [only] if only.declared.eq_ignore_ascii_case("INTEGER"))
         && !indexes.iter().any(|index| index.is_primary_key);
-    // Elsewhere SQLite lets a primary key be NULL, and any number of times.
-    let may_be_null =
-        |info: &ColumnInfo| relation.kind != Kind::Table || !(info.not_null || info.key_position > 0 && (is_rowid || relation.sound_keys));
+    // Elsewhere but in `WITHOUT ROWID` and `STRICT` tables SQLite lets a primary key be NULL, and any number of times.
+    let sound_keys = is_rowid || relation.without_rowid || relation.strict;
+    let may_be_null = |info: &ColumnInfo| relation.kind != Kind::Table || !(info.not_null || info.key_position > 0 && sound_keys);
     // Whether the column can hold nothing but values of its type.
     let is_sound = |info: &ColumnInfo, column: &RemoteColumn| {
         relation.kind == Kind::Table

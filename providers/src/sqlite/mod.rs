@@ -11,6 +11,7 @@ mod lenient;
 mod manifest;
 mod pending;
 mod policy;
+mod row_estimate;
 mod scan;
 mod type_change;
 mod type_mapping;
@@ -30,7 +31,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
 use tokio_util::sync::CancellationToken;
 
-use self::connect::{Database, Stop};
+use self::connect::{Database, DatabaseFile, Stop};
 use self::lenient::LenientDialect;
 use self::policy::Mismatch;
 use crate::capabilities::Capabilities;
@@ -40,9 +41,11 @@ use crate::declared_type::DeclaredType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
-use crate::pool::{Access, Pool, Pooled};
+use crate::pool::{Access, Pool, PoolState, Pooled};
 use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
-use crate::sql::{Dialect, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, SqliteDialect, TableStatistics};
+use crate::sql::{
+    Dialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, SqliteDialect, StatementScans, TableStatistics,
+};
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
 use crate::writer::Writer;
@@ -58,11 +61,15 @@ impl Connector for SqliteConnector {
     }
 
     async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>> {
+        let path = PathBuf::from(options.required("path")?);
+        let pool = |access: Access| {
+            let file = DatabaseFile { path: path.clone(), access };
+            Pool::new(options.id.clone(), access.limits(options.pool), file)
+        };
         let remote = SqliteRemote {
             id: options.id.clone(),
-            path: PathBuf::from(options.required("path")?),
-            pool: Pool::new(options.id.clone(), Access::Read.limits(options.pool)),
-            writing: Pool::new(options.id.clone(), Access::Write.limits(options.pool)),
+            pool: pool(Access::Read),
+            writing: pool(Access::Write),
             patience: options.pool.connect_timeout,
             query_timeout: options.query_timeout,
             mismatch: Mismatch::of(options).map_err(|e| e.at(options.id.as_str()))?,
@@ -85,10 +92,9 @@ impl Connector for SqliteConnector {
 #[derive(Debug)]
 struct SqliteRemote {
     id: RemoteId,
-    path: PathBuf,
-    pool: Arc<Pool<Database>>,
+    pool: Arc<Pool<DatabaseFile>>,
     /// The one connection that writes, opened by the first write.
-    writing: Arc<Pool<Database>>,
+    writing: Arc<Pool<DatabaseFile>>,
     /// How long a statement waits for another program to release its lock.
     patience: Duration,
     query_timeout: Option<Duration>,
@@ -102,20 +108,11 @@ impl SqliteRemote {
         self.patience.min(deadline.remaining() * 3 / 4)
     }
 
-    async fn acquire(&self, access: Access, deadline: Option<Deadline>) -> Result<Pooled<Database>> {
-        let connect = || {
-            let path = self.path.clone();
-            async move {
-                tokio::task::spawn_blocking(move || Database::open(&path, access))
-                    .await
-                    .map_err(|e| Error::new(ErrorKind::Internal, "opening the database file was aborted").because(e))?
-            }
-        };
-        let pool = match access {
-            Access::Read => &self.pool,
-            Access::Write => &self.writing,
-        };
-        pool.acquire(deadline, |database: &Database| database.is_still_at(&self.path), connect).await
+    async fn acquire(&self, access: Access, deadline: Option<Deadline>) -> Result<Pooled<DatabaseFile>> {
+        match access {
+            Access::Read => self.pool.acquire(deadline).await,
+            Access::Write => self.writing.acquire(deadline).await,
+        }
     }
 
     /// Runs `work` on a connection, off the asynchronous threads. Ending the future interrupts it.
@@ -154,6 +151,7 @@ impl Remote for SqliteRemote {
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {
+        self.pool.has_room()?;
         let patience = self.patience_within(deadline);
         self.with_database(Access::Read, "opening the database", deadline, move |database, stopped| database.version(patience, stopped))
             .await
@@ -181,6 +179,10 @@ impl Remote for SqliteRemote {
     fn table(self: Arc<Self>, table: &RemoteTable) -> Result<Arc<dyn TableProvider>> {
         let query_timeout = self.query_timeout;
         Ok(Arc::new(SqlTable::new(self, table.clone(), query_timeout)))
+    }
+
+    fn pool(&self) -> Option<PoolState> {
+        Some(self.pool.state())
     }
 
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
@@ -211,6 +213,10 @@ impl SqlRemote for SqliteRemote {
     }
 
     fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
+        None
+    }
+
+    fn share_snapshot(self: Arc<Self>, _scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
         None
     }
 

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::SqliteRemote;
-use super::connect::{Database, Stop, failure, patiently};
+use super::connect::{Database, DatabaseFile, Stop, failure, patiently};
 use super::pending::{Pending, Refusal};
 use super::verify;
 use crate::deadline::Deadline;
@@ -76,7 +76,7 @@ struct Scan {
 
 /// How the supervision of a running statement ended.
 enum End {
-    Finished(Result<Pooled<Database>>),
+    Finished(Result<Pooled<DatabaseFile>>),
     Abandoned,
     TimedOut(Duration),
     Closed,
@@ -114,7 +114,12 @@ impl Scan {
         }
     }
 
-    fn start(&self, database: Pooled<Database>, stop: &Stop, sender: Sender<Result<RecordBatch>>) -> JoinHandle<Result<Pooled<Database>>> {
+    fn start(
+        &self,
+        database: Pooled<DatabaseFile>,
+        stop: &Stop,
+        sender: Sender<Result<RecordBatch>>,
+    ) -> JoinHandle<Result<Pooled<DatabaseFile>>> {
         let stopped = stop.requested();
         let rows = Arc::clone(&self.rows);
         let sql = self.sql.clone();
@@ -127,7 +132,7 @@ impl Scan {
 
     async fn watch(
         &self,
-        worker: &mut JoinHandle<Result<Pooled<Database>>>,
+        worker: &mut JoinHandle<Result<Pooled<DatabaseFile>>>,
         deadline: Option<Deadline>,
         sender: &Sender<Result<RecordBatch>>,
     ) -> End {
@@ -170,7 +175,7 @@ fn timed_out(limit: Duration) -> Error {
 }
 
 /// Interrupts until the statement has ended. An interrupt that comes between two steps is lost, so one is not enough.
-async fn interrupt(stop: &Stop, mut worker: JoinHandle<Result<Pooled<Database>>>) {
+async fn interrupt(stop: &Stop, mut worker: JoinHandle<Result<Pooled<DatabaseFile>>>) {
     loop {
         stop.now();
         if tokio::time::timeout(INTERRUPT_AGAIN, &mut worker).await.is_ok() {

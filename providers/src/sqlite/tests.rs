@@ -411,7 +411,32 @@ async fn query_timeout_ends_the_statement() {
     assert_eq!((error.kind(), error.message()), (ErrorKind::Timeout, "query_timeout of 200ms exceeded"));
     assert_eq!(error.datasource(), Some("shop"));
     assert!(error.hint_text().unwrap().contains("external.query_timeout"));
-    tokio::time::timeout(Duration::from_secs(2), source.remote.ping(soon())).await.expect("the connection is free").unwrap();
+    tokio::time::timeout(Duration::from_secs(2), source.introspect()).await.expect("the connection is free");
+    // While it is not, it says that the file is there.
+    let mut busy = source.stream(ENDLESS, &[("n", DataType::Int64)], None);
+    assert!(tokio::time::timeout(Duration::from_millis(100), busy.next()).await.is_err());
+    assert_eq!(source.remote.ping(soon()).await.unwrap_err().kind(), ErrorKind::LimitExceeded);
+}
+
+#[tokio::test]
+async fn a_join_reads_the_smaller_table_first_without_analyze() {
+    let numbers = "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i, i FROM n";
+    let source = Source::of(&format!(
+        "CREATE TABLE big (id INTEGER PRIMARY KEY, a INTEGER); INSERT INTO big {numbers};
+         CREATE TABLE small (id INTEGER PRIMARY KEY, a INTEGER); INSERT INTO small {numbers} LIMIT 10"
+    ))
+    .await;
+    assert_eq!([source.table("big").await.row_estimate, source.table("small").await.row_estimate], [Some(20_000), Some(10)]);
+    let context = SessionContext::new();
+    for table in source.introspect().await.tables {
+        context.register_table(table.name.clone(), Arc::clone(&source.remote).table(&table).unwrap()).unwrap();
+    }
+    for sql in ["SELECT * FROM big JOIN small ON big.a = small.a", "SELECT * FROM small JOIN big ON big.a = small.a"] {
+        let plan = context.sql(sql).await.unwrap().create_physical_plan().await.unwrap();
+        let shown = datafusion::physical_plan::displayable(plan.as_ref()).indent(false).to_string();
+        let at = |table: &str| shown.find(&format!("\"{table}\"")).unwrap_or_else(|| panic!("{shown}"));
+        assert!(shown.contains("HashJoin") && at("small") < at("big"), "{shown}");
+    }
 }
 
 #[tokio::test]

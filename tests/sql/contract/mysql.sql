@@ -27,7 +27,7 @@ SELECT i,
     CASE i % 6 WHEN 0 THEN NULL WHEN 3 THEN -0e0 ELSE i / 8 END,
     IF(i % 4 = 0, NULL, UNHEX(LPAD(HEX(i), 4, '0'))),
     IF(i % 5 = 0, NULL, 18446744073709551615 - i)
-FROM (SELECT seq AS i FROM seq_1_to_160) numbers;
+FROM (SELECT CAST(seq AS SIGNED) AS i FROM seq_1_to_160) numbers;
 
 CREATE TABLE empty_one (id bigint PRIMARY KEY, name text);
 CREATE TABLE `Odd ``Name` (`Mixed Case` int, `select` text, `a.b` date);

@@ -8,7 +8,7 @@ CREATE TABLE things (
     id integer PRIMARY KEY,
     small smallint,
     amount numeric(12,2),
-    name text COLLATE "en_US.utf8",
+    name text COLLATE "en-x-icu",
     code varchar(20) COLLATE "C" NOT NULL,
     day date,
     at timestamp,

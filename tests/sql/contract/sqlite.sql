@@ -17,7 +17,7 @@ WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE
 INSERT INTO things
 SELECT i,
     CASE WHEN i % 9 = 0 THEN NULL ELSE i * 37 % 60 - 30 END,
-    CASE WHEN i % 11 = 0 THEN NULL ELSE (i * 7919 % 100000) / 100.0 - 300 END,
+    CASE WHEN i % 11 = 0 THEN NULL ELSE round((i * 7919 % 100000) / 100.0 - 300, 2) END,
     CASE i % 8 WHEN 0 THEN NULL WHEN 1 THEN 'Straße ' || i WHEN 2 THEN 'strasse ' || i WHEN 3 THEN '' WHEN 4 THEN 'a' WHEN 5 THEN 'A' WHEN 6 THEN 'a ' ELSE '😀' || i END,
     CASE i % 5 WHEN 0 THEN '5-' || i WHEN 1 THEN '5.' || i WHEN 2 THEN 'Ab' WHEN 3 THEN 'aB' || i ELSE '%_' || i END,
     CASE WHEN i % 7 = 0 THEN NULL ELSE date('1999-12-25', '+' || i || ' days') END,

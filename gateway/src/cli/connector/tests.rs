@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use causeway_providers::contract::{Contract, Extent, Report};
-use causeway_providers::sql::{Dialect, RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, TableStatistics};
+use causeway_providers::sql::{
+    Dialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics,
+};
 use causeway_providers::{
     Capabilities, Connector, ConnectorRegistry, Deadline, DeclaredType, Introspection, Manifest, MemoryConnector, MemoryTable, Options,
-    Remote, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion, Subject, TypeChange, Writer, write_sqlite_sample,
+    PoolState, Remote, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion, Subject, TypeChange, Writer,
+    write_sqlite_sample,
 };
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -178,6 +181,10 @@ impl Remote for MisdeclaredRemote {
         }
     }
 
+    fn pool(&self) -> Option<PoolState> {
+        self.remote.pool()
+    }
+
     fn as_sql(self: Arc<Self>) -> Option<Arc<dyn SqlRemote>> {
         if self.sql.is_some() { Some(self) } else { None }
     }
@@ -202,6 +209,10 @@ impl SqlRemote for MisdeclaredRemote {
 
     fn split(self: Arc<Self>, table: &RemoteTable, select: &Select, streams: usize) -> Option<Arc<dyn SplitScan>> {
         Arc::clone(self.statements()).split(table, select, streams)
+    }
+
+    fn share_snapshot(self: Arc<Self>, scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
+        Arc::clone(self.statements()).share_snapshot(scans)
     }
 
     fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>> {
