@@ -1,6 +1,6 @@
 //! Import: remote tables published under the contract of what they are now, kept in the store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use causeway_providers::{Deadline, ErrorKind, Introspection, RemoteTable, Result, Subject};
@@ -10,7 +10,7 @@ use crate::datasource::SchemaMode;
 use crate::drift::{Contract, TableImage, table_fingerprint};
 use crate::event::{EventType, NewEvent};
 use crate::lifecycle::Timing;
-use crate::member::{Look, Member};
+use crate::member::{Acceptance, Imports, Member};
 use crate::store::StoredForeignTable;
 
 /// Schemas that are ours.
@@ -121,26 +121,21 @@ impl Member {
         if import.dry_run {
             return Ok(ImportReport { is_written: false, tables });
         }
-        accepted.imported = self.keep(import, &chosen, &accepted.imported).await?;
+        let imports = self.imports(import, &chosen, &accepted.imported);
         // What was imported is accepted as it is now; of all else the look says nothing new.
         let subjects = chosen.values().map(|table| table.subject()).collect();
-        let merged = merge(accepted.tables.as_deref(), &seen, &chosen);
-        self.accept(&mut accepted, &remote, merged, Look::Import(&subjects), deadline).await?;
+        let acceptance = Acceptance::importing(&imports, &subjects, import.actor.as_deref());
+        self.accept(&mut accepted, &remote, seen, acceptance, deadline).await?;
         Ok(ImportReport { is_written: true, tables })
     }
 
-    /// Stores the chosen tables with what they are now for their contracts, and gives all imported tables then. What is stored so
-    /// already makes no event.
-    async fn keep(
-        &self,
-        import: &Import,
-        chosen: &BTreeMap<String, &RemoteTable>,
-        known: &[StoredForeignTable],
-    ) -> Result<Vec<StoredForeignTable>> {
-        let mut imported = known.to_vec();
+    /// The chosen tables with what they are now for their contracts, beside those that are imported already. What is stored so already
+    /// makes no event.
+    fn imports(&self, import: &Import, chosen: &BTreeMap<String, &RemoteTable>, known: &[StoredForeignTable]) -> Imports {
+        let mut tables = known.to_vec();
         let mut news = Vec::new();
         for (name, table) in chosen {
-            let earlier = imported.iter_mut().find(|known| known.schema == import.into && known.name == *name);
+            let earlier = tables.iter_mut().find(|known| known.schema == import.into && known.name == *name);
             let kept = StoredForeignTable {
                 schema: import.into.clone(),
                 name: name.clone(),
@@ -156,25 +151,12 @@ impl Member {
             match earlier {
                 Some(earlier) if earlier.says_the_same(&kept) => continue,
                 Some(earlier) => earlier.clone_from(&kept),
-                None => imported.push(kept.clone()),
+                None => tables.push(kept.clone()),
             }
-            news.push((kept, *table));
+            let event = self.imported(&kept, table);
+            news.push((kept, event));
         }
-        if news.is_empty() {
-            return Ok(imported);
-        }
-        let mut change = self.store.begin(&self.environment).await?;
-        for (kept, table) in &news {
-            if !change.keep_foreign_table(kept).await? {
-                return Err(self
-                    .error(ErrorKind::Conflict, format!("the name {}.{} is taken by a table of another datasource", kept.schema, kept.name))
-                    .code(NAME_TAKEN)
-                    .hint("rename the table, or drop the other one with DROP FOREIGN TABLE"));
-            }
-            change.append(&self.imported(kept, table)).await?;
-        }
-        change.commit().await?;
-        Ok(imported)
+        Imports { tables, news }
     }
 
     /// The remote tables an import names, by published name.
@@ -283,15 +265,4 @@ impl Member {
             }),
         }
     }
-}
-
-/// What was accepted before, with the chosen tables as they are now.
-fn merge(accepted: Option<&Introspection>, seen: &Introspection, chosen: &BTreeMap<String, &RemoteTable>) -> Introspection {
-    let Some(accepted) = accepted else { return seen.clone() };
-    let fresh: BTreeSet<(&str, &str)> = chosen.values().map(|table| (table.schema.as_str(), table.name.as_str())).collect();
-    let mut merged = accepted.clone();
-    merged.tables.retain(|table| !fresh.contains(&(table.schema.as_str(), table.name.as_str())));
-    merged.tables.extend(chosen.values().map(|table| (*table).clone()));
-    merged.tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
-    merged
 }

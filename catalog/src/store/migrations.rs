@@ -7,7 +7,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::{ControlStore, failed};
 
 /// Every form by number and name, with the way there and back.
-const FORMS: [(i64, &str, &str, &str); 2] = [
+const FORMS: [(i64, &str, &str, &str); 3] = [
     (
         1,
         "external catalog",
@@ -15,6 +15,12 @@ const FORMS: [(i64, &str, &str, &str); 2] = [
         include_str!("migrations/0001_external_catalog.down.sql"),
     ),
     (2, "drift kept", include_str!("migrations/0002_drift_kept.up.sql"), include_str!("migrations/0002_drift_kept.down.sql")),
+    (
+        3,
+        "drift published",
+        include_str!("migrations/0003_drift_published.up.sql"),
+        include_str!("migrations/0003_drift_published.down.sql"),
+    ),
 ];
 
 /// Which way to migrate.
