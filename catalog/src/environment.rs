@@ -205,7 +205,12 @@ impl Environment {
     /// # Errors
     /// As `refresh`.
     pub async fn refresh_tables(&self, datasource: &str, tables: &[(String, String)], actor: Option<&str>) -> Result<usize> {
-        self.ask(datasource, Some(self.snapshot().remotes(datasource, tables)), actor).await
+        let tables = self.snapshot().remotes(datasource, tables);
+        if tables.is_empty() {
+            // What it reads is not there any more, which a look cannot change.
+            return self.entry(datasource).map(|_| 0);
+        }
+        self.ask(datasource, Some(tables), actor).await
     }
 
     async fn ask(&self, datasource: &str, tables: Option<BTreeSet<Subject>>, actor: Option<&str>) -> Result<usize> {

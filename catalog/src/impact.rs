@@ -44,7 +44,8 @@ pub struct AffectedTable {
     pub name: String,
     /// Whether it is under a contract.
     pub pinned: bool,
-    /// The published columns that are broken; none when it is the table as a whole, or its key.
+    /// The columns that are broken, by published name, in the order of their remote ones; none when it is the table as a whole, or its
+    /// key.
     pub columns: Vec<String>,
 }
 
@@ -87,14 +88,16 @@ impl Impact {
 }
 
 fn affected_table(table: &ForeignTable, broken: &BTreeSet<&str>) -> AffectedTable {
-    let columns = table.remote_columns.iter().zip(table.columns.fields());
+    // A column that is published no more has no name but the remote one.
+    let published = |remote: &&str| {
+        let known = table.remote_columns.iter().zip(table.columns.fields());
+        let mut known = known.filter(|(i, _)| table.remote.columns[**i].name == **remote);
+        known.next().map_or_else(|| (*remote).to_owned(), |(_, field)| field.name().clone())
+    };
     AffectedTable {
         schema: table.schema.clone(),
         name: table.name.clone(),
         pinned: table.pinned,
-        columns: columns
-            .filter(|(i, _)| broken.contains(table.remote.columns[**i].name.as_str()))
-            .map(|(_, field)| field.name().clone())
-            .collect(),
+        columns: broken.iter().map(published).collect(),
     }
 }
