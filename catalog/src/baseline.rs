@@ -132,7 +132,7 @@ impl<'a> Declared<'a> {
             let mut contract = pin.contract.unwrap_or_else(|| {
                 table.map_or_else(
                     || Contract { schema: pin.remote_schema.clone(), table: pin.remote_table.clone(), ..Contract::default() },
-                    |table| Contract::of(table),
+                    Contract::of,
                 )
             });
             contract.ignore_columns.extend(pin.ignore_columns);

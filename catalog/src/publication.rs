@@ -234,6 +234,8 @@ impl<'a> Building<'a> {
                 self.mismatched(pin, &mismatch);
                 return self.cannot_be_shown(pin, &mismatch);
             }
+            // What may not be read breaks nothing: it is left out.
+            None if self.omission(pin).is_some() => return,
             // Nothing is known of it: there are no columns to show.
             None => return self.cannot_be_shown(pin, &broken.unwrap_or_default()),
         };
@@ -303,9 +305,15 @@ impl<'a> Building<'a> {
         (!errors.is_empty()).then(|| errors.join("; "))
     }
 
+    /// Why the source does not show the table of a pin, when it says so.
+    fn omission(&self, pin: &Pin) -> Option<&'a Omission> {
+        let remote = pin.remote().to_string();
+        self.seen.omitted.iter().find(|omission| omission.subject == remote)
+    }
+
     fn missing(&self, pin: &Pin) -> String {
-        let remote = Subject::table(&pin.remote_schema, &pin.remote_table).to_string();
-        match self.seen.omitted.iter().find(|omission| omission.subject == remote) {
+        let remote = pin.remote().to_string();
+        match self.omission(pin) {
             Some(omission) => format!("{remote} cannot be read: {}", omission.reason),
             None => format!("the source has no table {remote}"),
         }
@@ -316,10 +324,10 @@ impl<'a> Building<'a> {
             .at(&self.declared.datasource.name)
             .hint(match pin.published {
                 PublishedIn::OwnSchema => {
-                    "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or mend its entry under `tables:`"
+                    "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or mend `tables:`"
                 }
                 PublishedIn::Shared(_) => {
-                    "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or import it again as it is now"
+                    "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or import it as it is now"
                 }
             })
     }

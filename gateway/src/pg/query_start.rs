@@ -105,7 +105,8 @@ impl Session {
     }
 
     /// Has those of `tables` looked at anew that are of a source which lacks what the plan of `version` took for granted; gives the
-    /// datasource, unless others had them looked at since. The caller plans once more then, and only once: a source may lack for ever what it says it has.
+    /// datasource, unless others had them looked at since. The caller plans once more then, and only once: a source may lack for
+    /// ever what it says it has.
     ///
     /// # Errors
     /// What `failed` is when a new look cannot help, or cannot be had; and whatever ends the statement meanwhile.

@@ -213,6 +213,9 @@ impl Backend for TestBackend {
     }
 }
 
+/// Tables, each a schema and a name, and a user.
+type AskedFor = (Vec<(String, String)>, String);
+
 /// An environment whose tables tests may change.
 pub(super) struct TestEnvironment {
     catalog: Arc<MemoryCatalogProviderList>,
@@ -225,7 +228,7 @@ pub(super) struct TestEnvironment {
     statements: Arc<crate::pg::StatementRegistry>,
     pub(super) refreshes: AtomicUsize,
     /// The tables that were looked at anew, and for whom.
-    pub(super) asked: Mutex<Vec<(Vec<(String, String)>, String)>>,
+    pub(super) asked: Mutex<Vec<AskedFor>>,
     found: Mutex<Found>,
     pub(super) open_streams: Arc<AtomicUsize>,
     pub(super) batches_made: Arc<AtomicUsize>,
