@@ -68,8 +68,9 @@ fn drift_is_seen_at_a_glance_and_accepted() {
     let finished = shop.run(&["datasource", "drift", "shop"]);
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(1), ""), "a column is gone, and progress is for terminals");
     let found = finished.stdout;
-    let expected = "shop: 1 error, 2 warnings\n  main.cust\n    error    - email      is gone, was TEXT\n    \
-                    warning  + note       is new, TEXT\n  main.newer\n    warning  + the table  is new\n  2 new events told of it\n";
+    let expected = "shop: 1 error, 2 warnings\n  main.cust  published as shop.cust\n    error    - email      is gone, was TEXT\n    \
+                    warning  + note       is new, TEXT\n  main.newer\n    warning  + the table  is new\n  breaks shop.cust (email)\n  \
+                    2 new events told of it\n";
     assert_eq!(found, expected);
     let json: Value = serde_json::from_str(&shop.run(&["datasource", "drift", "shop", "--json"]).stdout).unwrap();
     assert_eq!((json["differences"].as_array().unwrap().len(), &json["events"]), (3, &Value::from(0)));
@@ -170,7 +171,7 @@ fn check_shows_how_pinned_tables_differ() {
     pinned(folder.path(), "{ name: email, type: BLOB, nullable: false }");
     let broken = run(&["check", "--config", &config], None);
     assert_eq!(broken.code, Some(1), "{}{}", broken.stdout, broken.stderr);
-    assert!(broken.stdout.contains("  main.cust\n    error    ~ email  BLOB → TEXT\n"), "{}", broken.stdout);
+    assert!(broken.stdout.contains("  main.cust  published as shop.customers\n    error    ~ email  BLOB → TEXT\n"), "{}", broken.stdout);
     assert!(broken.stdout.ends_with("1 of 1 datasource not well: shop; 1 error\n"), "{}", broken.stdout);
     let json = run(&["check", "--config", &config, "--json"], None);
     let verdict: Value = serde_json::from_str(&json.stdout).unwrap();

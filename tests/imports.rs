@@ -40,6 +40,17 @@ fn a_schema_is_imported_looked_at_and_dropped() {
     let broken = psql.commands(&["\\set VERBOSITY verbose", "SELECT name FROM sales.customers"]);
     assert!(broken.stderr.contains("42P17") && broken.stderr.contains("column name is gone (expected text)"), "{}", broken.stderr);
     assert_eq!(psql.rows("SELECT count(*) FROM sales.orders"), ["0"]);
+    let open = "SELECT kind, \"column\", published FROM causeway.drift WHERE datasource = 'crm' AND resolved_at IS NULL";
+    assert_eq!(psql.rows(&format!("{open} AND severity = 'error'")), ["missing_column|name|sales.customers"]);
+    let by = "SELECT DISTINCT actor FROM causeway.events WHERE subject = 'public.cust' AND type LIKE 'external.schema%'";
+    assert_eq!(psql.rows(by), psql.rows("SELECT current_user"), "whose statement had it looked at");
+
+    // A source that is mended mends the table with the next check.
+    database.script("ALTER TABLE cust RENAME COLUMN full_name TO name");
+    psql.script("CALL causeway.check_drift('crm')");
+    assert_eq!(psql.rows("SELECT name FROM sales.customers WHERE id = 1"), ["Ada"]);
+    assert_eq!(psql.rows(&format!("{open} AND published LIKE '%sales.%' LIMIT 1")), [""; 0]);
+    database.script("ALTER TABLE cust RENAME COLUMN name TO full_name");
 
     // What was published is what is shown, until the change is accepted.
     let described = psql.commands(&["\\d sales.customers"]).expect_success();

@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use causeway_providers::{Introspection, RemoteTable};
+use causeway_providers::{Introspection, RemoteTable, Subject};
 
 use crate::contracted::FormRule;
 use crate::datasource::{Datasource, Expose, SchemaMode};
 use crate::drift::{Baseline, Contract, ContractColumn, Expectation, TypeRule};
+use crate::published_name::PublishedName;
 use crate::store::StoredForeignTable;
 
 /// A datasource with all that was said about its tables.
 pub(crate) struct Declared<'a> {
     pub(crate) datasource: &'a Datasource,
     pub(crate) imported: &'a [StoredForeignTable],
+    /// Remote tables that met their contracts again after all others were read: what tables under a contract are made of.
+    pub(crate) mended: &'a BTreeMap<Subject, RemoteTable>,
     /// How the types of its connector relate.
     pub(crate) types: TypeRule<'a>,
     /// In which form their values arrive.
@@ -35,6 +38,16 @@ pub(crate) struct Pin {
 }
 
 impl Pin {
+    /// The remote table.
+    pub(crate) fn remote(&self) -> Subject {
+        Subject::table(&self.remote_schema, &self.remote_table)
+    }
+
+    /// Whether it is of this remote table.
+    pub(crate) fn is_of(&self, table: &RemoteTable) -> bool {
+        table.schema == self.remote_schema && table.name == self.remote_table
+    }
+
     /// Its published name, with the schema where that is not its datasource's own.
     pub(crate) fn shown(&self) -> String {
         match &self.published {
@@ -70,6 +83,14 @@ impl<'a> Declared<'a> {
         }
     }
 
+    /// The schema a table under a contract is published in.
+    pub(crate) fn schema_of(&self, pin: &Pin, default_schema: &str) -> String {
+        match &pin.published {
+            PublishedIn::OwnSchema => self.published_schema(default_schema, &pin.remote_schema),
+            PublishedIn::Shared(schema) => schema.clone(),
+        }
+    }
+
     /// All tables under a contract: the declared ones, then the imported ones.
     pub(crate) fn pins(&self, default_schema: &str) -> Vec<Pin> {
         let declared = self.datasource.tables.iter().map(|pin| Pin {
@@ -102,16 +123,19 @@ impl<'a> Declared<'a> {
         let known: BTreeMap<(&str, &str), &RemoteTable> = accepted
             .map(|accepted| self.allowed(accepted).map(|table| ((table.schema.as_str(), table.name.as_str()), table)).collect())
             .unwrap_or_default();
-        let image = |contract: &Contract| known.get(&(contract.schema.as_str(), contract.table.as_str())).map(|table| (*table).clone());
         let mut expectations = Vec::new();
         let mut pinned = BTreeSet::new();
+        let mut taken = BTreeSet::new();
         for pin in self.pins(default_schema) {
-            let table = known.get(&(pin.remote_schema.as_str(), pin.remote_table.as_str()));
+            let accepted = known.get(&(pin.remote_schema.as_str(), pin.remote_table.as_str())).copied();
+            let table = self.mended.get(&pin.remote()).or(accepted);
+            let published = PublishedName { schema: self.schema_of(&pin, default_schema), name: pin.name.clone() };
+            let replaces_exposed = pin.published == PublishedIn::OwnSchema;
             let is_unseen = pin.contract.is_none() && table.is_none();
             let mut contract = pin.contract.unwrap_or_else(|| {
                 table.map_or_else(
                     || Contract { schema: pin.remote_schema.clone(), table: pin.remote_table.clone(), ..Contract::default() },
-                    |table| Contract::of(table),
+                    Contract::of,
                 )
             });
             contract.ignore_columns.extend(pin.ignore_columns);
@@ -119,15 +143,22 @@ impl<'a> Declared<'a> {
                 expect_mapped(&mut contract, &pin.column_map);
             }
             contract.columns.retain(|column| !contract.ignore_columns.contains(&column.name));
-            pinned.insert((contract.schema.clone(), contract.table.clone()));
-            expectations.push(Expectation { accepted: image(&contract), contract, is_unseen });
+            if replaces_exposed {
+                pinned.insert((contract.schema.clone(), contract.table.clone()));
+                taken.insert(published.clone());
+            }
+            expectations.push(Expectation { accepted: table.cloned(), contract, is_unseen, published: Some(published) });
         }
         let exposes = self.datasource.expose == Expose::All;
         // What is ours may grow: we make tables there ourselves.
         let watches_new_tables = exposes && accepted.is_some() && self.datasource.schema_mode != SchemaMode::Managed;
         for table in known.values().filter(|_| exposes) {
             if !pinned.contains(&(table.schema.clone(), table.name.clone())) {
-                expectations.push(Expectation { contract: Contract::of(table), is_unseen: false, accepted: Some((*table).clone()) });
+                let name = PublishedName { schema: self.published_schema(default_schema, &table.schema), name: table.name.clone() };
+                // A pinned table of the same name hides it.
+                let published = Some(name).filter(|name| !taken.contains(name));
+                let accepted = Some((*table).clone());
+                expectations.push(Expectation { contract: Contract::of(table), is_unseen: false, accepted, published });
             }
         }
         Baseline { expectations, watches_new_tables }

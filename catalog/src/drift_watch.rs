@@ -5,17 +5,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_providers::{ErrorKind, Result};
-use tokio::sync::{mpsc, oneshot};
+use causeway_providers::ErrorKind;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use crate::lifecycle::{Timing, jittered};
-use crate::member::{DriftCheck, Member};
+use crate::chance::jittered;
+use crate::lifecycle::Timing;
+use crate::member::Member;
+use crate::requests::{CheckRequest, answer, gather_checks};
 use crate::restarts::Restarts;
-
-/// A request to check now; the answer is what was found.
-pub(crate) type CheckRequest = oneshot::Sender<Result<DriftCheck>>;
 
 /// The task of one datasource.
 pub(crate) struct DriftWatch {
@@ -63,8 +62,10 @@ impl DriftWatch {
                 request = self.requests.recv() => {
                     // The sender lives as long as the environment, whose end also stops this task.
                     let Some(request) = request else { return };
-                    // Nobody waits any more when this fails, which is their choice.
-                    let _ = request.send(self.member.check_drift(self.timing.check, confirm_after).await);
+                    let waiting = gather_checks(request, &mut self.requests);
+                    if !waiting.is_empty() {
+                        answer(waiting, self.member.check_drift(self.timing.check, confirm_after).await);
+                    }
                 }
             }
         }

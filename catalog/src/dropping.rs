@@ -9,6 +9,8 @@ use serde_json::json;
 use crate::event::{EventType, NewEvent};
 use crate::member::Member;
 use crate::published::Published;
+use crate::published_name::PublishedName;
+use crate::reconcile::drop_published;
 use crate::store::ControlStore;
 
 /// Drops imported tables of an environment.
@@ -50,11 +52,15 @@ impl Dropping {
             });
         }
         change.append_all(&events).await?;
+        let names: Vec<PublishedName> = tables.iter().map(|(schema, name)| PublishedName::new(schema, name)).collect();
+        for owner in &owners {
+            drop_published(&mut change, owner, &names, actor).await?;
+        }
         change.commit().await?;
         let is_dropped = |schema: &str, name: &str| tables.iter().any(|table| table.0 == schema && table.1 == name);
         for accepted in &mut owning {
             accepted.imported.retain(|table| !is_dropped(&table.schema, &table.name));
-            accepted.forget_baseline();
+            accepted.changed();
         }
         self.published.drop_imported(&is_dropped);
         Ok(())

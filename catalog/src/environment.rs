@@ -1,25 +1,26 @@
 //! An environment: its datasources, each with one task that opens, watches and reopens it, and the current snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use causeway_providers::{Capabilities, ConnectorRegistry, Error, ErrorKind, Omission, PoolState, Remote, Result};
+use causeway_providers::{Capabilities, ConnectorRegistry, Error, ErrorKind, Omission, PoolState, Remote, Result, Subject};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::datasource::Datasource;
 use crate::drift::DriftReport;
-use crate::drift_watch::{CheckRequest, DriftWatch};
+use crate::drift_watch::DriftWatch;
 use crate::dropping::Dropping;
 use crate::event::{Event, NewEvent};
-use crate::impact::{PreparedStatements, PreparedStatementsCell};
+use crate::impact::{Impact, PreparedStatements, PreparedStatementsCell};
 use crate::import::{Import, ImportReport};
-use crate::lifecycle::{Lifecycle, RefreshRequest, Timing};
+use crate::lifecycle::{Lifecycle, Timing};
 use crate::live::DatasourceState;
 use crate::member::{DriftCheck, Member};
 use crate::published::Published;
+use crate::requests::{CheckRequest, RefreshRequest};
 use crate::restarts::Restarts;
 use crate::snapshot::CatalogSnapshot;
 use crate::store::{ControlStore, DriftRow, DriftSelection, History, Retention, StoredSnapshot};
@@ -169,7 +170,7 @@ impl Environment {
                     last_error: live.last_error.as_ref().map(|error| error.message().to_owned()),
                     stale_since: live.stale_since,
                     omitted: live.omitted.clone(),
-                    mismatches: live.mismatches.clone(),
+                    mismatches: live.mismatches.iter().map(|mismatch| mismatch.text.clone()).collect(),
                     capabilities: live.capabilities,
                     checked_at: live.checked_at,
                 }
@@ -196,18 +197,38 @@ impl Environment {
 
     /// Reads a datasource's tables anew and swaps them in atomically; gives how many tables it has.
     ///
-    /// A datasource in state `Error` is opened at once.
+    /// A datasource in state `Error` is opened at once. Whoever asks is the `actor` of the events it gives rise to.
     ///
     /// # Errors
     /// `NotFound` for an unknown datasource; what opening or introspecting it gives. The old tables stay then.
-    pub async fn refresh(&self, datasource: &str) -> Result<usize> {
-        let entry = self.entry(datasource)?;
-        let (request, answer) = oneshot::channel();
-        entry.refreshes.send(request).await.map_err(|_| stopped(datasource))?;
-        answer.await.map_err(|_| self.unanswered(datasource))?
+    pub async fn refresh(&self, datasource: &str, actor: Option<&str>) -> Result<usize> {
+        self.ask(datasource, None, actor).await
     }
 
-    /// Compares a datasource's tables with what is expected of them, and notes what differs. Nothing that is published changes.
+    /// As [`refresh`](Self::refresh), but of all that a look shows it accepts no more than what concerns published tables, each a schema
+    /// and a name: those a statement reads that its source could not run. What else has changed is for a check to tell.
+    ///
+    /// # Errors
+    /// As `refresh`.
+    pub async fn refresh_tables(&self, datasource: &str, tables: &[(String, String)], actor: Option<&str>) -> Result<usize> {
+        let tables = self.snapshot().remotes(datasource, tables);
+        if tables.is_empty() {
+            // What it reads is not there any more, which a look cannot change.
+            return self.entry(datasource).map(|_| 0);
+        }
+        self.ask(datasource, Some(tables), actor).await
+    }
+
+    async fn ask(&self, datasource: &str, tables: Option<BTreeSet<Subject>>, actor: Option<&str>) -> Result<usize> {
+        let entry = self.entry(datasource)?;
+        let (answer, answered) = oneshot::channel();
+        let request = RefreshRequest { tables, actor: actor.map(str::to_owned), answer };
+        entry.refreshes.send(request).await.map_err(|_| stopped(datasource))?;
+        answered.await.map_err(|_| self.unanswered(datasource))?
+    }
+
+    /// Compares a datasource's tables with what is expected of them, and notes what differs. Of what is published nothing changes but
+    /// tables that broke their contract and meet it again: they can be read from then on.
     ///
     /// # Errors
     /// `NotFound` for an unknown datasource, `Unreachable` for one that is not open, and what looking at it gives.
@@ -224,6 +245,15 @@ impl Environment {
     /// When the store cannot be read.
     pub async fn drift(&self, which: DriftSelection<'_>) -> Result<Vec<DriftRow>> {
         self.store.drift(&self.name, which).await
+    }
+
+    /// What the open differences of a datasource break.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn impact(&self, datasource: &str) -> Result<Impact> {
+        let open = self.store.open_drift(&self.name, datasource).await?;
+        Ok(Impact::of_rows(&open, &self.published.current(), &self.prepared_statements))
     }
 
     /// How many differences are open, of each datasource that has any.

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use causeway_providers::{Deadline, Error, ErrorKind, Introspection, Omission, OmissionCause, RemoteTable, Result, Subject};
+use causeway_providers::{Deadline, Error, ErrorKind, Introspection, OmissionCause, RemoteTable, Result, Subject};
 use serde_json::json;
 
 use crate::datasource::SchemaMode;
 use crate::drift::{Contract, Difference, TableImage, compare_table, table_fingerprint};
 use crate::event::{EventType, NewEvent};
-use crate::member::{Look, Member};
+use crate::member::{Acceptance, Imports, Member};
 use crate::publication::Publication;
 use crate::snapshot::{CatalogSnapshot, ForeignTable, SnapshotSchema};
 use crate::store::StoredForeignTable;
@@ -144,11 +144,11 @@ impl Member {
         if import.dry_run {
             return Ok(ImportReport { is_written: false, tables });
         }
-        accepted.imported = self.keep(import, &chosen, &accepted.imported).await?;
+        let imports = self.imports(import, &chosen, &accepted.imported);
         // What was imported is accepted as it is now; of all else the look says nothing new.
         let subjects = chosen.values().map(|table| table.subject()).collect();
-        let merged = merge(accepted.tables.as_deref(), &seen, &chosen);
-        self.accept(&mut accepted, &remote, merged, Look::Import(&subjects), deadline).await?;
+        let acceptance = Acceptance::importing(&imports, &subjects, import.actor.as_deref());
+        self.accept(&mut accepted, &remote, seen, acceptance, deadline).await?;
         Ok(ImportReport { is_written: true, tables })
     }
 
@@ -196,41 +196,23 @@ impl Member {
         }
     }
 
-    /// Stores the chosen tables with what they are now for their contracts, and gives all imported tables then. What is stored so
-    /// already makes no event.
-    async fn keep(
-        &self,
-        import: &Import,
-        chosen: &BTreeMap<String, &RemoteTable>,
-        known: &[StoredForeignTable],
-    ) -> Result<Vec<StoredForeignTable>> {
-        let mut imported = known.to_vec();
+    /// The chosen tables with what they are now for their contracts, beside those that are imported already. What is stored so already
+    /// makes no event.
+    fn imports(&self, import: &Import, chosen: &BTreeMap<String, &RemoteTable>, known: &[StoredForeignTable]) -> Imports {
+        let mut tables = known.to_vec();
         let mut news = Vec::new();
         for (name, table) in chosen {
-            let earlier = imported.iter_mut().find(|known| known.schema == import.into && known.name == *name);
+            let earlier = tables.iter_mut().find(|known| known.schema == import.into && known.name == *name);
             let kept = self.kept(import, name, table, earlier.as_deref());
             match earlier {
                 Some(earlier) if earlier.says_the_same(&kept) => continue,
                 Some(earlier) => earlier.clone_from(&kept),
-                None => imported.push(kept.clone()),
+                None => tables.push(kept.clone()),
             }
-            news.push((kept, *table));
+            let event = self.imported(&kept, table);
+            news.push((kept, event));
         }
-        if news.is_empty() {
-            return Ok(imported);
-        }
-        let mut change = self.store.begin(&self.environment).await?;
-        for (kept, table) in &news {
-            if !change.keep_foreign_table(kept).await? {
-                return Err(self
-                    .error(ErrorKind::Conflict, format!("the name {}.{} is taken by a table of another datasource", kept.schema, kept.name))
-                    .code(NAME_TAKEN)
-                    .hint("rename the table, or drop the other one with DROP FOREIGN TABLE"));
-            }
-            change.append(&self.imported(kept, table)).await?;
-        }
-        change.commit().await?;
-        Ok(imported)
+        Imports { tables, news }
     }
 
     /// The remote tables an import names, by published name.
@@ -371,43 +353,24 @@ fn notes(import: &Import, name: &str, table: &RemoteTable, seen: &Introspection,
     others.filter_map(note).collect()
 }
 
-/// What was accepted before, with the chosen tables as they are now.
-fn merge(accepted: Option<&Introspection>, seen: &Introspection, chosen: &BTreeMap<String, &RemoteTable>) -> Introspection {
-    let Some(accepted) = accepted else { return seen.clone() };
-    let fresh: BTreeSet<(&str, &str)> = chosen.values().map(|table| (table.schema.as_str(), table.name.as_str())).collect();
-    let mut merged = accepted.clone();
-    merged.tables.retain(|table| !fresh.contains(&(table.schema.as_str(), table.name.as_str())));
-    merged.tables.extend(chosen.values().map(|table| (*table).clone()));
-    merged.tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
-    // What is left out of the chosen tables is another matter now, too.
-    let subjects: BTreeSet<String> = chosen.values().map(|table| table.subject().to_string()).collect();
-    let is_fresh = |omission: &Omission| {
-        let mut ends = omission.subject.match_indices('.').map(|(end, _)| end).chain([omission.subject.len()]);
-        ends.any(|end| subjects.contains(&omission.subject[..end]))
-    };
-    merged.omitted.retain(|omission| !is_fresh(omission));
-    merged.omitted.extend(seen.omitted.iter().filter(|omission| is_fresh(omission)).cloned());
-    merged
-}
-
-/// Leaves in a publication all that the import of `imported` does not name as it is published now: how a table is read may depend on
-/// what the source showed of it, and the look of an import showed more than was asked for.
-pub(crate) fn keep_others(publication: &mut Publication, published: &CatalogSnapshot, datasource: &str, imported: &BTreeSet<Subject>) {
-    let is_named = |table: &ForeignTable| imported.contains(&table.remote.subject());
+/// Leaves in a publication all that a look at the tables `of` says nothing of as it is published now: how a table is read may depend
+/// on what the source showed of it, and the look showed more than was asked for.
+pub(crate) fn keep_others(publication: &mut Publication, published: &CatalogSnapshot, datasource: &str, of: &BTreeSet<Subject>) {
+    let is_named = |table: &ForeignTable| of.contains(&table.remote.subject());
     let is_other = |table: &&Arc<ForeignTable>| table.datasource == datasource && !is_named(table);
-    for schema in publication.schemas.values_mut() {
+    for schema in publication.offer.schemas.values_mut() {
         schema.tables.retain(|_, table| is_named(table));
     }
-    publication.imported.retain(is_named);
+    publication.offer.imported.retain(is_named);
     let mut kept = BTreeSet::new();
     for (name, schema) in &published.schemas {
         for table in schema.tables.values().filter(is_other) {
             kept.insert(table.remote.subject().to_string());
             if schema.datasource.is_none() {
-                publication.imported.push((**table).clone());
+                publication.offer.imported.push((**table).clone());
                 continue;
             }
-            let own = publication.schemas.entry(name.clone()).or_insert_with(|| SnapshotSchema {
+            let own = publication.offer.schemas.entry(name.clone()).or_insert_with(|| SnapshotSchema {
                 datasource: schema.datasource.clone(),
                 remote_schema: schema.remote_schema.clone(),
                 ..SnapshotSchema::default()

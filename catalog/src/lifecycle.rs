@@ -1,21 +1,21 @@
 //! The task of one datasource: opens it, publishes what it has, keeps watch over it, and opens it again when it failed.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use causeway_providers::{Connector, ConnectorRegistry, Deadline, Error, ErrorKind, Remote, Result};
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::chance::jittered;
 use crate::event::EventType;
 use crate::live::{DatasourceState, Live};
-use crate::member::{Look, Member};
+use crate::member::{Acceptance, Look, Member};
+use crate::requests::{RefreshRequest, Refreshes};
 use crate::restarts::Restarts;
-use crate::snapshot::restate;
+use crate::snapshot::{restate, unavailable};
 
 /// How often and how long things are tried. Tests make them short.
 #[derive(Debug, Clone, Copy)]
@@ -68,9 +68,6 @@ const UNANSWERED_PINGS: u32 = 3;
 /// Time a connector may take beyond its `connect_timeout` before opening is given up from outside.
 const OPEN_MARGIN: Duration = Duration::from_secs(2);
 
-/// A request to read the tables anew; the answer is how many there are.
-pub(crate) type RefreshRequest = oneshot::Sender<Result<usize>>;
-
 /// The task of one datasource.
 pub(crate) struct Lifecycle {
     pub(crate) member: Arc<Member>,
@@ -110,11 +107,12 @@ impl Lifecycle {
     /// Opens, watches, and opens again, for ever.
     async fn keep(&mut self, remote: &mut Option<Arc<dyn Remote>>) {
         let mut failures = 0;
-        let mut asked: Option<RefreshRequest> = None;
+        let mut asked: Option<Refreshes> = None;
         // It has been open before when the task was begun again.
         let mut look = if remote.is_some() { Look::Later } else { Look::Boot };
         loop {
-            match self.open(look).await {
+            let actor = asked.as_ref().and_then(Refreshes::actor);
+            match self.open(look, actor).await {
                 Ok((opened, tables)) => {
                     let (kind, data) = match (look, failures) {
                         (Look::Boot, 0) => (EventType::DatasourceStarted, json!({ "tables": tables })),
@@ -129,8 +127,7 @@ impl Lifecycle {
                     self.member.remote.send_replace(Some(Arc::clone(opened)));
                     self.recovered(tables);
                     if let Some(asked) = asked.take() {
-                        // Nobody waits any more when this fails, which is their choice.
-                        let _ = asked.send(Ok(tables));
+                        asked.answer(Ok(tables));
                     }
                     let opened = Arc::clone(opened);
                     let error = self.watch(&opened).await;
@@ -149,18 +146,30 @@ impl Lifecycle {
                             ErrorKind::Conflict | ErrorKind::SchemaMismatch => restate(&error),
                             _ => unavailable(&error),
                         };
-                        let _ = asked.send(Err(told));
+                        asked.answer(Err(told));
                     }
                     self.failed(error);
                     // A refresh is a reason to try at once.
-                    asked = tokio::time::timeout(wait, self.refreshes.recv()).await.unwrap_or_default();
+                    asked = self.asked_within(wait).await;
                 }
             }
         }
     }
 
+    /// Waits for somebody to ask for a refresh.
+    async fn asked_within(&mut self, wait: Duration) -> Option<Refreshes> {
+        let until = Instant::now() + wait;
+        loop {
+            let first = tokio::time::timeout_at(until, self.refreshes.recv()).await.ok()??;
+            let asked = Refreshes::gather(first, &mut self.refreshes);
+            if asked.is_some() {
+                return asked;
+            }
+        }
+    }
+
     /// Opens the datasource and publishes its tables.
-    async fn open(&self, look: Look<'static>) -> Result<(Arc<dyn Remote>, usize)> {
+    async fn open(&self, look: Look<'_>, actor: Option<&str>) -> Result<(Arc<dyn Remote>, usize)> {
         let connector = self.connector()?;
         let options = &self.member.datasource.options;
         let limit = options.pool.connect_timeout + OPEN_MARGIN;
@@ -171,7 +180,7 @@ impl Lifecycle {
             }
         };
         let remote = opening.await.map_err(|error| error.at(&self.member.datasource.name))?;
-        match self.publish(&remote, look).await {
+        match self.publish(&remote, look, actor).await {
             Ok(tables) => Ok((remote, tables)),
             Err(error) => {
                 close(&remote, self.timing.close).await;
@@ -189,13 +198,14 @@ impl Lifecycle {
     }
 
     /// Looks at the source and swaps what it has into the snapshot.
-    async fn publish(&self, remote: &Arc<dyn Remote>, look: Look<'static>) -> Result<usize> {
-        self.member.refresh(remote, self.timing.introspect, look).await
+    async fn publish(&self, remote: &Arc<dyn Remote>, look: Look<'_>, actor: Option<&str>) -> Result<usize> {
+        self.member.refresh(remote, self.timing.introspect, Acceptance::of(look, actor)).await
     }
 
     /// Watches an open datasource until it fails, and gives the reason.
     ///
-    /// Only pings decide: a statement that fails says more about the statement than about the source.
+    /// Only pings decide: a statement that fails says more about the statement than about the source. A source that did not answer when
+    /// it was asked for its tables is pinged at once.
     async fn watch(&mut self, remote: &Arc<dyn Remote>) -> Error {
         let mut unanswered = 0;
         let mut next_ping = Instant::now() + jittered(self.timing.watch);
@@ -213,15 +223,19 @@ impl Lifecycle {
                 request = self.refreshes.recv() => {
                     // The sender lives as long as the environment, whose end also stops this task.
                     let Some(request) = request else { return self.error(ErrorKind::Cancelled, "the datasource was stopped") };
-                    let refreshed = self.publish(remote, Look::Later).await;
+                    let Some(asked) = Refreshes::gather(request, &mut self.refreshes) else { continue };
+                    let tables = asked.tables();
+                    let look = tables.as_ref().map_or(Look::Later, Look::Statement);
+                    let refreshed = self.publish(remote, look, asked.actor()).await;
                     if let Ok(tables) = refreshed {
                         tracing::info!(datasource = self.member.datasource.name, tables, "refreshed");
                     }
-                    let _ = request.send(refreshed);
+                    asked.answer(refreshed);
                 }
+                () = self.member.doubted.notified() => next_ping = Instant::now(),
                 () = refresh_due => {
                     // A failure to look is the ping's to judge, and a mismatch keeps the old tables.
-                    if let Err(error) = self.publish(remote, Look::Later).await {
+                    if let Err(error) = self.publish(remote, Look::Later, None).await {
                         tracing::warn!(datasource = self.member.name(), error = error.with_causes(), "a scheduled refresh failed");
                     }
                     next_refresh = interval.map(|interval| Instant::now() + jittered(interval));
@@ -291,27 +305,8 @@ impl Lifecycle {
     }
 }
 
-/// The error a statement gets that names a table of a datasource which failed with `error`.
-///
-/// Whatever the reason is, such as a file that is not there or a password that is not taken, to the statement it is that the
-/// datasource cannot be reached: kinds such as `NotFound` would speak of the table.
-fn unavailable(error: &Error) -> Error {
-    let told = Error::new(ErrorKind::Unreachable, format!("the datasource is not available: {}", error.message()))
-        .hint(error.hint_text().unwrap_or("it is tried again by itself; see causeway.datasources"));
-    match error.datasource() {
-        Some(datasource) => told.at(datasource),
-        None => told,
-    }
-}
-
 async fn close(remote: &Arc<dyn Remote>, limit: Duration) {
     if tokio::time::timeout(limit, remote.close()).await.is_err() {
         tracing::debug!(datasource = remote.id().as_str(), "closing took too long and was given up");
     }
-}
-
-/// A fifth more or less, so that many datasources do not knock at one server in step.
-pub(crate) fn jittered(duration: Duration) -> Duration {
-    let fraction = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
-    duration.mul_f64(0.8 + 0.4 * fraction)
 }

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use causeway_providers::{Capabilities, Error, Omission};
 
+use crate::publication::Mismatch;
+
 /// Whether a datasource can be queried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatasourceState {
@@ -37,7 +39,7 @@ pub(crate) struct Live {
     pub(crate) last_error: Option<Arc<Error>>,
     pub(crate) stale_since: Option<SystemTime>,
     pub(crate) omitted: Vec<Omission>,
-    pub(crate) mismatches: Vec<String>,
+    pub(crate) mismatches: Vec<Mismatch>,
     /// What it may be asked to do, once it was opened.
     pub(crate) capabilities: Option<Capabilities>,
     /// When its drift was last checked to the end.

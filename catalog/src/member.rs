@@ -1,12 +1,14 @@
 //! A datasource as a member of its environment: what it declared, what was imported from it, what was accepted of its source.
 //!
 //! All that changes what it publishes, or what is noted of its drift, goes through here, one change at a time: [`accept`] takes what
-//! the source has for what is expected from now on, [`check`] compares the two and leaves both as they are.
+//! the source has for what is expected from now on, [`check`] compares the two and leaves both as they are, and what is broken and meets
+//! its contract again is published again by it ([`mend`]).
 
 mod accept;
 mod check;
+mod mend;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,21 +18,21 @@ use causeway_providers::{
 };
 use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::TableProvider;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use crate::baseline::Declared;
 use crate::datasource::Datasource;
-use crate::drift::{Baseline, DriftReport, Observation, compare};
+use crate::drift::{Baseline, DriftReport, Observation, TableDrift, compare};
 use crate::event::{EventType, NewEvent};
 use crate::impact::{Impact, PreparedStatementsCell};
 use crate::live::Live;
 use crate::publication::Publication;
-use crate::published::Published;
-use crate::reconcile::{Closing, Open, reconcile};
+use crate::published::{Published, Seen};
+use crate::reconcile::{Cause, Open, reconcile};
 use crate::store::{Change, ControlStore, History, StoredForeignTable, StoredSnapshot};
 use crate::unopened::Unopened;
 
-pub(crate) use accept::Look;
+pub(crate) use accept::{Acceptance, Imports, Look};
 pub use check::DriftCheck;
 
 pub(crate) struct Member {
@@ -43,6 +45,8 @@ pub(crate) struct Member {
     pub(crate) live: watch::Sender<Live>,
     /// The open remote, while it answers.
     pub(crate) remote: watch::Sender<Option<Arc<dyn Remote>>>,
+    /// Rings when the source did not answer, so that it is pinged at once.
+    pub(crate) doubted: Notify,
     pub(crate) prepared_statements: PreparedStatementsCell,
     pub(crate) accepted: Mutex<Accepted>,
 }
@@ -55,13 +59,19 @@ pub(crate) struct Accepted {
     noted: Option<Arc<Introspection>>,
     fingerprint: String,
     pub(crate) imported: Vec<StoredForeignTable>,
+    /// What became of tables that broke their contract and that a check since then found to meet it again. Of all others of their
+    /// datasource that check accepted nothing.
+    mended: BTreeMap<Subject, RemoteTable>,
+    /// Grows with every change of what is accepted or imported.
+    generation: u64,
     /// What the next check compares with; made anew when the above changes.
     baseline: Option<Arc<Baseline>>,
 }
 
 impl Accepted {
-    /// Lets the next check make its baseline anew.
-    pub(crate) fn forget_baseline(&mut self) {
+    /// Notes that what is expected is another: a check under way begins again.
+    pub(crate) fn changed(&mut self) {
+        self.generation += 1;
         self.baseline = None;
     }
 }
@@ -93,6 +103,7 @@ impl Member {
             published,
             live: watch::Sender::new(Live::default()),
             remote: watch::Sender::new(None),
+            doubted: Notify::new(),
             prepared_statements,
             accepted: Mutex::new(Accepted { imported, ..Accepted::default() }),
         })
@@ -115,9 +126,12 @@ impl Member {
         };
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
         let forms = |text: &str| self.form(text);
-        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types, forms: &forms };
-        let publication = Publication::new(&declared, &provide, &tables, None)?;
-        self.published.replace(self.name(), publication.schemas, publication.imported)?;
+        let mended = BTreeMap::new();
+        let declared =
+            Declared { datasource: &self.datasource, imported: &accepted.imported, mended: &mended, types: &types, forms: &forms };
+        // What was seen before the last stop says nothing of contracts now.
+        let publication = Publication::new(&declared, &provide, &tables, None)?.without_verdict(reason);
+        self.published.replace(self.name(), publication.offer, Seen::All)?;
         self.published.make_unavailable(self.name(), reason);
         self.live.send_modify(|live| {
             live.stale_since = Some(stored.seen_at);
@@ -171,6 +185,9 @@ impl Member {
     /// What a source said when it was asked for its tables. One that is not where it was said to be is not there to be asked.
     fn of_source(&self, error: Error) -> Error {
         let error = error.at(self.name());
+        if matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::NotFound) {
+            self.doubted.notify_one();
+        }
         if error.kind() != ErrorKind::NotFound {
             return error;
         }
@@ -189,9 +206,9 @@ impl Member {
     }
 
     /// Brings what is noted of the tables in `of` to what `report` says; gives how many events that took.
-    async fn reconcile(&self, change: &mut Change, report: &DriftReport, of: &BTreeSet<Subject>, closing: Closing) -> Result<usize> {
-        let impact = |drift: &_| Impact::of(self.name(), drift, &self.published.current(), &self.prepared_statements);
-        reconcile(change, self.name(), report, of, closing, &impact).await
+    async fn reconcile(&self, change: &mut Change, report: &DriftReport, of: &BTreeSet<Subject>, cause: Cause<'_>) -> Result<usize> {
+        let impact = |drift: &TableDrift| Impact::of(&drift.differences, &self.published.current(), &self.prepared_statements);
+        reconcile(change, self.name(), report, of, cause, &impact).await
     }
 
     /// How one look's tables differ from another's.

@@ -16,6 +16,7 @@ use crate::baseline::{Declared, Pin, PublishedIn};
 use crate::contracted::contracted;
 use crate::datasource::{Expose, SchemaMode};
 use crate::drift::{Severity, compare_table};
+use crate::published::Offer;
 use crate::snapshot::{ForeignTable, SnapshotSchema};
 use crate::unopened::Unopened;
 
@@ -25,15 +26,21 @@ pub(crate) type Provide<'a> = &'a dyn Fn(&RemoteTable) -> Result<Arc<dyn TablePr
 /// What one datasource publishes after one look at its source.
 #[derive(Debug)]
 pub(crate) struct Publication {
-    /// Its own schemas by published name.
-    pub(crate) schemas: BTreeMap<String, SnapshotSchema>,
-    /// Its imported tables, which are in schemas they share with those of others.
-    pub(crate) imported: Vec<ForeignTable>,
+    pub(crate) offer: Offer,
     /// What is left out, and why.
     pub(crate) omitted: Vec<Omission>,
-    /// Where pinned tables and the source disagree, a sentence each. Queries on these tables fail.
-    pub(crate) mismatches: Vec<String>,
-    /// Whether one of them is of a declared table: an imported one that is broken breaks nothing but itself.
+    /// Where pinned tables and the source disagree. Queries on these tables fail.
+    pub(crate) mismatches: Vec<Mismatch>,
+}
+
+/// Where a pinned table and the source disagree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    /// The remote table whose shape is the reason; `None` when it is not to be found at the source.
+    pub(crate) remote: Option<Subject>,
+    /// A sentence.
+    pub(crate) text: String,
+    /// Whether the table is a declared one: an imported one that is broken breaks nothing but itself.
     pub(crate) is_binding: bool,
 }
 
@@ -43,18 +50,8 @@ impl Publication {
     /// # Errors
     /// `Conflict` when two remote schemas would be published under one name.
     pub(crate) fn new(declared: &Declared<'_>, provide: Provide<'_>, seen: &Introspection, before: Option<&Introspection>) -> Result<Self> {
-        let omitted = seen.omitted.clone();
-        let mut building = Building {
-            declared,
-            provide,
-            seen,
-            before,
-            schemas: BTreeMap::new(),
-            imported: Vec::new(),
-            omitted,
-            mismatches: Vec::new(),
-            is_binding: false,
-        };
+        let mut building = Building::new(declared, provide, seen, before);
+        building.omitted.clone_from(&seen.omitted);
         building.names_are_distinct()?;
         // The default schema is there even when it has no table, so that the datasource is seen.
         building.schema(&seen.default_schema);
@@ -72,25 +69,63 @@ impl Publication {
                 }
             }
         }
-        let Building { mut schemas, mut imported, omitted, mismatches, is_binding, .. } = building;
-        if declared.datasource.schema_mode == SchemaMode::ValidateOnly {
-            schemas.values_mut().for_each(|schema| schema.tables.clear());
-            imported.clear();
+        Ok(building.done())
+    }
+
+    /// What `declared` publishes of `seen` under contracts, as far as it is of the remote tables in `of`.
+    pub(crate) fn of_pins(
+        declared: &Declared<'_>,
+        provide: Provide<'_>,
+        seen: &Introspection,
+        before: Option<&Introspection>,
+        of: &BTreeSet<Subject>,
+    ) -> Self {
+        let mut building = Building::new(declared, provide, seen, before);
+        for pin in declared.pins(&seen.default_schema).iter().filter(|pin| of.contains(&pin.remote())) {
+            building.pin(pin);
         }
-        Ok(Self { schemas, imported, omitted, mismatches, is_binding })
+        building.done()
+    }
+
+    /// The same without a verdict on contracts: what would be broken is no more than not to be read, for `reason`.
+    pub(crate) fn without_verdict(mut self, reason: &Arc<Error>) -> Self {
+        let spare = |table: &mut ForeignTable| {
+            table.unavailable = None;
+            table.provider = Arc::new(Unopened::new(Arc::clone(&table.columns), Arc::clone(reason)));
+        };
+        for schema in self.offer.schemas.values_mut() {
+            schema.broken.clear();
+            schema.tables.values_mut().filter(|table| table.is_broken()).for_each(|table| spare(Arc::make_mut(table)));
+        }
+        self.offer.imported.iter_mut().filter(|table| table.is_broken()).for_each(spare);
+        self.offer.broken_imports.clear();
+        self.mismatches.clear();
+        self
     }
 
     /// How many tables are published.
     pub(crate) fn tables(&self) -> usize {
-        self.schemas.values().map(|schema| schema.tables.len()).sum::<usize>() + self.imported.len()
+        self.offer.schemas.values().map(|schema| schema.tables.len()).sum::<usize>() + self.offer.imported.len()
     }
 
-    /// The error of a datasource that may not run with these mismatches.
+    /// Whether a table of the datasource's declaration does not match.
+    pub(crate) fn is_binding(&self) -> bool {
+        self.mismatches.iter().any(|mismatch| mismatch.is_binding)
+    }
+
+    /// The error of a datasource that may not run with these mismatches. Imported tables have no part in it.
     pub(crate) fn mismatch_error(&self, datasource: &str) -> Error {
-        Error::new(ErrorKind::SchemaMismatch, format!("EXTERNAL_SCHEMA_MISMATCH: {}", self.mismatches.join("; ")))
+        let binding = self.mismatches.iter().filter(|mismatch| mismatch.is_binding);
+        let texts: Vec<&str> = binding.map(|mismatch| mismatch.text.as_str()).collect();
+        Error::new(ErrorKind::SchemaMismatch, format!("EXTERNAL_SCHEMA_MISMATCH: {}", texts.join("; ")))
             .at(datasource)
             .hint("mend `tables:` or the source, or set `external.validation.on_mismatch: warn` to run without those tables")
     }
+}
+
+/// The remote tables that keep pinned ones from being read.
+pub(crate) fn broken(mismatches: &[Mismatch]) -> BTreeSet<Subject> {
+    mismatches.iter().filter_map(|mismatch| mismatch.remote.clone()).collect()
 }
 
 struct Building<'a> {
@@ -98,14 +133,24 @@ struct Building<'a> {
     provide: Provide<'a>,
     seen: &'a Introspection,
     before: Option<&'a Introspection>,
-    schemas: BTreeMap<String, SnapshotSchema>,
-    imported: Vec<ForeignTable>,
+    offer: Offer,
     omitted: Vec<Omission>,
-    mismatches: Vec<String>,
-    is_binding: bool,
+    mismatches: Vec<Mismatch>,
 }
 
 impl<'a> Building<'a> {
+    fn new(declared: &'a Declared<'a>, provide: Provide<'a>, seen: &'a Introspection, before: Option<&'a Introspection>) -> Self {
+        Self { declared, provide, seen, before, offer: Offer::default(), omitted: Vec::new(), mismatches: Vec::new() }
+    }
+
+    fn done(self) -> Publication {
+        let Self { declared, mut offer, omitted, mismatches, .. } = self;
+        if declared.datasource.schema_mode == SchemaMode::ValidateOnly {
+            offer.keep_schemas_alone();
+        }
+        Publication { offer, omitted, mismatches }
+    }
+
     /// The tables we may publish at all.
     fn tables(&self) -> impl Iterator<Item = &'a RemoteTable> + use<'a> {
         self.declared.allowed(self.seen)
@@ -133,7 +178,8 @@ impl<'a> Building<'a> {
 
     fn schema(&mut self, remote_schema: &str) -> &mut SnapshotSchema {
         let datasource = &self.declared.datasource.name;
-        self.schemas.entry(self.published_schema(remote_schema)).or_insert_with(|| SnapshotSchema {
+        let name = self.published_schema(remote_schema);
+        self.offer.schemas.entry(name).or_insert_with(|| SnapshotSchema {
             datasource: Some(datasource.clone()),
             remote_schema: remote_schema.to_owned(),
             ..SnapshotSchema::default()
@@ -170,30 +216,35 @@ impl<'a> Building<'a> {
 
     /// Publishes a table under its contract; one that breaks it is shown, and fails whoever reads it.
     fn pin(&mut self, pin: &Pin) {
-        let found = self.tables().find(|table| table.schema == pin.remote_schema && table.name == pin.remote_table);
+        let mended = self.declared.mended.get(&pin.remote());
+        let found = mended.or_else(|| self.tables().find(|table| pin.is_of(table)));
         let broken = match found {
             Some(table) => self.broken(pin, table),
             None => Some(self.missing(pin)),
         };
         let earlier = self.before.into_iter().flat_map(|before| &before.tables);
-        let before = earlier.into_iter().find(|table| table.schema == pin.remote_schema && table.name == pin.remote_table);
+        let before = earlier.into_iter().find(|table| pin.is_of(table));
         if let Some(broken) = &broken {
-            self.mismatches.push(format!("pinned table \"{}\": {broken}", pin.shown()));
-            self.is_binding |= pin.published == PublishedIn::OwnSchema;
+            self.mismatched(pin, broken);
+        }
+        // What may not be read, and never was, breaks nothing: it is left out.
+        if found.or(before).is_none() && self.omission(pin).is_some() {
+            return;
         }
         // What breaks its contract is shown as the contract has it: that is what clients were told of.
         let agreed = broken.as_ref().and(pin.contract.as_ref()).map(|contract| {
             let known: Vec<&RemoteTable> = found.into_iter().chain(before).collect();
             contracted(contract, &known, self.declared.types, self.declared.forms)
         });
-        // Nothing is known of it: there are no columns to show.
-        let Some(table) = agreed.as_ref().or(found).or(before) else { return };
-        let (kept, names) = match columns(pin, table) {
-            Ok(columns) => columns,
-            Err(mismatch) => {
-                self.is_binding |= pin.published == PublishedIn::OwnSchema;
-                return self.mismatches.push(format!("pinned table \"{}\": {mismatch}", pin.shown()));
+        let known = agreed.as_ref().or(found).or(before);
+        let (table, kept, names) = match known.map(|table| (table, columns(pin, table))) {
+            Some((table, Ok((kept, names)))) => (table, kept, names),
+            Some((_, Err(mismatch))) => {
+                self.mismatched(pin, &mismatch);
+                return self.cannot_be_shown(pin, &mismatch);
             }
+            // Nothing is known of it: there are no columns to show.
+            None => return self.cannot_be_shown(pin, &broken.unwrap_or_default()),
         };
         let fields: Vec<_> = kept.iter().zip(&names).map(|(&i, name)| table.columns[i].field().with_name(name)).collect();
         let columns: SchemaRef = Arc::new(Schema::new(fields));
@@ -206,12 +257,8 @@ impl<'a> Building<'a> {
             Ok(provider) => provider,
             Err(reason) => return self.omit(table, reason),
         };
-        let schema = match &pin.published {
-            PublishedIn::OwnSchema => self.published_schema(&table.schema),
-            PublishedIn::Shared(schema) => schema.clone(),
-        };
         let published = ForeignTable {
-            schema,
+            schema: self.declared.schema_of(pin, &self.seen.default_schema),
             name: pin.name.clone(),
             datasource: self.declared.datasource.name.clone(),
             pinned: true,
@@ -224,13 +271,29 @@ impl<'a> Building<'a> {
             provider,
         };
         match pin.published {
-            PublishedIn::Shared(_) => self.imported.push(published),
+            PublishedIn::Shared(_) => self.offer.imported.push(published),
             PublishedIn::OwnSchema if self.schema(&table.schema).tables.contains_key(&pin.name) => {
-                self.is_binding = true;
-                self.mismatches.push(format!("pinned table \"{}\" is declared twice in one schema", pin.name));
+                let text = format!("pinned table \"{}\" is declared twice in one schema", pin.name);
+                self.mismatches.push(Mismatch { remote: None, text, is_binding: true });
             }
             PublishedIn::OwnSchema => {
                 self.schema(&table.schema).tables.insert(pin.name.clone(), Arc::new(published));
+            }
+        }
+    }
+
+    fn mismatched(&mut self, pin: &Pin, broken: &str) {
+        let text = format!("pinned table \"{}\": {broken}", pin.shown());
+        self.mismatches.push(Mismatch { remote: Some(pin.remote()), text, is_binding: pin.published == PublishedIn::OwnSchema });
+    }
+
+    /// Publishes the name of a table without columns, so that whoever asks for it is told why.
+    fn cannot_be_shown(&mut self, pin: &Pin, broken: &str) {
+        let reason = Arc::new(self.mismatch(pin, broken));
+        match &pin.published {
+            PublishedIn::Shared(schema) => self.offer.broken_imports.push((schema.clone(), pin.name.clone(), reason)),
+            PublishedIn::OwnSchema => {
+                self.schema(&pin.remote_schema).broken.insert(pin.name.clone(), reason);
             }
         }
     }
@@ -249,9 +312,15 @@ impl<'a> Building<'a> {
         (!errors.is_empty()).then(|| errors.join("; "))
     }
 
+    /// Why the source does not show the table of a pin, when it says so.
+    fn omission(&self, pin: &Pin) -> Option<&'a Omission> {
+        let remote = pin.remote().to_string();
+        self.seen.omitted.iter().find(|omission| omission.subject == remote)
+    }
+
     fn missing(&self, pin: &Pin) -> String {
-        let remote = Subject::table(&pin.remote_schema, &pin.remote_table).to_string();
-        match self.seen.omitted.iter().find(|omission| omission.subject == remote) {
+        let remote = pin.remote().to_string();
+        match self.omission(pin) {
             Some(omission) => format!("{remote} cannot be read: {}", omission.reason),
             None => format!("the source has no table {remote}"),
         }
@@ -262,10 +331,10 @@ impl<'a> Building<'a> {
             .at(&self.declared.datasource.name)
             .hint(match pin.published {
                 PublishedIn::OwnSchema => {
-                    "mend the source and run CALL causeway.refresh_catalog, or mend the table's entry under `tables:`"
+                    "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or mend `tables:`"
                 }
                 PublishedIn::Shared(_) => {
-                    "mend the source and run CALL causeway.refresh_catalog, or import the table again to accept what it is now"
+                    "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or import it as it is now"
                 }
             })
     }

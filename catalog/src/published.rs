@@ -1,15 +1,55 @@
 //! The snapshot that new statements see, and the only ways it changes: each replaces the part of one datasource in one step.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use causeway_providers::{Error, ErrorKind, Result};
+use causeway_providers::{Error, ErrorKind, Result, Subject};
+use tokio::sync::Mutex;
 
-use crate::snapshot::{CatalogSnapshot, ForeignTable, SnapshotSchema};
+use crate::snapshot::{CatalogSnapshot, ForeignTable, Replaced, SnapshotSchema};
 
 /// Holds the current snapshot of an environment.
 #[derive(Debug)]
-pub(crate) struct Published(RwLock<Arc<CatalogSnapshot>>);
+pub(crate) struct Published {
+    current: RwLock<Arc<CatalogSnapshot>>,
+    /// Held from the moment a replacement is admitted until it is made, so that nothing that is written meanwhile was written in vain.
+    pub(crate) publishing: Mutex<()>,
+}
+
+/// What a datasource publishes.
+#[derive(Debug, Default)]
+pub(crate) struct Offer {
+    /// Its own schemas by published name.
+    pub(crate) schemas: BTreeMap<String, SnapshotSchema>,
+    /// Its imported tables, which are in schemas they share with those of others.
+    pub(crate) imported: Vec<ForeignTable>,
+    /// Imported tables of which no columns are known.
+    pub(crate) broken_imports: Vec<BrokenImport>,
+}
+
+/// The schema and the name of an imported table, and how it breaks its contract.
+pub(crate) type BrokenImport = (String, String, Arc<Error>);
+
+impl Offer {
+    /// Leaves out all tables.
+    pub(crate) fn keep_schemas_alone(&mut self) {
+        for schema in self.schemas.values_mut() {
+            schema.tables.clear();
+            schema.broken.clear();
+        }
+        self.imported.clear();
+        self.broken_imports.clear();
+    }
+}
+
+/// What a look says something new of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen<'a> {
+    /// Everything.
+    All,
+    /// These remote tables.
+    Only(&'a BTreeSet<Subject>),
+}
 
 impl Published {
     /// A first snapshot in which every datasource has its schema, empty, with the reason why.
@@ -24,47 +64,68 @@ impl Published {
                 (datasource, Arc::new(schema))
             })
             .collect();
-        Self(RwLock::new(Arc::new(CatalogSnapshot { version: 1, schemas, replaced: BTreeMap::new() })))
+        let first = CatalogSnapshot { version: 1, schemas, replaced: BTreeMap::new() };
+        Self { current: RwLock::new(Arc::new(first)), publishing: Mutex::new(()) }
     }
 
     /// The tables as of now.
     pub(crate) fn current(&self) -> Arc<CatalogSnapshot> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces all that `datasource` publishes: its own schemas, and its imported tables in the schemas they share with others.
+    /// Replaces all that `datasource` publishes, as a look at `seen` gave it.
     ///
     /// # Errors
     /// `Conflict` when another datasource publishes a schema of the same name, or one is imported into; nothing changes then.
-    pub(crate) fn replace(&self, datasource: &str, schemas: BTreeMap<String, SnapshotSchema>, imported: Vec<ForeignTable>) -> Result<()> {
-        self.change(Some(datasource), |current| {
+    pub(crate) fn replace(&self, datasource: &str, offer: Offer, seen: Seen<'_>) -> Result<()> {
+        self.change(Some((datasource, seen)), |current| {
             current.retain(|_, schema| schema.datasource.as_deref() != Some(datasource));
             remove_imported(current, datasource);
-            for (name, schema) in schemas {
+            for (name, schema) in offer.schemas {
                 if let Some(other) = current.get(&name) {
                     return Err(clash(&name, datasource, &schema.remote_schema, other));
                 }
                 current.insert(name, Arc::new(schema));
             }
-            for table in imported {
-                let schema = current.entry(table.schema.clone()).or_default();
-                if schema.datasource.is_some() {
-                    return Err(clash(&table.schema, datasource, &table.remote.schema, schema));
+            let refuse = |schema: &str, remote: &str, owned: &SnapshotSchema| Err(clash(schema, datasource, remote, owned));
+            publish_imported(current, offer.imported, offer.broken_imports, refuse)
+        })
+    }
+
+    /// Replaces tables under a contract, of which `of` are the remote ones, and leaves all else as it is. Where another has the schema
+    /// meanwhile nothing changes. With `reason` the datasource is unavailable in the same step, all but what breaks its contract.
+    pub(crate) fn replace_pins(&self, datasource: &str, offer: Offer, of: &BTreeSet<Subject>, reason: Option<&Arc<Error>>) {
+        let done = self.change(Some((datasource, Seen::Only(of))), |current| {
+            for (name, schema) in offer.schemas {
+                let own = current.entry(name).or_insert_with(|| {
+                    let remote_schema = schema.remote_schema.clone();
+                    Arc::new(SnapshotSchema { datasource: Some(datasource.to_owned()), remote_schema, ..SnapshotSchema::default() })
+                });
+                if own.datasource.as_deref() == Some(datasource) {
+                    let own = Arc::make_mut(own);
+                    own.broken.retain(|name, _| !schema.tables.contains_key(name));
+                    own.tables.retain(|name, _| !schema.broken.contains_key(name));
+                    own.tables.extend(schema.tables);
+                    own.broken.extend(schema.broken);
                 }
-                Arc::make_mut(schema).tables.insert(table.name.clone(), Arc::new(table));
+            }
+            publish_imported(current, offer.imported, offer.broken_imports, |_, _, _| Ok(()))?;
+            if let Some(reason) = reason {
+                mark_unavailable(current, datasource, reason);
             }
             Ok(())
-        })
+        });
+        debug_assert!(done.is_ok(), "the change above gives no error");
     }
 
     /// Whether [`replace`](Self::replace) would do it now.
     ///
     /// # Errors
     /// As `replace`.
-    pub(crate) fn admits(&self, datasource: &str, schemas: &BTreeMap<String, SnapshotSchema>, imported: &[ForeignTable]) -> Result<()> {
+    pub(crate) fn admits(&self, datasource: &str, offer: &Offer) -> Result<()> {
         let current = self.current();
         let other = |name: &String| current.schemas.get(name).filter(|schema| schema.datasource.as_deref() != Some(datasource));
-        for (name, schema) in schemas {
+        for (name, schema) in &offer.schemas {
             let others = |found: &&Arc<SnapshotSchema>| {
                 found.datasource.is_some() || found.tables.values().any(|table| table.datasource != datasource)
             };
@@ -72,7 +133,7 @@ impl Published {
                 return Err(clash(name, datasource, &schema.remote_schema, found));
             }
         }
-        match imported.iter().find_map(|table| Some((table, other(&table.schema).filter(|found| found.datasource.is_some())?))) {
+        match offer.imported.iter().find_map(|table| Some((table, other(&table.schema).filter(|found| found.datasource.is_some())?))) {
             Some((table, found)) => Err(clash(&table.schema, datasource, &table.remote.schema, found)),
             None => Ok(()),
         }
@@ -82,11 +143,13 @@ impl Published {
     pub(crate) fn drop_imported(&self, is_dropped: &dyn Fn(&str, &str) -> bool) {
         let done = self.change(None, |current| {
             for (schema, shared) in current.iter_mut().filter(|(_, schema)| schema.datasource.is_none()) {
-                if shared.tables.keys().any(|name| is_dropped(schema, name)) {
-                    Arc::make_mut(shared).tables.retain(|name, _| !is_dropped(schema, name));
+                if shared.tables.keys().chain(shared.broken.keys()).any(|name| is_dropped(schema, name)) {
+                    let shared = Arc::make_mut(shared);
+                    shared.tables.retain(|name, _| !is_dropped(schema, name));
+                    shared.broken.retain(|name, _| !is_dropped(schema, name));
                 }
             }
-            current.retain(|_, schema| schema.datasource.is_some() || !schema.tables.is_empty());
+            current.retain(|_, schema| schema.datasource.is_some() || !(schema.tables.is_empty() && schema.broken.is_empty()));
             Ok(())
         });
         debug_assert!(done.is_ok(), "the change above gives no error");
@@ -100,37 +163,82 @@ impl Published {
         let says_so = |known: &Option<Arc<Error>>| known.as_ref().is_some_and(|known| known.message() == reason.message());
         let is_so = |schema: &Arc<SnapshotSchema>| match &schema.datasource {
             Some(owner) => owner != datasource || says_so(&schema.unavailable),
-            None => schema.tables.values().all(|table| table.datasource != datasource || says_so(&table.unavailable)),
+            None => schema.tables.values().all(|table| table.datasource != datasource || table.is_broken() || says_so(&table.unavailable)),
         };
         if current.schemas.values().all(is_so) {
             return;
         }
         let done = self.change(None, |current| {
-            for schema in current.values_mut() {
-                match &schema.datasource {
-                    Some(owner) if owner == datasource => Arc::make_mut(schema).unavailable = Some(Arc::clone(reason)),
-                    None if schema.tables.values().any(|table| table.datasource == datasource) => {
-                        for table in Arc::make_mut(schema).tables.values_mut().filter(|table| table.datasource == datasource) {
-                            Arc::make_mut(table).unavailable = Some(Arc::clone(reason));
-                        }
-                    }
-                    Some(_) | None => {}
-                }
-            }
+            mark_unavailable(current, datasource, reason);
             Ok(())
         });
         debug_assert!(done.is_ok(), "the change above gives no error");
     }
 
-    /// Builds the next snapshot, in which the tables of `replaced` are others, beside the current one, so that an error leaves the
-    /// current one as it is.
-    fn change(&self, replaced: Option<&str>, edit: impl FnOnce(&mut BTreeMap<String, Arc<SnapshotSchema>>) -> Result<()>) -> Result<()> {
-        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+    /// Builds the next snapshot beside the current one, so that an error leaves the current one as it is.
+    fn change(
+        &self,
+        seen: Option<(&str, Seen<'_>)>,
+        edit: impl FnOnce(&mut BTreeMap<String, Arc<SnapshotSchema>>) -> Result<()>,
+    ) -> Result<()> {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let mut next = CatalogSnapshot { version: current.version + 1, ..(**current).clone() };
         edit(&mut next.schemas)?;
-        next.replaced.extend(replaced.map(|datasource| (datasource.to_owned(), next.version)));
+        if let Some((datasource, seen)) = seen {
+            let replaced = next.replaced.entry(datasource.to_owned()).or_default();
+            match seen {
+                Seen::All => *replaced = Replaced { all: next.version, tables: BTreeMap::new() },
+                Seen::Only(tables) => replaced.tables.extend(tables.iter().map(|table| (table.clone(), next.version))),
+            }
+        }
         *current = Arc::new(next);
         Ok(())
+    }
+}
+
+/// Publishes imported tables in the schemas they share with others. `refuse` judges a schema that a datasource owns.
+fn publish_imported(
+    current: &mut BTreeMap<String, Arc<SnapshotSchema>>,
+    tables: Vec<ForeignTable>,
+    broken: Vec<BrokenImport>,
+    refuse: impl Fn(&str, &str, &SnapshotSchema) -> Result<()>,
+) -> Result<()> {
+    for table in tables {
+        let shared = current.entry(table.schema.clone()).or_default();
+        if shared.datasource.is_some() {
+            refuse(&table.schema, &table.remote.schema, shared)?;
+            continue;
+        }
+        let shared = Arc::make_mut(shared);
+        shared.broken.remove(&table.name);
+        shared.tables.insert(table.name.clone(), Arc::new(table));
+    }
+    for (schema, name, reason) in broken {
+        let shared = current.entry(schema.clone()).or_default();
+        if shared.datasource.is_some() {
+            refuse(&schema, "", shared)?;
+            continue;
+        }
+        let shared = Arc::make_mut(shared);
+        shared.tables.remove(&name);
+        shared.broken.insert(name, reason);
+    }
+    Ok(())
+}
+
+/// Marks what a datasource publishes as unavailable, but for imported tables that break their contract, whatever else is wrong.
+fn mark_unavailable(current: &mut BTreeMap<String, Arc<SnapshotSchema>>, datasource: &str, reason: &Arc<Error>) {
+    for schema in current.values_mut() {
+        match &schema.datasource {
+            Some(owner) if owner == datasource => Arc::make_mut(schema).unavailable = Some(Arc::clone(reason)),
+            None if schema.tables.values().any(|table| table.datasource == datasource) => {
+                let of_it = |table: &&mut Arc<ForeignTable>| table.datasource == datasource && !table.is_broken();
+                for table in Arc::make_mut(schema).tables.values_mut().filter(of_it) {
+                    Arc::make_mut(table).unavailable = Some(Arc::clone(reason));
+                }
+            }
+            Some(_) | None => {}
+        }
     }
 }
 
@@ -140,10 +248,13 @@ fn remove_imported(current: &mut BTreeMap<String, Arc<SnapshotSchema>>, datasour
         if schema.datasource.is_some() {
             return true;
         }
-        if schema.tables.values().any(|table| table.datasource == datasource) {
-            Arc::make_mut(schema).tables.retain(|_, table| table.datasource != datasource);
+        let is_broken_of_it = |reason: &Arc<Error>| reason.datasource() == Some(datasource);
+        if schema.tables.values().any(|table| table.datasource == datasource) || schema.broken.values().any(is_broken_of_it) {
+            let shared = Arc::make_mut(schema);
+            shared.tables.retain(|_, table| table.datasource != datasource);
+            shared.broken.retain(|_, reason| !is_broken_of_it(reason));
         }
-        !schema.tables.is_empty()
+        !(schema.tables.is_empty() && schema.broken.is_empty())
     });
 }
 
@@ -172,6 +283,10 @@ mod tests {
         SnapshotSchema { datasource: Some(datasource.to_owned()), remote_schema: remote_schema.to_owned(), ..SnapshotSchema::default() }
     }
 
+    fn offer(schemas: BTreeMap<String, SnapshotSchema>) -> Offer {
+        Offer { schemas, ..Offer::default() }
+    }
+
     fn published() -> Published {
         let reason = Arc::new(Error::new(ErrorKind::Unreachable, "not opened yet"));
         Published::new([("crm".to_owned(), Arc::clone(&reason)), ("crm_mart".to_owned(), reason)])
@@ -182,7 +297,7 @@ mod tests {
         let published = published();
         let before = published.current();
         let schemas = BTreeMap::from([("crm".to_owned(), schema("crm", "public")), ("crm_mart".to_owned(), schema("crm", "mart"))]);
-        let error = published.replace("crm", schemas, Vec::new()).unwrap_err();
+        let error = published.replace("crm", offer(schemas), Seen::All).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
         assert_eq!(
             error.message(),
@@ -195,7 +310,7 @@ mod tests {
     fn replacing_leaves_other_datasources_and_older_snapshots_alone() {
         let published = published();
         let before = published.current();
-        published.replace("crm", BTreeMap::from([("sales".to_owned(), schema("crm", "public"))]), Vec::new()).unwrap();
+        published.replace("crm", offer(BTreeMap::from([("sales".to_owned(), schema("crm", "public"))])), Seen::All).unwrap();
         let after = published.current();
         assert_eq!(after.schemas.keys().collect::<Vec<_>>(), ["crm_mart", "sales"]);
         assert_eq!(before.schemas.keys().collect::<Vec<_>>(), ["crm", "crm_mart"]);
@@ -206,19 +321,32 @@ mod tests {
     fn only_a_look_at_a_datasource_counts_as_one() {
         let published = published();
         assert_eq!(published.current().replaced.get("crm"), None);
-        published.replace("crm", BTreeMap::from([("crm".to_owned(), schema("crm", "public"))]), Vec::new()).unwrap();
+        published.replace("crm", offer(BTreeMap::from([("crm".to_owned(), schema("crm", "public"))])), Seen::All).unwrap();
         let looked = published.current().version;
-        published.replace("crm_mart", BTreeMap::from([("crm_mart".to_owned(), schema("crm_mart", "public"))]), Vec::new()).unwrap();
+        published.replace("crm_mart", offer(BTreeMap::from([("crm_mart".to_owned(), schema("crm_mart", "public"))])), Seen::All).unwrap();
         published.make_unavailable("crm", &Arc::new(Error::new(ErrorKind::Unreachable, "gone")));
         let now = published.current();
-        assert_eq!((now.replaced["crm"], now.replaced["crm_mart"], now.version), (looked, looked + 1, looked + 2));
+        assert_eq!((now.replaced["crm"].all, now.replaced["crm_mart"].all, now.version), (looked, looked + 1, looked + 2));
+    }
+
+    #[test]
+    fn a_look_at_some_tables_is_none_at_the_others() {
+        let published = published();
+        published.replace("crm", Offer::default(), Seen::All).unwrap();
+        let [cust, orders] = ["cust", "orders"].map(|name| Subject::table("public", name));
+        published.replace("crm", Offer::default(), Seen::Only(&BTreeSet::from([cust.clone()]))).unwrap();
+        let replaced = &published.current().replaced["crm"];
+        let since = |tables: &[&Subject]| replaced.since(tables.iter().copied());
+        assert_eq!((since(&[&cust]), since(&[&orders]), since(&[&cust, &orders]), since(&[])), (3, 2, 2, 2));
+        published.replace("crm", Offer::default(), Seen::All).unwrap();
+        assert_eq!(published.current().replaced["crm"].since([&cust]), 4);
     }
 
     #[test]
     fn unavailable_touches_one_datasource_only() {
         let published = published();
-        published.replace("crm", BTreeMap::from([("crm".to_owned(), schema("crm", "public"))]), Vec::new()).unwrap();
-        published.replace("crm_mart", BTreeMap::from([("crm_mart".to_owned(), schema("crm_mart", "public"))]), Vec::new()).unwrap();
+        published.replace("crm", offer(BTreeMap::from([("crm".to_owned(), schema("crm", "public"))])), Seen::All).unwrap();
+        published.replace("crm_mart", offer(BTreeMap::from([("crm_mart".to_owned(), schema("crm_mart", "public"))])), Seen::All).unwrap();
         published.make_unavailable("crm", &Arc::new(Error::new(ErrorKind::Unreachable, "gone")));
         let now = published.current();
         assert_eq!(now.schemas["crm"].unavailable.as_ref().unwrap().message(), "gone");

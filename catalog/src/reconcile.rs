@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::drift::{Difference, DifferenceKind, DriftReport, TableDrift};
 use crate::event::{EventType, NewEvent};
 use crate::impact::Impact;
+use crate::published_name::PublishedName;
 use crate::store::{Change, DriftRow};
 
 /// Why differences that are open may be closed.
@@ -18,6 +19,17 @@ pub(crate) enum Closing {
     Reverted,
     /// What the source is now was accepted by a refresh or an import.
     Accepted,
+    /// The table of ours it was about is not published any more.
+    Dropped,
+}
+
+/// What brings a change of the noted differences about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cause<'a> {
+    /// Why those that are gone are closed.
+    pub(crate) closing: Closing,
+    /// Whoever asked for it; `None` is the gateway itself.
+    pub(crate) actor: Option<&'a str>,
 }
 
 impl Closing {
@@ -25,6 +37,7 @@ impl Closing {
         match self {
             Closing::Reverted => "reverted",
             Closing::Accepted => "accepted",
+            Closing::Dropped => "dropped",
         }
     }
 }
@@ -33,7 +46,7 @@ impl Closing {
 type Key = (String, Option<String>, Option<String>, Option<String>, String);
 
 fn key_of(difference: &Difference) -> Key {
-    let Difference { kind, column, expected, actual, severity } = difference;
+    let Difference { kind, column, expected, actual, severity, published: _ } = difference;
     key(kind.as_str(), column.as_ref(), expected.as_ref(), actual.as_ref(), severity.as_str())
 }
 
@@ -67,11 +80,11 @@ impl Open {
         news
     }
 
-    /// Whether exactly the differences of `drift` are open.
+    /// Whether exactly the differences of `drift` are open, each about the same tables of ours.
     fn tells(&self, drift: &TableDrift) -> bool {
         let rows = self.0.get(&drift.subject());
-        let open: BTreeSet<Key> = rows.into_iter().flatten().map(key_of_row).collect();
-        open == drift.differences.iter().map(key_of).collect()
+        let open: BTreeSet<(Key, &[PublishedName])> = rows.into_iter().flatten().map(|row| (key_of_row(row), &*row.published)).collect();
+        open == drift.differences.iter().map(|difference| (key_of(difference), &*difference.published)).collect()
     }
 }
 
@@ -88,9 +101,10 @@ pub(crate) async fn reconcile(
     datasource: &str,
     report: &DriftReport,
     of: &BTreeSet<Subject>,
-    closing: Closing,
+    cause: Cause<'_>,
     impact: &(dyn Fn(&TableDrift) -> Impact + Send + Sync),
 ) -> Result<usize> {
+    let Cause { closing, actor } = cause;
     let open = Open::new(change.open_drift(datasource).await?);
     let mut events = 0;
     for drift in report.tables.iter().filter(|drift| of.contains(&drift.subject()) && !open.tells(drift)) {
@@ -100,6 +114,16 @@ pub(crate) async fn reconcile(
             (drift.differences.iter().map(key_of).collect(), rows.iter().map(key_of_row).collect());
         let gone: Vec<&DriftRow> = rows.iter().filter(|row| !now.contains(&key_of_row(row))).collect();
         let new: Vec<&Difference> = drift.differences.iter().filter(|difference| !known.contains(&key_of(difference))).collect();
+        for row in rows {
+            // The same difference may be about more tables of ours, or fewer, than when it was told of: that is no event.
+            let same = drift.differences.iter().find(|difference| key_of(difference) == key_of_row(row));
+            if let Some(difference) = same.filter(|difference| difference.published != row.published) {
+                change.publish_difference(row, &difference.published).await?;
+            }
+        }
+        if new.is_empty() && gone.is_empty() {
+            continue;
+        }
         // One event tells of all of it: of what is gone alone as resolved, else of what is there now.
         let (kind, data) = if new.is_empty() {
             (EventType::SchemaDriftResolved, closed(closing, &gone))
@@ -114,7 +138,7 @@ pub(crate) async fn reconcile(
             });
             (EventType::SchemaDrift, data)
         };
-        let event = NewEvent { kind, datasource: Some(datasource.to_owned()), subject: Some(subject.to_string()), actor: None, data };
+        let event = event(kind, datasource, &subject, actor, data);
         let sequence = change.append(&event).await?;
         events += 1;
         for row in gone {
@@ -128,20 +152,45 @@ pub(crate) async fn reconcile(
         if !of.contains(subject) || report.of(subject).is_some() || unreadable(report, subject) {
             continue;
         }
-        let event = NewEvent {
-            kind: EventType::SchemaDriftResolved,
-            datasource: Some(datasource.to_owned()),
-            subject: Some(subject.to_string()),
-            actor: None,
-            data: closed(closing, &rows.iter().collect::<Vec<_>>()),
-        };
-        let sequence = change.append(&event).await?;
+        close(change, datasource, subject, &rows.iter().collect::<Vec<_>>(), cause).await?;
         events += 1;
-        for row in rows {
-            change.close_difference(row, sequence, closing.as_str()).await?;
-        }
     }
     Ok(events)
+}
+
+/// Closes the differences that were about nothing but tables of ours which are dropped, and takes these out of all others.
+pub(crate) async fn drop_published(change: &mut Change, datasource: &str, dropped: &[PublishedName], actor: Option<&str>) -> Result<()> {
+    let cause = Cause { closing: Closing::Dropped, actor };
+    for (subject, rows) in &Open::new(change.open_drift(datasource).await?).0 {
+        let mut closed = Vec::new();
+        for row in rows {
+            let remaining: Vec<PublishedName> = row.published.iter().filter(|name| !dropped.contains(name)).cloned().collect();
+            match (remaining.len(), row.published.len()) {
+                (now, before) if now == before => {}
+                (0, _) => closed.push(row),
+                _ => change.publish_difference(row, &remaining).await?,
+            }
+        }
+        if !closed.is_empty() {
+            close(change, datasource, subject, &closed, cause).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Closes differences of one table, and tells of nothing else.
+async fn close(change: &mut Change, datasource: &str, subject: &Subject, rows: &[&DriftRow], cause: Cause<'_>) -> Result<()> {
+    let event = event(EventType::SchemaDriftResolved, datasource, subject, cause.actor, closed(cause.closing, rows));
+    let sequence = change.append(&event).await?;
+    for row in rows {
+        change.close_difference(row, sequence, cause.closing.as_str()).await?;
+    }
+    Ok(())
+}
+
+fn event(kind: EventType, datasource: &str, subject: &Subject, actor: Option<&str>, data: Value) -> NewEvent {
+    let (datasource, subject) = (Some(datasource.to_owned()), Some(subject.to_string()));
+    NewEvent { kind, datasource, subject, actor: actor.map(str::to_owned), data }
 }
 
 fn row(datasource: &str, subject: &Subject, difference: &Difference, sequence: i64) -> DriftRow {
@@ -154,6 +203,7 @@ fn row(datasource: &str, subject: &Subject, difference: &Difference, sequence: i
         expected: difference.expected.clone(),
         actual: difference.actual.clone(),
         severity: difference.severity.as_str().to_owned(),
+        published: difference.published.clone(),
         first_seen: SystemTime::now(),
         opened_sequence: sequence,
         resolved_at: None,
@@ -175,6 +225,7 @@ fn resolved(row: &DriftRow) -> Value {
         "expected": row.expected,
         "actual": row.actual,
         "severity": row.severity,
+        "published": row.published,
         "event": row.opened_sequence,
     })
 }

@@ -10,7 +10,7 @@ use causeway_providers::{Error, ErrorKind};
 use futures::FutureExt;
 use tokio::time::Instant;
 
-use crate::lifecycle::jittered;
+use crate::chance::jittered;
 
 /// The wait after the first panic; it doubles with every further one.
 const FIRST: Duration = Duration::from_millis(250);

@@ -1,9 +1,9 @@
 //! The immutable set of tables a statement sees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use causeway_providers::{Error, RemoteTable, Result};
+use causeway_providers::{Error, ErrorKind, RemoteTable, Result, Subject};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 
@@ -14,14 +14,36 @@ pub struct CatalogSnapshot {
     pub version: u64,
     /// Schemas by published name.
     pub schemas: BTreeMap<String, Arc<SnapshotSchema>>,
-    /// The version in which a datasource's tables were replaced last by what a look at it saw. What others publish changes nothing here.
-    pub replaced: BTreeMap<String, u64>,
+    /// When a datasource's tables were replaced last by what a look at it saw. What others publish changes nothing here.
+    pub replaced: BTreeMap<String, Replaced>,
+}
+
+/// The versions in which the tables of one datasource were replaced last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replaced {
+    /// All of them.
+    pub all: u64,
+    /// Those that were replaced alone since then.
+    pub tables: BTreeMap<Subject, u64>,
+}
+
+impl Replaced {
+    /// The version since which all of these remote tables are what they are.
+    pub fn since<'t>(&self, tables: impl IntoIterator<Item = &'t Subject>) -> u64 {
+        tables.into_iter().map(|table| self.tables.get(table).copied().unwrap_or(self.all)).min().unwrap_or(self.all)
+    }
 }
 
 impl CatalogSnapshot {
     /// All published tables, by schema and name.
     pub fn tables(&self) -> impl Iterator<Item = &Arc<ForeignTable>> {
         self.schemas.values().flat_map(|schema| schema.tables.values())
+    }
+
+    /// The remote tables of a datasource behind published names, each a schema and a name; none for those that are not its own.
+    pub fn remotes(&self, datasource: &str, names: &[(String, String)]) -> BTreeSet<Subject> {
+        let table = |(schema, name): &(String, String)| self.schemas.get(schema)?.tables.get(name);
+        names.iter().filter_map(table).filter(|table| table.datasource == datasource).map(|table| table.remote.subject()).collect()
     }
 }
 
@@ -34,7 +56,9 @@ pub struct SnapshotSchema {
     pub remote_schema: String,
     /// Tables by published name.
     pub tables: BTreeMap<String, Arc<ForeignTable>>,
-    /// Why its tables cannot be read now: any look-up of a table in it fails with this.
+    /// Pinned tables that break their contract and of which no columns are known, by published name, and how they break it.
+    pub broken: BTreeMap<String, Arc<Error>>,
+    /// Why its tables cannot be read now: any look-up of a table in it fails with this, but for those that break their contract.
     pub unavailable: Option<Arc<Error>>,
 }
 
@@ -42,13 +66,11 @@ impl SnapshotSchema {
     /// Looks a table up.
     ///
     /// # Errors
-    /// [`Self::unavailable`], whatever the name; [`ForeignTable::unavailable`] of the one that is found.
+    /// How the table breaks its contract, else [`Self::unavailable`], whatever the name.
     pub fn table(&self, name: &str) -> Result<Option<&Arc<ForeignTable>>> {
-        if let Some(reason) = &self.unavailable {
-            return Err(restate(reason));
-        }
         let found = self.tables.get(name);
-        match found.and_then(|table| table.unavailable.as_ref()) {
+        let reason = found.and_then(|table| table.unavailable.as_ref()).or_else(|| self.broken.get(name));
+        match reason.or(self.unavailable.as_ref()) {
             Some(reason) => Err(restate(reason)),
             None => Ok(found),
         }
@@ -71,6 +93,19 @@ pub(crate) fn restate(error: &Error) -> Error {
         told = told.remote_code(code);
     }
     told
+}
+
+/// The error a statement gets that names a table of a datasource which failed with `error`.
+///
+/// Whatever the reason is, such as a file that is not there or a password that is not taken, to the statement it is that the
+/// datasource cannot be reached: kinds such as `NotFound` would speak of the table.
+pub(crate) fn unavailable(error: &Error) -> Error {
+    let told = Error::new(ErrorKind::Unreachable, format!("the datasource is not available: {}", error.message()))
+        .hint(error.hint_text().unwrap_or("it is tried again by itself; see causeway.datasources"));
+    match error.datasource() {
+        Some(datasource) => told.at(datasource),
+        None => told,
+    }
 }
 
 /// A remote table as published.
@@ -99,4 +134,11 @@ pub struct ForeignTable {
     pub unavailable: Option<Arc<Error>>,
     /// How to read it.
     pub provider: Arc<dyn TableProvider>,
+}
+
+impl ForeignTable {
+    /// Whether it breaks the contract it was pinned to.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.unavailable.as_ref().is_some_and(|reason| reason.kind() == ErrorKind::SchemaMismatch)
+    }
 }

@@ -7,13 +7,11 @@
 //! Sampled, nobody waits: what cannot be written in time is dropped, and the log says how many. With all of them audited, a statement
 //! waits for its end to be told of while too many others wait to be written, so that none is lost as long as the process lives.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use causeway_catalog::{Environment, EventType, NewEvent, Restarts};
+use causeway_catalog::{Environment, EventType, NewEvent, Restarts, drawn};
 use causeway_providers::{ErrorKind, ScanObserver, ScanOutcome, ScanReport};
 use futures::future::BoxFuture;
 use serde_json::json;
@@ -191,8 +189,7 @@ fn failure(kind: ErrorKind) -> &'static str {
 
 /// Whether this one is among the share that is audited.
 fn is_in(share: f64) -> bool {
-    let drawn = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
-    drawn < share
+    drawn() < share
 }
 
 /// Appends what was reported.

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use super::pace::Pace;
 use super::sink::{SinkReports, SinkTarget};
 use super::target::{EventTarget, Refusal, Targets, Verdict};
+use crate::chance::jittered;
 use crate::environment::Environment;
 use crate::event::Event;
-use crate::lifecycle::jittered;
 use crate::store::{ControlStore, PAGE_EVENTS, Subscriber, SubscriberKind, SubscriberState, SubscriptionId};
 
 /// Sends the events of one subscriber.

@@ -109,7 +109,7 @@ impl SinkTarget {
         }
         if !report.executed.is_empty() {
             // Whoever reads the sink through the gateway sees its table at once.
-            if let Err(error) = self.environment.refresh(&self.datasource).await {
+            if let Err(error) = self.environment.refresh(&self.datasource, None).await {
                 tracing::debug!(datasource = self.datasource, %error, "the sink's table is shown later");
             }
         }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::contract::{Baseline, Contract, Expectation};
 use super::image::TableImage;
+use crate::published_name::PublishedName;
 
 /// How a type of the connector relates to one that was expected.
 pub(crate) type TypeRule<'a> = &'a (dyn Fn(&str, &str) -> TypeChange + Send + Sync);
@@ -82,6 +83,17 @@ pub struct Difference {
     pub actual: Option<String>,
     /// What that does.
     pub severity: Severity,
+    /// The tables of ours that expected something else; none when nobody asked for whom it was expected, and for a new table.
+    pub published: Vec<PublishedName>,
+}
+
+impl Difference {
+    /// Whether it is the same, whichever tables of ours it is about. A column that is gone is gone, whatever type was expected of it.
+    fn is_same(&self, other: &Self) -> bool {
+        let expected = |of: &Self| of.expected.clone().filter(|_| of.kind != DifferenceKind::MissingColumn);
+        let key = |of: &Self| (of.kind, of.column.clone(), expected(of), of.actual.clone(), of.severity);
+        key(self) == key(other)
+    }
 }
 
 /// One table that differs.
@@ -167,12 +179,19 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
         };
         if !differences.is_empty() {
             let drift = found.entry((contract.schema.clone(), contract.table.clone())).or_insert_with(|| drift(expectation, table));
-            // A table that is published twice has each of its differences once.
-            drift.differences.extend(differences);
-            sort(&mut drift.differences);
-            let is_gone = |difference: &Difference| difference.kind == DifferenceKind::MissingColumn;
-            drift.differences.dedup_by(|a, b| a == b || (is_gone(a) && is_gone(b) && a.column == b.column));
+            for mut difference in differences {
+                difference.published.extend(expectation.published.clone());
+                // A table that is published twice has each of its differences once.
+                match drift.differences.iter_mut().find(|known| known.is_same(&difference)) {
+                    Some(known) => known.published.append(&mut difference.published),
+                    None => drift.differences.push(difference),
+                }
+            }
         }
+    }
+    for drift in found.values_mut() {
+        sort(&mut drift.differences);
+        drift.differences.iter_mut().for_each(|difference| difference.published.sort());
     }
     if base.watches_new_tables {
         let expected: BTreeSet<(&str, &str)> =
@@ -184,6 +203,7 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
                 expected: None,
                 actual: Some(Subject::table(schema, name).to_string()),
                 severity: Severity::Warning,
+                published: Vec::new(),
             };
             let (schema, name) = (schema.to_owned(), name.to_owned());
             let after = Some(TableImage::of(table));
@@ -215,13 +235,14 @@ fn missing_table(name: &str) -> Difference {
         expected: Some(name.to_owned()),
         actual: None,
         severity: Severity::Error,
+        published: Vec::new(),
     }
 }
 
 fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is_unreadable: &dyn Fn(&str) -> bool) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut add = |kind, column: Option<&str>, expected: Option<String>, actual: Option<String>, severity| {
-        found.push(Difference { kind, column: column.map(str::to_owned), expected, actual, severity });
+        found.push(Difference { kind, column: column.map(str::to_owned), expected, actual, severity, published: Vec::new() });
     };
     for expected in contract.columns.iter().filter(|column| !contract.ignore_columns.contains(&column.name)) {
         let name = expected.name.as_str();

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use causeway_providers::{Introspection, RemoteTable};
 use serde::{Deserialize, Serialize};
 
+use crate::published_name::PublishedName;
+
 /// What is expected of one remote table.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Contract {
@@ -67,13 +69,19 @@ pub(crate) struct Expectation {
     pub(crate) is_unseen: bool,
     /// The table as it was last accepted; `None` when it never was.
     pub(crate) accepted: Option<RemoteTable>,
+    /// The table of ours it is expected for; `None` when it is published under no name.
+    pub(crate) published: Option<PublishedName>,
 }
 
 impl Baseline {
     /// Everything a source had.
     pub(crate) fn of(seen: &Introspection) -> Self {
-        let expectation =
-            |table: &RemoteTable| Expectation { contract: Contract::of(table), is_unseen: false, accepted: Some(table.clone()) };
+        let expectation = |table: &RemoteTable| Expectation {
+            contract: Contract::of(table),
+            is_unseen: false,
+            accepted: Some(table.clone()),
+            published: None,
+        };
         Self { expectations: seen.tables.iter().map(expectation).collect(), watches_new_tables: true }
     }
 }

@@ -4,6 +4,8 @@ use std::sync::atomic::Ordering;
 
 mod drift;
 mod imports;
+mod looks;
+mod mending;
 mod restarts;
 
 use causeway_providers::OmissionCause;
@@ -170,18 +172,18 @@ async fn refresh_swaps_atomically_counts_and_keeps_the_old_on_failure() {
     let before = environment.snapshot();
     assert!(Arc::ptr_eq(&before, &environment.snapshot()));
     crm.seen.lock().unwrap().tables.push(table("mart", "sales", &["id"]));
-    assert_eq!(environment.refresh("crm").await.unwrap(), 2);
+    assert_eq!(environment.refresh("crm", None).await.unwrap(), 2);
     assert!(environment.snapshot().schemas["crm_mart"].tables.contains_key("sales"));
     assert!(!before.schemas.contains_key("crm_mart"));
 
     *crm.introspect.lock().unwrap() = Mood::Refuses(ErrorKind::Failed);
-    assert_eq!(environment.refresh("crm").await.unwrap_err().kind(), ErrorKind::Failed);
+    assert_eq!(environment.refresh("crm", None).await.unwrap_err().kind(), ErrorKind::Failed);
     assert!(environment.snapshot().schemas.contains_key("crm_mart"));
     assert_eq!(status(&environment, "crm").state, DatasourceState::Running, "only pings decide");
-    let unknown = environment.refresh("nope").await.unwrap_err();
+    let unknown = environment.refresh("nope", None).await.unwrap_err();
     assert_eq!((unknown.kind(), unknown.hint_text()), (ErrorKind::NotFound, Some("there are: crm")));
     environment.stop().await;
-    assert_eq!(environment.refresh("crm").await.unwrap_err().kind(), ErrorKind::Unreachable);
+    assert_eq!(environment.refresh("crm", None).await.unwrap_err().kind(), ErrorKind::Unreachable);
 }
 
 #[tokio::test]
@@ -196,9 +198,9 @@ async fn refresh_opens_a_failed_datasource_at_once() {
         Environment::start_with("default", vec![datasource("crm")], registry(&[("crm", &crm)]), store, Keeping::default(), timing);
     let environment = started.await.unwrap();
     environment.settled(PATIENCE).await;
-    assert_eq!(environment.refresh("crm").await.unwrap_err().kind(), ErrorKind::Unreachable);
+    assert_eq!(environment.refresh("crm", None).await.unwrap_err().kind(), ErrorKind::Unreachable);
     crm.set(&Mood::Well);
-    let refreshed = tokio::time::timeout(PATIENCE, environment.refresh("crm")).await.unwrap();
+    let refreshed = tokio::time::timeout(PATIENCE, environment.refresh("crm", None)).await.unwrap();
     assert_eq!(refreshed.unwrap(), 1);
     assert_eq!(status(&environment, "crm").state, DatasourceState::Running);
     environment.stop().await;
@@ -227,7 +229,7 @@ async fn a_mismatch_stops_the_datasource_only_when_it_shall() {
 
     // Once it runs, a mismatch fails the table's own queries from the next refresh on.
     crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id"]);
-    failing.refresh("crm").await.unwrap();
+    failing.refresh("crm", None).await.unwrap();
     assert_eq!(status(&failing, "crm").mismatches.len(), 1);
     assert_eq!(status(&failing, "crm").state, DatasourceState::Running);
     assert_eq!(failing.snapshot().schemas["crm"].table("c").unwrap_err().kind(), ErrorKind::SchemaMismatch);

@@ -4,45 +4,107 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_providers::{Deadline, Introspection, Omission, OmissionCause, Remote, RemoteTable, Result, Subject};
+use causeway_providers::{Deadline, Error, ErrorKind, Introspection, Omission, OmissionCause, Remote, RemoteTable, Result, Subject};
 use serde_json::json;
 
+use super::mend::Refused;
 use super::{Accepted, Member};
 use crate::baseline::Declared;
 use crate::datasource::OnMismatch;
 use crate::drift::{DriftReport, Observation, compare, fingerprint};
 use crate::event::{EventType, NewEvent};
-use crate::import::keep_others;
-use crate::publication::Publication;
-use crate::reconcile::{Closing, Open};
+use crate::import::{NAME_TAKEN, keep_others};
+use crate::publication::{Mismatch, Publication};
+use crate::published::Seen;
+use crate::reconcile::{Cause, Closing, Open};
+use crate::store::StoredForeignTable;
 use crate::stored_form;
 
-/// What a start of the datasource, or a look at it while it runs, does with mismatches.
+/// What a start of the datasource, or a look at it while it runs, accepts, and what it does with mismatches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look<'a> {
     /// The first one since the process began: `on_mismatch` decides.
     Boot,
     /// Any later one, after an outage or because somebody asked: queries on tables that do not match fail, the rest is served.
     Later,
+    /// For a statement that its source could not run: it accepts the remote tables the statement reads, and says nothing of any other.
+    Statement(&'a BTreeSet<Subject>),
     /// Of an import, which accepts the tables it imports, and says nothing of any other.
     Import(&'a BTreeSet<Subject>),
 }
 
-impl Look<'_> {
+/// How a look is accepted, and by whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Acceptance<'a> {
+    look: Look<'a>,
+    /// Whoever asked for it; `None` is the gateway itself.
+    actor: Option<&'a str>,
+    imports: Option<&'a Imports>,
+}
+
+/// What an import changes, in the same change as what is accepted for it.
+#[derive(Debug)]
+pub(crate) struct Imports {
+    /// All imported tables of the datasource from then on.
+    pub(crate) tables: Vec<StoredForeignTable>,
+    /// Those of them that the store does not have as they are, each with the event that tells of it.
+    pub(crate) news: Vec<(StoredForeignTable, NewEvent)>,
+}
+
+impl<'a> Acceptance<'a> {
+    /// A look that `actor` asked for.
+    pub(crate) fn of(look: Look<'a>, actor: Option<&'a str>) -> Self {
+        Self { look, actor, imports: None }
+    }
+
+    /// A look for an import of the remote tables `of`.
+    pub(crate) fn importing(imports: &'a Imports, of: &'a BTreeSet<Subject>, actor: Option<&'a str>) -> Self {
+        Self { look: Look::Import(of), actor, imports: Some(imports) }
+    }
+}
+
+impl<'a> Look<'a> {
+    /// The remote tables it says something of; `None` is all there are.
+    fn only(self) -> Option<&'a BTreeSet<Subject>> {
+        match self {
+            Look::Boot | Look::Later => None,
+            Look::Statement(tables) | Look::Import(tables) => Some(tables),
+        }
+    }
+
     /// Why differences that are not there any more are closed.
     fn closing(self) -> Closing {
         match self {
-            Look::Boot | Look::Later => Closing::Reverted,
+            Look::Boot | Look::Later | Look::Statement(_) => Closing::Reverted,
             Look::Import(_) => Closing::Accepted,
         }
     }
 
     /// Leaves in `news` the tables it says something of.
     fn limit(self, mut news: BTreeSet<Subject>) -> BTreeSet<Subject> {
-        if let Look::Import(imported) = self {
-            news.retain(|subject| imported.contains(subject));
+        if let Some(only) = self.only() {
+            news.retain(|subject| only.contains(subject));
         }
         news
+    }
+
+    /// What is accepted of `seen`: of the tables it says nothing of, what was accepted before.
+    fn merge(self, accepted: Option<&Introspection>, seen: Introspection) -> Introspection {
+        let (Some(accepted), Some(only)) = (accepted, self.only()) else { return seen };
+        let names: BTreeSet<String> = only.iter().map(Subject::to_string).collect();
+        let is_new = |table: &RemoteTable| only.contains(&table.subject());
+        let mut merged = Introspection { default_schema: seen.default_schema, ..accepted.clone() };
+        merged.tables.retain(|table| !is_new(table));
+        merged.tables.extend(seen.tables.into_iter().filter(is_new));
+        merged.tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
+        // What is left out of these tables is another matter now, too.
+        let is_of = |omission: &Omission| {
+            let mut ends = omission.subject.match_indices('.').map(|(end, _)| end).chain([omission.subject.len()]);
+            ends.any(|end| names.contains(&omission.subject[..end]))
+        };
+        merged.omitted.retain(|omission| !is_of(omission));
+        merged.omitted.extend(seen.omitted.into_iter().filter(is_of));
+        merged
     }
 }
 
@@ -55,42 +117,47 @@ struct Noted<'a> {
     fingerprint: &'a str,
     /// The fingerprint of what the store has.
     known: &'a str,
-    look: Look<'a>,
+    acceptance: Acceptance<'a>,
 }
 
 impl Member {
     /// Looks at the source and accepts what is there, within `limit`; gives how many tables it has.
     ///
     /// # Errors
-    /// What looking gives; `SchemaMismatch` when pinned tables do not match and that is binding for `look`; `Conflict` when a schema is
+    /// What looking gives; `SchemaMismatch` when pinned tables do not match and that is binding for the look; `Conflict` when a schema is
     /// published already.
-    pub(crate) async fn refresh(&self, remote: &Arc<dyn Remote>, limit: Duration, look: Look<'_>) -> Result<usize> {
+    pub(crate) async fn refresh(&self, remote: &Arc<dyn Remote>, limit: Duration, acceptance: Acceptance<'_>) -> Result<usize> {
         // Held from the look on, so that nothing newer is accepted meanwhile and then undone.
         let mut accepted = self.accepted.lock().await;
         let deadline = Deadline::after(limit);
         let seen = self.look(remote, deadline).await?;
-        self.accept(&mut accepted, remote, seen, look, deadline).await
+        self.accept(&mut accepted, remote, seen, acceptance, deadline).await
     }
 
     /// Accepts what a look saw: notes how it differs from before, stores it, and publishes it in one step; gives how many tables it has.
     ///
     /// # Errors
-    /// As [`refresh`](Self::refresh), without the look.
+    /// As [`refresh`](Self::refresh), without the look; for an import also what storing it gives. Nothing is stored or published then.
     pub(crate) async fn accept(
         &self,
         accepted: &mut Accepted,
         remote: &Arc<dyn Remote>,
         seen: Introspection,
-        look: Look<'_>,
+        acceptance: Acceptance<'_>,
         deadline: Deadline,
     ) -> Result<usize> {
+        let Acceptance { look, imports, .. } = acceptance;
+        let seen = look.merge(accepted.tables.as_deref(), seen);
+        let mut mended = look.only().map(|_| accepted.mended.clone()).unwrap_or_default();
+        mended.retain(|subject, _| look.only().is_some_and(|only| !only.contains(subject)));
         let provide = |table: &RemoteTable| Arc::clone(remote).table(table);
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
         let forms = |text: &str| self.form(text);
-        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types, forms: &forms };
+        let imported = imports.map_or(&accepted.imported, |imports| &imports.tables);
+        let declared = Declared { datasource: &self.datasource, imported, mended: &mended, types: &types, forms: &forms };
         let mut publication = Publication::new(&declared, &provide, &seen, accepted.tables.as_deref())?;
-        if let Look::Import(imported) = look {
-            keep_others(&mut publication, &self.published.current(), self.name(), imported);
+        if let Some(only) = look.only() {
+            keep_others(&mut publication, &self.published.current(), self.name(), only);
         }
 
         // What was never noted is compared with what was, whatever has been published since.
@@ -100,18 +167,19 @@ impl Member {
         let seen = with_unreadable(seen, accepted.tables.as_deref());
         let baseline = Arc::new(declared.baseline(Some(&seen), &seen.default_schema));
         let mut after = compare(&baseline, &Observation::of(&seen), &types);
-        if let Look::Import(imported) = look {
+        if let Some(only) = look.only() {
             for report in [&mut before, &mut after] {
-                report.tables.retain(|drift| imported.contains(&drift.subject()));
+                report.tables.retain(|drift| only.contains(&drift.subject()));
             }
         }
         self.tell_forbidden_from_gone(remote, &mut [&mut before, &mut after], deadline).await?;
 
         let validation = self.datasource.validation;
         let is_binding = look == Look::Boot && validation.check_on_boot && validation.on_mismatch == OnMismatch::Fail;
-        if publication.is_binding && is_binding {
+        if publication.is_binding() && is_binding {
             self.note_refused(&before).await;
-            self.live.send_modify(|live| live.mismatches.clone_from(&publication.mismatches));
+            let refused = Refused { seen: &seen, publication: &publication };
+            self.refuse(&declared, remote, accepted.tables.as_deref(), refused);
             return Err(publication.mismatch_error(self.name()));
         }
         self.tell(&publication.mismatches);
@@ -119,10 +187,17 @@ impl Member {
             tracing::debug!(datasource = self.name(), subject, reason, "left out");
         }
         let tables = publication.tables();
-        self.published.admits(self.name(), &publication.schemas, &publication.imported)?;
-        let noted = Noted { before: &before, after: &after, fingerprint: &fingerprint, known: &accepted.fingerprint, look };
-        let stored = self.store_accepted(&seen, &noted).await;
-        self.published.replace(self.name(), publication.schemas, publication.imported)?;
+        let publishing = self.published.publishing.lock().await;
+        self.published.admits(self.name(), &publication.offer)?;
+        let noted = Noted { before: &before, after: &after, fingerprint: &fingerprint, known: &accepted.fingerprint, acceptance };
+        let stored = match self.store_accepted(&seen, &noted).await {
+            // What is to be kept and is not is not there.
+            Err(error) if imports.is_some() => return Err(error),
+            stored => stored,
+        };
+        let news = look.only().map_or(Seen::All, Seen::Only);
+        self.published.replace(self.name(), publication.offer, news)?;
+        drop(publishing);
         self.live.send_modify(|live| {
             live.omitted = publication.omitted;
             live.mismatches = publication.mismatches;
@@ -130,8 +205,13 @@ impl Member {
             live.is_known = true;
         });
         let seen = Arc::new(seen);
+        accepted.changed();
         accepted.tables = Some(Arc::clone(&seen));
         accepted.baseline = Some(baseline);
+        accepted.mended = mended;
+        if let Some(imports) = imports {
+            accepted.imported.clone_from(&imports.tables);
+        }
         match stored {
             Ok(()) => {
                 accepted.fingerprint = fingerprint;
@@ -144,30 +224,45 @@ impl Member {
     }
 
     async fn store_accepted(&self, seen: &Introspection, noted: &Noted<'_>) -> Result<()> {
-        let Noted { before, after, fingerprint, known, look } = *noted;
+        let Noted { before, after, fingerprint, known, acceptance: Acceptance { look, actor, imports } } = *noted;
+        let imported = imports.map(|imports| &*imports.news).unwrap_or_default();
         let news = look.limit(self.news(before).await?);
-        if fingerprint == known && news.is_empty() {
+        if fingerprint == known && news.is_empty() && imported.is_empty() {
             return self.store.seen_again(&self.environment, self.name()).await;
         }
         // Nobody else writes while a change is open, so what takes long is done before.
         let content = if fingerprint == known { None } else { Some(stored_form::write(seen)?) };
         let mut change = self.store.begin(&self.environment).await?;
-        self.reconcile(&mut change, before, &news, look.closing()).await?;
+        for (table, event) in imported {
+            if !change.keep_foreign_table(table).await? {
+                return Err(self.taken(table));
+            }
+            change.append(event).await?;
+        }
+        self.reconcile(&mut change, before, &news, Cause { closing: look.closing(), actor }).await?;
         // What is accepted differs from itself no more; what remains is what contracts say otherwise.
         let open = Open::new(change.open_drift(self.name()).await?);
-        self.reconcile(&mut change, after, &look.limit(open.news(after)), Closing::Accepted).await?;
+        let accepting = Cause { closing: Closing::Accepted, actor };
+        self.reconcile(&mut change, after, &look.limit(open.news(after)), accepting).await?;
         if let Some(content) = content {
             let version = change.keep_snapshot(self.name(), fingerprint, seen, content, self.history).await?;
             let refreshed = NewEvent {
                 kind: EventType::CatalogRefreshed,
                 datasource: Some(self.name().to_owned()),
                 subject: None,
-                actor: None,
+                actor: actor.map(str::to_owned),
                 data: json!({ "version": version, "fingerprint": fingerprint, "tables": seen.tables.len() }),
             };
             change.append(&refreshed).await?;
         }
         change.commit().await
+    }
+
+    fn taken(&self, table: &StoredForeignTable) -> Error {
+        let StoredForeignTable { schema, name, .. } = table;
+        self.error(ErrorKind::Conflict, format!("the name {schema}.{name} is taken by a table of another datasource"))
+            .code(NAME_TAKEN)
+            .hint("rename the table, or drop the other one with DROP FOREIGN TABLE")
     }
 
     /// Notes differences of a look that is not accepted.
@@ -178,7 +273,7 @@ impl Member {
                 return Ok(());
             }
             let mut change = self.store.begin(&self.environment).await?;
-            self.reconcile(&mut change, report, &news, Closing::Reverted).await?;
+            self.reconcile(&mut change, report, &news, Cause { closing: Closing::Reverted, actor: None }).await?;
             change.commit().await
         };
         if let Err(error) = noting.await {
@@ -187,9 +282,10 @@ impl Member {
     }
 
     /// Logs mismatches that were not there at the last look.
-    fn tell(&self, mismatches: &[String]) {
+    fn tell(&self, mismatches: &[Mismatch]) {
         let known = self.live.borrow();
         for mismatch in mismatches.iter().filter(|mismatch| !known.mismatches.contains(mismatch)) {
+            let mismatch = mismatch.text.as_str();
             match self.datasource.validation.on_mismatch {
                 OnMismatch::Fail | OnMismatch::Warn => {
                     tracing::warn!(datasource = self.name(), mismatch, "a pinned table does not match the source");

@@ -1,15 +1,15 @@
-//! Comparing the source with what is expected of it. Nothing that is published changes.
+//! Comparing the source with what is expected of it. Nothing that is published changes, but for what was broken and is mended.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use causeway_providers::{Deadline, Omission, OmissionCause, Remote, Result, Subject};
+use causeway_providers::{Deadline, Introspection, Omission, OmissionCause, Remote, Result, Subject};
 
 use super::Member;
 use crate::baseline::Declared;
 use crate::drift::{Baseline, DriftReport, Observation, Severity, compare};
-use crate::reconcile::Closing;
+use crate::reconcile::{Cause, Closing};
 
 /// What one check of a datasource's drift found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,7 +63,8 @@ impl Member {
                 .collect();
             if !confirmed.is_empty() {
                 let mut change = self.store.begin(&self.environment).await?;
-                events = self.reconcile(&mut change, &report, &confirmed, Closing::Reverted).await?;
+                let cause = Cause { closing: Closing::Reverted, actor: None };
+                events = self.reconcile(&mut change, &report, &confirmed, cause).await?;
                 change.commit().await?;
                 self.log(&report, &confirmed);
             }
@@ -79,22 +80,29 @@ impl Member {
     }
 
     async fn observe(&self, remote: &Arc<dyn Remote>, deadline: Deadline) -> Result<(Arc<Baseline>, DriftReport, Vec<Omission>)> {
+        let generation = self.accepted.lock().await.generation;
         let seen = self.look(remote, deadline).await?;
-        let baseline = self.baseline(&seen.default_schema).await;
+        let baseline = self.expected(remote, &seen, generation).await;
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
         let report = compare(&baseline, &Observation::of(&seen), &types);
         Ok((baseline, report, seen.omitted))
     }
 
-    async fn baseline(&self, default_schema: &str) -> Arc<Baseline> {
+    /// What is expected of the source, once what `seen` mends is published. A look that began before the last change of what is
+    /// accepted mends nothing: it may be older than what is published.
+    async fn expected(&self, remote: &Arc<dyn Remote>, seen: &Introspection, generation: u64) -> Arc<Baseline> {
         let mut accepted = self.accepted.lock().await;
+        if accepted.generation == generation {
+            self.mend(&mut accepted, remote, seen);
+        }
         if let Some(baseline) = &accepted.baseline {
             return Arc::clone(baseline);
         }
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
         let forms = |text: &str| self.form(text);
-        let declared = Declared { datasource: &self.datasource, imported: &accepted.imported, types: &types, forms: &forms };
-        let baseline = Arc::new(declared.baseline(accepted.tables.as_deref(), default_schema));
+        let (imported, mended) = (&accepted.imported, &accepted.mended);
+        let declared = Declared { datasource: &self.datasource, imported, mended, types: &types, forms: &forms };
+        let baseline = Arc::new(declared.baseline(accepted.tables.as_deref(), &seen.default_schema));
         accepted.baseline = Some(Arc::clone(&baseline));
         baseline
     }

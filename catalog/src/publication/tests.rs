@@ -21,11 +21,16 @@ fn publish_all(datasource: &Datasource, imported: &[StoredForeignTable], seen: I
     let provide = |table: &RemoteTable| Arc::clone(&remote).table(table);
     let types = |expected: &str, actual: &str| if expected == actual { TypeChange::Same } else { TypeChange::Different };
     let forms = |_: &str| (DataType::Utf8, Presentation::Plain);
-    Publication::new(&Declared { datasource, imported, types: &types, forms: &forms }, &provide, &seen, None)
+    let mended = BTreeMap::new();
+    Publication::new(&Declared { datasource, imported, mended: &mended, types: &types, forms: &forms }, &provide, &seen, None)
+}
+
+fn texts(publication: &Publication) -> Vec<&str> {
+    publication.mismatches.iter().map(|mismatch| mismatch.text.as_str()).collect()
 }
 
 fn names(publication: &Publication) -> Vec<String> {
-    let schemas = publication.schemas.iter();
+    let schemas = publication.offer.schemas.iter();
     schemas.flat_map(|(name, schema)| schema.tables.keys().map(move |table| format!("{name}.{table}"))).collect()
 }
 
@@ -38,7 +43,7 @@ fn the_default_schema_takes_the_datasources_name_and_others_are_prefixed() {
     let published = publish(&datasource("crm"), two_schemas()).unwrap();
     assert_eq!(names(&published), ["crm.Orders", "crm.cust", "crm_mart.sales"]);
     assert_eq!(published.tables(), 3);
-    assert_eq!(published.schemas["crm_mart"].remote_schema, "mart");
+    assert_eq!(published.offer.schemas["crm_mart"].remote_schema, "mart");
 }
 
 #[test]
@@ -46,7 +51,7 @@ fn schema_names_override_and_an_empty_source_still_has_its_schema() {
     let mut crm = datasource("crm");
     crm.schema_names = BTreeMap::from([("public".to_owned(), "sales".to_owned()), ("mart".to_owned(), "mart".to_owned())]);
     assert_eq!(names(&publish(&crm, two_schemas()).unwrap()), ["mart.sales", "sales.Orders", "sales.cust"]);
-    assert_eq!(publish(&crm, Vec::new()).unwrap().schemas.keys().collect::<Vec<_>>(), ["sales"]);
+    assert_eq!(publish(&crm, Vec::new()).unwrap().offer.schemas.keys().collect::<Vec<_>>(), ["sales"]);
 }
 
 #[test]
@@ -71,7 +76,7 @@ fn a_pinned_table_replaces_the_exposed_one_and_hides_its_namesake() {
     crm.tables = vec![pinned("Orders", "cust", &[], &[])];
     let published = publish(&crm, two_schemas()).unwrap();
     assert_eq!(names(&published), ["crm.Orders", "crm_mart.sales"]);
-    assert_eq!(published.schemas["crm"].tables["Orders"].remote.name, "cust");
+    assert_eq!(published.offer.schemas["crm"].tables["Orders"].remote.name, "cust");
     assert_eq!(
         published.omitted,
         [Omission {
@@ -95,7 +100,7 @@ fn mismatches_name_table_and_column_and_leave_the_rest() {
     ];
     let published = publish(&crm, two_schemas()).unwrap();
     assert_eq!(
-        published.mismatches,
+        texts(&published),
         [
             "pinned table \"gone\": the source has no table public.absent",
             "pinned table \"renamed\": public.cust has no column no_such",
@@ -103,10 +108,10 @@ fn mismatches_name_table_and_column_and_leave_the_rest() {
         ]
     );
     assert_eq!(names(&published), ["crm.Orders", "crm.good", "crm.renamed", "crm_mart.sales"]);
-    let broken = published.schemas["crm"].table("renamed").unwrap_err();
+    let broken = published.offer.schemas["crm"].table("renamed").unwrap_err();
     assert_eq!(broken.kind(), ErrorKind::SchemaMismatch);
     assert_eq!(broken.message(), "EXTERNAL_SCHEMA_MISMATCH: pinned table \"renamed\": public.cust has no column no_such");
-    assert!(published.schemas["crm"].table("good").unwrap().is_some(), "the others go on");
+    assert!(published.offer.schemas["crm"].table("good").unwrap().is_some(), "the others go on");
     let error = published.mismatch_error("crm");
     assert!(error.message().starts_with("EXTERNAL_SCHEMA_MISMATCH: pinned table \"gone\""), "{error}");
     assert_eq!(error.datasource(), Some("crm"));
@@ -119,7 +124,7 @@ fn a_pinned_table_the_source_left_out_says_why() {
     let mut crm = datasource("crm");
     crm.tables = vec![pinned("odd", "odd", &[], &[])];
     let published = publish_all(&crm, &[], seen).unwrap();
-    assert_eq!(published.mismatches, ["pinned table \"odd\": public.odd cannot be read: it has no columns"]);
+    assert_eq!(texts(&published), ["pinned table \"odd\": public.odd cannot be read: it has no columns"]);
 }
 
 #[test]
@@ -147,7 +152,7 @@ async fn renamed_columns_are_read_filtered_and_keep_their_presentation() {
     let mut crm = datasource("crm");
     crm.tables = vec![pinned("customers", "cust", &[("cust_nm", "Name"), ("code", "ref")], &["legacy"])];
     let published = publish(&crm, vec![table("public", "cust", &["id", "legacy", "cust_nm", "code"])]).unwrap();
-    let customers = &published.schemas["crm"].tables["customers"];
+    let customers = &published.offer.schemas["crm"].tables["customers"];
     assert!(customers.pinned);
     assert_eq!(customers.remote_columns, [0, 2, 3]);
     let named: Vec<_> = customers.columns.fields().iter().map(|field| field.name().as_str()).collect();
@@ -183,15 +188,19 @@ fn a_contract_publishes_its_columns_alone_and_breaks_when_one_is_gone() {
     broken.columns = Some(contract(&[("id", "text"), ("email", "text")]));
     crm.tables = vec![kept, broken];
     let published = publish(&crm, two_schemas()).unwrap();
-    let columns: Vec<_> = published.schemas["crm"].tables["kept"].columns.fields().iter().map(|f| f.name().clone()).collect();
+    let columns: Vec<_> = published.offer.schemas["crm"].tables["kept"].columns.fields().iter().map(|f| f.name().clone()).collect();
     assert_eq!(columns, ["name", "id"], "in the contract's order, without what it does not name");
     assert_eq!(
-        published.mismatches,
+        texts(&published),
         ["pinned table \"broken\": public.cust: column email is gone (expected text); public.cust: column id is bigint (expected text)"]
     );
-    assert_eq!(published.schemas["crm"].table("broken").unwrap_err().kind(), ErrorKind::SchemaMismatch);
-    let shown: Vec<_> =
-        published.schemas["crm"].tables["broken"].columns.fields().iter().map(|f| (f.name().clone(), f.data_type().clone())).collect();
+    assert_eq!(published.offer.schemas["crm"].table("broken").unwrap_err().kind(), ErrorKind::SchemaMismatch);
+    let shown: Vec<_> = published.offer.schemas["crm"].tables["broken"]
+        .columns
+        .fields()
+        .iter()
+        .map(|f| (f.name().clone(), f.data_type().clone()))
+        .collect();
     assert_eq!(shown, [("id".to_owned(), DataType::Utf8), ("email".to_owned(), DataType::Utf8)], "as the contract has it");
 }
 
@@ -202,11 +211,11 @@ fn a_table_that_was_never_seen_is_shown_as_its_contract_has_it() {
     lost.columns = Some(contract(&[("id", "bigint"), ("nm", "text")]));
     crm.tables = vec![lost, pinned("unknown", "nowhere", &[], &[])];
     let published = publish(&crm, two_schemas()).unwrap();
-    let columns: Vec<_> = published.schemas["crm"].tables["lost"].columns.fields().iter().map(|f| f.name().clone()).collect();
+    let columns: Vec<_> = published.offer.schemas["crm"].tables["lost"].columns.fields().iter().map(|f| f.name().clone()).collect();
     assert_eq!(columns, ["id", "name"]);
-    let broken = published.schemas["crm"].table("lost").unwrap_err();
+    let broken = published.offer.schemas["crm"].table("lost").unwrap_err();
     assert_eq!((broken.kind(), published.mismatches.len()), (ErrorKind::SchemaMismatch, 2));
-    assert!(!published.schemas["crm"].tables.contains_key("unknown"), "nothing says what columns it has");
+    assert!(!published.offer.schemas["crm"].tables.contains_key("unknown"), "nothing says what columns it has");
 }
 
 #[test]
@@ -226,7 +235,7 @@ fn imported_tables_go_to_the_schema_they_were_imported_into() {
     let seen = Introspection { default_schema: "public".to_owned(), tables: vec![cust], omitted: Vec::new() };
     let published = publish_all(&datasource("crm"), &[imported], seen).unwrap();
     assert_eq!(names(&published), ["crm.cust"], "the datasource's own schema goes on showing it");
-    let customers = &published.imported[0];
+    let customers = &published.offer.imported[0];
     assert_eq!((customers.schema.as_str(), customers.name.as_str(), customers.pinned), ("sales", "customers", true));
     assert_eq!(customers.comment.as_deref(), Some("ours"));
 }

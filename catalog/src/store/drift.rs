@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use causeway_providers::{Result, Subject};
-use sqlx::Row;
+use causeway_providers::{Error, ErrorKind, Result, Subject};
 use sqlx::sqlite::{SqliteExecutor, SqliteRow};
+use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::{Change, ControlStore, Retention, failed};
 use crate::drift::describe;
 use crate::moment;
+use crate::published_name::PublishedName;
 
 /// One difference, open or resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct DriftRow {
     pub actual: Option<String>,
     /// `error` or `warning`.
     pub severity: String,
+    /// The tables of ours it is about.
+    pub published: Vec<PublishedName>,
     /// When it was confirmed.
     pub first_seen: SystemTime,
     /// The event that told of it.
@@ -38,7 +41,7 @@ pub struct DriftRow {
     pub resolved_at: Option<SystemTime>,
     /// The event that told of that.
     pub resolved_sequence: Option<i64>,
-    /// Why it was resolved: `reverted` or `accepted`.
+    /// Why it was resolved: `reverted`, `accepted` or `dropped`.
     pub resolution: Option<String>,
 }
 
@@ -49,6 +52,15 @@ pub struct DriftSelection<'a> {
     pub datasource: Option<&'a str>,
     /// Those in one state.
     pub state: Option<DriftState>,
+    /// The first so many of them.
+    pub limit: Option<u32>,
+}
+
+impl<'a> DriftSelection<'a> {
+    /// The open ones of one datasource.
+    pub fn open_of(datasource: &'a str) -> Self {
+        Self { datasource: Some(datasource), state: Some(DriftState::Open), limit: None }
+    }
 }
 
 /// Whether a difference is still there.
@@ -70,7 +82,7 @@ impl DriftRow {
 }
 
 const COLUMNS: &str = "datasource, remote_schema, remote_table, kind, column_name, expected, actual, severity, first_seen, opened_seq, \
-                       resolved_at, resolved_seq, resolution";
+                       resolved_at, resolved_seq, resolution, published";
 
 impl ControlStore {
     /// Differences of an environment, oldest first.
@@ -87,7 +99,7 @@ impl ControlStore {
 
     /// The open differences of a datasource.
     pub(crate) async fn open_drift(&self, environment: &str, datasource: &str) -> Result<Vec<DriftRow>> {
-        self.drift(environment, DriftSelection { datasource: Some(datasource), state: Some(DriftState::Open) }).await
+        self.drift(environment, DriftSelection::open_of(datasource)).await
     }
 
     /// Drops resolved differences that are old enough, and never an open one; gives how many.
@@ -113,8 +125,7 @@ impl Change {
     /// The open differences of a datasource.
     pub(crate) async fn open_drift(&mut self, datasource: &str) -> Result<Vec<DriftRow>> {
         let environment = self.environment().to_owned();
-        let which = DriftSelection { datasource: Some(datasource), state: Some(DriftState::Open) };
-        select(self.connection(), &environment, which).await
+        select(self.connection(), &environment, DriftSelection::open_of(datasource)).await
     }
 
     /// Notes a difference that event [`DriftRow::opened_sequence`] tells of.
@@ -122,7 +133,7 @@ impl Change {
         let environment = self.environment().to_owned();
         sqlx::query(
             "INSERT INTO drift (environment, datasource, remote_schema, remote_table, kind, column_name, expected, actual, severity, \
-             first_seen, opened_seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+             first_seen, opened_seq, published) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )
         .bind(environment)
         .bind(&difference.datasource)
@@ -135,6 +146,7 @@ impl Change {
         .bind(&difference.severity)
         .bind(moment::to_micros(difference.first_seen))
         .bind(difference.opened_sequence)
+        .bind(names(&difference.published)?)
         .execute(self.connection())
         .await
         .map_err(|error| failed("a difference cannot be noted", error))?;
@@ -145,8 +157,9 @@ impl Change {
     pub(crate) async fn close_difference(&mut self, difference: &DriftRow, sequence: i64, resolution: &str) -> Result<()> {
         let environment = self.environment().to_owned();
         sqlx::query(
-            "UPDATE drift SET resolved_at = ?7, resolved_seq = ?8, resolution = ?11 WHERE environment = ?1 AND datasource = ?2 AND remote_schema = ?3 \
-             AND remote_table = ?4 AND kind = ?5 AND column_name IS ?6 AND expected IS ?9 AND actual IS ?10 AND resolved_at IS NULL",
+            "UPDATE drift SET resolved_at = ?9, resolved_seq = ?10, resolution = ?11 \
+             WHERE environment = ?1 AND datasource = ?2 AND remote_schema = ?3 AND remote_table = ?4 AND kind = ?5 AND column_name IS ?6 \
+             AND expected IS ?7 AND actual IS ?8 AND resolved_at IS NULL",
         )
         .bind(environment)
         .bind(&difference.datasource)
@@ -154,37 +167,76 @@ impl Change {
         .bind(&difference.remote_table)
         .bind(&difference.kind)
         .bind(&difference.column)
-        .bind(moment::now())
-        .bind(sequence)
         .bind(&difference.expected)
         .bind(&difference.actual)
+        .bind(moment::now())
+        .bind(sequence)
         .bind(resolution)
         .execute(self.connection())
         .await
         .map_err(|error| failed("a difference cannot be closed", error))?;
         Ok(())
     }
+
+    /// Notes which tables of ours an open difference is about now.
+    pub(crate) async fn publish_difference(&mut self, difference: &DriftRow, published: &[PublishedName]) -> Result<()> {
+        let environment = self.environment().to_owned();
+        sqlx::query(
+            "UPDATE drift SET published = ?9 \
+             WHERE environment = ?1 AND datasource = ?2 AND remote_schema = ?3 AND remote_table = ?4 AND kind = ?5 AND column_name IS ?6 \
+             AND expected IS ?7 AND actual IS ?8 AND resolved_at IS NULL",
+        )
+        .bind(environment)
+        .bind(&difference.datasource)
+        .bind(&difference.remote_schema)
+        .bind(&difference.remote_table)
+        .bind(&difference.kind)
+        .bind(&difference.column)
+        .bind(&difference.expected)
+        .bind(&difference.actual)
+        .bind(names(published)?)
+        .execute(self.connection())
+        .await
+        .map_err(|error| failed("a difference cannot be noted", error))?;
+        Ok(())
+    }
+}
+
+/// Names as they are stored.
+fn names(published: &[PublishedName]) -> Result<String> {
+    serde_json::to_string(published).map_err(|error| Error::new(ErrorKind::Internal, format!("names cannot be written: {error}")))
 }
 
 async fn select<'c>(executor: impl SqliteExecutor<'c>, environment: &str, which: DriftSelection<'_>) -> Result<Vec<DriftRow>> {
-    // In words that the indexes of open and of resolved ones are made for.
-    let state = match which.state {
-        None => "",
-        Some(DriftState::Open) => "AND resolved_at IS NULL",
-        Some(DriftState::Resolved) => "AND resolved_at IS NOT NULL",
-    };
-    let datasource = which.datasource.map_or("", |_| "AND datasource = ?2");
-    let sql = format!("SELECT {COLUMNS} FROM drift WHERE environment = ?1 {datasource} {state} ORDER BY id");
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(environment);
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+    query.push(COLUMNS).push(" FROM drift WHERE environment = ").push_bind(environment);
     if let Some(datasource) = which.datasource {
-        query = query.bind(datasource);
+        query.push(" AND datasource = ").push_bind(datasource);
     }
-    query.fetch_all(executor).await.map_err(unreadable)?.iter().map(row).collect()
+    // In words that the indexes of open and of resolved ones are made for.
+    match which.state {
+        None => {}
+        Some(DriftState::Open) => {
+            query.push(" AND resolved_at IS NULL");
+        }
+        Some(DriftState::Resolved) => {
+            query.push(" AND resolved_at IS NOT NULL");
+        }
+    }
+    query.push(" ORDER BY id");
+    if let Some(limit) = which.limit {
+        query.push(" LIMIT ").push_bind(limit);
+    }
+    query.build().fetch_all(executor).await.map_err(unreadable)?.iter().map(row).collect()
 }
 
 fn row(row: &SqliteRow) -> Result<DriftRow> {
+    let published: String = row.try_get(13).map_err(unreadable)?;
+    let published = serde_json::from_str(&published)
+        .map_err(|error| Error::new(ErrorKind::Invalid, format!("a difference in the control store is damaged: {error}")))?;
     let get = || -> sqlx::Result<DriftRow> {
         Ok(DriftRow {
+            published,
             datasource: row.try_get(0)?,
             remote_schema: row.try_get(1)?,
             remote_table: row.try_get(2)?,

@@ -13,7 +13,7 @@ use super::{ControlStore, failed, folder};
 const UNTOLD: &str = "the control store's form cannot be read";
 
 /// Every form by number and name, with the way there and back.
-const FORMS: [(i64, &str, &str, &str); 2] = [
+const FORMS: [(i64, &str, &str, &str); 3] = [
     (
         1,
         "external catalog",
@@ -21,6 +21,12 @@ const FORMS: [(i64, &str, &str, &str); 2] = [
         include_str!("migrations/0001_external_catalog.down.sql"),
     ),
     (2, "drift kept", include_str!("migrations/0002_drift_kept.up.sql"), include_str!("migrations/0002_drift_kept.down.sql")),
+    (
+        3,
+        "drift published",
+        include_str!("migrations/0003_drift_published.up.sql"),
+        include_str!("migrations/0003_drift_published.down.sql"),
+    ),
 ];
 
 /// Which way to migrate.

@@ -6,6 +6,7 @@ use causeway_providers::ErrorKind;
 
 use super::*;
 use crate::event::{EventType, NewEvent};
+use crate::published_name::PublishedName;
 
 fn event(n: i64) -> NewEvent {
     NewEvent { kind: EventType::QueryExecuted, datasource: None, subject: None, actor: None, data: json!({ "n": n }) }
@@ -169,6 +170,7 @@ async fn a_page_ends_by_its_size() {
 
 fn difference(n: i64) -> DriftRow {
     DriftRow {
+        published: vec![PublishedName::new("crm", "cust")],
         datasource: if n % 2 == 0 { "crm" } else { "erp" }.to_owned(),
         remote_schema: "public".to_owned(),
         remote_table: format!("t{n}"),
@@ -200,9 +202,10 @@ async fn old_resolved_differences_go_and_no_open_one_does() {
         store.drift("default", which).await.unwrap().into_iter().map(|row| row.remote_table).collect()
     };
     let open = DriftSelection { state: Some(DriftState::Open), ..DriftSelection::default() };
-    let resolved_of_crm = DriftSelection { state: Some(DriftState::Resolved), datasource: Some("crm") };
+    let resolved_of_crm = DriftSelection { state: Some(DriftState::Resolved), datasource: Some("crm"), limit: None };
     assert_eq!(tables(open).await, ["t8", "t9"]);
     assert_eq!(tables(resolved_of_crm).await, ["t0", "t2", "t4", "t6"]);
+    assert_eq!(tables(DriftSelection { limit: Some(3), ..resolved_of_crm }).await, ["t0", "t2", "t4"]);
     let keep_three = Retention { max_count: 3, ..Retention::default() };
     assert_eq!(store.retain_drift("default", keep_three).await.unwrap(), 5);
     assert_eq!(tables(DriftSelection::default()).await, ["t5", "t6", "t7", "t8", "t9"]);
@@ -224,9 +227,15 @@ async fn differences_that_were_resolved_before_say_why() {
     change.close_difference(&difference(0), sequence, "reverted").await.unwrap();
     change.close_difference(&difference(1), 99, "accepted").await.unwrap();
     change.commit().await.unwrap();
-    store.migrate(MigrationDirection::Down).await.unwrap();
+    let names = store.drift("default", DriftSelection::default()).await.unwrap().remove(0).published;
+    assert_eq!(names, difference(0).published);
+    // Back behind the form that has resolutions, and the one that has names.
+    for _ in 0..2 {
+        store.migrate(MigrationDirection::Down).await.unwrap();
+    }
     store.migrate(MigrationDirection::Up).await.unwrap();
     let rows = store.drift("default", DriftSelection::default()).await.unwrap();
+    assert!(rows.iter().all(|row| row.published.is_empty()), "nobody knows any more");
     let resolutions: Vec<_> = rows.iter().map(|row| row.resolution.as_deref()).collect();
     // As the event says; of one whose event is gone the source is taken to be as it was.
     assert_eq!(resolutions, [Some("accepted"), Some("reverted"), None]);

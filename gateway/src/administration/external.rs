@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use causeway_catalog::{DriftCheck, DriftReport, DriftRow, DriftSelection, DriftState, ForeignTable, Import, ImportReport, StoredSnapshot};
+use causeway_catalog::{DriftCheck, DriftReport, DriftRow, DriftSelection, ForeignTable, Impact, Import, ImportReport, StoredSnapshot};
 use causeway_providers::{ErrorKind, Omission};
 
 use super::{Administration, Code, Failure, Result};
@@ -24,6 +24,8 @@ pub(crate) struct Validated {
     pub(crate) check: DriftCheck,
     /// The differences that are open after it.
     pub(crate) differences: Vec<DriftRow>,
+    /// What they break.
+    pub(crate) impact: Impact,
 }
 
 impl Administration {
@@ -76,21 +78,23 @@ impl Administration {
     ///
     /// # Errors
     /// `DatasourceNotFound`, `ExternalSchemaMismatch`, and what looking at the source gives.
-    pub(crate) async fn refresh(&self, datasource: &str) -> Result<Refreshed> {
+    pub(crate) async fn refresh(&self, datasource: &str, actor: &str) -> Result<Refreshed> {
         self.datasource(datasource)?;
-        let tables = self.environment.refresh(datasource).await?;
+        let tables = self.environment.refresh(datasource, Some(actor)).await?;
         Ok(Refreshed { tables, omitted: self.datasource(datasource)?.omitted })
     }
 
-    /// Compares a datasource's tables with what is expected of them. Nothing that is published changes.
+    /// Compares a datasource's tables with what is expected of them. Of what is published nothing changes but tables that broke their
+    /// contract and meet it again.
     ///
     /// # Errors
     /// `DatasourceNotFound`, and what looking at the source gives.
     pub(crate) async fn validate(&self, datasource: &str) -> Result<Validated> {
         self.datasource(datasource)?;
         let check = self.environment.check_drift(datasource).await?;
-        let differences = self.drift(DriftSelection { datasource: Some(datasource), state: Some(DriftState::Open) }).await?;
-        Ok(Validated { check, differences })
+        let differences = self.drift(DriftSelection::open_of(datasource)).await?;
+        let impact = self.environment.impact(datasource).await?;
+        Ok(Validated { check, differences, impact })
     }
 
     /// Differences, oldest first.

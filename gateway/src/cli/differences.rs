@@ -1,5 +1,7 @@
 //! Differences between what is expected and what is there, a line each, so that a person sees them at a glance.
 
+use std::collections::BTreeSet;
+
 use super::table::printable;
 use super::terminal::Terminal;
 use crate::http::shape::DriftedColumn;
@@ -24,18 +26,24 @@ struct Line {
 
 /// The differences, table by table, indented for a heading above.
 pub(super) fn render<'a>(differences: impl IntoIterator<Item = &'a DriftedColumn>, against: Against, terminal: &Terminal) -> String {
-    let mut tables: Vec<(String, Vec<Line>)> = Vec::new();
+    let mut tables: Vec<(String, BTreeSet<String>, Vec<Line>)> = Vec::new();
     for difference in differences {
         let table = name(difference);
-        match tables.iter_mut().find(|(known, _)| *known == table) {
-            Some((_, lines)) => lines.push(line(difference, against)),
-            None => tables.push((table, vec![line(difference, against)])),
+        let published = difference.published.iter().map(|name| printable(&name.to_string()));
+        match tables.iter_mut().find(|(known, ..)| *known == table) {
+            Some((_, known, lines)) => {
+                known.extend(published);
+                lines.push(line(difference, against));
+            }
+            None => tables.push((table, published.collect(), vec![line(difference, against)])),
         }
     }
-    let width = tables.iter().flat_map(|(_, lines)| lines).map(|line| line.subject.chars().count()).max().unwrap_or_default();
+    let width = tables.iter().flat_map(|(.., lines)| lines).map(|line| line.subject.chars().count()).max().unwrap_or_default();
     let mut text = Vec::new();
-    for (table, lines) in tables {
-        text.push(format!("  {}", terminal.bold(&table)));
+    for (table, published, lines) in tables {
+        let published = published.into_iter().collect::<Vec<_>>().join(", ");
+        let published = if published.is_empty() { published } else { format!("  published as {published}") };
+        text.push(format!("  {}{published}", terminal.bold(&table)));
         for Line { severity, sign, subject, change } in lines {
             let gap = " ".repeat(width - subject.chars().count());
             let (severity, sign) = (format!("{severity:<7}"), sign.to_string());
@@ -92,6 +100,8 @@ fn line(difference: &DriftedColumn, against: Against) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use causeway_catalog::PublishedName;
+
     use super::*;
 
     fn difference(
@@ -110,7 +120,21 @@ mod tests {
             expected: expected.map(str::to_owned),
             actual: actual.map(str::to_owned),
             severity: severity.to_owned(),
+            published: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_table_of_ours_is_named_beside_the_remote_one() {
+        let name = |schema: &str, name: &str| PublishedName { schema: schema.to_owned(), name: name.to_owned() };
+        let mut found = [
+            difference("cust", "missing_column", Some("email"), Some("text"), None, "error"),
+            difference("cust", "unmapped_column", Some("note"), None, Some("text"), "warning"),
+        ];
+        found[0].published = vec![name("crm", "cust"), name("sales", "customers")];
+        found[1].published = vec![name("crm", "cust")];
+        let shown = render(&found, Against::Past, &Terminal::plain());
+        assert_eq!(shown.lines().next(), Some("  public.cust  published as crm.cust, sales.customers"));
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub(super) async fn difference(
 }
 
 pub(super) async fn refresh(State(api): State<Api>, Segments(name): Segments<String>) -> Result<Json<shape::Refresh>, Problem> {
-    Ok(Json((&api.administration.refresh(&name).await?).into()))
+    Ok(Json((&api.administration.refresh(&name, ACTOR).await?).into()))
 }
 
 pub(super) async fn validate(State(api): State<Api>, Segments(name): Segments<String>) -> Result<Json<shape::Validation>, Problem> {
@@ -162,6 +162,7 @@ pub(super) async fn drift(
     if let Some(name) = &datasource {
         api.administration.datasource(name)?;
     }
-    let wanted = api.administration.drift(DriftSelection { datasource: datasource.as_deref(), state: state.map(Into::into) }).await?;
+    let which = DriftSelection { datasource: datasource.as_deref(), state: state.map(Into::into), limit: None };
+    let wanted = api.administration.drift(which).await?;
     Ok(Json(wanted.iter().map(shape::Drift::from).collect()))
 }

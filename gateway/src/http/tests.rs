@@ -165,11 +165,15 @@ async fn the_external_catalog_its_history_and_the_difference() {
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_is_found_told_and_accepted() {
     let running = Running::start().await;
-    assert_eq!(running.post(&format!("{SHOP}/validate"), json!({})).await, json!({ "differences": [], "events": 0, "unreadable": 0 }));
+    assert_eq!(
+        running.post(&format!("{SHOP}/validate"), json!({})).await,
+        json!({ "differences": [], "impact": { "foreign_tables": [], "prepared_statements": [] }, "events": 0, "unreadable": 0 })
+    );
     running.change("ALTER TABLE t ADD COLUMN note TEXT;");
     let found = running.post(&format!("{SHOP}/validate"), json!({})).await;
     let difference = &found["differences"][0];
     assert_eq!((&difference["kind"], &difference["column"], &found["events"]), (&json!("unmapped_column"), &json!("note"), &json!(1)));
+    assert_eq!(difference["published"], json!([{ "schema": "shop", "name": "t" }]));
     assert_eq!(running.get("/api/v1/drift?datasource=shop&state=open").await.as_array().unwrap().len(), 1);
     let told = running.get("/api/v1/events?type=external.schema.drift").await;
     assert_eq!((&told[0]["sequence"], &told[0]["subject"]), (&difference["event"], &json!("main.t")));

@@ -83,22 +83,23 @@ pub trait EnvironmentBackend: Send + Sync {
     /// Why a table that `session` names is not among those it sees, and where to look; `None` when nothing is known of such a table.
     fn left_out(&self, schema: Option<&str>, table: &str, session: &SessionIdentity) -> Option<String>;
 
-    /// The [`version`](VisibleCatalog::version) in which a datasource's tables were last replaced by what a look at it saw; zero for
-    /// one that was never looked at. What others publish does not change it.
-    fn replaced(&self, datasource: &str) -> u64;
+    /// The [`version`](VisibleCatalog::version) since which those of `tables`, each a schema and a name, that are of a datasource are what
+    /// a look at it saw; zero for one that was never looked at. What others publish does not change it.
+    fn replaced(&self, datasource: &str, tables: &[(String, String)]) -> u64;
 
-    /// Looks at a datasource's tables anew; what [`visible`](Self::visible) gives then has them. Called by `SecondLooks` for
-    /// statements whose source lacks what the snapshot says it has. Dropping the future gives up.
+    /// Looks at those of `tables`, each a schema and a name, that are of a datasource; what [`visible`](Self::visible) gives then has them
+    /// as they are, and all others as they were. Called by `SecondLooks` for statements whose source lacks what the snapshot says it
+    /// has, in the name of `actor`. Dropping the future gives up.
     ///
     /// # Errors
     /// `NotFound` for an unknown datasource, or what the source gives; what is visible stays as it was then.
-    async fn refresh(&self, datasource: &str) -> causeway_providers::Result<()>;
+    async fn look_again(&self, datasource: &str, tables: &[(String, String)], actor: &str) -> causeway_providers::Result<()>;
 
     /// Runs `CALL procedure(arguments)`. Dropping the future gives up.
     ///
     /// # Errors
     /// `Unsupported` for a procedure that does not exist, `Invalid` for wrong arguments, or what the procedure met.
-    async fn call(&self, procedure: &str, arguments: &[String]) -> causeway_providers::Result<Outcome>;
+    async fn call(&self, procedure: &str, arguments: &[String], session: &SessionIdentity) -> causeway_providers::Result<Outcome>;
 
     /// Publishes tables of a datasource, or tells what it would do when [`is_dry_run`](ImportForeignSchema::is_dry_run).
     ///

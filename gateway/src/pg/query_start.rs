@@ -11,7 +11,7 @@ use super::command::Command;
 use super::encode::{Format, Style};
 use super::notify::pg_notify;
 use super::portal::{Bound, Plan, Portal, PortalState, Running, changed_result};
-use super::second_look::Looked;
+use super::second_look::{Looked, Wish};
 use super::session::Session;
 use super::sqlstate::{Aside, Halt, PgError};
 
@@ -58,7 +58,7 @@ impl Session {
         let formats = |query: &Query| vec![Format::Text; query.schema().fields().len()];
         match self.first_rows(&plan.query, Vec::new(), formats(&plan.query)).await {
             Err(failed) => {
-                let looked = self.look_again(failed, plan.version).await?;
+                let looked = self.look_again(failed, plan.version, plan.query.tables()).await?;
                 let query = self.plan(statement, &[], None).await?.query;
                 let started = self.first_rows(&query, Vec::new(), formats(&query)).await;
                 self.judge(looked, &started);
@@ -76,7 +76,7 @@ impl Session {
         portal.state = PortalState::Done;
         let running = match self.first_rows(&query, parameters.clone(), portal.formats.clone()).await {
             Err(failed) => {
-                let looked = self.look_again(failed, version).await?;
+                let looked = self.look_again(failed, version, query.tables()).await?;
                 let Some(Command::Query { statement, .. }) = &portal.prepared.command else {
                     return Err(PgError::internal("a portal without a query was started").into());
                 };
@@ -104,22 +104,24 @@ impl Session {
         Ok(running)
     }
 
-    /// Has a source's tables looked at anew when it lacks what the plan of `version` took for granted; gives the datasource, unless
-    /// others had it looked at since. The caller plans once more then, and only once: a source may lack for ever what it says it has.
+    /// Has those of `tables` looked at anew that are of a source which lacks what the plan of `version` took for granted; gives the
+    /// datasource, unless others had them looked at since. The caller plans once more then, and only once: a source may lack for
+    /// ever what it says it has.
     ///
     /// # Errors
     /// What `failed` is when a new look cannot help, or cannot be had; and whatever ends the statement meanwhile.
-    async fn look_again(&mut self, failed: Halt, version: u64) -> Result<Option<Box<str>>, Halt> {
+    async fn look_again(&mut self, failed: Halt, version: u64, tables: &[(String, String)]) -> Result<Option<Box<str>>, Halt> {
         let error = match failed {
             Halt::Statement(error) => error,
             other => return Err(other),
         };
         let Aside::OutdatedAt(datasource) = error.aside.clone() else { return Err(Halt::Statement(error)) };
-        if self.environment.replaced(&datasource) > version {
+        if self.environment.replaced(&datasource, tables) > version {
             return Ok(None);
         }
         let environment = Arc::clone(&self.environment);
-        match self.guarded(async { Ok(environment.second_looks().look(&environment, &datasource).await) }).await? {
+        let wish = Wish { datasource: &datasource, tables, actor: &self.identity().user };
+        match self.guarded(async { Ok(environment.second_looks().look(&environment, wish).await) }).await? {
             Ok(Looked::Now) => Ok(Some(datasource)),
             Ok(Looked::Lately) => {
                 debug!(datasource, "a look at its tables was in vain a moment ago");

@@ -98,7 +98,8 @@ impl Session {
             },
             Command::Call { procedure, arguments } => {
                 let environment = Arc::clone(&self.environment);
-                let call = async { environment.call(procedure, arguments).await.map_err(|error| PgError::from(&error)) };
+                let identity = self.identity();
+                let call = async { environment.call(procedure, arguments, &identity).await.map_err(|error| PgError::from(&error)) };
                 let outcome = self.guarded(call).await?;
                 self.send_notices(outcome.notices)?;
                 Ok(Reply::tag("CALL"))

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use causeway_catalog::{
-    CatalogSnapshot, DriftSelection, DriftState, Environment, Import, ImportedTable, Selection, admit_ddl, admit_drop, admit_write,
+    CatalogSnapshot, DriftSelection, Environment, Import, ImportedTable, Selection, admit_ddl, admit_drop, admit_write,
 };
 use causeway_planner::{Change, Changed};
 use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, Visibility};
@@ -143,7 +143,7 @@ impl EnvironmentAtPort {
         if found.unreadable > 0 {
             notice.push_str(&format!(", {} our user may not read", count(found.unreadable, "table", "tables")));
         }
-        let open = self.environment.drift(DriftSelection { datasource: Some(datasource), state: Some(DriftState::Open) }).await?;
+        let open = self.environment.drift(DriftSelection::open_of(datasource)).await?;
         for row in open.iter().take(DIFFERENCES_SHOWN) {
             notice.push_str(&format!("\n{}", row.describe()));
         }
@@ -154,9 +154,9 @@ impl EnvironmentAtPort {
     }
 
     /// `CALL causeway.refresh_catalog('name')`.
-    async fn refresh_catalog(&self, arguments: &[String]) -> Result<String> {
+    async fn refresh_catalog(&self, arguments: &[String], actor: &str) -> Result<String> {
         let datasource = only_argument("refresh_catalog", arguments)?;
-        let tables = self.environment.refresh(datasource).await?;
+        let tables = self.environment.refresh(datasource, Some(actor)).await?;
         let mut notice = format!("datasource \"{datasource}\" has {tables} {}", if tables == 1 { "table" } else { "tables" });
         let status = self.environment.datasources().into_iter().find(|status| status.datasource.name == *datasource);
         let (omitted, mismatches) = status.map(|status| (status.omitted, status.mismatches)).unwrap_or_default();
@@ -240,17 +240,25 @@ impl EnvironmentBackend for EnvironmentAtPort {
         left_out::why(&self.environment.datasources(), &self.environment.snapshot(), &schemas, table)
     }
 
-    fn replaced(&self, datasource: &str) -> u64 {
-        self.environment.snapshot().replaced.get(datasource).copied().unwrap_or_default()
+    fn replaced(&self, datasource: &str, tables: &[(String, String)]) -> u64 {
+        let snapshot = self.environment.snapshot();
+        let is_ours = |schema: &str| matches!(schema, "pg_catalog" | "information_schema" | system::SCHEMA);
+        let is_there = |(schema, name): &(String, String)| snapshot.schemas.get(schema).is_some_and(|s| s.tables.contains_key(name));
+        // A table that is not there any more is another one, whoever took it away.
+        if tables.iter().any(|table| !is_ours(&table.0) && !is_there(table)) {
+            return snapshot.version;
+        }
+        let remotes = snapshot.remotes(datasource, tables);
+        snapshot.replaced.get(datasource).map(|replaced| replaced.since(&remotes)).unwrap_or_default()
     }
 
-    async fn refresh(&self, datasource: &str) -> Result<()> {
-        self.environment.refresh(datasource).await.map(drop)
+    async fn look_again(&self, datasource: &str, tables: &[(String, String)], actor: &str) -> Result<()> {
+        self.environment.refresh_tables(datasource, tables, Some(actor)).await.map(drop)
     }
 
-    async fn call(&self, procedure: &str, arguments: &[String]) -> Result<Outcome> {
+    async fn call(&self, procedure: &str, arguments: &[String], session: &SessionIdentity) -> Result<Outcome> {
         match procedure {
-            "causeway.refresh_catalog" => self.refresh_catalog(arguments).await.map(Outcome::told),
+            "causeway.refresh_catalog" => self.refresh_catalog(arguments, &session.user).await.map(Outcome::told),
             "causeway.check_drift" => self.check_drift(arguments).await.map(Outcome::told),
             other => Err(Error::new(ErrorKind::Unsupported, format!("procedure {other} does not exist"))
                 .hint("there are causeway.refresh_catalog and causeway.check_drift")),

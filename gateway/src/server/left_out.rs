@@ -26,10 +26,6 @@ fn of_datasource(status: &DatasourceStatus, snapshot: &CatalogSnapshot, schema: 
     if !is_own {
         return None;
     }
-    let prefix = format!("pinned table \"{name}\": ");
-    if let Some(mismatch) = status.mismatches.iter().find(|mismatch| mismatch.starts_with(&prefix)) {
-        return Some(format!("Datasource \"{}\" does not publish it: {mismatch}.", datasource.name));
-    }
     // Whoever asks for what is there by another spelling is better told of that.
     if snapshot.schemas.get(schema).is_some_and(|own| own.tables.keys().any(|other| other.eq_ignore_ascii_case(name))) {
         return None;

@@ -78,7 +78,8 @@ impl SchemaProvider for Published {
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.snapshot.schemas[&self.schema].tables.contains_key(name)
+        let schema = &self.snapshot.schemas[&self.schema];
+        schema.tables.contains_key(name) || schema.broken.contains_key(name)
     }
 }
 

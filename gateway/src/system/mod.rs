@@ -1,5 +1,6 @@
 //! The schema `causeway`: what the gateway knows of itself, as views.
 
+mod drift;
 mod events;
 mod rows;
 
@@ -8,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use causeway_catalog::{CatalogSnapshot, DriftSelection, Environment};
+use causeway_catalog::{CatalogSnapshot, Environment};
 use causeway_providers::{PRESENTATION_KEY, Presentation};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -17,6 +18,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
+use drift::DriftLog;
 use events::EventLog;
 
 /// The name of the schema.
@@ -149,6 +151,7 @@ impl View {
                 moment("resolved_at"),
                 maybe_count("resolved_event"),
                 maybe_text("resolution"),
+                text("published"),
             ],
             View::CatalogHistory => {
                 vec![text("datasource"), count("version"), moment("taken_at"), moment("seen_at"), count("table_count"), text("fingerprint")]
@@ -206,6 +209,7 @@ impl SchemaProvider for CausewaySchema {
         let (environment, snapshot) = (Arc::clone(&self.environment), Arc::clone(&self.snapshot));
         Ok(View::named(name).map(|view| match view {
             View::Events => Arc::new(EventLog::new(view.schema(), environment)) as Arc<dyn TableProvider>,
+            View::Drift => Arc::new(DriftLog::new(view.schema(), environment)),
             view => Arc::new(SystemView { view, schema: view.schema(), environment, snapshot }),
         }))
     }
@@ -258,15 +262,15 @@ impl TableProvider for SystemView {
             View::Omissions => rows::omissions(&self.environment.datasources()),
             View::Capabilities => rows::capabilities(&self.environment.datasources()),
             View::Pools => rows::pools(&self.environment.pools()),
-            View::Drift => rows::drift(&self.environment.drift(DriftSelection::default()).await?),
             View::CatalogHistory => rows::catalog_history(&self.environment.history().await?),
             View::Subscribers => {
                 let latest = *self.environment.latest_event().borrow();
                 rows::subscribers(&self.environment.store().subscribers(self.environment.name()).await?, latest)
             }
             View::DeadLetters => rows::dead_letters(&self.environment.store().dead_letters(self.environment.name()).await?),
-            // The log has a provider of its own, which reads it in pages.
+            // The logs have providers of their own, which read no more of them than is asked for.
             View::Events => rows::events(&[]),
+            View::Drift => rows::drift(&[]),
         };
         let batch = RecordBatch::try_new(self.schema(), columns)?;
         MemTable::try_new(self.schema(), vec![vec![batch]])?.scan(state, projection, filters, limit).await

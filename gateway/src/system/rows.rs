@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use causeway_catalog::{
-    CatalogSnapshot, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, StoredSnapshot, Subscriber, SubscriberKind,
+    CatalogSnapshot, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, PublishedName, StoredSnapshot, Subscriber, SubscriberKind,
 };
 use causeway_providers::{Omission, PoolState, RemoteTable};
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
@@ -96,6 +96,7 @@ pub(super) fn drift(all: &[DriftRow]) -> Vec<ArrayRef> {
         moments(all.iter().map(|row| row.resolved_at)),
         numbers(all.iter().map(|row| row.resolved_sequence)),
         maybe_texts(all.iter().map(|row| row.resolution.as_deref())),
+        maybe_texts(all.iter().map(|row| Some(row.published.iter().map(PublishedName::to_string).collect::<Vec<_>>().join(", ")))),
     ]
 }
 

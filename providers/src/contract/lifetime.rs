@@ -97,11 +97,12 @@ impl Tried<'_> {
             let (remote, sql) = self.open(&options).await?;
             let mut stream = statement::computing(&sql, self.table, None)?;
             runs(&mut stream).await?;
+            let connection = relay.as_ref().map(Relay::asked_last).unwrap_or_default();
             let since = Instant::now();
             drop(stream);
             let answered = timeout(FREED + TELLING, drain(statement::whole(&sql, &self.table.table, None)?)).await;
             let heard = match &relay {
-                Some(relay) => relay.hears(since, FREED.saturating_sub(since.elapsed())).await,
+                Some(relay) => relay.hears(connection, since, FREED.saturating_sub(since.elapsed())).await,
                 None => since.elapsed() < FREED,
             };
             remote.close().await;
@@ -123,12 +124,13 @@ impl Tried<'_> {
             let mut stream = statement::computing(&sql, self.table, Some(SHORT))?;
             let start = Instant::now();
             runs(&mut stream).await?;
+            let connection = relay.as_ref().map(Relay::asked_last).unwrap_or_default();
             if let Some(relay) = &relay {
                 relay.refuse();
             }
             let told = timeout(SHORT + TELLING, drain(stream)).await;
             let heard = match &relay {
-                Some(relay) => relay.hears(start + RUNNING, (SHORT + FREED).saturating_sub(start.elapsed())).await,
+                Some(relay) => relay.hears(connection, start + RUNNING, (SHORT + FREED).saturating_sub(start.elapsed())).await,
                 None => false,
             };
             remote.close().await;

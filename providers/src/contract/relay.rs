@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -34,8 +34,16 @@ struct Passing {
     refuses: AtomicBool,
     exchanges: AtomicUsize,
     cut: Mutex<CancellationToken>,
-    /// When the source last said something on each connection, or closed it.
-    heard: Mutex<BTreeMap<usize, Instant>>,
+    connections: Mutex<BTreeMap<usize, Passed>>,
+}
+
+/// What has passed on one connection.
+#[derive(Debug, Clone, Copy, Default)]
+struct Passed {
+    /// When the source was last asked something.
+    asked: Option<Instant>,
+    /// When it last said something, or closed.
+    heard: Option<Instant>,
 }
 
 /// The options of the same datasource, reached through a relay.
@@ -73,10 +81,16 @@ impl Relay {
         std::mem::take(&mut *cut).cancel();
     }
 
-    /// Waits until the source has said something, or closed, on the first connection after `since`; whether it did within `limit`.
-    pub(super) async fn hears(&self, since: Instant, limit: Duration) -> bool {
+    /// The connection on which the source was asked something last.
+    pub(super) fn asked_last(&self) -> usize {
+        let connections = self.passing.connections();
+        connections.iter().max_by_key(|(_, passed)| passed.asked).map(|(number, _)| *number).unwrap_or_default()
+    }
+
+    /// Waits until the source has said something on a connection after `since`, or closed it; whether it did within `limit`.
+    pub(super) async fn hears(&self, connection: usize, since: Instant, limit: Duration) -> bool {
         let heard = async {
-            while self.passing.heard().get(&0).is_none_or(|heard| *heard <= since) {
+            while self.passing.connections().get(&connection).is_none_or(|passed| passed.heard <= Some(since)) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -92,8 +106,8 @@ impl Drop for Relay {
 }
 
 impl Passing {
-    fn heard(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, Instant>> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connections(&self) -> MutexGuard<'_, BTreeMap<usize, Passed>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn token(&self) -> CancellationToken {
@@ -135,6 +149,7 @@ async fn pass(near: TcpStream, source: (&str, u16), number: usize, passing: &Pas
                     if !asks.swap(true, Ordering::SeqCst) {
                         passing.exchanges.fetch_add(1, Ordering::SeqCst);
                     }
+                    passing.connections().entry(number).or_default().asked = Some(Instant::now());
                     if to_far.write_all(&buffer[..read]).await.is_err() {
                         break;
                     }
@@ -149,7 +164,7 @@ async fn pass(near: TcpStream, source: (&str, u16), number: usize, passing: &Pas
         loop {
             let read = from_far.read(&mut buffer).await.unwrap_or_default();
             asks.store(false, Ordering::SeqCst);
-            passing.heard().insert(number, Instant::now());
+            passing.connections().entry(number).or_default().heard = Some(Instant::now());
             if read == 0 {
                 break;
             }

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::event::EventType;
-use crate::store::DriftState;
 
 async fn kinds(environment: &Environment) -> Vec<String> {
     environment.events(0, 1000).await.unwrap().into_iter().map(|event| event.kind).collect()
@@ -35,7 +34,10 @@ async fn each_change_is_told_by_one_event_with_both_images() {
     assert_eq!(told.data["after"]["columns"].as_array().unwrap().len(), 1);
     assert_eq!(
         told.data["differences"],
-        serde_json::json!([{ "kind": "missing_column", "column": "cust_nm", "expected": "text", "actual": null, "severity": "error" }])
+        serde_json::json!([{
+            "kind": "missing_column", "column": "cust_nm", "expected": "text", "actual": null, "severity": "error",
+            "published": [{ "schema": "crm", "name": "cust" }],
+        }])
     );
     assert_eq!(told.data["impact"]["foreign_tables"][0]["columns"], serde_json::json!(["cust_nm"]));
     assert!(environment.snapshot().schemas["crm"].tables["cust"].columns.field_with_name("cust_nm").is_ok(), "nothing changed here");
@@ -49,6 +51,71 @@ async fn each_change_is_told_by_one_event_with_both_images() {
     let events = drift_events(&environment).await;
     assert_eq!(events[1].kind, EventType::SchemaDriftResolved.as_str());
     assert_eq!(events[1].data["reason"], "reverted");
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_broken_is_what_each_contract_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_on(store, vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    environment.import("crm", &imports::import(imports::only(&["cust"]), "old")).await.unwrap();
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id", "cust_nm", "note"]);
+    environment.import("crm", &imports::import(imports::only(&["cust"]), "new")).await.unwrap();
+
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id", "cust_nm"]);
+    environment.check_drift("crm").await.unwrap();
+    let told = drift_events(&environment).await.pop().unwrap();
+    let named = |names: &[(&str, &str)]| {
+        serde_json::Value::from(
+            names.iter().map(|(schema, name)| serde_json::json!({ "schema": schema, "name": name })).collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(told.data["differences"][0]["published"], named(&[("crm", "cust"), ("new", "cust")]), "{}", told.data);
+    let broken: Vec<_> = told.data["impact"]["foreign_tables"].as_array().unwrap().iter().map(|t| (&t["schema"], &t["columns"])).collect();
+    let note = serde_json::json!(["note"]);
+    assert_eq!(broken, [(&"crm".into(), &note), (&"new".into(), &note)], "{}", told.data);
+    let impact = environment.impact("crm").await.unwrap();
+    let broken: Vec<_> = impact.foreign_tables.iter().map(|table| (&*table.schema, &*table.columns, table.pinned)).collect();
+    let note = ["note".to_owned()];
+    assert_eq!(broken, [("crm", &note[..], false), ("new", &note[..], true)]);
+
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id", "cust_nm", "note", "more"]);
+    environment.check_drift("crm").await.unwrap();
+    let told = drift_events(&environment).await.pop().unwrap();
+    assert_eq!(told.data["differences"][0]["kind"], "unmapped_column");
+    assert_eq!(told.data["impact"]["foreign_tables"], serde_json::json!([]), "a column that nobody asked for breaks nothing");
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_about_a_dropped_table_alone_is_closed_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_on(store, vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    environment.import("crm", &imports::import(imports::only(&["cust"]), "sales")).await.unwrap();
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id"]);
+    environment.check_drift("crm").await.unwrap();
+    // From here on the import alone misses the column.
+    environment.refresh("crm", None).await.unwrap();
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &[]);
+    environment.check_drift("crm").await.unwrap();
+    let published = async || -> Vec<String> {
+        let open = environment.drift(DriftSelection::open_of("crm")).await.unwrap();
+        let shown = |row: &DriftRow| row.published.iter().map(|name| name.to_string()).collect::<Vec<_>>().join(" ");
+        open.iter().map(|row| format!("{}: {}", row.column.as_deref().unwrap_or_default(), shown(row))).collect()
+    };
+    assert_eq!(published().await, ["cust_nm: sales.cust", "id: crm.cust sales.cust"]);
+    environment.drop_imported(&[("sales".to_owned(), "cust".to_owned())], Some("ana")).await.unwrap();
+    assert_eq!(published().await, ["id: crm.cust"], "the other one is still without it");
+    let told = drift_events(&environment).await.pop().unwrap();
+    assert_eq!((&*told.kind, told.actor.as_deref()), (EventType::SchemaDriftResolved.as_str(), Some("ana")));
+    assert_eq!((&told.data["reason"], &told.data["differences"][0]["column"]), (&"dropped".into(), &"cust_nm".into()));
+    assert_eq!(environment.check_drift("crm").await.unwrap(), DriftCheck { differences: 1, events: 0, unreadable: 0 });
     environment.stop().await;
 }
 
@@ -105,7 +172,7 @@ async fn a_refresh_accepts_what_is_there_and_says_so() {
     environment.settled(PATIENCE).await;
     crm.seen.lock().unwrap().tables.push(table("public", "new", &["id"]));
     environment.check_drift("crm").await.unwrap();
-    environment.refresh("crm").await.unwrap();
+    environment.refresh("crm", None).await.unwrap();
     assert_eq!(
         kinds(&environment).await,
         [
@@ -124,7 +191,7 @@ async fn a_refresh_accepts_what_is_there_and_says_so() {
     let difference = environment.difference("crm", 1, 2).await.unwrap();
     assert_eq!(difference.to_string(), "warning  public.new: the table is new\n");
     assert_eq!(environment.difference("crm", 1, 9).await.unwrap_err().kind(), ErrorKind::NotFound);
-    environment.refresh("crm").await.unwrap();
+    environment.refresh("crm", None).await.unwrap();
     assert_eq!(kinds(&environment).await.len(), 5, "nothing differs, so nothing happened");
     environment.stop().await;
 }
@@ -135,7 +202,7 @@ async fn a_change_that_nobody_checked_for_is_told_when_it_is_accepted() {
     let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
     environment.settled(PATIENCE).await;
     crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id", "cust_nm", "code"]);
-    environment.refresh("crm").await.unwrap();
+    environment.refresh("crm", None).await.unwrap();
     let events = drift_events(&environment).await;
     assert_eq!(
         events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(),
@@ -219,7 +286,7 @@ async fn a_check_asks_two_looks_and_one_question_however_many_tables_are_gone() 
     let before = asked();
     assert_eq!(environment.check_drift("crm").await.unwrap(), DriftCheck { differences: 49, events: 49, unreadable: 1 });
     assert_eq!(asked(), (before.0 + 2, before.1 + 1));
-    environment.refresh("crm").await.unwrap();
+    environment.refresh("crm", None).await.unwrap();
     assert_eq!(asked(), (before.0 + 3, before.1 + 2), "a refresh is one look and one question");
     environment.stop().await;
 }
@@ -239,7 +306,7 @@ async fn a_check_and_a_refresh_have_one_deadline_for_all_they_ask() {
     for part in [&crm.introspect, &crm.presence] {
         *part.lock().unwrap() = Mood::Dawdles(Duration::from_millis(500));
     }
-    for late in [environment.check_drift("crm").await.map(drop), environment.refresh("crm").await.map(drop)] {
+    for late in [environment.check_drift("crm").await.map(drop), environment.refresh("crm", None).await.map(drop)] {
         let late = late.unwrap_err();
         assert_eq!((late.kind(), late.datasource()), (ErrorKind::Timeout, Some("crm")), "{late}");
         assert!(late.message().ends_with("took longer than 900ms"), "{late}");
@@ -281,7 +348,7 @@ async fn a_refresh_accepts_what_is_exposed_and_leaves_contracts_as_they_are() {
     let open = ["contract cust_nm open", "cust cust_nm open", "follows cust_nm open", "imported cust_nm open"];
     assert_eq!(noted(&environment).await, open);
     for round in 0..2 {
-        environment.refresh("crm").await.unwrap();
+        environment.refresh("crm", None).await.unwrap();
         let after = ["contract cust_nm open", "cust cust_nm accepted", "follows cust_nm open", "imported cust_nm open"];
         assert_eq!(noted(&environment).await, after, "round {round}");
         let snapshot = environment.snapshot();
@@ -293,8 +360,8 @@ async fn a_refresh_accepts_what_is_exposed_and_leaves_contracts_as_they_are() {
     for table in &mut crm.seen.lock().unwrap().tables {
         *table = crate::fake::table("public", &table.name.clone(), &["id", "cust_nm"]);
     }
-    environment.refresh("crm").await.unwrap();
-    let open = DriftSelection { datasource: Some("crm"), state: Some(DriftState::Open) };
+    environment.refresh("crm", None).await.unwrap();
+    let open = DriftSelection::open_of("crm");
     assert!(environment.drift(open).await.unwrap().is_empty(), "{:?}", noted(&environment).await);
     let reverted = noted(&environment).await.iter().filter(|row| row.ends_with("reverted")).count();
     assert_eq!(reverted, 3);

@@ -114,6 +114,50 @@ async fn an_import_is_refused_before_anything_is_written() {
 }
 
 #[tokio::test]
+async fn an_import_that_cannot_be_published_is_not_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (crm, mart) = (source(), source());
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_on(store, vec![datasource("crm"), datasource("crm_mart")], &[("crm", &crm), ("crm_mart", &mart)]).await;
+    environment.settled(PATIENCE).await;
+    crm.seen.lock().unwrap().tables.push(table("mart", "sales", &["id"]));
+    let (events, snapshot) = (environment.events(0, 1000).await.unwrap().len(), environment.snapshot());
+    // Its remote schema would be exposed under the name of another datasource.
+    let wanted = Import { remote_schema: Some("mart".to_owned()), ..import(Selection::All, "shop") };
+    assert_eq!(environment.import("crm", &wanted).await.unwrap_err().kind(), ErrorKind::Conflict);
+    assert_eq!(environment.imported_in(&["shop".to_owned()], "sales").await.unwrap(), None);
+    assert_eq!(environment.events(0, 1000).await.unwrap().len(), events);
+    assert!(Arc::ptr_eq(&snapshot, &environment.snapshot()));
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_that_cannot_be_stored_is_not_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let (crm, erp) = (source(), source());
+    let sources = [("crm", &crm), ("erp", &erp)];
+    let environment = start_on(ControlStore::open(folder.path()).await.unwrap(), vec![datasource("erp")], &sources).await;
+    environment.settled(PATIENCE).await;
+    environment.import("erp", &import(Selection::All, "sales")).await.unwrap();
+    environment.stop().await;
+    environment.store().close().await;
+    drop(environment);
+
+    // The table is published no more, and its name is still taken.
+    let environment = start_on(ControlStore::open(folder.path()).await.unwrap(), vec![datasource("crm")], &sources).await;
+    environment.settled(PATIENCE).await;
+    crm.seen.lock().unwrap().tables.push(table("public", "new", &["id"]));
+    let (events, snapshot) = (environment.events(0, 1000).await.unwrap().len(), environment.snapshot());
+    let taken = environment.import("crm", &import(Selection::All, "sales")).await.unwrap_err();
+    assert_eq!((taken.kind(), taken.code_text()), (ErrorKind::Conflict, Some(crate::NAME_TAKEN)));
+    assert_eq!(environment.events(0, 1000).await.unwrap().len(), events);
+    assert!(Arc::ptr_eq(&snapshot, &environment.snapshot()));
+    environment.refresh("crm", None).await.unwrap();
+    assert!(!environment.snapshot().schemas.contains_key("sales"), "it is not there later either");
+    environment.stop().await;
+}
+
+#[tokio::test]
 async fn a_draft_is_the_yaml_of_the_table() {
     let crm = source();
     let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
@@ -153,7 +197,7 @@ async fn several_tables_are_dropped_in_one_change_or_not_at_all() {
     let events = environment.events(0, 1000).await.unwrap();
     let dropped: Vec<_> = events[told..].iter().map(|event| (event.kind.as_str(), event.datasource.as_deref().unwrap())).collect();
     assert_eq!(dropped, [("external.table.dropped", "crm"), ("external.table.dropped", "erp")]);
-    environment.refresh("crm").await.unwrap();
+    environment.refresh("crm", None).await.unwrap();
     assert!(!environment.snapshot().schemas.contains_key("sales"), "a refresh does not bring it back");
     environment.stop().await;
 }
@@ -204,7 +248,7 @@ async fn an_import_leaves_what_it_does_not_name_as_it_was() {
     let kinds: Vec<String> = environment.events(0, 1000).await.unwrap().drain(told..).map(|event| event.kind).collect();
     assert_eq!(kinds, ["external.table.imported"]);
     // A refresh is what looks at everything.
-    environment.refresh("crm").await.unwrap();
+    environment.refresh("crm", None).await.unwrap();
     let refreshed = environment.snapshot();
     assert!(!refreshed.schemas["crm"].tables.contains_key("odd") && !refreshed.schemas["crm"].tables.contains_key("orders"));
     environment.stop().await;

@@ -6,7 +6,9 @@ use super::super::differences::{Against, count, plural, render};
 use super::super::http_client::{CallError, shaped};
 use super::super::table::{self, printable};
 use super::super::terminal::Terminal;
-use crate::http::shape::{Datasource, DatasourceDetail, DriftedColumn, ImportOutcome, Omission, Refresh, RemoteTable, Validation};
+use crate::http::shape::{
+    Broken, BrokenTable, Datasource, DatasourceDetail, DriftedColumn, ImportOutcome, Omission, Refresh, RemoteTable, Validation,
+};
 
 pub(super) fn list(answer: Value, terminal: &Terminal) -> Result<(), CallError> {
     let all: Vec<Datasource> = shaped(answer)?;
@@ -87,7 +89,7 @@ pub(super) fn refreshed(name: &str, answer: Value, terminal: &Terminal) -> Resul
 }
 
 pub(super) fn drift(name: &str, found: &Validation, terminal: &Terminal) {
-    let Validation { differences, events, unreadable } = found;
+    let Validation { differences, impact, events, unreadable } = found;
     let differences: Vec<&DriftedColumn> = differences.iter().map(|drift| &drift.difference).collect();
     let counted = count(differences.iter().copied());
     let counted = if differences.is_empty() { terminal.green(&counted) } else { counted };
@@ -95,11 +97,25 @@ pub(super) fn drift(name: &str, found: &Validation, terminal: &Terminal) {
     if !differences.is_empty() {
         terminal.line(render(differences, Against::Past, terminal));
     }
+    broken(impact, terminal);
     if *unreadable > 0 {
         terminal.line(format!("  {} cannot be read any more by the datasource's user", plural(*unreadable, "table")));
     }
     if *events > 0 {
         terminal.line(terminal.dim(&format!("  {} told of it", plural(*events, "new event"))));
+    }
+}
+
+/// The tables that are broken, and how many statements of clients with them.
+fn broken(impact: &Broken, terminal: &Terminal) {
+    for BrokenTable { schema, name, columns, .. } in &impact.foreign_tables {
+        let table = format!("{schema}.{name}");
+        let of_it = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
+        terminal.line(format!("  {} {}", terminal.red("breaks"), printable(&format!("{table}{of_it}"))));
+    }
+    if !impact.prepared_statements.is_empty() {
+        let statements = plural(impact.prepared_statements.len(), "prepared statement");
+        terminal.line(format!("  {} {statements} of clients", terminal.red("breaks")));
     }
 }
 

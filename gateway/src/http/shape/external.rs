@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use causeway_catalog::{DatasourceStatus, Difference, DriftReport, DriftRow, ForeignTable, ImportAction, ImportReport, StoredSnapshot};
+use causeway_catalog::{
+    DatasourceStatus, Difference, DriftReport, DriftRow, ForeignTable, Impact, ImportAction, ImportReport, PublishedName, StoredSnapshot,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Omission, moment, omission};
@@ -119,6 +121,33 @@ pub(crate) struct DriftedColumn {
     pub(crate) expected: Option<String>,
     pub(crate) actual: Option<String>,
     pub(crate) severity: String,
+    /// The tables of the gateway it is about; none between two snapshots, and for a table that is new.
+    #[serde(default)]
+    pub(crate) published: Vec<PublishedName>,
+}
+
+/// What differences break.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Broken {
+    pub(crate) foreign_tables: Vec<BrokenTable>,
+    pub(crate) prepared_statements: Vec<PreparedStatement>,
+}
+
+/// A published table that differences break.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct BrokenTable {
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) pinned: bool,
+    /// Its broken columns; none when it is the table as a whole, or its key.
+    pub(crate) columns: Vec<String>,
+}
+
+/// A statement that a client has prepared and that reads a broken table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PreparedStatement {
+    pub(crate) pid: i32,
+    pub(crate) name: String,
 }
 
 /// A difference as it is kept: open, or of the past.
@@ -132,7 +161,7 @@ pub(crate) struct Drift {
     pub(crate) event: i64,
     pub(crate) resolved_at: Option<String>,
     pub(crate) resolved_event: Option<i64>,
-    /// Why it was resolved: `reverted` or `accepted`.
+    /// Why it was resolved: `reverted`, `accepted` or `dropped`.
     pub(crate) resolution: Option<String>,
 }
 
@@ -157,6 +186,9 @@ pub(crate) struct Refresh {
 pub(crate) struct Validation {
     /// The open differences.
     pub(crate) differences: Vec<Drift>,
+    /// What they break.
+    #[serde(default)]
+    pub(crate) impact: Broken,
     /// Events this check gave rise to.
     pub(crate) events: usize,
     /// Tables our user may not read any more.
@@ -332,6 +364,7 @@ impl DriftedColumn {
             expected: difference.expected.clone(),
             actual: difference.actual.clone(),
             severity: difference.severity.as_str().to_owned(),
+            published: difference.published.clone(),
         }
     }
 
@@ -354,6 +387,7 @@ impl From<&DriftRow> for DriftedColumn {
             expected: row.expected.clone(),
             actual: row.actual.clone(),
             severity: row.severity.clone(),
+            published: row.published.clone(),
         }
     }
 }
@@ -378,10 +412,28 @@ impl From<&Refreshed> for Refresh {
     }
 }
 
+impl From<&Impact> for Broken {
+    fn from(impact: &Impact) -> Self {
+        let table = |table: &causeway_catalog::AffectedTable| BrokenTable {
+            schema: table.schema.clone(),
+            name: table.name.clone(),
+            pinned: table.pinned,
+            columns: table.columns.clone(),
+        };
+        let statement =
+            |statement: &causeway_catalog::PreparedStatement| PreparedStatement { pid: statement.pid, name: statement.name.clone() };
+        Self {
+            foreign_tables: impact.foreign_tables.iter().map(table).collect(),
+            prepared_statements: impact.prepared_statements.iter().map(statement).collect(),
+        }
+    }
+}
+
 impl From<&Validated> for Validation {
     fn from(validated: &Validated) -> Self {
         Self {
             differences: validated.differences.iter().map(Drift::from).collect(),
+            impact: (&validated.impact).into(),
             events: validated.check.events,
             unreadable: validated.check.unreadable,
         }

@@ -9,8 +9,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use external::{
-    CatalogDifference, Datasource, DatasourceDetail, Drift, DriftedColumn, ExternalCatalog, ImportOutcome, Refresh, RemoteTable,
-    SchemaImport, Snapshot, TableDetail, TableImport, Validation,
+    Broken, BrokenTable, CatalogDifference, Datasource, DatasourceDetail, Drift, DriftedColumn, ExternalCatalog, ImportOutcome, Refresh,
+    RemoteTable, SchemaImport, Snapshot, TableDetail, TableImport, Validation,
 };
 pub(crate) use subscribers::{Sink, SinkAssignment, Webhook, WebhookDetail, WebhookRequest};
 

@@ -8,7 +8,7 @@ use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
 use futures::FutureExt;
 
 use super::support::{Found, Gateway, TestEnvironment, code, frame, kinds, sqlstate, status, tags, within};
-use crate::pg::second_look::Looked;
+use crate::pg::second_look::{Looked, Wish};
 use crate::pg::{EnvironmentBackend, SecondLooks};
 
 /// As `outdated` is described.
@@ -19,6 +19,10 @@ fn same_columns() -> RecordBatch {
 
 fn other_columns() -> RecordBatch {
     RecordBatch::try_from_iter([("title", Arc::new(StringArray::from(vec!["a"])) as _)]).unwrap()
+}
+
+fn wish<'a>(datasource: &'a str, tables: &'a [(String, String)]) -> Wish<'a> {
+    Wish { datasource, tables, actor: "ana" }
 }
 
 fn refreshes(gateway: &Gateway) -> usize {
@@ -168,15 +172,33 @@ async fn one_look_for_all_that_ask_together_and_a_pause_after_one_in_vain() {
     let environment: Arc<dyn EnvironmentBackend> = Arc::clone(&test) as _;
     let count = || test.refreshes.load(Ordering::SeqCst);
     let looks = SecondLooks::default();
-    let (one, other) = tokio::join!(looks.look(&environment, "crm"), looks.look(&environment, "crm"));
+    let cust = [("crm".to_owned(), "cust".to_owned())];
+    let (one, other) = tokio::join!(looks.look(&environment, wish("crm", &cust)), looks.look(&environment, wish("crm", &cust)));
     assert_eq!((one, other, count()), (Ok(Looked::Now), Ok(Looked::Now), 1));
-    assert_eq!((looks.look(&environment, "crm").await, count()), (Ok(Looked::Now), 2), "a source may change twice");
+    assert_eq!((looks.look(&environment, wish("crm", &cust)).await, count()), (Ok(Looked::Now), 2), "a source may change twice");
     looks.was_in_vain("crm");
-    assert_eq!((looks.look(&environment, "crm").await, count()), (Ok(Looked::Lately), 2));
-    assert_eq!((looks.look(&environment, "erp").await, count()), (Ok(Looked::Now), 3), "another datasource is another matter");
+    assert_eq!((looks.look(&environment, wish("crm", &cust)).await, count()), (Ok(Looked::Lately), 2));
+    assert_eq!((looks.look(&environment, wish("erp", &cust)).await, count()), (Ok(Looked::Now), 3), "another datasource is another matter");
+    let orders = [cust[0].clone(), ("crm".to_owned(), "orders".to_owned())];
+    let other = SecondLooks::default();
+    let both = tokio::join!(other.look(&environment, wish("crm", &orders)), other.look(&environment, wish("crm", &cust)));
+    assert_eq!((both, count()), ((Ok(Looked::Now), Ok(Looked::Now)), 4), "a look at both is one at either");
+    let both = tokio::join!(other.look(&environment, wish("crm", &cust)), other.look(&environment, wish("crm", &orders)));
+    assert_eq!((both, count()), ((Ok(Looked::Now), Ok(Looked::Now)), 6), "a look at one is none at both");
     let looks = SecondLooks::with_pause(Duration::ZERO);
     looks.was_in_vain("crm");
-    assert_eq!((looks.look(&environment, "crm").await, count()), (Ok(Looked::Now), 4));
+    assert_eq!((looks.look(&environment, wish("crm", &cust)).await, count()), (Ok(Looked::Now), 7));
+}
+
+#[tokio::test]
+async fn what_is_looked_at_is_what_the_statement_reads_in_the_name_of_its_user() {
+    let gateway = Gateway::start().await;
+    gateway.environment.will_find_rows("outdated", same_columns());
+    gateway.raw().await.query("select * from outdated join numbers using (n)").await;
+    let (mut tables, actor) = gateway.environment.asked.lock().unwrap().remove(0);
+    tables.sort();
+    let table = |name: &str| ("public".to_owned(), name.to_owned());
+    assert_eq!((tables, actor.as_str()), (vec![table("numbers"), table("outdated")], "ana"));
 }
 
 #[tokio::test]
@@ -267,12 +289,13 @@ async fn a_look_that_nobody_waits_for_comes_to_its_end() {
     let test = Arc::new(TestEnvironment::new());
     let environment: Arc<dyn EnvironmentBackend> = Arc::clone(&test) as _;
     let looks = SecondLooks::default();
-    assert!(looks.look(&environment, "crm").now_or_never().is_none(), "it has begun, and its statement is gone");
+    let cust = [("crm".to_owned(), "cust".to_owned())];
+    assert!(looks.look(&environment, wish("crm", &cust)).now_or_never().is_none(), "it has begun, and its statement is gone");
     // Its task has all the time it needs.
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(looks.look(&environment, "crm").await, Ok(Looked::Now));
+    assert_eq!(looks.look(&environment, wish("crm", &cust)).await, Ok(Looked::Now));
     assert_eq!(test.refreshes.load(Ordering::SeqCst), 2, "what ended long ago says nothing of now");
 }
 

@@ -213,6 +213,9 @@ impl Backend for TestBackend {
     }
 }
 
+/// Tables, each a schema and a name, and a user.
+type AskedFor = (Vec<(String, String)>, String);
+
 /// An environment whose tables tests may change.
 pub(super) struct TestEnvironment {
     catalog: Arc<MemoryCatalogProviderList>,
@@ -224,6 +227,8 @@ pub(super) struct TestEnvironment {
     pub(super) notifications: Arc<Notifications>,
     statements: Arc<crate::pg::StatementRegistry>,
     pub(super) refreshes: AtomicUsize,
+    /// The tables that were looked at anew, and for whom.
+    pub(super) asked: Mutex<Vec<AskedFor>>,
     found: Mutex<Found>,
     pub(super) open_streams: Arc<AtomicUsize>,
     pub(super) batches_made: Arc<AtomicUsize>,
@@ -252,7 +257,7 @@ impl EnvironmentBackend for TestEnvironment {
         (table == "unreadable").then(|| format!("{schema}.{table} is left out."))
     }
 
-    fn replaced(&self, datasource: &str) -> u64 {
+    fn replaced(&self, datasource: &str, _tables: &[(String, String)]) -> u64 {
         assert_eq!(datasource, "crm");
         self.replaced.load(Ordering::SeqCst)
     }
@@ -270,8 +275,9 @@ impl EnvironmentBackend for TestEnvironment {
         Ok(())
     }
 
-    async fn refresh(&self, datasource: &str) -> providers::Result<()> {
+    async fn look_again(&self, datasource: &str, tables: &[(String, String)], actor: &str) -> providers::Result<()> {
         self.refreshes.fetch_add(1, Ordering::SeqCst);
+        self.asked.lock().expect("no test panics with it").push((tables.to_vec(), actor.to_owned()));
         // As a source's answer does, it takes a while.
         tokio::task::yield_now().await;
         let found = std::mem::take(&mut *self.found.lock().expect("no test panics with it"));
@@ -286,7 +292,7 @@ impl EnvironmentBackend for TestEnvironment {
         }
     }
 
-    async fn call(&self, procedure: &str, arguments: &[String]) -> providers::Result<Outcome> {
+    async fn call(&self, procedure: &str, arguments: &[String], _session: &SessionIdentity) -> providers::Result<Outcome> {
         match (procedure, arguments) {
             ("causeway.refresh_catalog", [name]) => Ok(Outcome::told(format!("{name} refreshed"))),
             ("causeway.hang", []) => std::future::pending().await,
@@ -337,6 +343,7 @@ impl TestEnvironment {
             notifications: Arc::default(),
             statements: Arc::default(),
             refreshes: AtomicUsize::new(0),
+            asked: Mutex::default(),
             found: Mutex::default(),
             open_streams: Arc::default(),
             batches_made: Arc::default(),

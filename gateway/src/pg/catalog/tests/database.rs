@@ -61,7 +61,8 @@ pub(super) fn schema(name: &str, tables: Vec<RemoteTable>) -> (String, Arc<Snaps
         (table.name.clone(), Arc::new(table))
     });
     let tables = published.collect();
-    let schema = SnapshotSchema { datasource: Some(name.to_owned()), remote_schema: "public".to_owned(), tables, unavailable: None };
+    let schema =
+        SnapshotSchema { datasource: Some(name.to_owned()), remote_schema: "public".to_owned(), tables, ..SnapshotSchema::default() };
     (name.to_owned(), Arc::new(schema))
 }
 

@@ -1,0 +1,1 @@
+ALTER TABLE drift DROP COLUMN published;
