@@ -76,6 +76,13 @@ fn computed_here(lines: &[&str]) -> Vec<String> {
     names.filter(|name| !NOT_COMPUTING.contains(name)).map(str::to_owned).collect()
 }
 
+impl Drop for PlannerEngine {
+    fn drop(&mut self) {
+        // What is left of it is in the system's temporary folder.
+        let _ = std::fs::remove_dir_all(&self.spill);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,12 +99,5 @@ mod tests {
         ];
         assert_eq!(computed_here(&page), ["GlobalLimitExec"]);
         assert_eq!(statements(&page), ["SELECT 1 LIMIT 3"]);
-    }
-}
-
-impl Drop for PlannerEngine {
-    fn drop(&mut self) {
-        // What is left of it is in the system's temporary folder.
-        let _ = std::fs::remove_dir_all(&self.spill);
     }
 }
