@@ -22,6 +22,7 @@ mod idle;
 mod imports;
 mod kills;
 mod large_tables;
+mod long_joins;
 mod memory;
 mod psql;
 mod push_down;

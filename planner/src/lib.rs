@@ -25,6 +25,7 @@ mod rewrite;
 mod scan_only;
 mod session;
 mod stack;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod text_literals;

@@ -16,6 +16,7 @@ use crate::explain::{self, Explain};
 use crate::federation::federate;
 use crate::report::PlanReport;
 use crate::stack::Roomy;
+use crate::stop::Stop;
 use crate::{output, parameters};
 
 /// A query with its names and types resolved, to be run any number of times.
@@ -49,6 +50,8 @@ pub(crate) struct Prepared {
     pub(crate) report: PlanReport,
     /// The session of this one execution.
     pub(crate) state: SessionState,
+    /// Ends the execution.
+    pub(crate) stop: Stop,
 }
 
 impl Query {
@@ -91,8 +94,15 @@ impl Query {
         if let Some(explain) = &self.planned.explain {
             return explain.run(prepared).await;
         }
-        let rows = output::in_background(execute_stream(prepared.physical, prepared.state.task_ctx())?);
-        Ok(output::conform(rows, Arc::clone(&self.schema)))
+        Ok(output::conform(prepared.rows()?, Arc::clone(&self.schema)))
+    }
+}
+
+impl Prepared {
+    /// Starts it.
+    pub(crate) fn rows(&self) -> Result<SendableRecordBatchStream> {
+        let rows = execute_stream(Arc::clone(&self.physical), self.state.task_ctx())?;
+        Ok(output::in_background(rows, self.stop.clone()))
     }
 }
 
@@ -110,8 +120,10 @@ impl Planned {
             }
         };
         let planner = Arc::clone(state.query_planner());
-        let physical = planner.create_physical_plan(&logical, &state).await?;
-        Ok(Prepared { logical, physical, report, state })
+        let stop = Stop::default();
+        let physical = stop.joins_of(planner.create_physical_plan(&logical, &state).await?)?;
+        stop.scans_of(state.config_mut());
+        Ok(Prepared { logical, physical, report, state, stop })
     }
 }
 

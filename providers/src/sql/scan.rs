@@ -22,6 +22,7 @@ use tokio::sync::OnceCell;
 use super::dynamic_filter::DynamicFilters;
 use super::{RemoteSql, ScanLimits, Select, SplitScan, SqlRemote, SqlTable, normalize};
 use crate::scan_observer::{ScanObserver, Tally, counted, observer};
+use crate::scan_release::releasable;
 
 /// How many characters of what a join has added a plan shows.
 const SHOWN: usize = 200;
@@ -354,16 +355,17 @@ impl ExecutionPlan for RemoteScan {
         let schema = self.schema();
         let limits = ScanLimits { batch_rows: context.session_config().batch_size(), ..self.limits };
         let observer = observer(&context);
-        let mut rows = if self.reading.waits() {
+        let rows = if self.reading.waits() {
             let (reading, row_schema) = (Arc::clone(&self.reading), Arc::clone(&schema));
             let rows = stream::once(async move {
                 let statement = reading.statement(&row_schema).await;
                 reading.rows(statement, partition, &row_schema, limits, observer)
             });
-            rows.try_flatten().boxed()
+            Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), rows.try_flatten()))
         } else {
             self.reading.rows(&self.reading.statement, partition, &schema, limits, observer)?
         };
+        let mut rows = releasable(rows, &context);
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let counted = futures::stream::poll_fn(move |context| metrics.record_poll(rows.poll_next_unpin(context)));
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)))
