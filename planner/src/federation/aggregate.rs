@@ -4,7 +4,7 @@ use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr};
 
 use causeway_providers::Comparison;
-use causeway_providers::sql::{Argument, translate_value};
+use causeway_providers::sql::{Argument, nullness, translate_value};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 
@@ -125,6 +125,7 @@ fn call(open: &OpenSelect, expr: &Expr, scope: &Scope<'_>, result: &DataType) ->
         });
     }
     let data_type = value.data_type.to_string();
-    let argument = Argument { sql: value.sql, data_type: value.data_type, literal: value.literal };
+    let sql = if name == "count" { nullness(open.dialect(), argument, scope)? } else { value.sql };
+    let argument = Argument { sql, data_type: value.data_type, literal: value.literal };
     open.dialect().aggregate(name, Some(&argument), result).ok_or_else(|| unknown(&data_type))
 }

@@ -30,7 +30,7 @@ pub use scan::RemoteScan;
 pub use select::{Select, SelectItem};
 pub use statistics::{ColumnEstimate, TableStatistics};
 pub use table::SqlTable;
-pub use translate::{ColumnScope, ScopedColumn, TableScope, Translation, Value, translate, translate_value};
+pub use translate::{ColumnScope, ScopedColumn, TableScope, Translation, Value, nullness, translate, translate_value};
 
 /// A remote that takes SQL text.
 pub trait SqlRemote: Remote {
