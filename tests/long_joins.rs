@@ -21,7 +21,7 @@ enum End {
     Disconnect,
 }
 
-/// Runs `sql` and ends it while it computes; `check` is asked just before and told so.
+/// Runs `sql` and ends it while it computes. `check` is called just before.
 fn end(gateway: &Gateway, sql: &str, how: End, mut check: impl FnMut()) {
     let mut client = gateway.discarding_client();
     if matches!(how, End::Timeout) {
@@ -95,7 +95,8 @@ fn the_source_is_free_although_a_join_computes() {
 fn a_join_of_files_ends() {
     let folder = tempfile::tempdir().unwrap();
     let mut text = "k,v\n".to_owned();
-    for v in 1..=ROWS {
+    // A join takes several thousand rows of one side at a time, and each of them with all of the other side.
+    for v in 1..=5 * ROWS {
         let _ = writeln!(text, "1,{v}");
     }
     for table in ["a", "b", "c"] {

@@ -11,6 +11,7 @@ mod casts;
 mod from;
 mod numbers;
 mod operators;
+mod outer_names;
 mod scope;
 mod subqueries;
 mod syntax;
@@ -21,6 +22,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SetExpr, Statement, TableFactor, VisitMut, VisitorMut};
 
 pub use absent::ALWAYS_EMPTY;
+pub(crate) use outer_names::tell_apart;
 
 /// The statement as the planner below us plans it. Its select items must have their names already: a rewritten one would get another.
 pub(crate) fn rewrite(mut statement: Statement) -> Statement {
