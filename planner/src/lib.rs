@@ -15,6 +15,7 @@ mod explain;
 mod federation;
 mod grammar;
 mod growth;
+mod json;
 mod names;
 mod output;
 mod parameters;

@@ -4,7 +4,8 @@
 //! `regclass`, `ARRAY(SELECT ...)`, correlated subqueries, functions that give sets. Those of subqueries over relations are applied
 //! only where system relations alone are read, or where the planner would refuse the statement otherwise.
 //!
-//! The functions whose names begin with `causeway_` come with [`StatementContext::functions`](crate::StatementContext::functions).
+//! The functions whose names begin with `causeway_` come with [`StatementContext::functions`](crate::StatementContext::functions), but
+//! for those of `crate::json`.
 
 mod absent;
 mod casts;
