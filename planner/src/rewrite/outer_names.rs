@@ -204,10 +204,10 @@ impl Renaming {
                 }
                 _ => {}
             },
-            TableFactor::Derived { alias: Some(alias), .. } | TableFactor::UNNEST { alias: Some(alias), .. } => {
-                if folded(&alias.name) == self.from {
-                    alias.name = self.to.clone();
-                }
+            TableFactor::Derived { alias: Some(alias), .. } | TableFactor::UNNEST { alias: Some(alias), .. }
+                if folded(&alias.name) == self.from =>
+            {
+                alias.name = self.to.clone();
             }
             TableFactor::NestedJoin { table_with_joins, .. } => {
                 self.factor(&mut table_with_joins.relation);
