@@ -23,6 +23,7 @@ mod idle;
 mod imports;
 mod kills;
 mod large_tables;
+mod long_joins;
 mod memory;
 mod one_moment;
 mod pools;

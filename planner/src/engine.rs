@@ -23,7 +23,7 @@ use crate::output::result_schema;
 use crate::parameters::{declared_fields, infer};
 use crate::parse::parse;
 use crate::query::{Planned, Query};
-use crate::rewrite::rewrite;
+use crate::rewrite::{rewrite, tell_apart};
 use crate::scan_only::scans_only;
 use crate::stack::{Roomy, roomy};
 use crate::{Statement, session};
@@ -111,6 +111,7 @@ impl Engine {
         let state = session::for_statement(&self.template, context)?;
         let planned = rewrite(name_columns(balance(query.clone())?));
         let names = Names::resolve(&Statement::Statement(Box::new(planned.clone())), &state, context).await?;
+        let planned = tell_apart(planned, names.columns());
         let planner = SqlToRel::new_with_options(&names, parser_options(&state));
         let mut scope = PlannerContext::new().with_prepare_param_data_types(declared_fields(parameter_types));
         let plan = planner.sql_statement_to_plan_with_context(planned, &mut scope)?;

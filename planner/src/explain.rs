@@ -9,7 +9,7 @@ use datafusion::common::format::{ExplainFormat, ExplainStatementOptions};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::metrics::{MetricValue, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{ExecutionPlan, displayable, execute_stream};
+use datafusion::physical_plan::{ExecutionPlan, displayable};
 use futures::TryStreamExt;
 
 use causeway_providers::sql::RemoteScan;
@@ -66,7 +66,7 @@ impl Explain {
 /// Runs the plan for its measurements and drops its rows.
 async fn run_through(prepared: &Prepared) -> Result<Duration> {
     let start = Instant::now();
-    let mut rows = execute_stream(Arc::clone(&prepared.physical), prepared.state.task_ctx())?;
+    let mut rows = prepared.rows()?;
     while rows.try_next().await?.is_some() {}
     Ok(start.elapsed())
 }

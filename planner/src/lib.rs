@@ -15,6 +15,7 @@ mod explain;
 mod federation;
 mod grammar;
 mod growth;
+mod json;
 mod names;
 mod output;
 mod parameters;
@@ -25,6 +26,7 @@ mod rewrite;
 mod scan_only;
 mod session;
 mod stack;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod text_literals;

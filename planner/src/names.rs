@@ -1,6 +1,6 @@
 //! What the names in a statement mean: tables by search path, functions by session.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
@@ -60,6 +60,14 @@ impl<'a> Names<'a> {
     /// The schemas and names of the tables that were found.
     pub(crate) fn places(&self) -> Vec<(String, String)> {
         self.places.iter().cloned().collect()
+    }
+
+    /// The names of all columns of these tables.
+    pub(crate) fn columns(&self) -> HashSet<String> {
+        self.tables
+            .values()
+            .flat_map(|table| table.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>())
+            .collect()
     }
 
     fn undefined(&self, name: &TableReference) -> Error {

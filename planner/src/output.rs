@@ -10,6 +10,8 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
 use futures::StreamExt;
 
+use crate::stop::Stop;
+
 /// The schema clients are told: names as given, every column nullable.
 ///
 /// Clients never learn what is nullable, and an optimised plan may tell less about it than the statement did.
@@ -28,8 +30,8 @@ pub(crate) fn result_schema(schema: &Schema, names: Option<Vec<String>>) -> Sche
 const BATCHES_AHEAD: usize = 2;
 
 /// `rows`, computed in a task of their own: whoever waits for them can still be cancelled while a join computes for long.
-/// Dropping the stream ends the task at its next pause.
-pub(crate) fn in_background(mut rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+/// Dropping the stream frees the sources at once and ends the task at its next pause.
+pub(crate) fn in_background(mut rows: SendableRecordBatchStream, stop: Stop) -> SendableRecordBatchStream {
     let mut builder = RecordBatchReceiverStream::builder(rows.schema(), BATCHES_AHEAD);
     let sender = builder.tx();
     builder.spawn(async move {
@@ -40,7 +42,7 @@ pub(crate) fn in_background(mut rows: SendableRecordBatchStream) -> SendableReco
         }
         Ok(())
     });
-    builder.build()
+    stop.with_rows(builder.build())
 }
 
 /// `rows` under `schema`.

@@ -17,6 +17,7 @@ use crate::explain::{self, Explain};
 use crate::federation::federate;
 use crate::report::PlanReport;
 use crate::stack::Roomy;
+use crate::stop::Stop;
 use crate::{output, parameters};
 
 /// A query with its names and types resolved, to be run any number of times.
@@ -50,6 +51,8 @@ pub(crate) struct Prepared {
     pub(crate) report: PlanReport,
     /// The session of this one execution.
     pub(crate) state: SessionState,
+    /// Ends the execution.
+    pub(crate) stop: Stop,
 }
 
 impl Query {
@@ -92,8 +95,15 @@ impl Query {
         if let Some(explain) = &self.planned.explain {
             return explain.run(prepared).await;
         }
-        let rows = output::in_background(execute_stream(prepared.physical, prepared.state.task_ctx())?);
-        Ok(output::conform(rows, Arc::clone(&self.schema)))
+        Ok(output::conform(prepared.rows()?, Arc::clone(&self.schema)))
+    }
+}
+
+impl Prepared {
+    /// Starts it.
+    pub(crate) fn rows(&self) -> Result<SendableRecordBatchStream> {
+        let rows = execute_stream(Arc::clone(&self.physical), self.state.task_ctx())?;
+        Ok(output::in_background(rows, self.stop.clone()))
     }
 }
 
@@ -111,9 +121,11 @@ impl Planned {
             }
         };
         let planner = Arc::clone(state.query_planner());
-        let physical = planner.create_physical_plan(&logical, &state).await?;
+        let stop = Stop::default();
+        let physical = stop.joins_of(planner.create_physical_plan(&logical, &state).await?)?;
+        stop.scans_of(state.config_mut());
         share_snapshots(state.config_mut(), &physical)?;
-        Ok(Prepared { logical, physical, report, state })
+        Ok(Prepared { logical, physical, report, state, stop })
     }
 }
 

@@ -22,6 +22,7 @@ use crate::engine::{EngineLimits, PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::federation::RemoteQueryPlanner;
 use crate::growth::bounded;
+use crate::json;
 
 /// Rows in a batch between operators.
 const BATCH_ROWS: usize = 8192;
@@ -47,6 +48,9 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
         state.deregister_udf(name)?;
     }
     for function in bounded(limits.memory, |name| state.scalar_functions().get(name).cloned()) {
+        state.register_udf(function)?;
+    }
+    for function in json::functions() {
         state.register_udf(function)?;
     }
     Ok(state)

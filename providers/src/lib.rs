@@ -23,6 +23,7 @@ mod registry;
 mod remote;
 mod sample;
 mod scan_observer;
+mod scan_release;
 mod shared_rows;
 #[cfg(all(test, feature = "contract"))]
 mod skeleton;
@@ -50,6 +51,7 @@ pub use remote::{
 };
 pub use sample::write_sqlite_sample;
 pub use scan_observer::{ScanObserver, ScanOutcome, ScanReport, observe_scans};
+pub use scan_release::{ScanRelease, release_scans};
 pub use sql::SqlRemote;
 pub use subject::Subject;
 pub use type_change::TypeChange;

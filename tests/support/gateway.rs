@@ -318,6 +318,18 @@ impl Gateway {
         Memory { resident: field("VmRSS"), peak: field("VmHWM") }
     }
 
+    /// How long its threads have computed, all together.
+    ///
+    /// # Panics
+    /// When it is not running.
+    pub fn computing_time(&self) -> Duration {
+        let statistics = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("the gateway runs");
+        // The name of the program comes second, in parentheses; user and system time are fields 14 and 15, in hundredths.
+        let fields = statistics.rsplit_once(") ").expect("the kernel reports times").1;
+        let hundredths: u64 = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().expect("a time is a number")).sum();
+        Duration::from_millis(hundredths * 10)
+    }
+
     /// Sets the peak of [`memory`](Self::memory) back to what is resident now.
     ///
     /// # Panics

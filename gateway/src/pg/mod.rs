@@ -16,6 +16,7 @@ mod notice;
 mod notify;
 mod outcome;
 mod pg_type;
+mod plan_cache;
 mod portal;
 mod prepared_statements;
 mod query_start;

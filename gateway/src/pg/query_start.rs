@@ -16,7 +16,7 @@ use super::session::Session;
 use super::sqlstate::{Aside, Halt, PgError};
 
 impl Session {
-    /// Plans a statement against what is visible now, or takes `known` if that is still the same.
+    /// Plans a statement against what is visible now, or takes `known`, or what was planned for it before, if that is still the same.
     pub(super) async fn plan(&mut self, statement: &Statement, declared: &[Option<DataType>], known: Option<Plan>) -> Result<Plan, Halt> {
         let identity = self.identity();
         let changes = changes(statement);
@@ -26,6 +26,9 @@ impl Session {
         let visible = self.environment.visible(&identity);
         if let Some(known) = known.filter(|known| known.is_current(visible.version, &self.settings)) {
             return Ok(known);
+        }
+        if let Some(kept) = self.plans.find(statement, declared, visible.version, &self.settings) {
+            return Ok(kept);
         }
         let mut functions = visible.functions;
         functions.push(pg_notify(self.transaction.pending().outbox()));
@@ -46,7 +49,9 @@ impl Session {
             shown
         };
         let query = self.guarded(async { engine.plan(statement, declared, &context).await.map_err(refused) }).await?;
-        Ok(Plan { query, version: visible.version, settings: self.settings.clone() })
+        let plan = Plan { query, version: visible.version, settings: self.settings.clone() };
+        self.plans.keep(statement, declared, &plan);
+        Ok(plan)
     }
 
     /// Starts a statement that was not prepared. Nothing is promised of its columns until its first rows are here.

@@ -23,6 +23,7 @@ use super::frontend::{self, FrontendMessage};
 use super::listener::farewell;
 use super::notice::Notice;
 use super::notify::Subscription;
+use super::plan_cache::PlanCache;
 use super::portal::{Delivered, Destination, Portal, Prepared, Running};
 use super::settings::{Settings, SettingsView};
 use super::sqlstate::{Aside, ErrorSeverity, Halt, IDLE_IN_TRANSACTION, IDLE_SESSION, PgError, UNSUPPORTED};
@@ -41,6 +42,7 @@ pub(crate) struct Session {
     pub(super) transaction: Transaction,
     pub(super) prepared: HashMap<String, Arc<Prepared>>,
     pub(super) portals: HashMap<String, Portal>,
+    pub(super) plans: PlanCache,
     /// The channels it listens on; `None` without any.
     pub(super) subscription: Option<Box<Subscription>>,
     /// Set by an error in the extended protocol: messages are skipped until Sync.
@@ -86,6 +88,7 @@ impl Session {
             transaction: Transaction::default(),
             prepared: HashMap::new(),
             portals: HashMap::new(),
+            plans: PlanCache::default(),
             subscription: None,
             is_skipping: false,
             is_in_pipeline: false,

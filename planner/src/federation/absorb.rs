@@ -14,6 +14,9 @@ use causeway_providers::sql::{NullOrder, Reliance, SqlTable, TableScope, Transla
 use super::Reason;
 use super::open::{Aliases, ColumnAliases, OpenColumn, OpenSelect, Source};
 
+/// A condition of which nothing is known is taken to leave one row of so many.
+pub(super) const FILTERED: u64 = 3;
+
 /// What became of a node above an open select.
 #[derive(Debug)]
 pub(super) enum Absorbed {
@@ -67,6 +70,7 @@ pub(super) fn scan(scan: &TableScan, aliases: &mut Aliases) -> Option<OpenSelect
         reliance: table.reliance(&scan.filters),
         gains: false,
         rows: table.table().row_estimate,
+        believed: table.believed_rows(&scan.filters),
     })
 }
 
@@ -103,7 +107,11 @@ pub(super) fn filter(node: &Filter, open: &OpenSelect, aliases: &mut Aliases) ->
     for (condition, conjunct) in conditions {
         open.rely(conjunct, node.input.schema());
         // A scan takes in the conditions it is offered; one that comes here all the same is more than a scan would do.
-        open.gains |= !open.filter.contains(&condition);
+        let is_new = !open.filter.contains(&condition);
+        open.gains |= is_new;
+        if is_new {
+            open.believed = open.believed.map(|rows| rows / FILTERED);
+        }
         match &mut open.grouping {
             Some(grouping) => grouping.having.push(condition),
             None => open.restrict(condition),
@@ -174,8 +182,8 @@ pub(super) fn sort(node: &Sort, open: &OpenSelect, aliases: &mut Aliases) -> Res
         open.rely(&key.expr, node.input.schema());
     }
     let limit = node.fetch.map(|fetch| fetch as u64);
-    let rows = at_most(open.rows, limit);
-    Ok(OpenSelect { order_by, limit, rows, gains: true, ..open })
+    let (rows, believed) = (at_most(open.rows, limit), at_most(open.believed, limit));
+    Ok(OpenSelect { order_by, limit, rows, believed, gains: true, ..open })
 }
 
 fn at_most(rows: Option<u64>, limit: Option<u64>) -> Option<u64> {
@@ -203,6 +211,7 @@ pub(super) fn limit(node: &Limit, open: &OpenSelect) -> Result<OpenSelect, Reaso
     };
     open.offset += skip;
     open.rows = at_most(open.rows, open.limit);
+    open.believed = at_most(open.believed, open.limit);
     Ok(open)
 }
 
@@ -244,5 +253,6 @@ pub(super) fn union(schema: &DFSchema, branches: &[OpenSelect], aliases: &mut Al
         reliance,
         gains: branches.iter().any(|branch| branch.gains),
         rows: branches.iter().map(|branch| branch.rows).sum(),
+        believed: branches.iter().map(|branch| branch.believed).sum(),
     })
 }

@@ -4,7 +4,7 @@ use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Aggregate, Distinct, Expr};
 
 use causeway_providers::Comparison;
-use causeway_providers::sql::{Argument, translate_value};
+use causeway_providers::sql::{Argument, nullness, translate_value};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 
@@ -64,9 +64,9 @@ pub(super) fn distinct(node: &Distinct, open: &OpenSelect, aliases: &mut Aliases
 }
 
 fn grouped(open: OpenSelect, keys: Vec<OpenColumn>, columns: Vec<OpenColumn>) -> OpenSelect {
-    let rows = if keys.is_empty() { Some(1) } else { open.rows };
+    let (rows, believed) = if keys.is_empty() { (Some(1), Some(1)) } else { (open.rows, open.believed) };
     let keys = keys.iter().map(|key| open.dialect().group_by(key.sql(), key.data_type())).collect();
-    OpenSelect { columns, grouping: Some(Grouping { keys, having: Vec::new() }), rows, gains: true, ..open }
+    OpenSelect { columns, grouping: Some(Grouping { keys, having: Vec::new() }), rows, believed, gains: true, ..open }
 }
 
 fn group_keys(open: &OpenSelect, exprs: &[Expr], input: &DFSchema) -> Result<Vec<OpenColumn>, Reason> {
@@ -125,6 +125,7 @@ fn call(open: &OpenSelect, expr: &Expr, scope: &Scope<'_>, result: &DataType) ->
         });
     }
     let data_type = value.data_type.to_string();
-    let argument = Argument { sql: value.sql, data_type: value.data_type, literal: value.literal };
+    let sql = if name == "count" { nullness(open.dialect(), argument, scope)? } else { value.sql };
+    let argument = Argument { sql, data_type: value.data_type, literal: value.literal };
     open.dialect().aggregate(name, Some(&argument), result).ok_or_else(|| unknown(&data_type))
 }

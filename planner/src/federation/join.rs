@@ -8,7 +8,7 @@ use causeway_providers::Capabilities;
 use causeway_providers::sql::{Reliance, SqlRemote, Translation, translate};
 
 use super::Reason;
-use super::absorb::Absorbed;
+use super::absorb::{Absorbed, FILTERED};
 use super::open::{Aliases, OpenColumn, OpenSelect, PairScope, Source};
 
 /// A side of so few rows may be joined without an equality: the product stays small.
@@ -36,7 +36,10 @@ pub(super) fn join(node: &Join, left: &OpenSelect, right: &OpenSelect, aliases: 
     }
     let on = conditions.on;
     let open = match node.join_type {
-        JoinType::Inner if on.is_empty() => combined(left, right, "CROSS JOIN", None),
+        JoinType::Inner if on.is_empty() => {
+            let believed = left.believed.zip(right.believed).map(|(one, other)| one.saturating_mul(other));
+            OpenSelect { believed, ..combined(left, right, "CROSS JOIN", None) }
+        }
         JoinType::Inner => combined(left, right, "JOIN", Some(on)),
         JoinType::Left => {
             let mut right = right;
@@ -155,6 +158,8 @@ fn combined(left: OpenSelect, right: OpenSelect, keyword: &str, on: Option<Vec<S
         (one, other) if tiny(one) && tiny(other) => one.zip(other).map(|(one, other)| one * other),
         _ => None,
     };
+    // As of a key and what refers to it: a row of the one for each of the other.
+    let believed = left.believed.zip(right.believed).map(|(one, other)| one.max(other));
     let columns: Vec<OpenColumn> = [left.columns, right.columns].concat();
     OpenSelect {
         columns,
@@ -165,6 +170,7 @@ fn combined(left: OpenSelect, right: OpenSelect, keyword: &str, on: Option<Vec<S
         order_by: Vec::new(),
         gains: true,
         rows,
+        believed,
         remote: left.remote,
         grouping: None,
         limit: None,
@@ -183,7 +189,8 @@ fn exists(kept: OpenSelect, sought: OpenSelect, on: Vec<String>, keyword: &str) 
     let condition = format!("{keyword} ({})", inner.finish().0.text);
     let query_timeout = [kept.query_timeout, inner.query_timeout].into_iter().flatten().min();
     let reliance = both(kept.reliance, &inner.reliance);
-    let mut kept = OpenSelect { query_timeout, reliance, gains: true, ..kept };
+    let believed = kept.believed.map(|rows| rows / FILTERED);
+    let mut kept = OpenSelect { query_timeout, reliance, believed, gains: true, ..kept };
     kept.restrict(condition);
     kept
 }

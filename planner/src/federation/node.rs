@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::DFSchemaRef;
+use datafusion::common::stats::Precision;
+use datafusion::common::{DFSchemaRef, Statistics};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -24,12 +25,20 @@ pub(crate) struct RemoteQuery {
     sql: RemoteSql,
     limits: ScanLimits,
     schema: DFSchemaRef,
+    /// How many rows it is believed to have.
+    rows: Option<u64>,
 }
 
 impl RemoteQuery {
     /// The plan that reads `sql`, whose columns are those of `schema` by position.
-    pub(crate) fn plan(remote: Arc<dyn SqlRemote>, sql: RemoteSql, limits: ScanLimits, schema: DFSchemaRef) -> LogicalPlan {
-        LogicalPlan::Extension(Extension { node: Arc::new(Self { remote, sql, limits, schema }) })
+    pub(crate) fn plan(
+        remote: Arc<dyn SqlRemote>,
+        sql: RemoteSql,
+        limits: ScanLimits,
+        schema: DFSchemaRef,
+        rows: Option<u64>,
+    ) -> LogicalPlan {
+        LogicalPlan::Extension(Extension { node: Arc::new(Self { remote, sql, limits, schema, rows }) })
     }
 
     /// Two are the same when they ask the same of the same remote.
@@ -115,7 +124,11 @@ impl ExtensionPlanner for RemoteQueryExtension {
     ) -> DataFusionResult<Option<Arc<dyn ExecutionPlan>>> {
         let Some(query) = node.as_any().downcast_ref::<RemoteQuery>() else { return Ok(None) };
         let schema = Arc::clone(query.schema.inner());
-        let scan = RemoteScan::new(Arc::clone(&query.remote), query.sql.clone(), schema, query.limits);
+        let mut scan = RemoteScan::new(Arc::clone(&query.remote), query.sql.clone(), Arc::clone(&schema), query.limits);
+        if let Some(rows) = query.rows {
+            let rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
+            scan = scan.with_statistics(Statistics { num_rows: rows, ..Statistics::new_unknown(&schema) });
+        }
         Ok(Some(Arc::new(scan)))
     }
 }

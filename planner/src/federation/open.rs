@@ -163,6 +163,8 @@ pub(super) struct OpenSelect {
     pub(super) gains: bool,
     /// How many rows it has at most, by the source's own estimate.
     pub(super) rows: Option<u64>,
+    /// How many rows it is believed to have. This chooses plans, and nothing that is shipped.
+    pub(super) believed: Option<u64>,
 }
 
 impl OpenSelect {

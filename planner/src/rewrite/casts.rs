@@ -9,6 +9,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use super::operators::elements;
 use super::syntax::{array_type, call, cast, null, parts, text, text_of};
+use crate::json::{TO_JSON, TO_JSONB};
 
 /// The identifier types and the function each becomes; the name is given by the same with `_name` appended.
 const IDENTIFIERS: [(&str, &str); 11] = [
@@ -27,7 +28,17 @@ const IDENTIFIERS: [(&str, &str); 11] = [
 
 /// Rewrites one cast whose operand is done.
 pub(super) fn rewrite(expr: &mut Expr) {
+    if let Expr::TypedString(typed) = expr
+        && let Some(function) = json_function(&typed.data_type)
+    {
+        *expr = call(function, vec![Expr::Value(typed.value.clone())]);
+        return;
+    }
     let Expr::Cast { expr: operand, data_type, .. } = expr else { return };
+    if let Some(function) = json_function(data_type) {
+        *expr = call(function, vec![operand.as_ref().clone()]);
+        return;
+    }
     if let Some(function) = identifier_function(data_type) {
         *expr = call(function, vec![operand.as_ref().clone()]);
         return;
@@ -95,6 +106,20 @@ fn identifier_function(data_type: &DataType) -> Option<&'static str> {
         _ => return None,
     };
     IDENTIFIERS.iter().find(|(known, _)| *known == name).map(|(_, function)| *function)
+}
+
+/// The function a cast to a document type becomes: the planner below us has no type that is shown as one.
+fn json_function(data_type: &DataType) -> Option<&'static str> {
+    match data_type {
+        DataType::JSON => Some(TO_JSON),
+        DataType::JSONB => Some(TO_JSONB),
+        DataType::Custom(name, modifiers) if modifiers.is_empty() => match system_type(name)?.as_str() {
+            "json" => Some(TO_JSON),
+            "jsonb" => Some(TO_JSONB),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn is_vector(data_type: &DataType) -> bool {

@@ -4,13 +4,15 @@
 //! `regclass`, `ARRAY(SELECT ...)`, correlated subqueries, functions that give sets. Those of subqueries over relations are applied
 //! only where system relations alone are read, or where the planner would refuse the statement otherwise.
 //!
-//! The functions whose names begin with `causeway_` come with [`StatementContext::functions`](crate::StatementContext::functions).
+//! The functions whose names begin with `causeway_` come with [`StatementContext::functions`](crate::StatementContext::functions), but
+//! for those of `crate::json`.
 
 mod absent;
 mod casts;
 mod from;
 mod numbers;
 mod operators;
+mod outer_names;
 mod scope;
 mod subqueries;
 mod syntax;
@@ -21,6 +23,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SetExpr, Statement, TableFactor, VisitMut, VisitorMut};
 
 pub use absent::ALWAYS_EMPTY;
+pub(crate) use outer_names::tell_apart;
 
 /// The statement as the planner below us plans it. Its select items must have their names already: a rewritten one would get another.
 pub(crate) fn rewrite(mut statement: Statement) -> Statement {

@@ -42,6 +42,7 @@ const STATEMENTS: &[&str] = &[
     "SELECT id, total FROM orders WHERE total = (SELECT max(total) FROM orders WHERE status = 'paid')",
     "SELECT id FROM orders o WHERE total > (SELECT avg(total) FROM orders i WHERE i.status = o.status)",
     "SELECT weight, count(*) FROM shop.items GROUP BY weight",
+    "SELECT count(weight), count(qty) FROM shop.items",
     "SELECT sku, rank() OVER (ORDER BY sum(qty) DESC) FROM shop.items GROUP BY sku",
     "SELECT id + 1, total * 2 FROM orders WHERE id + 1 > 11",
     "SELECT id + 1 AS k, count(*) FROM orders GROUP BY id + 1",

@@ -36,3 +36,23 @@ async fn push_down_off_is_said() {
     let page = world().without_push_down().explain("SELECT count(*) FROM customers").await.join("\n");
     assert!(page.contains("push-down is off"), "{page}");
 }
+
+/// The side a hash join reads first is the one with fewer rows, also when it is a statement over several tables.
+#[tokio::test]
+async fn what_a_statement_is_believed_to_give_decides_which_side_is_read_first() {
+    let world = world();
+    for (sql, first) in [
+        // 200,000 items, and the orders of customers: 50,000 at most.
+        ("SELECT c.name, i.qty FROM shop.items i JOIN orders o ON i.order_id = o.id JOIN customers c ON o.customer_id = c.id", "crm"),
+        ("SELECT c.name, i.qty FROM customers c JOIN orders o ON o.customer_id = c.id JOIN shop.items i ON i.order_id = o.id", "crm"),
+        // Few items.
+        (
+            "SELECT o.n, i.qty FROM (SELECT customer_id, count(*) AS n FROM orders GROUP BY customer_id) o JOIN shop.items i ON i.order_id = o.customer_id WHERE i.qty = 3",
+            "shop",
+        ),
+    ] {
+        let lines = world.explain(sql).await;
+        let scan = lines.iter().find_map(|line| line.split_once("RemoteScan on ")).unwrap_or_else(|| panic!("{lines:#?}"));
+        assert!(scan.1.starts_with(first), "{sql}\n{}", lines.join("\n"));
+    }
+}

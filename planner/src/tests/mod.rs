@@ -7,6 +7,7 @@ mod coercion;
 mod errors;
 mod explain;
 mod growth;
+mod json;
 mod names;
 mod observed;
 mod parameters;

@@ -111,3 +111,32 @@ async fn columns_may_be_named_alike() {
         assert_eq!(query.rows(Vec::new()).await.unwrap_or_else(|error| panic!("{sql}: {error}"))[0], first, "{sql}");
     }
 }
+
+#[tokio::test]
+async fn a_relation_around_a_subquery_is_not_taken_for_a_column_of_it() {
+    let world = world();
+    // `total`, `note` and `city` are columns too.
+    for (sql, rows) in [
+        ("SELECT id FROM customers total WHERE EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = total.id) ORDER BY total.id", "1 2 3"),
+        (
+            "SELECT total.* FROM (SELECT id FROM customers) AS total WHERE total.id IN (SELECT customer_id FROM orders o WHERE o.id > total.id)",
+            "1 2 3",
+        ),
+        ("SELECT id FROM customers city WHERE EXISTS (SELECT 1 FROM customers city WHERE city.id = 2) ORDER BY city.id LIMIT 2", "1 2"),
+        ("SELECT note.id, (SELECT max(o.id) FROM orders o WHERE o.customer_id = note.id) FROM customers note WHERE note.id = 1", "1,11"),
+        (
+            "SELECT id FROM customers a WHERE EXISTS (SELECT 1 FROM (SELECT customer_id, id AS a FROM orders) o WHERE o.customer_id = a.id) ORDER BY 1",
+            "1 2 3",
+        ),
+        (
+            "SELECT id FROM customers total WHERE id = 2 AND EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = total.id) \
+             UNION ALL SELECT id FROM customers total WHERE id = 3 AND EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = total.id)",
+            "2 3",
+        ),
+    ] {
+        let mut seen: Vec<String> =
+            world.rows(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}")).iter().map(|row| row.join(",")).collect();
+        seen.sort();
+        assert_eq!(seen.join(" "), rows, "{sql}");
+    }
+}

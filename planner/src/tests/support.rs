@@ -100,8 +100,8 @@ impl Dialect for TestDialect {
         }
     }
 
-    fn tells_null(&self, _column: &RemoteColumn) -> bool {
-        true
+    fn tells_null(&self, column: &RemoteColumn) -> bool {
+        column.name != "weight"
     }
 
     fn order_by(&self, sql: &str, _data_type: &DataType, ascending: bool, nulls: NullOrder) -> String {

@@ -32,7 +32,7 @@ pub use select::{Select, SelectItem};
 pub use shared_snapshot::{SharedSnapshot, StatementScans, Turn, share_snapshots};
 pub use statistics::{ColumnEstimate, TableStatistics};
 pub use table::SqlTable;
-pub use translate::{ColumnScope, ScopedColumn, TableScope, Translation, Value, translate, translate_value};
+pub use translate::{ColumnScope, ScopedColumn, TableScope, Translation, Value, nullness, translate, translate_value};
 
 /// A remote that takes SQL text.
 pub trait SqlRemote: Remote {

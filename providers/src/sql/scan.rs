@@ -25,6 +25,7 @@ use super::shared_snapshot::shared_snapshot;
 use super::{RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, Turn, normalize};
 use crate::deadline::Deadline;
 use crate::scan_observer::{ScanObserver, Tally, counted, observer};
+use crate::scan_release::releasable;
 
 /// How many characters of what a join has added a plan shows.
 const SHOWN: usize = 200;
@@ -393,7 +394,7 @@ impl ExecutionPlan for RemoteScan {
         let limits = ScanLimits { batch_rows: context.session_config().batch_size(), ..self.limits };
         let observer = observer(&context);
         let shared = shared_snapshot(&context, self.reading.remote.id());
-        let mut rows = if self.reading.waits() || shared.is_some() {
+        let rows = if self.reading.waits() || shared.is_some() {
             let (reading, row_schema) = (Arc::clone(&self.reading), Arc::clone(&schema));
             let rows = stream::once(async move {
                 let statement = reading.statement(&row_schema).await;
@@ -403,10 +404,11 @@ impl ExecutionPlan for RemoteScan {
                 };
                 reading.rows(statement, partition, &row_schema, limits, observer, snapshot)
             });
-            rows.try_flatten().boxed()
+            Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&schema), rows.try_flatten()))
         } else {
             self.reading.rows(&self.reading.statement, partition, &schema, limits, observer, None)?
         };
+        let mut rows = releasable(rows, &context);
         let metrics = BaselineMetrics::new(&self.metrics, partition);
         let counted = futures::stream::poll_fn(move |context| metrics.record_poll(rows.poll_next_unpin(context)));
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)))

@@ -93,6 +93,12 @@ impl SqlTable {
         self.remote.statistics(&self.table).or_else(|| rows().map(Arc::new))
     }
 
+    /// How many rows `filters` are believed to leave.
+    pub fn believed_rows(&self, filters: &[Expr]) -> Option<u64> {
+        let statistics = self.estimates()?;
+        Some((statistics.rows as f64 * statistics.share(filters)).round() as u64)
+    }
+
     /// The same rows of which `conditions` keep at least those that count; `None` when the source can be told none of them.
     pub(super) fn narrow(&self, select: &Select, conditions: &[Expr]) -> Option<Select> {
         let conditions: Vec<Expr> = conditions.iter().flat_map(split_conjunction).cloned().collect();

@@ -6,6 +6,7 @@ mod foreign;
 mod hostile;
 mod notify;
 mod outdated;
+mod plans;
 mod simple;
 mod streaming;
 mod support;

@@ -15,6 +15,7 @@ use datafusion::logical_expr::Expr;
 
 use super::dialect::Dialect;
 
+pub use predicate::nullness;
 pub use scope::{ColumnScope, ScopedColumn, TableScope};
 pub use value::{Value, translate_value};
 

@@ -78,8 +78,12 @@ pub(super) fn predicate(dialect: &dyn Dialect, expr: &Expr, scope: &dyn ColumnSc
     }
 }
 
-/// What to ask for being NULL in place of `expr`. A cast that is shipped at all loses nothing, so its operand is asked.
-fn nullness(dialect: &dyn Dialect, expr: &Expr, scope: &dyn ColumnScope) -> Result<String, Reason> {
+/// What is NULL at the source exactly where `expr` is NULL here: what `IS NULL` asks, and what `count` counts. A cast that is shipped at
+/// all loses nothing, so its operand is asked.
+///
+/// # Errors
+/// The reason it stays here.
+pub fn nullness(dialect: &dyn Dialect, expr: &Expr, scope: &dyn ColumnScope) -> Result<String, Reason> {
     let value = translate_value(dialect, expr, scope)?;
     match expr {
         Expr::Cast(cast) => nullness(dialect, &cast.expr, scope),

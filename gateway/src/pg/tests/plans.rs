@@ -1,0 +1,104 @@
+//! Plans that a session keeps for statements nobody prepared: they spare planning and change no answer.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Int64Array, RecordBatch};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
+
+use super::support::{Gateway, code, kinds};
+
+fn rows(name: &str, values: impl IntoIterator<Item = i64>) -> RecordBatch {
+    RecordBatch::try_from_iter([(name, Arc::new(Int64Array::from_iter_values(values)) as _)]).unwrap()
+}
+
+/// The first value of the only row.
+fn value(answer: &[(char, Vec<u8>)]) -> String {
+    assert_eq!(kinds(answer), "TDCZ", "{:?}", code(answer));
+    // A number of columns, then a length and the text.
+    String::from_utf8(answer[1].1[6..].to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn the_last_few_plans_are_kept() {
+    let gateway = Gateway::start().await;
+    let mut raw = gateway.raw().await;
+    let batch = rows("n", [7]);
+    let table: Arc<dyn TableProvider> = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
+    gateway.environment.publish("kept", Arc::clone(&table));
+    let free = Arc::strong_count(&table);
+    let held = |table: &Arc<dyn TableProvider>| Arc::strong_count(table) > free;
+    assert_eq!(value(&raw.query("select n from kept").await), "7");
+    assert!(held(&table), "the plan is kept");
+    for n in 1..=3 {
+        raw.query(&format!("select n from numbers where n = {n}")).await;
+    }
+    assert_eq!(value(&raw.query("select n from kept").await), "7");
+    for n in 4..=6 {
+        raw.query(&format!("select n from numbers where n = {n}")).await;
+        assert!(held(&table), "it was used again");
+    }
+    raw.query("select n from numbers where n = 7").await;
+    assert!(!held(&table), "only a few are kept");
+
+    raw.query("select n from kept").await;
+    assert!(held(&table));
+    raw.query("discard plans").await;
+    assert!(!held(&table), "they can be discarded");
+}
+
+#[tokio::test]
+async fn a_plan_is_not_taken_over_other_tables() {
+    let gateway = Gateway::start().await;
+    let mut raw = gateway.raw().await;
+    gateway.environment.publish_rows("changing", rows("n", [1]));
+    assert_eq!(value(&raw.query("select * from changing").await), "1");
+    assert_eq!(value(&raw.query("select * from changing").await), "1");
+    gateway.environment.publish_rows("changing", rows("other", [2]));
+    let answer = raw.query("select * from changing").await;
+    assert_eq!(value(&answer), "2");
+    assert!(answer[0].1.windows(6).any(|window| window == b"other\0"), "the description is the new one");
+}
+
+#[tokio::test]
+async fn a_plan_is_not_taken_under_other_settings() {
+    let gateway = Gateway::start().await;
+    let mut raw = gateway.raw().await;
+    let count = "select count(*) from numbers";
+    assert_eq!(value(&raw.query(count).await), "10");
+    raw.query("set search_path = elsewhere").await;
+    assert_eq!(code(&raw.query(count).await).as_deref(), Some("42P01"));
+    raw.query("reset search_path").await;
+    assert_eq!(value(&raw.query(count).await), "10");
+    raw.query("begin; set local search_path = elsewhere").await;
+    assert_eq!(code(&raw.query(count).await).as_deref(), Some("42P01"));
+    raw.query("rollback").await;
+    assert_eq!(value(&raw.query(count).await), "10");
+}
+
+#[tokio::test]
+async fn what_depends_on_the_moment_is_computed_anew() {
+    let gateway = Gateway::start().await;
+    let mut raw = gateway.raw().await;
+    for sql in ["select now() from numbers where n = 1", "select random() from numbers where n = 1"] {
+        let before = value(&raw.query(sql).await);
+        assert_ne!(before, value(&raw.query(sql).await), "{sql}");
+    }
+}
+
+/// Other literals and other declared types are other statements.
+#[tokio::test]
+async fn a_plan_is_not_taken_for_another_statement() {
+    let gateway = Gateway::start().await;
+    let mut raw = gateway.raw().await;
+    for n in ["1", "2", "1"] {
+        assert_eq!(value(&raw.query(&format!("select n from numbers where n = {n}")).await), n);
+    }
+    let client = gateway.connect().await;
+    for _ in 0..2 {
+        let whole = client.prepare_typed("select $1 from numbers where n = 1", &[tokio_postgres::types::Type::INT8]).await.unwrap();
+        let text = client.prepare_typed("select $1 from numbers where n = 1", &[tokio_postgres::types::Type::TEXT]).await.unwrap();
+        assert_eq!(client.query_one(&whole, &[&5_i64]).await.unwrap().get::<_, i64>(0), 5);
+        assert_eq!(client.query_one(&text, &[&"5"]).await.unwrap().get::<_, String>(0), "5");
+    }
+}

@@ -1,0 +1,104 @@
+//! Casts to `json` and `jsonb`: the text stays as it is, clients are told its type, and what is no JSON is refused.
+
+use std::sync::Arc;
+
+use causeway_providers::{PRESENTATION_KEY, Presentation};
+use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::internal_err;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
+use datafusion::scalar::ScalarValue;
+use serde::de::IgnoredAny;
+
+use crate::error::{Error, ErrorKind, sql_type_names};
+
+/// The function a cast to `json` becomes.
+pub(crate) const TO_JSON: &str = "causeway_json";
+
+/// The function a cast to `jsonb` becomes.
+pub(crate) const TO_JSONB: &str = "causeway_jsonb";
+
+/// These functions.
+pub(crate) fn functions() -> [Arc<ScalarUDF>; 2] {
+    [(TO_JSON, Presentation::Json), (TO_JSONB, Presentation::Jsonb)].map(|(name, presentation)| {
+        let signature = Signature::user_defined(Volatility::Immutable);
+        Arc::new(ScalarUDF::new_from_impl(Conversion { name, presentation, signature }))
+    })
+}
+
+/// A text as a document.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Conversion {
+    name: &'static str,
+    presentation: Presentation,
+    signature: Signature,
+}
+
+impl Conversion {
+    fn word(&self) -> &'static str {
+        self.presentation.as_str().unwrap_or_default()
+    }
+
+    fn check(&self, text: &str) -> Result<()> {
+        match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => Ok(()),
+            // What the parser says of it may hold parts of the value.
+            Err(_) => Err(refusal(ErrorKind::InvalidText, format!("invalid input syntax for type {}", self.word()))),
+        }
+    }
+}
+
+fn refusal(kind: ErrorKind, message: String) -> DataFusionError {
+    DataFusionError::External(Box::new(Error::new(kind, message)))
+}
+
+impl ScalarUDFImpl for Conversion {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(match arguments {
+            [DataType::Utf8View | DataType::LargeUtf8 | DataType::Null] => vec![DataType::Utf8],
+            others => others.to_vec(),
+        })
+    }
+
+    fn return_type(&self, _arguments: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        if let [other] = arguments.arg_fields
+            && *other.data_type() != DataType::Utf8
+        {
+            let name = sql_type_names(&other.data_type().to_string());
+            return Err(refusal(ErrorKind::TypeMismatch, format!("cannot cast type {name} to {}", self.word())));
+        }
+        let nullable = arguments.arg_fields.iter().any(|field| field.is_nullable());
+        let field = Field::new(self.name, DataType::Utf8, nullable);
+        Ok(Arc::new(field.with_metadata([(PRESENTATION_KEY.to_owned(), self.word().to_owned())].into())))
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let ([value], [field]) = (arguments.args.as_slice(), arguments.arg_fields.as_slice()) else {
+            return internal_err!("{} has another number of arguments", self.name);
+        };
+        if matches!(Presentation::of(field), Presentation::Json | Presentation::Jsonb) {
+            return Ok(value.clone());
+        }
+        match value {
+            ColumnarValue::Scalar(ScalarValue::Utf8(text)) => text.iter().try_for_each(|text| self.check(text))?,
+            ColumnarValue::Array(texts) if *texts.data_type() == DataType::Utf8 => {
+                texts.as_string::<i32>().iter().flatten().try_for_each(|text| self.check(text))?;
+            }
+            other => return internal_err!("{} of {}", self.name, other.data_type()),
+        }
+        Ok(value.clone())
+    }
+}
