@@ -15,7 +15,7 @@ pub(super) const VERIFY_FULL: &str = "verify-full";
 pub(super) static MANIFEST: Manifest = Manifest {
     kind: "mysql",
     version: env!("CARGO_PKG_VERSION"),
-    description: "Tables and views of a MySQL or MariaDB server.",
+    description: "Tables and views of a MySQL or MariaDB server",
     capabilities: Capabilities {
         filter: true,
         limit: true,

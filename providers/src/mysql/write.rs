@@ -32,8 +32,11 @@ const PACKET_ROOM: usize = 4096;
 /// The server's own limit comes this much after the deadline, which has the better text.
 const REMOTE_GRACE: Duration = Duration::from_secs(1);
 
-/// How often a batch is begun again when the server ends it because it and another write wait for each other.
-const DEADLOCKS: usize = 5;
+/// How often a batch is begun again when the server ends it because it and another write wait for each other. Each time it lets the
+/// other one go on for longer before it does; the write's deadline holds for all of it.
+const DEADLOCKS: u32 = 20;
+/// How long it lets the other one go on the first time.
+const YIELD: Duration = Duration::from_millis(2);
 
 #[async_trait]
 impl Writer for MySqlRemote {
@@ -187,7 +190,9 @@ impl<'a> Insert<'a> {
             attempts += 1;
             match self.attempt(session, most_bytes).await {
                 // The server has rolled it back.
-                Err(Interruption::Remote(cause)) if failure::code(&cause) == Some(1213) && attempts < DEADLOCKS => {}
+                Err(Interruption::Remote(cause)) if failure::code(&cause) == Some(1213) && attempts < DEADLOCKS => {
+                    tokio::time::sleep(YIELD * attempts).await;
+                }
                 done => return done,
             }
         }

@@ -107,3 +107,31 @@ fn described(manifest: &Manifest) -> Value {
         "options": manifest.options.iter().map(option).collect::<Vec<_>>(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_say_what_manifests_say() {
+        let document = include_str!("../../../../docs/connectors.md");
+        for connector in ConnectorRegistry::built_in().connectors() {
+            let manifest = connector.manifest();
+            let computes = declared(manifest);
+            let computes = if computes.is_empty() { "nothing".to_owned() } else { computes.join(", ") };
+            let row = format!("| `{}` | {} | {computes} |", manifest.kind, manifest.description);
+            assert!(document.contains(&row), "docs/connectors.md lacks:\n{row}");
+        }
+    }
+
+    #[test]
+    fn every_connector_describes_itself() {
+        for connector in ConnectorRegistry::built_in().connectors() {
+            let shown = described(connector.manifest());
+            assert_eq!(shown["kind"], connector.manifest().kind);
+            assert_eq!(shown["options"].as_array().map(Vec::len), Some(connector.manifest().options.len()));
+            let secret = shown["options"].as_array().into_iter().flatten().any(|option| option["secret"] == true);
+            assert_eq!(secret, ["postgres", "mysql", "files"].contains(&connector.manifest().kind), "{shown}");
+        }
+    }
+}
