@@ -40,6 +40,29 @@ fn a_changed_postgresql_is_followed() {
 }
 
 #[test]
+fn bytes_of_one_type_are_never_read_as_another() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("retyped");
+    database.script("CREATE TABLE t (a bigint, b integer, c text, d date); INSERT INTO t VALUES (1000000, 7, '{}', '2024-02-29')");
+    let gateway = Gateway::start([database.datasource("crm")]);
+    let psql = gateway.psql();
+    psql.script("IMPORT FOREIGN SCHEMA public LIMIT TO (t) FROM SERVER crm INTO sales");
+    assert_eq!(psql.rows("SELECT a, b, c, d FROM crm.t"), ["1000000|7|{}|2024-02-29"]);
+    // Each of them has as many bytes as before.
+    database.script(
+        "ALTER TABLE t ALTER a TYPE double precision, ALTER b TYPE real, ALTER c TYPE jsonb USING c::jsonb, \
+         ALTER d TYPE integer USING 5",
+    );
+    for push_down in ["on", "off"] {
+        let set = format!("SET causeway.push_down = {push_down}");
+        let imported = psql.commands(&[&set, "SELECT b FROM sales.t"]);
+        assert!(imported.code != 0 && imported.stderr.contains("42P17"), "{}{}", imported.stdout, imported.stderr);
+        let followed = psql.commands(&["\\t", "\\a", &set, "SELECT a, b, c, d FROM crm.t"]).expect_success();
+        assert_eq!(followed.lines().last(), Some("1000000|7|{}|5"), "{followed}");
+    }
+}
+
+#[test]
 fn a_changed_mariadb_is_followed() {
     let Some(server) = MariaDbServer::shared() else { return };
     let database = server.database("changed");

@@ -9,6 +9,10 @@ use datafusion::error::DataFusionError;
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The code of a [`SchemaMismatch`](ErrorKind::SchemaMismatch) that a statement ran into: a column has another type at the source than
+/// it was published with.
+pub const TYPE_CHANGED: &str = "SOURCE_TYPE_CHANGED";
+
 /// What went wrong, by what the reader can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {

@@ -219,7 +219,8 @@ impl From<&providers::Error> for PgError {
         };
         let mut shown = PgError::new(code, error.to_string());
         shown.detail = error.datasource().map(|datasource| format!("datasource: {datasource}"));
-        if let (providers::ErrorKind::NotFound, Some(datasource)) = (error.kind(), error.datasource()) {
+        let is_outdated = error.kind() == providers::ErrorKind::NotFound || error.code_text() == Some(providers::TYPE_CHANGED);
+        if let Some(datasource) = error.datasource().filter(|_| is_outdated) {
             shown.aside = Aside::OutdatedAt(datasource.into());
         }
         shown.hint = error.hint_text().map(str::to_owned).or_else(|| default_hint(error));

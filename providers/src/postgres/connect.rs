@@ -5,7 +5,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::{join, join3};
+use datafusion::arrow::datatypes::Schema;
+use futures::future::{join, join4};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -15,8 +16,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use super::copy_reader::ReadError;
 use super::manifest::{DATABASE, HOST, PASSWORD, PORT, USER};
-use super::{failure, tls};
+use super::{described, failure, tls};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Options, PoolLimits};
@@ -325,23 +327,35 @@ impl Lease {
     }
 
     /// Starts a `COPY` of `sql`'s rows, `before` which another statement runs if it is not empty. `limit` is our own; the source's
-    /// comes a little later.
+    /// comes a little later. With `wanted` the rows must be of that schema's types.
     pub(super) async fn copy_out(
         &mut self,
         before: &str,
         sql: &str,
+        wanted: Option<&Schema>,
         limit: Option<Duration>,
-    ) -> Result<CopyOutStream, tokio_postgres::Error> {
+    ) -> Result<CopyOutStream, ReadError> {
         self.begin();
         let copy = format!("COPY ({sql}) TO STDOUT (FORMAT binary)");
         let limit = limit.map(|limit| limit + REMOTE_GRACE);
         let before = async { if before.is_empty() { Ok(()) } else { self.client().batch_execute(before).await } };
-        // All leave in one flight and in this order, so that a new limit costs no round trip.
-        let (limited, prepared, statement) = join3(self.limit_statements(limit), before, self.client().prepare(&copy)).await;
+        let described = async {
+            match wanted {
+                Some(wanted) => Ok(Some((wanted, self.client().prepare(sql).await?))),
+                None => Ok(None),
+            }
+        };
+        // All leave in one flight and in this order, so that neither a new limit nor a look at the types costs a round trip.
+        let (limited, prepared, described, statement) =
+            join4(self.limit_statements(limit), before, described, self.client().prepare(&copy)).await;
         limited?;
         self.is_limited_to(limit);
         prepared?;
-        self.client().copy_out(&statement?).await
+        let described: Result<_, tokio_postgres::Error> = described;
+        if let Some((wanted, described)) = described? {
+            described::check(wanted, described.columns()).map_err(ReadError::Value)?;
+        }
+        Ok(self.client().copy_out(&statement?).await?)
     }
 
     /// Runs statements in the text protocol and gives their rows. `limit` is as for [`copy_out`](Self::copy_out).

@@ -77,6 +77,11 @@ impl CopyDecoder {
         })
     }
 
+    /// What the rows become.
+    pub(super) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     /// Adds a message. Call [`decode`](Self::decode) until it is starved before the next one.
     pub(super) fn push(&mut self, message: Bytes) {
         if self.input.is_empty() {

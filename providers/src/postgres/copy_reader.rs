@@ -42,9 +42,17 @@ pub(super) enum Step {
     End,
 }
 
+/// Why rows cannot be read.
 pub(super) enum ReadError {
     Driver(DriverError),
+    /// They are not what they should be.
     Value(Error),
+}
+
+impl From<DriverError> for ReadError {
+    fn from(error: DriverError) -> Self {
+        ReadError::Driver(error)
+    }
 }
 
 impl CopyReader {

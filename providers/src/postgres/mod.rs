@@ -6,6 +6,7 @@ mod copy_binary;
 mod copy_reader;
 mod declared_type;
 mod definition;
+mod described;
 mod exported_snapshot;
 mod failure;
 mod introspect;

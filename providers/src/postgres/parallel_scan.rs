@@ -309,11 +309,17 @@ impl Run {
     /// Reads one range after another until there is none.
     async fn read_ranges(self: Arc<Self>, mut seat: Seat, ranges: Arc<BlockRanges>, role: Role) -> Result<()> {
         let mut reader = CopyReader::new(CopyDecoder::new(Arc::clone(&self.schema), self.limits.batch_rows)?);
+        // Reading it once keeps the table from being changed until the transaction ends.
+        let mut wanted = Some(self.schema.as_ref());
         while let Some(range) = ranges.take() {
             let sql = self.statement(range);
-            let rows = match seat.copy_out(&sql, self.limits.query_timeout).await {
+            let rows = match seat.copy_out(&sql, wanted.take(), self.limits.query_timeout).await {
                 Ok(rows) => rows,
-                Err(error) => {
+                Err(ReadError::Value(error)) => {
+                    seat.discard();
+                    return Err(error);
+                }
+                Err(ReadError::Driver(error)) => {
                     seat.discard();
                     return Err(failure::running(error, clock(self.deadline)));
                 }

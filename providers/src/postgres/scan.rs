@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::SendableRecordBatchStream;
@@ -69,7 +69,7 @@ impl Scan {
     }
 
     async fn read(&self, decoder: CopyDecoder, sender: Sender<DataFusionResult<RecordBatch>>, deadline: Option<Deadline>) -> Result<()> {
-        let (seat, rows) = self.start(deadline).await?;
+        let (seat, rows) = self.start(decoder.schema(), deadline).await?;
         let mut reader = CopyReader::new(decoder);
         let mut rows = Box::pin(rows);
         loop {
@@ -99,16 +99,20 @@ impl Scan {
     }
 
     /// Sends the statement, on another connection when the one from the pool turns out to be dead.
-    async fn start(&self, deadline: Option<Deadline>) -> Result<(Seat, CopyOutStream)> {
+    async fn start(&self, schema: &Schema, deadline: Option<Deadline>) -> Result<(Seat, CopyOutStream)> {
         let mut seat = match &self.snapshot {
             Some((snapshot, turn)) => snapshot.seat(*turn, deadline).await?,
             None => Seat::alone(self.source.connections.lease(deadline).await?),
         };
         loop {
             let replaceable = seat.is_replaceable();
-            match seat.copy_out(&self.sql.text, self.limits.query_timeout).await {
+            match seat.copy_out(&self.sql.text, Some(schema), self.limits.query_timeout).await {
                 Ok(rows) => return Ok((seat, rows)),
-                Err(error) => {
+                Err(ReadError::Value(error)) => {
+                    seat.discard();
+                    return Err(error);
+                }
+                Err(ReadError::Driver(error)) => {
                     seat.discard();
                     // A used connection is not seen again, so this ends with a new one at the latest.
                     if !(replaceable && failure::is_lost(&error)) {

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use datafusion::arrow::datatypes::Schema;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{CopyOutStream, Error as DriverError, SimpleQueryRow};
 
 use super::connect::{CANCEL_AGAIN, Lease, SETTLE};
+use super::copy_reader::ReadError;
 use super::exported_snapshot::{ExportedSnapshot, Kept};
 
 /// Where the transaction goes back to when a scan on the kept connection is abandoned.
@@ -76,9 +78,14 @@ impl Seat {
     }
 
     /// As [`Lease::copy_out`].
-    pub(super) async fn copy_out(&mut self, sql: &str, limit: Option<Duration>) -> Result<CopyOutStream, DriverError> {
+    pub(super) async fn copy_out(
+        &mut self,
+        sql: &str,
+        wanted: Option<&Schema>,
+        limit: Option<Duration>,
+    ) -> Result<CopyOutStream, ReadError> {
         let save = self.save();
-        self.lease().copy_out(save, sql, limit).await
+        self.lease().copy_out(save, sql, wanted, limit).await
     }
 
     /// What is to be sent before the first statement.
