@@ -18,6 +18,9 @@ use crate::store::StoredForeignTable;
 /// Schemas that are ours.
 const RESERVED: [&str; 3] = ["pg_catalog", "information_schema", "causeway"];
 
+/// What PostgreSQL allows for a name, in bytes.
+const LONGEST_NAME: usize = 63;
+
 /// The code of a refusal to publish a table under a name that another table, or another datasource's schema, has.
 pub const NAME_TAKEN: &str = "NAME_TAKEN";
 /// The code of a refusal to keep what would be lost with the process.
@@ -294,8 +297,13 @@ impl Member {
         }
     }
 
-    /// Whether a name is free, or is the same table's already.
+    /// Whether a name can be one, and is free or the same table's already.
     fn admit_name(&self, import: &Import, name: &str, table: &RemoteTable, imported: &[StoredForeignTable]) -> Result<()> {
+        for name in [import.into.as_str(), name] {
+            if let Some(fault) = name_fault(name) {
+                return Err(self.error(ErrorKind::Invalid, format!("tables cannot be imported under the name {name:?}: it {fault}")));
+            }
+        }
         let same = |known: &StoredForeignTable| known.contract.schema == table.schema && known.contract.table == table.name;
         let mine = imported.iter().find(|known| known.schema == import.into && known.name == name);
         let owner = match mine {
@@ -328,6 +336,16 @@ impl Member {
                 "image": TableImage::of(table),
             }),
         }
+    }
+}
+
+/// What keeps a text from being the name of a table or schema that statements can name.
+fn name_fault(name: &str) -> Option<&'static str> {
+    match name {
+        "" => Some("is empty"),
+        long if long.len() > LONGEST_NAME => Some("is longer than 63 bytes"),
+        odd if odd.chars().any(char::is_control) => Some("holds a control character"),
+        _ => None,
     }
 }
 
@@ -379,4 +397,17 @@ pub(crate) fn keep_others(publication: &mut Publication, published: &CatalogSnap
         }
     }
     publication.omitted.retain(|omission| !kept.contains(&omission.subject));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_must_be_one_that_statements_can_name() {
+        assert_eq!(name_fault("We\"ird.Tab le"), None);
+        assert_eq!(name_fault(""), Some("is empty"));
+        assert_eq!(name_fault("a\0b"), Some("holds a control character"));
+        assert_eq!(name_fault(&"x".repeat(64)), Some("is longer than 63 bytes"));
+    }
 }

@@ -154,7 +154,7 @@ fn request(import: &Import) -> SchemaImport {
     SchemaImport {
         into: import.into.clone(),
         remote_schema: import.remote_schema.clone(),
-        limit_to: import.limit_to.clone(),
+        limit_to: Some(import.limit_to.clone()).filter(|names| !names.is_empty()),
         except: import.except.clone(),
         rename: import.rename.iter().cloned().collect::<BTreeMap<_, _>>(),
         writable: import.writable,

@@ -102,11 +102,13 @@ pub(super) async fn import_schema(
     Segments(name): Segments<String>,
     Body(request): Body<shape::SchemaImport>,
 ) -> Result<(StatusCode, Json<shape::ImportOutcome>), Problem> {
-    let selection = match (request.limit_to.is_empty(), request.except.is_empty()) {
-        (true, true) => Selection::All,
-        (false, true) => Selection::Only(request.limit_to),
-        (true, false) => Selection::Except(request.except),
-        (false, false) => return Err(Problem::invalid("`limit_to` and `except` exclude each other")),
+    let selection = match (request.limit_to, request.except.is_empty()) {
+        // A list that came out empty does not mean all there is.
+        (Some(limit_to), _) if limit_to.is_empty() => return Err(Problem::invalid("`limit_to` is empty: name tables, or leave it out")),
+        (None, true) => Selection::All,
+        (Some(limit_to), true) => Selection::Only(limit_to),
+        (None, false) => Selection::Except(request.except),
+        (Some(_), false) => return Err(Problem::invalid("`limit_to` and `except` exclude each other")),
     };
     let import = Import {
         remote_schema: request.remote_schema,

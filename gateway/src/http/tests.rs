@@ -226,8 +226,12 @@ async fn tables_are_drafted_and_imported() {
     let all =
         running.post(&format!("{SHOP}/import"), json!({ "into": "copy", "except": ["t"], "rename": { "odd.name / é": "odd" } })).await;
     assert_eq!((&all["written"], &all["tables"][0]["name"]), (&json!(true), &json!("odd")));
+    let none = json!({ "into": "copy", "limit_to": [] });
     let both = json!({ "into": "copy", "except": ["t"], "limit_to": ["t"] });
-    assert_eq!(running.refused(&format!("{SHOP}/import"), import(both)).await, (400, "INVALID".to_owned()));
+    let nameless = json!({ "into": "copy", "limit_to": ["t"], "rename": { "t": "a\u{0}b" } });
+    for wrong in [none, both, nameless] {
+        assert_eq!(running.refused(&format!("{SHOP}/import"), import(wrong)).await, (400, "INVALID".to_owned()));
+    }
     let told = running.get("/api/v1/events?type=external.table.imported").await;
     assert_eq!((told.as_array().unwrap().len(), &told[0]["actor"]), (2, &json!("http")), "once more was none");
     running.stop().await;

@@ -219,8 +219,9 @@ pub(crate) struct SchemaImport {
     /// The source's default schema without.
     #[serde(default)]
     pub(crate) remote_schema: Option<String>,
-    #[serde(default)]
-    pub(crate) limit_to: Vec<String>,
+    /// Only these tables; not an empty list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limit_to: Option<Vec<String>>,
     #[serde(default)]
     pub(crate) except: Vec<String>,
     /// Published names by remote name.
