@@ -22,6 +22,12 @@ fn queries() -> Vec<Query> {
     parts.map(query).collect()
 }
 
+/// What the statements are called, without their marks.
+pub(super) fn headings() -> Vec<String> {
+    let plain = |query: Query| query.title.split(" [").next().unwrap_or_default().to_owned();
+    queries().into_iter().map(plain).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_query_has_rows_to_compare() {
     let Some(reference) = FourSources::reference("differential_rows") else { return };

@@ -32,4 +32,5 @@ mod push_down;
 mod secrets;
 mod streaming;
 mod timeouts;
+mod traps;
 mod types;

@@ -100,23 +100,96 @@ async fn a_value_that_belies_its_column_is_noticed_where_it_is_computed_with() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_integer_that_overflows_is_an_error_wherever_it_is_computed() {
-    let Some(server) = PostgresServer::shared() else { return };
+    let (Some(server), Some(mariadb)) = (PostgresServer::shared(), MariaDbServer::shared()) else { return };
     let database = server.database("overflow");
     database.script("CREATE TABLE t (n bigint); INSERT INTO t VALUES (9223372036854775807), (1);");
+    let shop = mariadb.database("overflow");
+    shop.script("CREATE TABLE t (n bigint, u bigint unsigned); INSERT INTO t VALUES (9223372036854775807, 1), (1, 18446744073709551615);");
     let files = tempfile::tempdir().unwrap();
     let path = files.path().join("desk.db");
     write_sqlite(&path, "CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (9223372036854775807), (1);");
-    let gateway = Gateway::start([database.datasource("crm"), Datasource::sqlite("desk", &path)]);
+    let gateway = Gateway::start([database.datasource("crm"), shop.datasource("shop"), Datasource::sqlite("desk", &path)]);
     for sql in [
         "SELECT n + 1 FROM crm.t",
         "SELECT n * n FROM desk.t",
         "SELECT 0 - n - 2 FROM desk.t",
         "SELECT count(*) FROM crm.t WHERE n + n > 0",
+        "SELECT n + 1 FROM shop.t",
+        "SELECT count(*) FROM shop.t WHERE n * n > 0",
     ] {
         for push_down in ["on", "off"] {
             let (code, text) = outcome(&gateway, push_down, sql).await.expect_err(sql);
             assert!(text.contains("out of range") || code == "HV000", "{push_down}: {sql}: {code} {text}");
             assert!(push_down == "on" || code == "22003", "{sql}: {code} {text}");
+        }
+    }
+    // Below zero, where an unsigned number of the source has nothing.
+    for push_down in ["on", "off"] {
+        let rows = outcome(&gateway, push_down, "SELECT u - 2 FROM shop.t WHERE u - 2 < 5").await.unwrap();
+        assert_eq!(rows, [[Some("-1".to_owned())]], "{push_down}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_division_by_zero_is_an_error_wherever_it_is_computed() {
+    let (Some(server), Some(mariadb)) = (PostgresServer::shared(), MariaDbServer::shared()) else { return };
+    let script = "CREATE TABLE t (n bigint, m numeric(10,2)); INSERT INTO t VALUES (0, 0), (7, 1.5);";
+    let (crm, shop) = (server.database("by_zero"), mariadb.database("by_zero"));
+    crm.script(script);
+    shop.script(script);
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("desk.db");
+    write_sqlite(&path, "CREATE TABLE t (n INTEGER, m DECIMAL(10,2)); INSERT INTO t VALUES (0, 0), (7, 1.5);");
+    let gateway = Gateway::start([crm.datasource("crm"), shop.datasource("shop"), Datasource::sqlite("desk", &path)]);
+    for source in ["crm", "shop", "desk"] {
+        for sql in [
+            "SELECT 7 / n FROM S.t",
+            "SELECT 7 % n FROM S.t",
+            "SELECT 7 / m FROM S.t",
+            "SELECT count(*) FROM S.t WHERE 7 / n > 0",
+            "SELECT sum(7 / n) FROM S.t",
+        ] {
+            let sql = sql.replace("S.t", &format!("{source}.t"));
+            for push_down in ["on", "off"] {
+                let (code, text) = outcome(&gateway, push_down, &sql).await.expect_err(&sql);
+                assert_eq!(code, "22012", "{push_down}: {sql}: {text}");
+            }
+        }
+        let sql = format!("SELECT 7 / n FROM {source}.t WHERE n <> 0");
+        for push_down in ["on", "off"] {
+            assert_eq!(outcome(&gateway, push_down, &sql).await.unwrap(), [[Some("1".to_owned())]], "{push_down}: {sql}");
+        }
+    }
+}
+
+/// Sources order the labels of an enumeration as they were declared; here they are texts.
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_are_compared_as_texts() {
+    let (Some(server), Some(mariadb)) = (PostgresServer::shared(), MariaDbServer::shared()) else { return };
+    let rows = "INSERT INTO t VALUES (1, 'small'), (2, 'large'), (3, 'medium'), (4, 'small'), (5, NULL);";
+    let (crm, shop) = (server.database("labels"), mariadb.database("labels"));
+    crm.script(&format!("CREATE TYPE size AS ENUM ('small', 'medium', 'large'); CREATE TABLE t (id int, v size); {rows}"));
+    shop.script(&format!("CREATE TABLE t (id int, v enum('small', 'medium', 'large')); {rows}"));
+    let gateway = Gateway::start([crm.datasource("crm"), shop.datasource("shop")]);
+    for (sql, expected) in [
+        ("SELECT id FROM S.t ORDER BY v, id", "2 3 1 4 5"),
+        ("SELECT id FROM S.t ORDER BY v DESC NULLS LAST, id LIMIT 3", "1 4 3"),
+        ("SELECT id FROM S.t WHERE v > 'large' ORDER BY id", "1 3 4"),
+        ("SELECT id FROM S.t WHERE v = 'small' ORDER BY id", "1 4"),
+        ("SELECT id FROM S.t WHERE v <> 'Small' ORDER BY id", "1 2 3 4"),
+        ("SELECT id FROM S.t WHERE v IN ('huge', 'medium')", "3"),
+        ("SELECT max(v) FROM S.t", "small"),
+        ("SELECT min(v) FROM S.t", "large"),
+        ("SELECT count(*) FROM S.t GROUP BY v ORDER BY v", "1 1 2 1"),
+        ("SELECT count(*) FROM S.t a JOIN S.t b ON a.v = b.v", "6"),
+    ] {
+        for source in ["crm", "shop"] {
+            let sql = sql.replace("S.t", &format!("{source}.t"));
+            for push_down in ["on", "off"] {
+                let rows = outcome(&gateway, push_down, &sql).await.unwrap_or_else(|error| panic!("{push_down}: {sql}: {error:?}"));
+                let found: Vec<_> = rows.into_iter().flatten().map(|value| value.unwrap_or_default()).collect();
+                assert_eq!(found.join(" "), expected, "{push_down}: {sql}");
+            }
         }
     }
 }

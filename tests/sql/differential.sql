@@ -252,3 +252,74 @@ SELECT id, name::varchar(3) AS a, CAST(city AS character varying(2)) AS b, 12345
 -- intervals compare by their length
 SELECT interval '1 month' = interval '30 days' AS a, interval '1 day' < interval '25 hours' AS b,
 interval '29 days' BETWEEN interval '3 weeks' AND interval '1 month' AS c, interval '24 hours' IN (interval '1 day') AS d;
+-- text range, SQLite NOCASE column
+SELECT id, author FROM desk.notes WHERE author > 'a' AND author < 'o';
+-- text range, MariaDB case-insensitive column
+SELECT id, status FROM shop.orders WHERE status BETWEEN 'OPEN' AND 'open';
+-- LIKE on a MariaDB binary column [none]
+SELECT id FROM shop.orders WHERE code LIKE 'c%';
+-- LIKE without a wildcard keeps trailing spaces
+SELECT p.id, method, status FROM shop.orders o JOIN shop.payments p ON p.order_id = o.id WHERE status LIKE 'open' OR method LIKE 'card';
+-- upper in a filter, MariaDB
+SELECT id, status FROM shop.orders WHERE upper(status) = 'ÖPEN' OR lower(status) = 'open';
+-- upper in a filter, SQLite
+SELECT id, author FROM desk.notes WHERE upper(author) IN ('ÁNNA', 'ANNA', 'NÉE');
+-- regular expression, PostgreSQL
+SELECT id, name FROM crm.customers WHERE name ~ '^\w+$' OR name ~ '%|\\';
+-- regular expression, MariaDB
+SELECT id, status FROM shop.orders WHERE status ~ '^o' AND status !~ ' $';
+-- regular expression, SQLite
+SELECT id, author FROM desk.notes WHERE author ~* '^an+a' OR author !~ '[a-z]';
+-- TopN with NULLs, SQLite [ordered]
+SELECT id, rating FROM desk.notes ORDER BY rating DESC, id LIMIT 40;
+-- LIMIT over a padded comparison
+SELECT count(*) AS n FROM (SELECT id FROM shop.payments WHERE method = 'card' LIMIT 20) s;
+-- integer division in a filter, MariaDB
+SELECT id, units FROM shop.orders WHERE units / 7 = 2 OR units / 7 = 0 OR units % 4 = -1;
+-- integer division in a filter, SQLite
+SELECT id FROM desk.notes WHERE id / 7 = 2 OR -id % 7 = -3;
+-- integers beyond 32 bits in a filter
+SELECT id FROM shop.orders WHERE id * 1000000 > 9000001400000000 AND -id < 0;
+-- averages of integers, by group
+SELECT customer_id, CAST(avg(id) AS numeric(20,4)) AS a, CAST(avg(units) AS numeric(20,4)) AS u FROM shop.orders GROUP BY customer_id;
+-- sums and averages, SQLite
+SELECT author, sum(order_id) AS s, CAST(avg(id) AS numeric(20,6)) AS a, avg(rating) AS r FROM desk.notes GROUP BY author;
+-- min and max of double, without NaN
+SELECT min(score) AS l, max(score) AS h FROM crm.customers WHERE score <> 'NaN'::float8;
+-- min and max of double, MariaDB and SQLite
+SELECT min(weight) AS l, max(weight) AS h, (SELECT min(rating) FROM desk.notes) AS r, (SELECT max(rating) FROM desk.notes) AS s FROM shop.orders;
+-- GROUP BY a double with NaN
+SELECT score, count(*) AS n FROM crm.customers GROUP BY score;
+-- double against zero
+SELECT id, weight FROM shop.orders WHERE weight = 0 OR weight = -0.0 OR weight > -0.0 AND weight < 40;
+-- timestamp against a finer literal
+SELECT id, placed_at FROM shop.orders WHERE placed_at > TIMESTAMP '2023-01-01 00:00:00.0000004' AND placed_at <= '2024-01-01 00:00:00.9999996';
+-- timestamp against a date
+SELECT id, placed_at FROM shop.orders WHERE placed_at >= DATE '2023-06-01' AND placed < TIMESTAMP '2024-06-01 00:00:01';
+-- months end where they end
+SELECT id, joined + interval '1 month' AS a, joined - interval '1 month' AS b FROM crm.customers;
+-- date arithmetic in a filter
+SELECT id, placed FROM shop.orders WHERE placed > DATE '2024-03-31' - interval '1 month' AND placed + interval '1 month' <= DATE '2024-09-30';
+-- days between dates
+SELECT id, placed - DATE '2020-01-31' AS days FROM shop.orders WHERE placed - DATE '2020-01-31' > 100;
+-- what two clocks and dice would tell
+SELECT count(*) AS n FROM shop.orders WHERE random() < 2 AND placed_at < now() AND placed <= current_date;
+-- concatenation with NULL
+SELECT id, segment || '-' || city AS a, concat(segment, '-', city) AS b FROM crm.customers WHERE segment || city IS NULL OR id < 30;
+-- concatenation with NULL, MariaDB
+SELECT id, status || code AS a FROM shop.orders WHERE concat(status, code) = code OR status || code = 'openC001' OR status IS NULL;
+-- an empty text is not NULL
+SELECT id, author, coalesce(author, '?') AS c FROM desk.notes WHERE author = '' OR author IS NULL OR length(author) = 0;
+-- NOT IN over a column with NULLs, in one source
+SELECT id FROM shop.orders WHERE customer_id NOT IN (1, 2, 3) AND id NOT IN (SELECT order_id FROM shop.payments);
+-- HAVING on case-insensitive text
+SELECT min(status) AS s, count(*) AS n FROM shop.orders GROUP BY status HAVING max(status) >= 'a';
+-- min and max of NOCASE text
+SELECT min(author) AS a, max(author) AS b FROM desk.notes;
+-- what stands in parentheses stays together
+SELECT id, id - (5 - 3) AS a, -(id - 7) AS b, (id + 2) * 3 AS c, 100 / (id / 2 + 1) AS d FROM crm.customers
+WHERE NOT (vip AND id < 50 OR segment IS NULL) AND (id < 40 OR id > 60) = (id % 2 = 0) AND (id BETWEEN 1 AND 90) IS TRUE;
+-- an alias that is another column's name
+SELECT s.id AS balance, s.balance AS id FROM (SELECT balance AS id, id AS balance FROM crm.customers) s WHERE s.balance < 10;
+-- a window over an aggregate
+SELECT customer_id, sum(total) AS s, rank() OVER (ORDER BY sum(total) DESC NULLS LAST) AS r FROM shop.orders GROUP BY customer_id;

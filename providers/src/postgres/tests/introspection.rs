@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::{DataType, Int32Type, Int64Type};
+
 use super::server::Database;
 use super::{PostgresRemote, column, look, open, read};
 use crate::deadline::Deadline;
@@ -261,6 +264,27 @@ async fn dropped_and_forbidden_are_told_apart() {
     ask(&[(kept, forbidden), (a, forbidden), (dropped.clone(), absent), (revoked, forbidden)]).await;
 }
 
+/// The source decides which rows a role sees, whether they are read or counted there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_shows_our_role_its_own_rows() {
+    let sql = "DROP ROLE IF EXISTS tenant; CREATE ROLE tenant LOGIN PASSWORD 'correct horse';
+        CREATE TABLE t (id integer PRIMARY KEY, owner text); INSERT INTO t VALUES (1, 'tenant'), (2, 'other'), (3, 'tenant');
+        ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON t USING (owner = current_user); GRANT SELECT ON t TO tenant";
+    let Some(database) = Database::new(sql).await else { return };
+    for (remote, expected) in [
+        (PostgresRemote::open(&database.options_with(&[("user", "tenant")])).await.unwrap(), vec![1, 3]),
+        (open(&database).await, vec![1, 2, 3]),
+    ] {
+        let seen = look(&remote, &[]).await;
+        let rows: usize = read(&remote, &seen.tables[0]).await.unwrap().iter().map(|batch| batch.num_rows()).sum();
+        assert_eq!(rows, expected.len());
+        let ids = column(&remote, "SELECT id FROM public.t ORDER BY id", DataType::Int32).await.unwrap();
+        assert_eq!(ids.as_primitive::<Int32Type>().values().to_vec(), expected);
+        let counted = column(&remote, "SELECT count(*) FROM public.t", DataType::Int64).await.unwrap();
+        assert_eq!(counted.as_primitive::<Int64Type>().values().to_vec(), [i64::try_from(expected.len()).unwrap()]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_view_whose_function_names_no_schema_still_works() {
     let sql = "CREATE TABLE rates (r integer); INSERT INTO rates VALUES (3);
@@ -268,7 +292,7 @@ async fn a_view_whose_function_names_no_schema_still_works() {
         CREATE VIEW v AS SELECT rate() AS r";
     let Some(database) = Database::new(sql).await else { return };
     let remote = open(&database).await;
-    let rates = column(&remote, "SELECT r FROM public.v", datafusion::arrow::datatypes::DataType::Int32).await.unwrap();
+    let rates = column(&remote, "SELECT r FROM public.v", DataType::Int32).await.unwrap();
     assert_eq!(rates.len(), 1);
     let version = remote.ping(Deadline::after(super::PATIENCE)).await.unwrap();
     assert_eq!(version.product, "PostgreSQL");
