@@ -52,7 +52,7 @@ impl Stop {
         .data()
     }
 
-    /// `rows`, at whose end, or when they are dropped, all of the execution ends.
+    /// `rows`, with which all of the execution ends when they are dropped, whether they were read to their end or not.
     pub(crate) fn with_rows(self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         Box::pin(Stopping { rows, stop: self })
     }

@@ -22,7 +22,7 @@ use super::sqlstate::PgError;
 pub(crate) enum Command {
     /// A statement for the planner.
     Query {
-        statement: Box<Statement>,
+        statement: Box<Parsed>,
         tag: QueryTag,
     },
     Set {
@@ -77,6 +77,13 @@ pub(crate) enum Command {
     DropForeignTable(Box<DropForeignTable>),
     /// Accepted without effect, with this tag.
     Ignored(&'static str),
+}
+
+/// A statement of the planner's, and how long its text was, in bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Parsed {
+    pub(crate) statement: Statement,
+    pub(crate) length: usize,
 }
 
 /// How the planner's statement is reported when it is complete.
@@ -147,7 +154,8 @@ pub(crate) fn parse_all(engine: &Engine, sql: &str) -> Result<Vec<Command>, PgEr
             Some(command) => commands.push(command),
             None => {
                 let tag = if parse::is_explain(piece) { QueryTag::Explain } else { QueryTag::Select };
-                commands.extend(engine.parse(piece)?.into_iter().map(|statement| Command::Query { statement: Box::new(statement), tag }));
+                let parsed = |statement| Box::new(Parsed { statement, length: piece.len() });
+                commands.extend(engine.parse(piece)?.into_iter().map(|statement| Command::Query { statement: parsed(statement), tag }));
             }
         }
     }

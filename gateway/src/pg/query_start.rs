@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use causeway_planner::{Query, Statement, StatementContext, changes};
+use causeway_planner::{Query, StatementContext, changes};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 use tracing::{debug, warn};
 
-use super::command::Command;
+use super::command::{Command, Parsed};
 use super::encode::{Format, Style};
 use super::notify::pg_notify;
 use super::portal::{Bound, Plan, Portal, PortalState, Running, changed_result};
@@ -17,9 +17,9 @@ use super::sqlstate::{Aside, Halt, PgError};
 
 impl Session {
     /// Plans a statement against what is visible now, or takes `known`, or what was planned for it before, if that is still the same.
-    pub(super) async fn plan(&mut self, statement: &Statement, declared: &[Option<DataType>], known: Option<Plan>) -> Result<Plan, Halt> {
+    pub(super) async fn plan(&mut self, statement: &Parsed, declared: &[Option<DataType>], known: Option<Plan>) -> Result<Plan, Halt> {
         let identity = self.identity();
-        let changes = changes(statement);
+        let changes = changes(&statement.statement);
         if !changes.is_empty() {
             self.environment.admit(&changes, &identity).map_err(|refusal| PgError::from(&refusal))?;
         }
@@ -48,14 +48,14 @@ impl Session {
             shown.hint = known.or(shown.hint);
             shown
         };
-        let query = self.guarded(async { engine.plan(statement, declared, &context).await.map_err(refused) }).await?;
+        let query = self.guarded(async { engine.plan(&statement.statement, declared, &context).await.map_err(refused) }).await?;
         let plan = Plan { query, version: visible.version, settings: self.settings.clone() };
         self.plans.keep(statement, declared, &plan);
         Ok(plan)
     }
 
     /// Starts a statement that was not prepared. Nothing is promised of its columns until its first rows are here.
-    pub(super) async fn start_unprepared(&mut self, statement: &Statement) -> Result<Running, Halt> {
+    pub(super) async fn start_unprepared(&mut self, statement: &Parsed) -> Result<Running, Halt> {
         let plan = self.plan(statement, &[], None).await?;
         if !plan.query.parameter_types().is_empty() {
             return Err(PgError::new("42P02", "there is no parameter $1").into());

@@ -252,7 +252,12 @@ pub(super) fn union(schema: &DFSchema, branches: &[OpenSelect], aliases: &mut Al
         offset: 0,
         reliance,
         gains: branches.iter().any(|branch| branch.gains),
-        rows: branches.iter().map(|branch| branch.rows).sum(),
-        believed: branches.iter().map(|branch| branch.believed).sum(),
+        rows: sum(branches.iter().map(|branch| branch.rows)),
+        believed: sum(branches.iter().map(|branch| branch.believed)),
     })
+}
+
+/// The sum of estimates, if there is one of each.
+fn sum(mut estimates: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    estimates.try_fold(0, |sum: u64, rows| Some(sum.saturating_add(rows?)))
 }

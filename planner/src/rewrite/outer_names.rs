@@ -17,20 +17,33 @@ use super::syntax::{exact, folded, parts};
 
 /// `statement`, in which no relation that a subquery refers to has the name of a column. `columns` are those of the tables it reads.
 pub(crate) fn tell_apart(mut statement: Statement, columns: HashSet<String>) -> Statement {
-    let mut columns = Columns(columns);
-    let ControlFlow::Continue(()) = statement.visit(&mut columns);
-    let ControlFlow::Continue(()) = VisitMut::visit(&mut statement, &mut Renamer { columns: columns.0 });
+    let mut names = Names { columns, relations: HashSet::new() };
+    let ControlFlow::Continue(()) = statement.visit(&mut names);
+    let mut renamer = Renamer { taken: names.relations, columns: names.columns };
+    let ControlFlow::Continue(()) = VisitMut::visit(&mut statement, &mut renamer);
     statement
 }
 
-/// All columns there are: those of tables, and those the statement names.
-struct Columns(HashSet<String>);
+/// All names there are, wherever they can be seen from.
+struct Names {
+    /// Columns of tables, and those the statement names.
+    columns: HashSet<String>,
+    /// Relations, aliases of them, and common table expressions.
+    relations: HashSet<String>,
+}
 
-impl Visitor for Columns {
+impl Names {
+    fn alias(&mut self, alias: &TableAlias) {
+        self.relations.insert(folded(&alias.name));
+        self.columns.extend(alias.columns.iter().map(|column| folded(&column.name)));
+    }
+}
+
+impl Visitor for Names {
     type Break = Infallible;
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Infallible> {
-        self.0.extend(select.projection.iter().filter_map(|item| match item {
+        self.columns.extend(select.projection.iter().filter_map(|item| match item {
             SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),
             _ => None,
         }));
@@ -38,18 +51,22 @@ impl Visitor for Columns {
     }
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Infallible> {
-        let named = query.with.iter().flat_map(|with| &with.cte_tables).flat_map(|table| &table.alias.columns);
-        self.0.extend(named.map(|column| folded(&column.name)));
+        query.with.iter().flat_map(|with| &with.cte_tables).for_each(|table| self.alias(&table.alias));
         ControlFlow::Continue(())
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Infallible> {
+        if let TableFactor::Table { name, .. } | TableFactor::Function { name, .. } = factor {
+            self.relations.extend(parts(name).pop());
+        }
         if let TableFactor::Table { alias: Some(alias), .. }
         | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::TableFunction { alias: Some(alias), .. }
         | TableFactor::UNNEST { alias: Some(alias), .. }
-        | TableFactor::Function { alias: Some(alias), .. } = factor
+        | TableFactor::Function { alias: Some(alias), .. }
+        | TableFactor::NestedJoin { alias: Some(alias), .. } = factor
         {
-            self.0.extend(alias.columns.iter().map(|column| folded(&column.name)));
+            self.alias(alias);
         }
         ControlFlow::Continue(())
     }
@@ -58,6 +75,8 @@ impl Visitor for Columns {
 /// Renames, inner queries first.
 struct Renamer {
     columns: HashSet<String>,
+    /// Names of relations anywhere in the statement, new ones included: a new name must neither hide another nor be hidden.
+    taken: HashSet<String>,
 }
 
 impl VisitorMut for Renamer {
@@ -86,7 +105,7 @@ impl VisitorMut for Renamer {
 
 impl Renamer {
     /// A part of a set operation, whose relations nobody outside of it sees.
-    fn branch(&self, body: &mut SetExpr) {
+    fn branch(&mut self, body: &mut SetExpr) {
         match body {
             SetExpr::Select(select) => self.renamings(select).iter_mut().for_each(|renaming| renaming.apply(select)),
             SetExpr::SetOperation { left, right, .. } => {
@@ -97,18 +116,18 @@ impl Renamer {
         }
     }
 
-    fn renamings(&self, select: &Select) -> Vec<Renaming> {
+    fn renamings(&mut self, select: &Select) -> Vec<Renaming> {
         let names: Vec<String> = relations(select).into_iter().map(|relation| relation.alias).collect();
         let mut renamings = Vec::new();
-        for from in names.iter().filter(|name| self.columns.contains(*name)) {
-            if !is_asked_for_from_within(select, from) {
+        for from in names {
+            if !self.columns.contains(&from) || !is_asked_for_from_within(select, &from) {
                 continue;
             }
             let mut to = format!("{from}_");
-            while self.columns.contains(&to) || names.contains(&to) {
+            while self.columns.contains(&to) || !self.taken.insert(to.clone()) {
                 to.push('_');
             }
-            renamings.push(Renaming { from: from.clone(), to: exact(to), hidden: 0 });
+            renamings.push(Renaming { from, to: exact(to), hidden: 0 });
         }
         renamings
     }

@@ -133,6 +133,22 @@ async fn a_relation_around_a_subquery_is_not_taken_for_a_column_of_it() {
              UNION ALL SELECT id FROM customers total WHERE id = 3 AND EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = total.id)",
             "2 3",
         ),
+        // The name that comes to mind is another relation's: within, around, and of a common table expression.
+        ("SELECT id FROM customers total WHERE EXISTS (SELECT 1 FROM orders total_ WHERE total_.customer_id = total.id)", "1 2 3"),
+        (
+            "SELECT total.id, (SELECT count(*) FROM orders total_ WHERE total_.customer_id = total.id) FROM customers total WHERE id = 1",
+            "1,2",
+        ),
+        (
+            "SELECT note_.id FROM orders note_ WHERE EXISTS (SELECT 1 FROM customers note WHERE note.id + 9 = note_.id \
+             AND EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = note.id))",
+            "10 11 12",
+        ),
+        (
+            "WITH total_ AS (SELECT id, customer_id FROM orders) \
+             SELECT id FROM customers total WHERE EXISTS (SELECT 1 FROM total_ WHERE total_.customer_id = total.id)",
+            "1 2 3",
+        ),
     ] {
         let mut seen: Vec<String> =
             world.rows(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}")).iter().map(|row| row.join(",")).collect();

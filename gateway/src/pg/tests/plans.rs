@@ -47,6 +47,26 @@ async fn the_last_few_plans_are_kept() {
     assert!(!held(&table), "they can be discarded");
 }
 
+/// A plan grows with its statement.
+#[tokio::test]
+async fn plans_of_long_statements_are_not_kept() {
+    let gateway = Gateway::start().await;
+    let mut raw = gateway.raw().await;
+    let batch = rows("n", [7]);
+    let table: Arc<dyn TableProvider> = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
+    gateway.environment.publish("kept", Arc::clone(&table));
+    let free = Arc::strong_count(&table);
+    let list = |values: i64| (1..=values).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
+    let long = format!("select n from kept where n in ({})", list(1000));
+    assert!(long.len() > 4096);
+    assert_eq!(value(&raw.query(&long).await), "7");
+    assert_eq!(Arc::strong_count(&table), free, "the plan of a long statement is not kept");
+    // The texts of other statements that came along do not count.
+    let short = format!("select n from kept where n in ({})", list(500));
+    raw.query(&format!("{long}; {short}")).await;
+    assert!(Arc::strong_count(&table) > free, "the plan of a short one is");
+}
+
 #[tokio::test]
 async fn a_plan_is_not_taken_over_other_tables() {
     let gateway = Gateway::start().await;
