@@ -43,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How much is looked at. More takes longer and proves more.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
-    /// Tables that are queried in every way, the smallest first.
+    /// Tables that are queried in every way, those with most rows first.
     pub tables: usize,
     /// Columns of each that are.
     pub columns: usize,
@@ -90,10 +90,12 @@ impl Contract<'_> {
         report.add(scans);
         progress("values");
         report.add(values::check(&tables));
-        let small: Vec<&Sampled> = tables.iter().filter(|table| table.is_queried()).take(self.extent.tables).collect();
+        let mut queried: Vec<&Sampled> = tables.iter().filter(|table| table.is_queried()).collect();
+        queried.sort_by_key(|table| std::cmp::Reverse(table.rows.num_rows()));
+        queried.truncate(self.extent.tables);
         for class in push_down::CLASSES {
             progress(class.name);
-            report.add(class.check(&opened, &small).await);
+            report.add(class.check(&opened, &queried).await);
         }
         progress("cancel, time limits, waiting and lost connections");
         for group in lifetime::check(&opened, &tables).await {

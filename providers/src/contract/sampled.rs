@@ -15,6 +15,9 @@ use crate::remote::{RemoteColumn, RemoteTable};
 /// A table with more rows is scanned and not queried in every way.
 pub(super) const MOST_ROWS: usize = 5_000;
 
+/// So is a table with more columns: planning all of them for each statement takes longer than it tells.
+const MOST_COLUMNS: usize = 100;
+
 /// A table and its rows.
 #[derive(Debug)]
 pub(super) struct Sampled {
@@ -31,7 +34,7 @@ impl Sampled {
 
     /// Whether statements of every kind on it tell something, in bearable time.
     pub(super) fn is_queried(&self) -> bool {
-        (2..=MOST_ROWS).contains(&self.rows.num_rows()) && !values::is_proof(&self.table)
+        (2..=MOST_ROWS).contains(&self.rows.num_rows()) && self.table.columns.len() <= MOST_COLUMNS && !values::is_proof(&self.table)
     }
 
     /// The same rows in memory.

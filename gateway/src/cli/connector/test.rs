@@ -19,7 +19,7 @@ pub(in super::super) struct Arguments {
     /// The file of the datasource, as it stands among those of a gateway.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Tables that are queried in every way, the smallest first.
+    /// Tables of up to 5,000 rows that are queried in every way, those with most rows first.
     #[arg(long, value_name = "NUMBER", default_value_t = Extent::default().tables)]
     tables: usize,
     /// Columns of each that are.
