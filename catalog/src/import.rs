@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 use causeway_providers::{Deadline, Error, ErrorKind, Introspection, OmissionCause, RemoteTable, Result, Subject};
 use serde_json::json;
 
-use crate::datasource::SchemaMode;
+use crate::baseline::Declared;
+use crate::datasource::{Expose, SchemaMode};
 use crate::drift::{Contract, Difference, TableImage, compare_table, table_fingerprint};
 use crate::event::{EventType, NewEvent};
-use crate::member::{Acceptance, Imports, Member};
+use crate::member::{Acceptance, Accepted, Imports, Member};
 use crate::publication::Publication;
 use crate::snapshot::{CatalogSnapshot, ForeignTable, SnapshotSchema};
 use crate::store::StoredForeignTable;
@@ -137,7 +138,7 @@ impl Member {
         let deadline = Deadline::after(limit);
         let seen = self.look(&remote, deadline).await?;
         let chosen = self.choose(import, &seen)?;
-        self.admit_schema(import)?;
+        self.admit_schema(import, &accepted, &seen)?;
 
         let mut tables = Vec::new();
         for (name, table) in &chosen {
@@ -279,8 +280,8 @@ impl Member {
         }
     }
 
-    /// Whether tables may be imported into a schema at all.
-    fn admit_schema(&self, import: &Import) -> Result<()> {
+    /// Whether tables may be imported into a schema at all: not into one that is published, or that a refresh would publish.
+    fn admit_schema(&self, import: &Import, accepted: &Accepted, seen: &Introspection) -> Result<()> {
         let into = &import.into;
         if into.is_empty() || RESERVED.contains(&into.as_str()) || into.starts_with("pg_") {
             return Err(self
@@ -293,6 +294,26 @@ impl Member {
                 .error(ErrorKind::Conflict, format!("schema \"{into}\" is the one of datasource \"{owner}\""))
                 .code(NAME_TAKEN)
                 .hint("import into a schema of another name; it is made when it is not there")),
+            None => self.admit_beside_remote(into, accepted, seen),
+        }
+    }
+
+    /// Whether no remote schema would be published under a name.
+    fn admit_beside_remote(&self, into: &str, accepted: &Accepted, seen: &Introspection) -> Result<()> {
+        let types = |expected: &str, actual: &str| self.type_change(expected, actual);
+        let forms = |text: &str| self.form(text);
+        let mended = BTreeMap::new();
+        let declared =
+            Declared { datasource: &self.datasource, imported: &accepted.imported, mended: &mended, types: &types, forms: &forms };
+        let exposed = declared.allowed(seen).filter(|_| self.datasource.expose == Expose::All).map(|table| table.schema.as_str());
+        let mut remote = exposed.chain([seen.default_schema.as_str()]);
+        match remote.find(|remote| declared.published_schema(&seen.default_schema, remote) == into) {
+            Some(remote) => Err(self
+                .error(ErrorKind::Conflict, format!("schema \"{into}\" is the name of remote schema \"{remote}\" of this datasource"))
+                .code(NAME_TAKEN)
+                .hint(
+                    "import into a schema of another name; if tables are imported into this one already, drop them with DROP FOREIGN TABLE",
+                )),
             None => Ok(()),
         }
     }

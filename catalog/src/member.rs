@@ -227,7 +227,7 @@ impl Member {
     }
 
     /// The form in which values of a type of the connector arrive.
-    fn form(&self, text: &str) -> (DataType, Presentation) {
+    pub(crate) fn form(&self, text: &str) -> (DataType, Presentation) {
         self.connector.as_ref().map_or((DataType::Utf8, Presentation::Plain), |connector| connector.declared_type(text).form())
     }
 

@@ -79,16 +79,12 @@ impl Published {
     /// `Conflict` when another datasource publishes a schema of the same name, or one is imported into; nothing changes then.
     pub(crate) fn replace(&self, datasource: &str, offer: Offer, seen: Seen<'_>) -> Result<()> {
         self.change(Some((datasource, seen)), |current| {
+            admit(current, datasource, &offer)?;
             current.retain(|_, schema| schema.datasource.as_deref() != Some(datasource));
             remove_imported(current, datasource);
-            for (name, schema) in offer.schemas {
-                if let Some(other) = current.get(&name) {
-                    return Err(clash(&name, datasource, &schema.remote_schema, other));
-                }
-                current.insert(name, Arc::new(schema));
-            }
-            let refuse = |schema: &str, remote: &str, owned: &SnapshotSchema| Err(clash(schema, datasource, remote, owned));
-            publish_imported(current, offer.imported, offer.broken_imports, refuse)
+            current.extend(offer.schemas.into_iter().map(|(name, schema)| (name, Arc::new(schema))));
+            publish_imported(current, offer.imported, offer.broken_imports);
+            Ok(())
         })
     }
 
@@ -109,7 +105,7 @@ impl Published {
                     own.broken.extend(schema.broken);
                 }
             }
-            publish_imported(current, offer.imported, offer.broken_imports, |_, _, _| Ok(()))?;
+            publish_imported(current, offer.imported, offer.broken_imports);
             if let Some(reason) = reason {
                 mark_unavailable(current, datasource, reason);
             }
@@ -123,20 +119,7 @@ impl Published {
     /// # Errors
     /// As `replace`.
     pub(crate) fn admits(&self, datasource: &str, offer: &Offer) -> Result<()> {
-        let current = self.current();
-        let other = |name: &String| current.schemas.get(name).filter(|schema| schema.datasource.as_deref() != Some(datasource));
-        for (name, schema) in &offer.schemas {
-            let others = |found: &&Arc<SnapshotSchema>| {
-                found.datasource.is_some() || found.tables.values().any(|table| table.datasource != datasource)
-            };
-            if let Some(found) = other(name).filter(others) {
-                return Err(clash(name, datasource, &schema.remote_schema, found));
-            }
-        }
-        match offer.imported.iter().find_map(|table| Some((table, other(&table.schema).filter(|found| found.datasource.is_some())?))) {
-            Some((table, found)) => Err(clash(&table.schema, datasource, &table.remote.schema, found)),
-            None => Ok(()),
-        }
+        admit(&self.current().schemas, datasource, offer)
     }
 
     /// Takes the imported tables out of which `is_dropped` says so of their schema and name, in one step.
@@ -196,17 +179,42 @@ impl Published {
     }
 }
 
-/// Publishes imported tables in the schemas they share with others. `refuse` judges a schema that a datasource owns.
-fn publish_imported(
-    current: &mut BTreeMap<String, Arc<SnapshotSchema>>,
-    tables: Vec<ForeignTable>,
-    broken: Vec<BrokenImport>,
-    refuse: impl Fn(&str, &str, &SnapshotSchema) -> Result<()>,
-) -> Result<()> {
+/// Whether what `datasource` offers can take the place of what it publishes: a schema is one datasource's own or is imported into,
+/// never both, whoever imported.
+///
+/// # Errors
+/// `Conflict` when a schema would be published twice.
+fn admit(current: &BTreeMap<String, Arc<SnapshotSchema>>, datasource: &str, offer: &Offer) -> Result<()> {
+    let imported = offer.imported.iter().map(|table| &table.schema).chain(offer.broken_imports.iter().map(|(schema, ..)| schema));
+    let imported: BTreeSet<&String> = imported.collect();
+    for (name, schema) in &offer.schemas {
+        let other = current.get(name).filter(|other| match &other.datasource {
+            Some(owner) => owner != datasource,
+            None => {
+                other.tables.values().any(|table| table.datasource != datasource)
+                    || other.broken.values().any(|reason| reason.datasource() != Some(datasource))
+            }
+        });
+        let shared = SnapshotSchema::default();
+        let other = other.map(Arc::as_ref).or_else(|| imported.contains(name).then_some(&shared));
+        if let Some(other) = other {
+            return Err(clash(name, datasource, &describe(datasource, &schema.remote_schema), other));
+        }
+    }
+    for name in imported {
+        let owned = current.get(name).filter(|other| other.datasource.as_deref().is_some_and(|owner| owner != datasource));
+        if let Some(owned) = owned {
+            return Err(clash(name, datasource, &format!("tables imported from datasource \"{datasource}\""), owned));
+        }
+    }
+    Ok(())
+}
+
+/// Publishes imported tables in the schemas they share with others, all but those that a datasource owns.
+fn publish_imported(current: &mut BTreeMap<String, Arc<SnapshotSchema>>, tables: Vec<ForeignTable>, broken: Vec<BrokenImport>) {
     for table in tables {
         let shared = current.entry(table.schema.clone()).or_default();
         if shared.datasource.is_some() {
-            refuse(&table.schema, &table.remote.schema, shared)?;
             continue;
         }
         let shared = Arc::make_mut(shared);
@@ -216,14 +224,12 @@ fn publish_imported(
     for (schema, name, reason) in broken {
         let shared = current.entry(schema.clone()).or_default();
         if shared.datasource.is_some() {
-            refuse(&schema, "", shared)?;
             continue;
         }
         let shared = Arc::make_mut(shared);
         shared.tables.remove(&name);
         shared.broken.insert(name, reason);
     }
-    Ok(())
 }
 
 /// Marks what a datasource publishes as unavailable, but for imported tables that break their contract, whatever else is wrong.
@@ -258,21 +264,27 @@ fn remove_imported(current: &mut BTreeMap<String, Arc<SnapshotSchema>>, datasour
     });
 }
 
-fn clash(name: &str, datasource: &str, remote_schema: &str, other: &SnapshotSchema) -> Error {
-    let describe = |datasource: &str, remote_schema: &str| match remote_schema {
+fn describe(datasource: &str, remote_schema: &str) -> String {
+    match remote_schema {
         "" => format!("datasource \"{datasource}\""),
         remote => format!("remote schema \"{remote}\" of datasource \"{datasource}\""),
+    }
+}
+
+/// The error of a schema that `publisher`, which is of `datasource`, and `other` would both publish.
+fn clash(name: &str, datasource: &str, publisher: &str, other: &SnapshotSchema) -> Error {
+    let (other, hint) = match &other.datasource {
+        Some(owner) => {
+            (describe(owner, &other.remote_schema), "give one of them another name under `schema_names`, or import into another schema")
+        }
+        None => (
+            "imported tables".to_owned(),
+            "drop the imported tables with DROP FOREIGN TABLE, or give the remote schema another name under `schema_names`",
+        ),
     };
-    let other = match &other.datasource {
-        Some(owner) => describe(owner, &other.remote_schema),
-        None => "imported tables".to_owned(),
-    };
-    Error::new(
-        ErrorKind::Conflict,
-        format!("schema \"{name}\" would be published twice: by {} and by {other}", describe(datasource, remote_schema)),
-    )
-    .at(datasource)
-    .hint("give one of them another name under `schema_names`, or import into another schema")
+    Error::new(ErrorKind::Conflict, format!("schema \"{name}\" would be published twice: by {publisher} and by {other}"))
+        .at(datasource)
+        .hint(hint)
 }
 
 #[cfg(test)]

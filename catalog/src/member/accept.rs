@@ -27,7 +27,8 @@ pub(crate) enum Look<'a> {
     Boot,
     /// Any later one, after an outage or because somebody asked: queries on tables that do not match fail, the rest is served.
     Later,
-    /// For a statement that its source could not run: it accepts the remote tables the statement reads, and says nothing of any other.
+    /// For a statement that its source could not run: it accepts the remote tables the statement reads as far as they are there, and says
+    /// nothing of any other. One that is gone may be back in a moment: it stays as it was, and a check of drift tells of it.
     Statement(&'a BTreeSet<Subject>),
     /// Of an import, which accepts the tables it imports, and says nothing of any other.
     Import(&'a BTreeSet<Subject>),
@@ -70,6 +71,13 @@ impl<'a> Look<'a> {
             Look::Boot | Look::Later => None,
             Look::Statement(tables) | Look::Import(tables) => Some(tables),
         }
+    }
+
+    /// Those of `tables` that `seen` says something of.
+    fn shown(tables: &BTreeSet<Subject>, seen: &Introspection) -> BTreeSet<Subject> {
+        let there = seen.tables.iter().map(RemoteTable::subject).filter(|subject| tables.contains(subject));
+        let is_omitted = |subject: &&Subject| seen.omitted.iter().any(|omission| omission.subject == subject.to_string());
+        there.chain(tables.iter().filter(is_omitted).cloned()).collect()
     }
 
     /// Why differences that are not there any more are closed.
@@ -146,7 +154,17 @@ impl Member {
         acceptance: Acceptance<'_>,
         deadline: Deadline,
     ) -> Result<usize> {
-        let Acceptance { look, imports, .. } = acceptance;
+        let news = acceptance.look.only().map_or(Seen::All, Seen::Only);
+        let shown;
+        let look = match acceptance.look {
+            Look::Statement(tables) => {
+                shown = Look::shown(tables, &seen);
+                Look::Statement(&shown)
+            }
+            look @ (Look::Boot | Look::Later | Look::Import(_)) => look,
+        };
+        let acceptance = Acceptance { look, ..acceptance };
+        let imports = acceptance.imports;
         let seen = look.merge(accepted.tables.as_deref(), seen);
         let mut mended = look.only().map(|_| accepted.mended.clone()).unwrap_or_default();
         mended.retain(|subject, _| look.only().is_some_and(|only| !only.contains(subject)));
@@ -195,7 +213,6 @@ impl Member {
             Err(error) if imports.is_some() => return Err(error),
             stored => stored,
         };
-        let news = look.only().map_or(Seen::All, Seen::Only);
         self.published.replace(self.name(), publication.offer, news)?;
         drop(publishing);
         self.live.send_modify(|live| {

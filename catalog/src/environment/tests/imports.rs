@@ -85,6 +85,40 @@ async fn what_is_imported_is_published_kept_and_broken_by_drift() {
 }
 
 #[tokio::test]
+async fn a_schema_is_never_both_imported_into_and_a_remote_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_on(store, vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    environment.import("crm", &import(only(&["cust"]), "crm_mart")).await.unwrap();
+    let written = async || environment.events(0, 1000).await.unwrap().len();
+    let before = written().await;
+    crm.seen.lock().unwrap().tables.push(table("mart", "m", &["a"]));
+    for _ in 0..2 {
+        let refused = environment.refresh("crm", None).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict);
+        assert_eq!(
+            refused.message(),
+            "schema \"crm_mart\" would be published twice: by remote schema \"mart\" of datasource \"crm\" and by imported tables"
+        );
+        assert!(refused.hint_text().unwrap().contains("DROP FOREIGN TABLE"));
+        assert_eq!(written().await, before, "what is not published is not stored");
+    }
+    environment.drop_imported(&[("crm_mart".to_owned(), "cust".to_owned())], None).await.unwrap();
+    environment.refresh("crm", None).await.unwrap();
+    assert!(environment.snapshot().schemas["crm_mart"].tables.contains_key("m"));
+
+    // Nor is there an import into a name that the next refresh would publish.
+    crm.seen.lock().unwrap().tables.push(table("zeta", "z", &["a"]));
+    let before = written().await;
+    let refused = environment.import("crm", &import(only(&["cust"]), "crm_zeta")).await.unwrap_err();
+    assert_eq!(refused.message(), "schema \"crm_zeta\" is the name of remote schema \"zeta\" of this datasource");
+    assert_eq!(written().await, before);
+    environment.stop().await;
+}
+
+#[tokio::test]
 async fn an_import_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (crm, erp) = (source(), source());
