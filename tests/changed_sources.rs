@@ -21,8 +21,15 @@ fn follow(gateway: &Gateway, change: impl Fn(&str)) {
     assert_eq!(psql.rows("SELECT label FROM crm.t WHERE code > 1"), ["seven"]);
 
     change("DROP TABLE t");
-    let gone = psql.commands(&["SELECT * FROM crm.t"]);
-    assert!(gone.code != 0 && gone.stderr.contains("does not exist"), "{}", gone.stderr);
+    let gone = psql.commands(&["\\set VERBOSITY verbose", "SELECT * FROM crm.t"]);
+    assert!(
+        gone.code != 0 && gone.stderr.contains("42P01") && gone.stderr.contains("datasource: crm"),
+        "the source says so: {}",
+        gone.stderr
+    );
+    change("CREATE TABLE t (code integer, label varchar(20)); INSERT INTO t VALUES (8, 'eight')");
+    assert_eq!(psql.rows("SELECT * FROM crm.t"), ["8|eight"], "it was gone for a moment only");
+    change("DROP TABLE t");
     change("CREATE TABLE u (a integer); INSERT INTO u VALUES (5)");
     psql.script("CALL causeway.refresh_catalog('crm')");
     assert_eq!(psql.rows("SELECT * FROM crm.u"), ["5"], "and everything else goes on");
