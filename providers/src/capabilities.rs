@@ -29,6 +29,20 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// A source that computes everything as we do.
+    pub const ALL: Self = Self {
+        filter: true,
+        limit: true,
+        sort: true,
+        aggregate: true,
+        inner_join: true,
+        outer_join: true,
+        full_join: true,
+        semi_join: true,
+        cancel: true,
+        statement_timeout: true,
+    };
+
     /// A source that can only be read from end to end.
     pub const SCAN_ONLY: Self = Self {
         filter: false,

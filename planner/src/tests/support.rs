@@ -164,20 +164,6 @@ pub(crate) struct TestRemote {
     failure: Option<causeway_providers::ErrorKind>,
 }
 
-/// All a source can do.
-pub(crate) const ABLE: Capabilities = Capabilities {
-    filter: true,
-    limit: true,
-    sort: true,
-    aggregate: true,
-    inner_join: true,
-    outer_join: true,
-    full_join: true,
-    semi_join: true,
-    cancel: true,
-    statement_timeout: true,
-};
-
 #[async_trait]
 impl Remote for TestRemote {
     fn id(&self) -> &RemoteId {
@@ -467,12 +453,12 @@ pub(crate) fn world() -> World {
     let folder = format!("causeway-planner-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
     let spill = std::env::temp_dir().join(folder);
     let engine = Engine::new(EngineLimits { memory: 256 << 20, spill: spill.clone() }).unwrap();
-    let crm = remote("crm", ABLE, crm_tables());
-    let shop = remote("shop", ABLE, shop_tables());
+    let crm = remote("crm", Capabilities::ALL, crm_tables());
+    let shop = remote("shop", Capabilities::ALL, shop_tables());
     let plain = remote("plain", Capabilities::SCAN_ONLY, crm_tables());
     let down = Arc::new(TestRemote {
         id: RemoteId::new("down"),
-        capabilities: ABLE,
+        capabilities: Capabilities::ALL,
         running: Arc::default(),
         tables: crm_tables(),
         failure: Some(causeway_providers::ErrorKind::Unreachable),

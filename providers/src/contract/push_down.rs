@@ -14,20 +14,6 @@ use super::sampled::{Sampled, quoted};
 use crate::capabilities::Capabilities;
 use crate::remote::{Comparison, Remote, RemoteColumn};
 
-/// All a source can be asked to compute.
-const ALL: Capabilities = Capabilities {
-    filter: true,
-    limit: true,
-    sort: true,
-    aggregate: true,
-    inner_join: true,
-    outer_join: true,
-    full_join: true,
-    semi_join: true,
-    cancel: true,
-    statement_timeout: true,
-};
-
 /// Queries that show one capability.
 pub(super) struct Class {
     pub(super) name: &'static str,
@@ -128,7 +114,7 @@ impl Class {
     /// Whether the source could not do it: asked nevertheless, it fails or answers otherwise.
     async fn cannot(&self, opened: &Opened<'_>, queries: &[(&Sampled, Query)]) -> Result<(), String> {
         let Some(inner) = Arc::clone(&opened.remote).as_sql() else { return Ok(()) };
-        let able: Arc<dyn Remote> = Arc::new(Declared { inner, capabilities: ALL });
+        let able: Arc<dyn Remote> = Arc::new(Declared { inner, capabilities: Capabilities::ALL });
         let mut at_the_source = 0;
         for (sampled, query) in queries {
             match self.compare(opened, &able, sampled, query).await {

@@ -16,19 +16,8 @@ pub(super) static MANIFEST: Manifest = Manifest {
     kind: "mysql",
     version: env!("CARGO_PKG_VERSION"),
     description: "Tables and views of a MySQL or MariaDB server",
-    capabilities: Capabilities {
-        filter: true,
-        limit: true,
-        sort: true,
-        aggregate: true,
-        inner_join: true,
-        outer_join: true,
-        // Neither server has FULL JOIN.
-        full_join: false,
-        semi_join: true,
-        cancel: true,
-        statement_timeout: true,
-    },
+    // Neither server has FULL JOIN.
+    capabilities: Capabilities { full_join: false, ..Capabilities::ALL },
     health_check: "Asks for the version over a pooled connection.",
     options: &[
         OptionSpec {

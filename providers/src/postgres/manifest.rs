@@ -16,18 +16,7 @@ pub(super) static MANIFEST: Manifest = Manifest {
     kind: "postgres",
     version: env!("CARGO_PKG_VERSION"),
     description: "PostgreSQL 12 or later",
-    capabilities: Capabilities {
-        filter: true,
-        limit: true,
-        sort: true,
-        aggregate: true,
-        inner_join: true,
-        outer_join: true,
-        full_join: true,
-        semi_join: true,
-        cancel: true,
-        statement_timeout: true,
-    },
+    capabilities: Capabilities::ALL,
     health_check: "Asks for the version over a pooled connection.",
     options: &[
         OptionSpec {
