@@ -114,3 +114,129 @@ async fn a_prepared_statement_goes_on_or_is_refused_but_never_changes() {
     let error = client.query(&known, &[&"one"]).await.unwrap_err();
     assert_eq!(error.code(), Some(&SqlState::UNDEFINED_COLUMN), "{error:?}");
 }
+
+/// One collation is changed into another while the gateway knows of the first, and each answer stays that of texts compared by their
+/// bytes. `change` gives the column the collation of a script.
+fn compare_by_bytes(gateway: &Gateway, remote_schema: &str, collations: &[&str], change: impl Fn(&str)) {
+    let (first, others) = collations.split_first().unwrap();
+    let questions = [
+        ("SELECT name FROM {}.t WHERE name < 'a' ORDER BY id", "B A"),
+        ("SELECT name FROM {}.t WHERE name BETWEEN 'A' AND 'Z' ORDER BY name", "A B"),
+        ("SELECT count(*) FROM {}.t WHERE name = 'a'", "1"),
+        ("SELECT count(*) FROM {}.t WHERE name <> 'a'", "3"),
+        ("SELECT count(*) FROM {}.t WHERE name IN ('b', 'c')", "1"),
+        ("SELECT max(name) FROM {}.t", "b"),
+        ("SELECT count(*) FROM (SELECT name FROM {}.t GROUP BY name) g", "4"),
+        ("SELECT name FROM {}.t ORDER BY name LIMIT 2", "A B"),
+        ("SELECT count(*) FROM {}.t x JOIN {}.t y ON x.name = y.name", "4"),
+    ];
+    let psql = gateway.psql();
+    psql.script(&format!("IMPORT FOREIGN SCHEMA {remote_schema} LIMIT TO (t) FROM SERVER crm INTO sales"));
+    for other in others {
+        for (question, answer) in questions {
+            for schema in ["crm", "sales"] {
+                change(first);
+                psql.script("CALL causeway.refresh_catalog('crm')");
+                let question = question.replace("{}", schema);
+                assert_eq!(psql.rows(&question).join(" "), answer, "{question}, under {first}");
+                change(other);
+                assert_eq!(psql.rows(&question).join(" "), answer, "{question}, under {other} since");
+            }
+        }
+    }
+}
+
+const LETTERS: &str = "INSERT INTO t VALUES (1, 'a'), (2, 'B'), (3, 'b'), (4, 'A');";
+
+#[test]
+fn another_collation_in_postgresql_changes_no_answer() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("recollated");
+    database.script(&format!(
+        "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+         CREATE TABLE t (id integer, name text COLLATE \"C\"); {LETTERS}"
+    ));
+    let gateway = Gateway::start([database.datasource("crm")]);
+    compare_by_bytes(&gateway, "public", &["\"C\"", "\"und-x-icu\"", "ci"], |collation| {
+        database.script(&format!("ALTER TABLE t ALTER name TYPE text COLLATE {collation}"));
+    });
+}
+
+#[test]
+fn another_collation_in_mariadb_changes_no_answer() {
+    let Some(server) = MariaDbServer::shared() else { return };
+    let database = server.database("recollated");
+    let column = |collation: &str| format!("name varchar(20) CHARACTER SET utf8mb4 COLLATE utf8mb4_{collation}");
+    database.script(&format!("CREATE TABLE t (id integer, {}); {LETTERS}", column("nopad_bin")));
+    let gateway = Gateway::start([database.datasource("crm")]);
+    compare_by_bytes(&gateway, "recollated", &["nopad_bin", "general_ci"], |collation| {
+        database.script(&format!("ALTER TABLE t MODIFY {}", column(collation)));
+    });
+}
+
+#[test]
+fn another_collation_in_sqlite_changes_no_answer() {
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("crm.db");
+    let table = |collation: &str| format!("DROP TABLE IF EXISTS t; CREATE TABLE t (id integer, name text COLLATE {collation}); {LETTERS}");
+    write_sqlite(&path, &table("BINARY"));
+    let gateway = Gateway::start([Datasource::sqlite("crm", &path)]);
+    compare_by_bytes(&gateway, "main", &["BINARY", "NOCASE"], |collation| write_sqlite(&path, &table(collation)));
+}
+
+/// Types that became wider, or less strict: `change` is followed by statements and by tables under a contract that it does not break.
+fn widen(gateway: &Gateway, schema: &str, change: impl FnOnce(), columns: &[(&str, &str)]) {
+    let psql = gateway.psql();
+    psql.script(&format!("IMPORT FOREIGN SCHEMA {schema} LIMIT TO (t) FROM SERVER crm INTO sales"));
+    for schema in ["crm", "sales"] {
+        assert_eq!(psql.rows(&format!("SELECT count(*) FROM (SELECT * FROM {schema}.t) x")), ["1"]);
+    }
+    change();
+    for (column, answer) in columns {
+        for schema in ["sales", "crm"] {
+            assert_eq!(psql.rows(&format!("SELECT {column} FROM {schema}.t WHERE id = 1")), [*answer], "{schema} {column}");
+        }
+    }
+}
+
+#[test]
+fn wider_types_in_postgresql_are_followed() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let columns = [
+        ("numeric(10,2)", "numeric(12,4)", "1.2345"),
+        ("numeric(10,2)", "numeric(14,2)", "123456789012.00"),
+        ("numeric(10,2)", "numeric", "1.23456789"),
+        ("integer", "bigint", "9000000000"),
+        ("integer[]", "bigint[]", "{9000000000}"),
+        ("real", "double precision", "1.2345678901"),
+        ("varchar(3)", "varchar(30)", "longer than three"),
+    ];
+    for (at, (from, to, value)) in columns.into_iter().enumerate() {
+        let database = server.database(&format!("widened_{at}"));
+        database.script(&format!("CREATE TABLE t (id integer, v {from}); INSERT INTO t VALUES (1, NULL)"));
+        let gateway = Gateway::start([database.datasource("crm")]);
+        let change = || database.script(&format!("ALTER TABLE t ALTER v TYPE {to}; UPDATE t SET v = '{value}'"));
+        widen(&gateway, "public", change, &[("v", value)]);
+    }
+}
+
+#[test]
+fn wider_types_in_mariadb_are_followed() {
+    let Some(server) = MariaDbServer::shared() else { return };
+    let columns = [
+        ("decimal(10,2)", "decimal(12,4)", "1.2345"),
+        ("decimal(10,2)", "decimal(14,2)", "123456789012.00"),
+        ("int", "bigint", "9000000000"),
+        ("int unsigned", "bigint unsigned", "18446744073709551615"),
+        ("float", "double", "1.2345678901"),
+        ("varchar(3)", "varchar(30)", "longer than three"),
+    ];
+    for (at, (from, to, value)) in columns.into_iter().enumerate() {
+        let name = format!("widened_{at}");
+        let database = server.database(&name);
+        database.script(&format!("CREATE TABLE t (id integer, v {from}); INSERT INTO t VALUES (1, NULL)"));
+        let gateway = Gateway::start([database.datasource("crm")]);
+        let change = || database.script(&format!("ALTER TABLE t MODIFY v {to}; UPDATE t SET v = '{value}'"));
+        widen(&gateway, &name, change, &[("v", value)]);
+    }
+}

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use causeway_providers::{Introspection, OmissionCause, RemoteTable, Subject, TypeChange};
+use causeway_providers::{Introspection, OmissionCause, RemoteColumn, RemoteTable, Subject, TypeChange};
 use serde::Serialize;
 
 use super::contract::{Baseline, Contract, Expectation};
@@ -172,10 +172,14 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
             }
             None => vec![missing_table(&name)],
             Some(_) if expectation.is_unseen => continue,
-            Some(table) => differences(contract, table, types, &|column| {
-                let column = Subject::column(&contract.schema, &contract.table, column).to_string();
-                seen.unreadable.contains(column.as_str())
-            }),
+            Some(table) => {
+                let mut found = differences(contract, table, types, &|column| {
+                    let column = Subject::column(&contract.schema, &contract.table, column).to_string();
+                    seen.unreadable.contains(column.as_str())
+                });
+                add_collations(&mut found, expectation, table);
+                found
+            }
         };
         if !differences.is_empty() {
             let drift = found.entry((contract.schema.clone(), contract.table.clone())).or_insert_with(|| drift(expectation, table));
@@ -286,6 +290,31 @@ fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is
     }
     sort(&mut found);
     found
+}
+
+/// Adds the columns that are of the type expected, and compare by another collation than when they were accepted.
+fn add_collations(found: &mut Vec<Difference>, expectation: &Expectation, table: &RemoteTable) {
+    let Some(accepted) = &expectation.accepted else { return };
+    let contract = &expectation.contract;
+    let is_expected = |name: &str| contract.columns.iter().any(|c| c.name == name) && !contract.ignore_columns.contains(name);
+    for actual in table.columns.iter().filter(|column| is_expected(&column.name)) {
+        let Some(known) = accepted.columns.iter().find(|column| column.name == actual.name) else { continue };
+        let is_told = found.iter().any(|told| told.kind == DifferenceKind::TypeMismatch && told.column.as_deref() == Some(&actual.name));
+        let (Some(before), Some(now)) = (&known.collation, &actual.collation) else { continue };
+        if before != now && !is_told {
+            let shown = |column: &RemoteColumn, collation: &str| Some(format!("{} COLLATE {collation}", column.remote_type));
+            found.push(Difference {
+                kind: DifferenceKind::TypeMismatch,
+                column: Some(actual.name.clone()),
+                expected: shown(known, before),
+                actual: shown(actual, now),
+                // What is asked of the source is decided anew before it is asked.
+                severity: Severity::Warning,
+                published: Vec::new(),
+            });
+        }
+    }
+    sort(found);
 }
 
 fn sort(differences: &mut [Difference]) {

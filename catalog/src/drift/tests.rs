@@ -46,6 +46,16 @@ fn each_kind_has_its_severity() {
     assert_eq!(typed("numeric"), ["warning  public.cust: column id is numeric (expected bigint)"]);
     assert_eq!(typed("integer"), ["error    public.cust: column id is integer (expected bigint)"]);
     assert_eq!(typed("text"), ["error    public.cust: column id is text (expected bigint)"]);
+    let collated = |collation: Option<&str>| {
+        let of = |collation: Option<&str>| {
+            let mut cust = cust();
+            cust.columns[1].collation = collation.map(str::to_owned);
+            seen(vec![cust])
+        };
+        lines(&compare(&Baseline::of(&of(Some("C"))), &Observation::of(&of(collation)), &types))
+    };
+    assert_eq!(collated(Some("en_US")), ["warning  public.cust: column name is text COLLATE en_US (expected text COLLATE C)"]);
+    assert!(collated(Some("C")).is_empty() && collated(None).is_empty(), "one that is not known is not another one");
     assert_eq!(found(|t| t.columns[0].nullable = true), ["error    public.cust: column id is nullable (expected not null)"]);
     assert_eq!(found(|t| t.columns[1].nullable = false), ["warning  public.cust: column name is not null (expected nullable)"]);
     assert_eq!(found(|t| t.primary_key.clear()), ["error    public.cust: the primary key is none (expected (id))"]);

@@ -14,7 +14,7 @@ use mysql_async::{Row, Value};
 
 use self::value::{boolean, bytes, date, decimal128, decimal256, double, integer, interval, single, text, timestamp};
 use super::policy::ZeroDates;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
 
 /// Rows on their way to a batch.
 pub(super) struct BatchBuilder {
@@ -63,8 +63,7 @@ impl BatchBuilder {
         for (at, ((column, field), value)) in self.columns.iter_mut().zip(self.schema.fields()).zip(values).enumerate() {
             let value = value.unwrap_or(Value::NULL);
             if value == Value::NULL && !field.is_nullable() {
-                return Err(Error::new(ErrorKind::Failed, format!("column \"{}\" is NOT NULL but holds NULL", field.name()))
-                    .hint("the remote table has changed: refresh the datasource's catalog"));
+                return Err(changed(format!("column \"{}\" is NOT NULL but holds NULL", field.name())));
             }
             self.bytes += 8 + if let Value::Bytes(bytes) = &value { bytes.len() } else { 0 };
             match column.push(value) {
@@ -102,18 +101,23 @@ enum Fault {
 
 impl Fault {
     fn at(self, field: &Field, table: Option<&String>) -> Error {
-        let error = self.in_column(field);
-        let Some(table) = table else { return error };
-        Error::new(error.kind(), format!("table \"{table}\": {}", error.message())).hint(error.hint_text().unwrap_or_default())
+        let Some(table) = table else { return self.in_column(field) };
+        let of_table = |error: &Error| format!("table \"{table}\": {}", error.message());
+        match self {
+            // A stored number beyond the column's type: the type is another one now.
+            Fault::TooLarge if *field.data_type() != DataType::Boolean => changed(of_table(&self.in_column(field))),
+            Fault::Mismatch(_) => changed(of_table(&self.in_column(field))),
+            Fault::TooLarge | Fault::NoDate(_) | Fault::NotText => {
+                let error = self.in_column(field);
+                Error::new(error.kind(), of_table(&error)).hint(error.hint_text().unwrap_or_default())
+            }
+        }
     }
 
-    fn in_column(self, field: &Field) -> Error {
+    fn in_column(&self, field: &Field) -> Error {
         let column = field.name();
         match self {
-            Fault::Mismatch(arrived) => {
-                Error::new(ErrorKind::Failed, format!("column \"{column}\" arrived as {arrived}, not as {}", field.data_type()))
-                    .hint("the remote table has changed: refresh the datasource's catalog")
-            }
+            Fault::Mismatch(arrived) => changed(format!("column \"{column}\" arrived as {arrived}, not as {}", field.data_type())),
             Fault::NoDate(shown) => Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds {shown}, which is no date"))
                 .hint("correct the value at the source, leave it out of the query, or set the datasource's option `zero_dates`"),
             Fault::TooLarge if *field.data_type() == DataType::Boolean => {
@@ -128,6 +132,11 @@ impl Fault {
                 .hint("correct the value at the source, or make the column a binary type there"),
         }
     }
+}
+
+/// The error of a column that is not what it was published as.
+fn changed(text: String) -> Error {
+    Error::new(ErrorKind::SchemaMismatch, text).code(TYPE_CHANGED).hint("the remote table has changed: refresh the datasource's catalog")
 }
 
 enum Column {

@@ -1,5 +1,6 @@
 //! The `mysql` connector: MySQL and MariaDB.
 
+mod collations;
 mod connect;
 mod declared_type;
 mod decode;

@@ -15,10 +15,10 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Params, Row};
 use tokio::sync::mpsc::Sender;
 
-use super::MySqlRemote;
 use super::connect::Session;
 use super::decode::BatchBuilder;
 use super::failure;
+use super::{MySqlRemote, collations};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::Remote;
@@ -47,7 +47,7 @@ pub(super) fn execute(
         let output = task.tx();
         // Dropping the stream aborts the task, and that drops the session, which ends the statement at the server.
         task.spawn(async move {
-            let run = remote.until_closed(Scan { remote: &remote, sql: &sql.text, limits, output: &output }.run(batch));
+            let run = remote.until_closed(Scan { remote: &remote, sql: &sql, limits, output: &output }.run(batch));
             let outcome = match limits.query_timeout {
                 Some(limit) => tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Err(failure::timed_out(limit))),
                 None => run.await,
@@ -66,7 +66,7 @@ pub(super) fn execute(
 
 struct Scan<'a> {
     remote: &'a MySqlRemote,
-    sql: &'a str,
+    sql: &'a RemoteSql,
     limits: ScanLimits,
     output: &'a Sender<DataFusionResult<RecordBatch>>,
 }
@@ -109,8 +109,9 @@ impl Scan<'_> {
     async fn read(&self, session: &mut Session, batch: &mut BatchBuilder, answered: &mut bool) -> Result<(), Interruption> {
         session.begin();
         session.limit_time(self.limits.query_timeout).await?;
+        collations::check(session, self.remote.dialect, &self.sql.reliance).await?;
         // Prepared, although it has no parameters: the binary protocol gives numbers and times exactly, without text in between.
-        let mut result = session.connection().exec_iter(self.sql, Params::Empty).await?;
+        let mut result = session.connection().exec_iter(self.sql.text.as_str(), Params::Empty).await?;
         *answered = true;
         batch.come_from(result.columns_ref().iter().map(|column| column.org_table_str().into_owned()).collect());
         let Some(mut rows) = result.stream::<Row>().await? else {
@@ -154,7 +155,7 @@ async fn paused<T>(first: bool, next: impl Future<Output = T>) -> Option<T> {
 }
 
 /// Why reading ended early.
-enum Interruption {
+pub(super) enum Interruption {
     /// The server or the connection to it.
     Remote(mysql_async::Error),
     /// A row we cannot take.

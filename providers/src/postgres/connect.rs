@@ -5,8 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use datafusion::arrow::datatypes::Schema;
-use futures::future::{join, join4};
+use futures::future::{join, join5};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -17,8 +16,9 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::copy_reader::ReadError;
+use super::described::Wanted;
 use super::manifest::{DATABASE, HOST, PASSWORD, PORT, USER};
-use super::{described, failure, tls};
+use super::{failure, tls};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Options, PoolLimits};
@@ -327,12 +327,12 @@ impl Lease {
     }
 
     /// Starts a `COPY` of `sql`'s rows, `before` which another statement runs if it is not empty. `limit` is our own; the source's
-    /// comes a little later. With `wanted` the rows must be of that schema's types.
+    /// comes a little later. With `wanted` the source must be as it says.
     pub(super) async fn copy_out(
         &mut self,
         before: &str,
         sql: &str,
-        wanted: Option<&Schema>,
+        wanted: Option<Wanted<'_>>,
         limit: Option<Duration>,
     ) -> Result<CopyOutStream, ReadError> {
         self.begin();
@@ -341,20 +341,24 @@ impl Lease {
         let before = async { if before.is_empty() { Ok(()) } else { self.client().batch_execute(before).await } };
         let described = async {
             match wanted {
-                Some(wanted) => Ok(Some((wanted, self.client().prepare(sql).await?))),
-                None => Ok(None),
+                Some(wanted) => wanted.check_types(self.client(), sql).await,
+                None => Ok(()),
             }
         };
-        // All leave in one flight and in this order, so that neither a new limit nor a look at the types costs a round trip.
-        let (limited, prepared, described, statement) =
-            join4(self.limit_statements(limit), before, described, self.client().prepare(&copy)).await;
+        let collated = async {
+            match wanted {
+                Some(wanted) => wanted.check_collations(self.client()).await,
+                None => Ok(()),
+            }
+        };
+        // All leave in one flight and in this order, so that neither a new limit nor a look at what is wanted costs a round trip.
+        let (limited, prepared, described, collated, statement) =
+            join5(self.limit_statements(limit), before, described, collated, self.client().prepare(&copy)).await;
         limited?;
         self.is_limited_to(limit);
         prepared?;
-        let described: Result<_, tokio_postgres::Error> = described;
-        if let Some((wanted, described)) = described? {
-            described::check(wanted, described.columns()).map_err(ReadError::Value)?;
-        }
+        described?;
+        collated?;
         Ok(self.client().copy_out(&statement?).await?)
     }
 

@@ -12,7 +12,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 use self::column::{Column, Room, ValueFault};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// Signature, flags, length of the header's extension.
@@ -134,7 +134,8 @@ impl CopyDecoder {
     /// The rows so far as a batch.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for text that is not UTF-8, or NULL in a column that was said to have none.
+    /// [`ErrorKind::Invalid`] for text that is not UTF-8; [`ErrorKind::SchemaMismatch`] with the code [`TYPE_CHANGED`] for NULL in a
+    /// column that was said to have none.
     pub(super) fn take_batch(&mut self) -> Result<RecordBatch> {
         let rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
@@ -148,7 +149,7 @@ impl CopyDecoder {
             })?;
             if !field.is_nullable() && array.null_count() > 0 {
                 let text = format!("column \"{}\" holds NULL although the source declared it NOT NULL", field.name());
-                return Err(Error::new(ErrorKind::Invalid, text).hint("refresh the catalog of the datasource"));
+                return Err(Error::new(ErrorKind::SchemaMismatch, text).code(TYPE_CHANGED).hint("refresh the catalog of the datasource"));
             }
             // The next batch is probably as long as this one.
             *column = Column::new(field.data_type(), room).expect("the type was accepted when the decoder was made");

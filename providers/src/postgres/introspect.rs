@@ -6,6 +6,7 @@ use futures::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as DriverError, Row};
 
+use super::described::{collation_name, database};
 use super::known_tables::{ColumnValues, Sizes, TableSize};
 use super::type_mapping::{Collation, NumericPolicy, map};
 use crate::remote::{Introspection, Omission, OmissionCause, RemoteColumn, RemotePresence, RemoteTable, Scope, TableKind};
@@ -41,12 +42,9 @@ const LOOK: &str = concat!(
      ), domain AS ( \
          SELECT s.* FROM step s JOIN pg_catalog.pg_type t ON t.oid = s.base WHERE t.typtype <> 'd' \
      ), db AS MATERIALIZED ( \
-         SELECT pg_catalog.pg_encoding_to_char(d.encoding)::pg_catalog.text AS encoding, d.datcollate::pg_catalog.text AS locale, \
-                COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') AS provider, \
-                COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale', \
-                         d.datcollate::pg_catalog.text) AS name \
-         FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database() \
-     ), relation AS MATERIALIZED ( \
+         ",
+    database!(),
+    " ), relation AS MATERIALIZED ( \
          SELECT c.oid, n.oid AS schema, n.nspname, c.relname, c.relkind, c.reltuples, \
                 c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid) AS has_children \
          FROM ",
@@ -83,9 +81,9 @@ const LOOK: &str = concat!(
             NOT a.attnotnull OR r.relkind = 'f' OR r.has_children, \
             NULL::pg_catalog.text, NULL::pg_catalog.float8, \
             COALESCE(domain.base, a.atttypid), COALESCE(domain.modifier, a.atttypmod), \
-            CASE WHEN co.collprovider = 'd' THEN db.name \
-                 WHEN cn.nspname = 'pg_catalog' AND co.collname::pg_catalog.text <> db.name THEN co.collname::pg_catalog.text \
-                 ELSE cn.nspname || '.' || co.collname END, \
+            ",
+    collation_name!(),
+    ", \
             CASE WHEN co.collprovider = 'd' THEN db.provider ELSE co.collprovider::pg_catalog.text END, \
             CASE WHEN co.collprovider = 'd' THEN db.locale ELSE COALESCE(co.collcollate::pg_catalog.text, '') END, \
             COALESCE(co.collisdeterministic, true), db.encoding, NULL::pg_catalog.text[], NULL::pg_catalog.float8, NULL::pg_catalog.float8 \

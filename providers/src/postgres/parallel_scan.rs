@@ -23,6 +23,7 @@ use super::block_ranges::{BlockRange, BlockRanges, SMALLEST_SPLIT};
 use super::connect::{Lease, milliseconds};
 use super::copy_binary::CopyDecoder;
 use super::copy_reader::{CopyReader, ReadError, Step};
+use super::described::Wanted;
 use super::exported_snapshot::{BEGIN, ExportedSnapshot};
 use super::failure;
 use super::scan::{Source, clock, within};
@@ -30,7 +31,7 @@ use super::seat::{Seat, end};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shared_rows::{RowQueue, shared_rows};
-use crate::sql::{ScanLimits, Select, SplitScan, Turn};
+use crate::sql::{Reliance, ScanLimits, Select, SplitScan, Turn};
 
 /// The first server that reads a range of `ctid` without reading the rest of the table.
 pub(super) const OLDEST_SERVER: u32 = 14;
@@ -56,15 +57,15 @@ impl SplitScan for ParallelScan {
         self.streams
     }
 
-    fn start(&self, schema: &SchemaRef, limits: ScanLimits) -> Result<Vec<SendableRecordBatchStream>> {
+    fn start(&self, schema: &SchemaRef, reliance: &Reliance, limits: ScanLimits) -> Result<Vec<SendableRecordBatchStream>> {
         // It proves that every column can be decoded; each connection has a decoder of its own.
         CopyDecoder::new(Arc::clone(schema), limits.batch_rows).map_err(|error| error.at(self.source.id.as_str()))?;
-        let (scan, row_schema) = (self.clone(), Arc::clone(schema));
+        let (scan, row_schema, reliance) = (self.clone(), Arc::clone(schema), reliance.clone());
         Ok(shared_rows(schema, self.streams, BATCHES_AHEAD * self.streams, move |queue| {
             async move {
                 let deadline = limits.query_timeout.map(Deadline::after);
                 let (id, closed) = (scan.source.id.clone(), scan.source.closed.clone());
-                let run = Arc::new(Run { scan, schema: row_schema, limits, deadline, queue, progress: Notify::new() });
+                let run = Arc::new(Run { scan, schema: row_schema, reliance, limits, deadline, queue, progress: Notify::new() });
                 within(deadline, &closed, run.conduct()).await.map_err(|error| error.at(id.as_str()))
             }
             .boxed()
@@ -76,6 +77,7 @@ impl SplitScan for ParallelScan {
 struct Run {
     scan: ParallelScan,
     schema: SchemaRef,
+    reliance: Reliance,
     limits: ScanLimits,
     deadline: Option<Deadline>,
     queue: Arc<RowQueue>,
@@ -310,7 +312,7 @@ impl Run {
     async fn read_ranges(self: Arc<Self>, mut seat: Seat, ranges: Arc<BlockRanges>, role: Role) -> Result<()> {
         let mut reader = CopyReader::new(CopyDecoder::new(Arc::clone(&self.schema), self.limits.batch_rows)?);
         // Reading it once keeps the table from being changed until the transaction ends.
-        let mut wanted = Some(self.schema.as_ref());
+        let mut wanted = Some(Wanted { schema: &self.schema, reliance: &self.reliance });
         while let Some(range) = ranges.take() {
             let sql = self.statement(range);
             let rows = match seat.copy_out(&sql, wanted.take(), self.limits.query_timeout).await {

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::connect::Connections;
 use super::copy_binary::CopyDecoder;
 use super::copy_reader::{CopyReader, ReadError, Step};
+use super::described::Wanted;
 use super::exported_snapshot::ExportedSnapshot;
 use super::failure::{self, Clock};
 use super::seat::Seat;
@@ -106,7 +107,7 @@ impl Scan {
         };
         loop {
             let replaceable = seat.is_replaceable();
-            match seat.copy_out(&self.sql.text, Some(schema), self.limits.query_timeout).await {
+            match seat.copy_out(&self.sql.text, Some(Wanted { schema, reliance: &self.sql.reliance }), self.limits.query_timeout).await {
                 Ok(rows) => return Ok((seat, rows)),
                 Err(ReadError::Value(error)) => {
                     seat.discard();

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use datafusion::arrow::datatypes::Schema;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 use tokio_postgres::error::SqlState;
@@ -11,6 +10,7 @@ use tokio_postgres::{CopyOutStream, Error as DriverError, SimpleQueryRow};
 
 use super::connect::{CANCEL_AGAIN, Lease, SETTLE};
 use super::copy_reader::ReadError;
+use super::described::Wanted;
 use super::exported_snapshot::{ExportedSnapshot, Kept};
 
 /// Where the transaction goes back to when a scan on the kept connection is abandoned.
@@ -81,7 +81,7 @@ impl Seat {
     pub(super) async fn copy_out(
         &mut self,
         sql: &str,
-        wanted: Option<&Schema>,
+        wanted: Option<Wanted<'_>>,
         limit: Option<Duration>,
     ) -> Result<CopyOutStream, ReadError> {
         let save = self.save();

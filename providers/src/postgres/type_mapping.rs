@@ -13,7 +13,7 @@ use crate::options::Options;
 use crate::remote::{Comparison, Presentation};
 
 /// Precision and scale of a `numeric` that declares neither.
-const UNCONSTRAINED: DataType = DataType::Decimal256(DECIMAL256_MAX_PRECISION, 38);
+pub(super) const UNCONSTRAINED: DataType = DataType::Decimal256(DECIMAL256_MAX_PRECISION, 38);
 /// The time zone of every instant.
 const UTC: &str = "+00:00";
 
@@ -154,7 +154,7 @@ fn decimal(precision: i32, scale: i32) -> Option<DataType> {
 }
 
 /// Reads a `numeric`'s modifier: precision in the upper half, scale as a signed number of eleven bits, both shifted by four.
-fn precision_and_scale(modifier: i32) -> Option<(i32, i32)> {
+pub(super) fn precision_and_scale(modifier: i32) -> Option<(i32, i32)> {
     let packed = modifier.checked_sub(4).filter(|packed| *packed >= 0)?;
     Some(((packed >> 16) & 0xFFFF, ((packed & 0x7FF) ^ 1024) - 1024))
 }

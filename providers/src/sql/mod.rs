@@ -26,7 +26,7 @@ pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
 pub use dialects::{MySqlDialect, PostgresDialect, SqliteDialect};
 pub use dynamic_filter::{LONGEST_WAIT, MOST_KEYS};
 pub use normalize::{Quoting, normalize};
-pub use reliance::Reliance;
+pub use reliance::{CollatedColumn, Reliance};
 pub use scan::RemoteScan;
 pub use select::{Select, SelectItem};
 pub use shared_snapshot::{SharedSnapshot, StatementScans, Turn, share_snapshots};
@@ -47,10 +47,11 @@ pub trait SqlRemote: Remote {
     /// Dropping the stream cancels the statement at the source. A connection that ends before the source said the result is
     /// complete is an error, never an end.
     /// A source that lets a column hold values that are none of its type looks for them in the columns of [`RemoteSql::reliance`]
-    /// before it computes with those.
+    /// before it computes with those, and one with collations that they are still those of [`Reliance::collated`].
     ///
     /// # Errors
-    /// In the stream: `Timeout` naming the datasource and the limit, `Unreachable`, `NotFound`, `Failed`, all naming the datasource.
+    /// In the stream: `Timeout` naming the datasource and the limit, `Unreachable`, `NotFound`, `Failed`, and `SchemaMismatch` with the
+    /// code [`TYPE_CHANGED`](crate::TYPE_CHANGED) when a column is not what the statement was made for, all naming the datasource.
     fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream>;
 
     /// How a scan of `table` is read in several streams, at most `streams`; `None` when it is read in one. Does no IO.
@@ -74,13 +75,13 @@ pub trait SplitScan: fmt::Debug + Send + Sync {
     /// The streams of one run. Together they give each row of the select once, all as of one moment; which of them gives a row is
     /// decided when it is read.
     ///
-    /// Returns at once; connecting happens when the first stream is polled. No stream waits for a connection of its own: one
+    /// `reliance` is that of the select. Returns at once; connecting happens when the first stream is polled. No stream waits for a connection of its own: one
     /// connection suffices for all of them, however few of them are read. Otherwise as [`SqlRemote::execute`]: the query timeout is
     /// that of all streams together, and dropping the last of them ends the work at the source.
     ///
     /// # Errors
     /// As [`SqlRemote::execute`], in every stream.
-    fn start(&self, schema: &SchemaRef, limits: ScanLimits) -> Result<Vec<SendableRecordBatchStream>>;
+    fn start(&self, schema: &SchemaRef, reliance: &Reliance, limits: ScanLimits) -> Result<Vec<SendableRecordBatchStream>>;
 }
 
 /// A statement in the dialect of its remote.

@@ -22,7 +22,7 @@ use tokio::sync::OnceCell;
 
 use super::dynamic_filter::DynamicFilters;
 use super::shared_snapshot::shared_snapshot;
-use super::{RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, Turn, normalize};
+use super::{Reliance, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, Turn, normalize};
 use crate::deadline::Deadline;
 use crate::scan_observer::{ScanObserver, Tally, counted, observer};
 use crate::scan_release::releasable;
@@ -236,7 +236,7 @@ impl Reading {
         snapshot: Option<Arc<dyn SharedSnapshot>>,
     ) -> DataFusionResult<SendableRecordBatchStream> {
         let rows = match &statement.split {
-            Some(split) => self.stream(split, partition, schema, limits, snapshot)?,
+            Some(split) => self.stream((split, &statement.sql.reliance), partition, schema, limits, snapshot)?,
             None if partition == 0 => {
                 let (sql, schema) = (statement.sql.clone(), Arc::clone(schema));
                 match snapshot {
@@ -256,7 +256,7 @@ impl Reading {
     /// The stream of a partition. A partition that is executed again begins a new run.
     fn stream(
         &self,
-        split: &Split,
+        (split, reliance): (&Split, &Reliance),
         partition: usize,
         schema: &SchemaRef,
         limits: ScanLimits,
@@ -268,7 +268,7 @@ impl Reading {
                 Some(snapshot) => snapshot.split(&split.select, split.scan.streams(), self.turn()),
                 None => Arc::clone(&split.scan),
             };
-            *left = scan.start(schema, limits)?.into_iter().map(Some).collect();
+            *left = scan.start(schema, reliance, limits)?.into_iter().map(Some).collect();
         }
         left.get_mut(partition)
             .and_then(Option::take)

@@ -2,8 +2,10 @@
 //!
 //! SQLite lets any value into any column, and compares, sorts and counts what we refuse to read. So before it does, such columns are
 //! read once with the eyes that read a result, within the statement's own transaction. Found sound they stay so until the file changes.
+//! So do those whose texts it compares, once they are seen to be declared as they were.
 
 use std::collections::HashSet;
+use std::ffi::CStr;
 
 use datafusion::arrow::datatypes::{DataType, Field};
 use rusqlite::Connection;
@@ -15,7 +17,7 @@ use super::introspect::SCHEMA;
 use super::policy::Mismatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{RemoteColumn, RemoteTable, TableKind};
-use crate::sql::{Dialect, Reliance, SqliteDialect};
+use crate::sql::{CollatedColumn, Dialect, Reliance, SqliteDialect};
 
 /// Rows between two looks at whether the work is still wanted; the values read so far are forgotten then, too.
 const ROWS_AT_ONCE: usize = 4096;
@@ -32,13 +34,19 @@ impl Verified {
     /// open, so that what is found still holds when the statement runs.
     ///
     /// # Errors
+    /// `SchemaMismatch` with the code [`TYPE_CHANGED`](crate::TYPE_CHANGED) for a text column of another declaration or collation;
     /// `Invalid` naming the table, the column and the first row whose value is none of the column's type.
     pub(super) fn ensure(&mut self, connection: &Connection, reliance: &Reliance, stopped: &dyn Fn() -> bool) -> Result<()> {
         // The number tells states of the file apart on one connection only, so each connection remembers for itself.
         let version = connection.query_row("PRAGMA main.data_version", [], |row| row.get(0)).map_err(failure)?;
         if self.data_version != Some(version) {
+            // What SQLite tells of a column below is what it has parsed, and a query has it look whether that is still so.
+            connection.query_row("SELECT count(*) FROM (SELECT 1 FROM main.sqlite_schema LIMIT 1)", [], |_| Ok(())).map_err(failure)?;
             self.columns.clear();
             self.data_version = Some(version);
+        }
+        for of in reliance.collated().filter(|of| !self.columns.contains(&(of.table.name.clone(), of.column.name.clone()))) {
+            compares_as_known(connection, of)?;
         }
         for (table, columns) in reliance.iter() {
             let name = |column: &RemoteColumn| (table.name.clone(), column.name.clone());
@@ -55,6 +63,19 @@ impl Verified {
         }
         Ok(())
     }
+}
+
+/// Whether a text column is declared as it was. One that is not there any more fails the statement itself.
+fn compares_as_known(connection: &Connection, of: CollatedColumn<'_>) -> Result<()> {
+    let (table, column) = (of.table.name.as_str(), of.column.name.as_str());
+    let Ok((declared, collation, ..)) = connection.column_metadata(Some(SCHEMA), table, column) else { return Ok(()) };
+    let (declared, collation) = (text(declared), text(collation));
+    let is_as_known = declared.eq_ignore_ascii_case(&of.column.remote_type) && collation.eq_ignore_ascii_case(of.collation);
+    if is_as_known { Ok(()) } else { Err(of.changed(declared, collation)) }
+}
+
+fn text(found: Option<&CStr>) -> &str {
+    found.and_then(|found| found.to_str().ok()).unwrap_or_default()
 }
 
 /// What SQLite itself keeps out of a table.
