@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use causeway_providers::{
-    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Error, ErrorKind, Introspection, Manifest,
+    Capabilities, CatalogMark, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Error, ErrorKind, Introspection, Manifest,
     OmissionCause, Options, PoolState, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Result, Scope,
     ServerVersion, SqlRemote, Subject, TableKind, TypeChange, Writer,
 };
@@ -53,6 +53,8 @@ pub(crate) struct FakeSource {
     /// Tables that are there and that no look shows.
     pub(crate) forbidden: Mutex<Vec<String>>,
     pub(crate) seen: Mutex<Introspection>,
+    /// The mark it gives of that; by itself it gives none.
+    pub(crate) mark: Mutex<Option<CatalogMark>>,
     pub(crate) opened: AtomicUsize,
     pub(crate) pinged: AtomicUsize,
     /// How often it was looked at, and asked for tables by name.
@@ -69,6 +71,7 @@ impl FakeSource {
             introspect: Mutex::new(Mood::Well),
             presence: Mutex::new(Mood::Well),
             refused: Mutex::default(),
+            mark: Mutex::default(),
             forbidden: Mutex::default(),
             seen: Mutex::new(Introspection { default_schema: "public".to_owned(), tables, omitted: Vec::new() }),
             opened: AtomicUsize::new(0),
@@ -168,6 +171,10 @@ impl Remote for FakeRemote {
         self.source.looked.fetch_add(1, Ordering::Relaxed);
         FakeSource::act(&self.source.introspect).await?;
         Ok(self.source.seen.lock().unwrap().clone())
+    }
+
+    async fn catalog_mark(&self, _deadline: Deadline) -> Result<Option<CatalogMark>> {
+        Ok(self.source.mark.lock().unwrap().clone())
     }
 
     async fn presence(&self, subjects: &[Subject], _deadline: Deadline) -> Result<Vec<RemotePresence>> {

@@ -46,8 +46,8 @@ pub use options::{OptionFault, Options, PoolLimits};
 pub use pool::{PoolFailure, PoolState};
 pub use registry::ConnectorRegistry;
 pub use remote::{
-    Comparison, Introspection, Omission, OmissionCause, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence,
-    RemoteTable, Scope, ServerVersion, TableKind,
+    CatalogMark, Comparison, Introspection, Omission, OmissionCause, PRESENTATION_KEY, Presentation, Remote, RemoteColumn, RemoteId,
+    RemotePresence, RemoteTable, Scope, ServerVersion, TableKind,
 };
 pub use sample::write_sqlite_sample;
 pub use scan_observer::{ScanObserver, ScanOutcome, ScanReport, observe_scans};

@@ -66,6 +66,15 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// As [`ping`](Self::ping).
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection>;
 
+    /// A mark of what a look finds, to spare looks that would find nothing new: as long as it is the same, so is what the source has in
+    /// any scope, and what our user may read of it. Sizes, estimates and comments may change under one mark. A look that follows the mark sees what
+    /// the mark is of, or something newer. It is one remote statement that costs a small part of a look; `None` when the source has no
+    /// such mark, or when a look is due for what no mark tells.
+    ///
+    /// # Errors
+    /// As [`ping`](Self::ping).
+    async fn catalog_mark(&self, deadline: Deadline) -> Result<Option<CatalogMark>>;
+
     /// Asks the source about tables, or columns, that a look did not find: are they gone, or may our user not read them any more? The
     /// answers are in the order of `subjects`.
     ///
@@ -92,6 +101,17 @@ pub trait Remote: fmt::Debug + Send + Sync {
 
     /// Closes all connections. Running streams fail.
     async fn close(&self);
+}
+
+/// A state of a source's catalog, to be compared with another of the same remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CatalogMark(String);
+
+impl CatalogMark {
+    /// The mark that a source gives of itself.
+    pub fn new(mark: impl Into<String>) -> Self {
+        Self(mark.into())
+    }
 }
 
 /// What the source says it is.

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use causeway_catalog::{ControlStore, Datasource, EventType, Expose, Keeping, NewEvent, OnMismatch, Origin, SchemaMode, Validation};
 use causeway_providers::{
-    Capabilities, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Introspection, Manifest, Omission, OmissionCause,
-    Options, PoolFailure, PoolState, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion,
-    SqlRemote, Subject, TableKind, TypeChange, Writer,
+    Capabilities, CatalogMark, Comparison, Connector, ConnectorRegistry, Deadline, DeclaredType, Introspection, Manifest, Omission,
+    OmissionCause, Options, PoolFailure, PoolState, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope,
+    ServerVersion, SqlRemote, Subject, TableKind, TypeChange, Writer,
 };
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::catalog::MemTable;
@@ -92,6 +92,10 @@ impl Remote for FakeRemote {
         let omission =
             Omission { subject: "public.odd".to_owned(), reason: "it has no columns".to_owned(), cause: OmissionCause::Unmapped };
         Ok(Introspection { default_schema: "public".to_owned(), tables: vec![table], omitted: vec![omission] })
+    }
+
+    async fn catalog_mark(&self, _deadline: Deadline) -> causeway_providers::Result<Option<CatalogMark>> {
+        Ok(None)
     }
 
     async fn presence(&self, subjects: &[Subject], _deadline: Deadline) -> causeway_providers::Result<Vec<RemotePresence>> {

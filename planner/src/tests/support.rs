@@ -26,8 +26,8 @@ use causeway_providers::sql::{
     StatementScans, TableStatistics,
 };
 use causeway_providers::{
-    Capabilities, Comparison, Deadline, Introspection, PoolState, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence,
-    RemoteTable, Scope, ServerVersion, Subject, TableKind, Writer,
+    Capabilities, CatalogMark, Comparison, Deadline, Introspection, PoolState, Presentation, Remote, RemoteColumn, RemoteId,
+    RemotePresence, RemoteTable, Scope, ServerVersion, Subject, TableKind, Writer,
 };
 
 use crate::Statement;
@@ -180,6 +180,10 @@ impl Remote for TestRemote {
 
     async fn introspect(&self, _scope: &Scope, _deadline: Deadline) -> causeway_providers::Result<Introspection> {
         Ok(Introspection::default())
+    }
+
+    async fn catalog_mark(&self, _deadline: Deadline) -> causeway_providers::Result<Option<CatalogMark>> {
+        Ok(None)
     }
 
     async fn presence(&self, subjects: &[Subject], _deadline: Deadline) -> causeway_providers::Result<Vec<RemotePresence>> {

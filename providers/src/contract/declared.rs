@@ -11,7 +11,7 @@ use crate::capabilities::Capabilities;
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::pool::PoolState;
-use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
+use crate::remote::{CatalogMark, Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::{Dialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics};
 use crate::subject::Subject;
 use crate::writer::Writer;
@@ -39,6 +39,10 @@ impl Remote for Declared {
 
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
         self.inner.introspect(scope, deadline).await
+    }
+
+    async fn catalog_mark(&self, deadline: Deadline) -> Result<Option<CatalogMark>> {
+        self.inner.catalog_mark(deadline).await
     }
 
     async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {

@@ -53,6 +53,7 @@ pub(super) async fn check(opened: &Opened<'_>) -> Group {
         });
         group.check(format!("the schema of {}", table.subject()), held);
     }
+    mark(opened, &mut group).await;
     scopes(opened, &mut group).await;
     presence(opened, &mut group).await;
     exchanges(opened, &mut group).await;
@@ -65,6 +66,15 @@ fn names(seen: &Introspection) -> Vec<String> {
         table.columns.iter().map(|column| format!("{} {} {}", column.name, column.remote_type, column.nullable)).collect()
     };
     seen.tables.iter().map(|table| format!("{}: {}", table.subject(), columns(table).join(", "))).collect()
+}
+
+/// A source that marks its catalog gives the same mark of what is the same.
+async fn mark(opened: &Opened<'_>, group: &mut Group) {
+    let ask = || opened.remote.catalog_mark(Deadline::after(PATIENCE));
+    let Some(one) = group.value("a mark of the catalog", ask().await.map_err(told)) else { return };
+    let Some(other) = group.value("a second mark of the catalog", ask().await.map_err(told)) else { return };
+    // A mark may be missing for once, when a look is due.
+    group.holds("an unchanged catalog keeps its mark", one.is_none() || other.is_none() || one == other);
 }
 
 /// A scope narrows what is told to its schemas.

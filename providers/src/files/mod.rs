@@ -46,7 +46,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::PoolState;
-use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
+use crate::remote::{CatalogMark, Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::SqlRemote;
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
@@ -147,6 +147,10 @@ impl Remote for FilesRemote {
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = layouts;
         self.source.forget_lists();
         Ok(seen)
+    }
+
+    async fn catalog_mark(&self, _deadline: Deadline) -> Result<Option<CatalogMark>> {
+        Ok(None)
     }
 
     async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {

@@ -21,7 +21,8 @@ use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::PoolState;
 use crate::remote::{
-    Comparison, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion, TableKind,
+    CatalogMark, Comparison, Introspection, Presentation, Remote, RemoteColumn, RemoteId, RemotePresence, RemoteTable, Scope,
+    ServerVersion, TableKind,
 };
 use crate::sql::SqlRemote;
 use crate::subject::Subject;
@@ -129,6 +130,10 @@ impl Remote for MemoryRemote {
         let wanted = scope.schemas.is_empty() || scope.schemas.iter().any(|schema| schema == SCHEMA);
         let tables = if wanted { self.tables.iter().map(MemoryTable::describe).collect() } else { Vec::new() };
         Ok(Introspection { default_schema: SCHEMA.to_owned(), tables, omitted: Vec::new() })
+    }
+
+    async fn catalog_mark(&self, _deadline: Deadline) -> Result<Option<CatalogMark>> {
+        Ok(None)
     }
 
     async fn presence(&self, subjects: &[Subject], _deadline: Deadline) -> Result<Vec<RemotePresence>> {

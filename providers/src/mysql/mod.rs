@@ -40,7 +40,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::{Access, Pool, PoolState, Pooled};
-use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
+use crate::remote::{CatalogMark, Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::{
     Dialect, MySqlDialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics,
 };
@@ -188,6 +188,10 @@ impl Remote for MySqlRemote {
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
         let look = self.until_closed(self.look(scope, deadline));
         deadline.bound("introspection", look).await.map_err(|error| error.at(self.id.as_str()))
+    }
+
+    async fn catalog_mark(&self, _deadline: Deadline) -> Result<Option<CatalogMark>> {
+        Ok(None)
     }
 
     async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {

@@ -1,6 +1,7 @@
 //! The `postgres` connector: bulk introspection, scans by binary `COPY`, and whole statements in PostgreSQL's own SQL.
 
 mod block_ranges;
+mod catalog_mark;
 mod connect;
 mod copy_binary;
 mod copy_reader;
@@ -49,7 +50,7 @@ use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::{Access, PoolState};
-use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
+use crate::remote::{CatalogMark, Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::{
     Dialect, PostgresDialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans,
     TableStatistics,
@@ -196,6 +197,14 @@ impl Remote for PostgresRemote {
             .await?;
         self.known.learn(scope, sizes, values);
         Ok(seen)
+    }
+
+    async fn catalog_mark(&self, deadline: Deadline) -> Result<Option<CatalogMark>> {
+        // How values are spread is what no mark tells.
+        if self.known.values_are_due() {
+            return Ok(None);
+        }
+        self.within(deadline, "asking whether the catalog has changed", |lease| Box::pin(catalog_mark::read(lease.client()))).await
     }
 
     async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {

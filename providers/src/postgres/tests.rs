@@ -1,6 +1,7 @@
 //! The connector against a real, private PostgreSQL. Each test has a database of its own.
 
 mod agreement;
+mod catalog_mark;
 mod failing;
 mod introspection;
 mod one_moment;

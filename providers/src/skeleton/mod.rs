@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::PoolState;
-use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
+use crate::remote::{CatalogMark, Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::SqlRemote;
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
@@ -81,6 +81,10 @@ impl Remote for SkeletonRemote {
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
         let seen = deadline.bound("introspection", introspect::introspect(&self.source, scope)).await;
         seen.map_err(|error| error.at(self.id.as_str()))
+    }
+
+    async fn catalog_mark(&self, _deadline: Deadline) -> Result<Option<CatalogMark>> {
+        Ok(None)
     }
 
     async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {

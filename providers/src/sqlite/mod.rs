@@ -42,7 +42,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::{Access, Pool, PoolState, Pooled};
-use crate::remote::{Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
+use crate::remote::{CatalogMark, Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::{
     Dialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, SqliteDialect, StatementScans, TableStatistics,
 };
@@ -166,6 +166,10 @@ impl Remote for SqliteRemote {
             connect::patiently(patience, stopped, || introspect::introspect(database.connection(), mismatch))
         })
         .await
+    }
+
+    async fn catalog_mark(&self, _deadline: Deadline) -> Result<Option<CatalogMark>> {
+        Ok(None)
     }
 
     async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {

@@ -10,8 +10,8 @@ use causeway_providers::sql::{
     Dialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics,
 };
 use causeway_providers::{
-    Capabilities, Connector, ConnectorRegistry, Deadline, DeclaredType, Introspection, Manifest, MemoryConnector, MemoryTable, Options,
-    PoolState, Remote, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion, Subject, TypeChange, Writer,
+    Capabilities, CatalogMark, Connector, ConnectorRegistry, Deadline, DeclaredType, Introspection, Manifest, MemoryConnector, MemoryTable,
+    Options, PoolState, Remote, RemoteId, RemotePresence, RemoteTable, Result, Scope, ServerVersion, Subject, TypeChange, Writer,
     write_sqlite_sample,
 };
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
@@ -168,6 +168,10 @@ impl Remote for MisdeclaredRemote {
 
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
         self.remote.introspect(scope, deadline).await
+    }
+
+    async fn catalog_mark(&self, deadline: Deadline) -> Result<Option<CatalogMark>> {
+        self.remote.catalog_mark(deadline).await
     }
 
     async fn presence(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {
