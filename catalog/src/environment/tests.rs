@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 mod drift;
+mod hidden;
 mod imports;
 mod looks;
 mod mending;
