@@ -349,12 +349,11 @@ fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is
             add(DifferenceKind::UnmappedColumn, Some(&actual.name), None, Some(actual.remote_type.clone()), Severity::Warning);
         }
     }
-    if let Some(key) = contract.primary_key.as_ref().filter(|key| **key != table.primary_key) {
-        if !is_key_unknown(contract, table, is_unreadable) {
-            let word = |key: &[String]| (!key.is_empty()).then(|| format!("({})", key.join(", ")));
-            let severity = if key.is_empty() { Severity::Warning } else { Severity::Error };
-            add(DifferenceKind::PkMismatch, None, word(key), word(&table.primary_key), severity);
-        }
+    let key = contract.primary_key.as_ref().filter(|key| **key != table.primary_key);
+    if let Some(key) = key.filter(|_| !is_key_unknown(contract, table, is_unreadable)) {
+        let word = |key: &[String]| (!key.is_empty()).then(|| format!("({})", key.join(", ")));
+        let severity = if key.is_empty() { Severity::Warning } else { Severity::Error };
+        add(DifferenceKind::PkMismatch, None, word(key), word(&table.primary_key), severity);
     }
     sort(&mut found);
     found
