@@ -50,6 +50,8 @@ fn what_mariadb_hides_is_told_from_what_is_gone() {
     assert!(told.contains("28000") && told.contains("permission denied for narrow.t.note: no SELECT privilege"), "{told}");
 
     run("REVOKE SELECT (id, name) ON narrow.t FROM NARROW");
+    let told = refused("IMPORT FOREIGN SCHEMA narrow LIMIT TO (t) FROM SERVER crm INTO other");
+    assert!(told.contains("28000") && told.contains("permission denied for narrow.t"), "{told}");
     check(&psql);
     psql.script("CALL causeway.refresh_catalog('crm')");
     assert_eq!((drift(&psql), omissions(&psql)), (vec![], vec!["narrow.t".to_owned()]));

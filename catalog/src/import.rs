@@ -136,7 +136,8 @@ impl Member {
         let mut accepted = self.accepted.lock().await;
         let remote = self.open_remote()?;
         let deadline = Deadline::after(limit);
-        let seen = self.look(&remote, deadline).await?;
+        let mut seen = self.look(&remote, deadline).await?;
+        self.complete(&mut seen, accepted.tables.as_deref(), &remote, deadline).await?;
         let chosen = self.choose(import, &seen)?;
         self.admit_schema(import, &accepted, &seen)?;
 

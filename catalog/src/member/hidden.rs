@@ -29,6 +29,21 @@ impl Member {
         Ok(forbidden.map(|(subject, _)| subject).collect())
     }
 
+    /// Has a look say of what was there when the source was last accepted, and is not shown, whether our user may not read it.
+    pub(crate) async fn complete(
+        &self,
+        seen: &mut Introspection,
+        accepted: Option<&Introspection>,
+        remote: &Arc<dyn Remote>,
+        deadline: Deadline,
+    ) -> Result<()> {
+        let tables = accepted.into_iter().flat_map(|accepted| &accepted.tables).map(RemoteTable::subject);
+        let mut missing = untold(seen, tables);
+        missing.extend(self.known_to_be_hidden(seen));
+        leave_out(seen, &self.forbidden(remote, missing, deadline).await?);
+        Ok(())
+    }
+
     /// What is known to be hidden, as far as a look does not say what has become of it.
     pub(super) fn known_to_be_hidden(&self, seen: &Introspection) -> BTreeSet<Subject> {
         let known: Vec<Subject> = {
