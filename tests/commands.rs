@@ -90,6 +90,29 @@ fn drift_is_seen_at_a_glance_and_accepted() {
 }
 
 #[test]
+fn of_a_datasource_that_its_tables_keep_from_running_what_is_known_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.db");
+    write_sqlite(&file, TABLES);
+    let pinned = "tables:\n  - { name: customers, remote: cust, columns: [{ name: id, type: INTEGER }, { name: note, type: TEXT }] }";
+    let gateway = Gateway::start([Datasource::sqlite("shop", &file).section(pinned)]);
+    let (status, body) = gateway.ask("POST", "/datasources/shop/external/validate", &Value::Null);
+    let problem: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &problem["code"]), (409, &Value::from("EXTERNAL_SCHEMA_MISMATCH")), "{body}");
+    let finished = run(&["datasource", "drift", "shop"], Some(&gateway.url()));
+    assert_eq!(finished.code, Some(1), "{}{}", finished.stdout, finished.stderr);
+    assert!(
+        finished.stdout.contains("- note") && finished.stderr.contains("EXTERNAL_SCHEMA_MISMATCH"),
+        "{}{}",
+        finished.stdout,
+        finished.stderr
+    );
+    let json: Value = serde_json::from_str(&run(&["datasource", "drift", "shop", "--json"], Some(&gateway.url())).stdout).unwrap();
+    let kinds: Vec<&Value> = json.as_array().unwrap().iter().map(|one| &one["kind"]).collect();
+    assert!(kinds.contains(&&Value::from("missing_column")), "{json}");
+}
+
+#[test]
 fn tables_are_drafted_imported_and_told_of() {
     let shop = Shop::open();
     let drafted = shop.said(&["datasource", "draft", "shop", "main.cust"]);

@@ -27,6 +27,7 @@ mod long_joins;
 mod memory;
 mod one_moment;
 mod pools;
+mod privileges;
 mod psql;
 mod push_down;
 mod secrets;

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use causeway_providers::{Introspection, RemoteTable, Subject};
+use causeway_providers::{Introspection, OmissionCause, RemoteTable, Subject};
 
 use crate::contracted::FormRule;
 use crate::datasource::{Datasource, Expose, SchemaMode};
-use crate::drift::{Baseline, Contract, ContractColumn, Expectation, TypeRule};
+use crate::drift::{Baseline, Contract, ContractColumn, Expectation, Standing, TypeRule};
 use crate::published_name::PublishedName;
 use crate::store::StoredForeignTable;
 
@@ -128,10 +128,15 @@ impl<'a> Declared<'a> {
         let mut taken = BTreeSet::new();
         for pin in self.pins(default_schema) {
             let accepted = known.get(&(pin.remote_schema.as_str(), pin.remote_table.as_str())).copied();
-            let table = self.mended.get(&pin.remote()).or(accepted);
+            let earlier: Vec<RemoteTable> = self.mended.get(&pin.remote()).into_iter().chain(accepted).cloned().collect();
+            let table = earlier.first();
             let published = PublishedName { schema: self.schema_of(&pin, default_schema), name: pin.name.clone() };
             let replaces_exposed = pin.published == PublishedIn::OwnSchema;
-            let is_unseen = pin.contract.is_none() && table.is_none();
+            let standing = match (&pin.contract, table) {
+                (None, None) => Standing::Unseen,
+                _ if replaces_exposed => Standing::Published,
+                _ => Standing::Imported,
+            };
             let mut contract = pin.contract.unwrap_or_else(|| {
                 table.map_or_else(
                     || Contract { schema: pin.remote_schema.clone(), table: pin.remote_table.clone(), ..Contract::default() },
@@ -139,7 +144,7 @@ impl<'a> Declared<'a> {
                 )
             });
             contract.ignore_columns.extend(pin.ignore_columns);
-            if !is_unseen {
+            if standing != Standing::Unseen {
                 expect_mapped(&mut contract, &pin.column_map);
             }
             contract.columns.retain(|column| !contract.ignore_columns.contains(&column.name));
@@ -147,22 +152,30 @@ impl<'a> Declared<'a> {
                 pinned.insert((contract.schema.clone(), contract.table.clone()));
                 taken.insert(published.clone());
             }
-            expectations.push(Expectation { accepted: table.cloned(), contract, is_unseen, published: Some(published) });
+            expectations.push(Expectation { earlier, contract, standing, published: Some(published) });
         }
         let exposes = self.datasource.expose == Expose::All;
         // What is ours may grow: we make tables there ourselves.
         let watches_new_tables = exposes && accepted.is_some() && self.datasource.schema_mode != SchemaMode::Managed;
+        let hidden = accepted.map(unreadable).unwrap_or_default();
         for table in known.values().filter(|_| exposes) {
             if !pinned.contains(&(table.schema.clone(), table.name.clone())) {
                 let name = PublishedName { schema: self.published_schema(default_schema, &table.schema), name: table.name.clone() };
                 // A pinned table of the same name hides it.
-                let published = Some(name).filter(|name| !taken.contains(name));
-                let accepted = Some((*table).clone());
-                expectations.push(Expectation { contract: Contract::of(table), is_unseen: false, accepted, published });
+                let is_hidden = !hidden.is_empty() && hidden.contains(table.subject().to_string().as_str());
+                let published = Some(name).filter(|name| !taken.contains(name) && !is_hidden);
+                let standing = if is_hidden { Standing::Hidden } else { Standing::Published };
+                expectations.push(Expectation { contract: Contract::of(table), standing, earlier: vec![(*table).clone()], published });
             }
         }
         Baseline { expectations, watches_new_tables }
     }
+}
+
+/// The tables and columns that a look found our user may not read, as their subjects print.
+pub(crate) fn unreadable(seen: &Introspection) -> BTreeSet<&str> {
+    let omitted = seen.omitted.iter().filter(|omission| omission.cause == OmissionCause::Unreadable);
+    omitted.map(|omission| omission.subject.as_str()).collect()
 }
 
 /// Expects the columns that a column map names, whatever was accepted since: the table is not published without them.

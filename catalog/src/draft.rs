@@ -34,7 +34,10 @@ impl Member {
     /// As [`Environment::draft`](crate::Environment::draft).
     pub(crate) async fn draft(&self, remote_schema: Option<&str>, remote_table: &str, limit: Duration) -> Result<String> {
         let remote = self.open_remote()?;
-        let seen = self.look(&remote, Deadline::after(limit)).await?;
+        let deadline = Deadline::after(limit);
+        let accepted = self.accepted.lock().await.tables.clone();
+        let mut seen = self.look(&remote, deadline).await?;
+        self.complete(&mut seen, accepted.as_deref(), &remote, deadline).await?;
         let schema = remote_schema.unwrap_or(&seen.default_schema);
         let found = seen.tables.iter().find(|table| table.schema == schema && table.name == remote_table);
         let table = found.ok_or_else(|| self.absent(&seen, schema, remote_table))?;

@@ -39,14 +39,15 @@ impl Dropping {
         for member in owners.iter().filter_map(|owner| self.members.get(owner)) {
             owning.push(member.accepted.lock().await);
         }
+        let _publishing = self.published.publishing.lock().await;
         let mut change = self.store.begin(&self.environment).await?;
         let mut events = Vec::new();
         for (schema, name) in &tables {
-            let owner = change.forget_foreign_table(schema, name).await?.ok_or_else(|| not_imported(schema, name))?;
+            let (owner, remote) = change.forget_foreign_table(schema, name).await?.ok_or_else(|| not_imported(schema, name))?;
             events.push(NewEvent {
                 kind: EventType::TableDropped,
                 datasource: Some(owner),
-                subject: None,
+                subject: Some(remote.to_string()),
                 actor: actor.map(str::to_owned),
                 data: json!({ "schema": schema, "name": name }),
             });

@@ -219,6 +219,12 @@ impl Environment {
         self.ask(datasource, Some(tables), actor).await
     }
 
+    /// As [`refresh`](Self::refresh), but accepts no more than one table of the source's default schema: one that we made there.
+    pub(crate) async fn refresh_own(&self, datasource: &str, table: &str) -> Result<usize> {
+        let schema = self.entry(datasource)?.member.default_schema().await;
+        self.ask(datasource, Some(BTreeSet::from([Subject::table(&schema, table)])), None).await
+    }
+
     async fn ask(&self, datasource: &str, tables: Option<BTreeSet<Subject>>, actor: Option<&str>) -> Result<usize> {
         let entry = self.entry(datasource)?;
         let (answer, answered) = oneshot::channel();
@@ -231,7 +237,8 @@ impl Environment {
     /// tables that broke their contract and meet it again: they can be read from then on.
     ///
     /// # Errors
-    /// `NotFound` for an unknown datasource, `Unreachable` for one that is not open, and what looking at it gives.
+    /// `NotFound` for an unknown datasource; `Unreachable` for one that is not open, `SchemaMismatch` when what its tables are keeps it from
+    /// being so; and what looking at it gives.
     pub async fn check_drift(&self, datasource: &str) -> Result<DriftCheck> {
         let entry = self.entry(datasource)?;
         let (request, answer) = oneshot::channel();

@@ -136,7 +136,8 @@ impl Member {
         let mut accepted = self.accepted.lock().await;
         let remote = self.open_remote()?;
         let deadline = Deadline::after(limit);
-        let seen = self.look(&remote, deadline).await?;
+        let mut seen = self.look(&remote, deadline).await?;
+        self.complete(&mut seen, accepted.tables.as_deref(), &remote, deadline).await?;
         let chosen = self.choose(import, &seen)?;
         self.admit_schema(import, &accepted, &seen)?;
 
@@ -330,9 +331,7 @@ impl Member {
         let owner = match mine {
             Some(known) if same(known) => None,
             Some(known) => Some(format!("{} of this datasource", Subject::table(&known.contract.schema, &known.contract.table))),
-            None => self.published.current().schemas.get(&import.into).and_then(|schema| schema.tables.get(name)).map(|other| {
-                format!("{} of datasource \"{}\"", Subject::table(&other.remote.schema, &other.remote.name), other.datasource)
-            }),
+            None => self.published.current().schemas.get(&import.into).and_then(|schema| owner_in(schema, name)),
         };
         match owner {
             None => Ok(()),
@@ -358,6 +357,14 @@ impl Member {
             }),
         }
     }
+}
+
+/// Whose table has a name in a schema, also when it is one that cannot be read.
+fn owner_in(schema: &SnapshotSchema, name: &str) -> Option<String> {
+    let of_table = |other: &Arc<ForeignTable>| format!("{} of datasource \"{}\"", other.remote.subject(), other.datasource);
+    let of_broken =
+        |reason: &Arc<Error>| format!("a table of datasource \"{}\" that cannot be read now", reason.datasource().unwrap_or_default());
+    schema.tables.get(name).map(of_table).or_else(|| schema.broken.get(name).map(of_broken))
 }
 
 /// What keeps a text from being the name of a table or schema that statements can name.

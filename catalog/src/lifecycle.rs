@@ -142,10 +142,7 @@ impl Lifecycle {
                     failures += 1;
                     let wait = self.retry_in(failures, error.kind());
                     if let Some(asked) = asked.take() {
-                        let told = match error.kind() {
-                            ErrorKind::Conflict | ErrorKind::SchemaMismatch => restate(&error),
-                            _ => unavailable(&error),
-                        };
+                        let told = if is_of_tables(error.kind()) { restate(&error) } else { unavailable(&error) };
                         asked.answer(Err(told));
                     }
                     self.failed(error);
@@ -291,17 +288,31 @@ impl Lifecycle {
     }
 
     fn retry_in(&self, failures: u32, kind: ErrorKind) -> Duration {
-        let longest = if matches!(kind, ErrorKind::Conflict | ErrorKind::SchemaMismatch) {
-            self.timing.last_retry_conflict
-        } else {
-            self.timing.last_retry
-        };
+        let longest = if is_of_tables(kind) { self.timing.last_retry_conflict } else { self.timing.last_retry };
         let doubled = self.timing.first_retry.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
         jittered(doubled.min(longest))
     }
 
     fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
         self.member.error(kind, message)
+    }
+}
+
+/// Whether a datasource was not opened for what its source has, which answers.
+fn is_of_tables(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::Conflict | ErrorKind::SchemaMismatch => true,
+        ErrorKind::Unreachable
+        | ErrorKind::Unauthorized
+        | ErrorKind::NotFound
+        | ErrorKind::Unsupported
+        | ErrorKind::Timeout
+        | ErrorKind::LimitExceeded
+        | ErrorKind::Cancelled
+        | ErrorKind::Invalid
+        | ErrorKind::ReadOnly
+        | ErrorKind::Failed
+        | ErrorKind::Internal => false,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod accept;
 mod check;
+mod hidden;
 mod mend;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use causeway_providers::{
-    Connector, Deadline, Error, ErrorKind, Introspection, Presentation, Remote, RemotePresence, RemoteTable, Result, Scope, Subject,
+    CatalogMark, Connector, Deadline, Error, ErrorKind, Introspection, Presentation, Remote, RemoteTable, Result, Scope, Subject,
     TypeChange,
 };
 use datafusion::arrow::datatypes::DataType;
@@ -66,6 +67,16 @@ pub(crate) struct Accepted {
     generation: u64,
     /// What the next check compares with; made anew when the above changes.
     baseline: Option<Arc<Baseline>>,
+    /// How the source was when a check found nothing new in it; forgotten when the above changes.
+    settled: Option<Settled>,
+}
+
+/// A state of a source in which there is nothing to note.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Settled {
+    mark: CatalogMark,
+    /// How many tables and columns our user may not read.
+    unreadable: usize,
 }
 
 impl Accepted {
@@ -73,6 +84,7 @@ impl Accepted {
     pub(crate) fn changed(&mut self) {
         self.generation += 1;
         self.baseline = None;
+        self.settled = None;
     }
 }
 
@@ -144,6 +156,11 @@ impl Member {
         Ok(())
     }
 
+    /// The schema whose tables appear under the datasource's own name; empty while nothing is known of the source.
+    pub(crate) async fn default_schema(&self) -> String {
+        self.accepted.lock().await.tables.as_ref().map(|tables| tables.default_schema.clone()).unwrap_or_default()
+    }
+
     /// The open remote.
     pub(crate) fn open_remote(&self) -> Result<Arc<dyn Remote>> {
         let remote = self.remote.borrow().clone();
@@ -163,25 +180,6 @@ impl Member {
         seen.map_err(|error| self.of_source(error))
     }
 
-    /// A source may hide what our user may not read: tables that are not listed are asked for by name before they are called gone,
-    /// all at once.
-    async fn tell_forbidden_from_gone(&self, remote: &Arc<dyn Remote>, reports: &mut [&mut DriftReport], deadline: Deadline) -> Result<()> {
-        let missing = reports.iter().flat_map(|report| &report.tables).filter(|drift| drift.is_missing());
-        let missing: Vec<Subject> = missing.map(|drift| drift.subject()).collect::<BTreeSet<_>>().into_iter().collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let asked = deadline.bound("asking for its tables", remote.presence(&missing, deadline)).await;
-        let answers = asked.map_err(|error| self.of_source(error))?;
-        let forbidden = missing.iter().zip(answers).filter(|(_, answer)| *answer == RemotePresence::Forbidden);
-        let forbidden: BTreeSet<&Subject> = forbidden.map(|(subject, _)| subject).collect();
-        for report in reports {
-            let found = report.tables.extract_if(.., |drift| forbidden.contains(&drift.subject()));
-            report.unreadable.extend(found.map(|drift| drift.subject().to_string()));
-        }
-        Ok(())
-    }
-
     /// What a source said when it was asked for its tables. One that is not where it was said to be is not there to be asked.
     fn of_source(&self, error: Error) -> Error {
         let error = error.at(self.name());
@@ -199,10 +197,14 @@ impl Member {
         .because(error)
     }
 
+    /// The differences that are open.
+    async fn open_differences(&self) -> Result<Open> {
+        Ok(Open::new(self.store.open_drift(&self.environment, self.name()).await?))
+    }
+
     /// The tables of which a report says something else than what is open.
     async fn news(&self, report: &DriftReport) -> Result<BTreeSet<Subject>> {
-        let open = self.store.open_drift(&self.environment, self.name()).await?;
-        Ok(Open::new(open).news(report))
+        Ok(self.open_differences().await?.news(report))
     }
 
     /// Brings what is noted of the tables in `of` to what `report` says; gives how many events that took.

@@ -12,10 +12,10 @@ use datafusion::common::{Column, TableReference};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 
-use crate::baseline::{Declared, Pin, PublishedIn};
+use crate::baseline::{Declared, Pin, PublishedIn, unreadable};
 use crate::contracted::contracted;
 use crate::datasource::{Expose, SchemaMode};
-use crate::drift::{Severity, compare_table};
+use crate::drift::{Severity, compare_readable};
 use crate::published::Offer;
 use crate::snapshot::{ForeignTable, SnapshotSchema};
 use crate::unopened::Unopened;
@@ -40,8 +40,25 @@ pub(crate) struct Mismatch {
     pub(crate) remote: Option<Subject>,
     /// A sentence.
     pub(crate) text: String,
-    /// Whether the table is a declared one: an imported one that is broken breaks nothing but itself.
+    /// Whether the table is a declared one that is not as its contract says. An imported one that is broken breaks nothing but itself,
+    /// and one that our user may not read may well be as it was.
     pub(crate) is_binding: bool,
+}
+
+/// What keeps a table under a contract from being read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fault {
+    /// It is not what its contract, or its column map, says.
+    Mismatch(String),
+    /// Our user may not read it, or a column of it that the contract names.
+    Forbidden(String),
+}
+
+impl Fault {
+    fn text(&self) -> &str {
+        let (Fault::Mismatch(text) | Fault::Forbidden(text)) = self;
+        text
+    }
 }
 
 impl Publication {
@@ -132,6 +149,8 @@ struct Building<'a> {
     declared: &'a Declared<'a>,
     provide: Provide<'a>,
     seen: &'a Introspection,
+    /// What our user may not read.
+    unreadable: BTreeSet<&'a str>,
     before: Option<&'a Introspection>,
     offer: Offer,
     omitted: Vec<Omission>,
@@ -140,7 +159,8 @@ struct Building<'a> {
 
 impl<'a> Building<'a> {
     fn new(declared: &'a Declared<'a>, provide: Provide<'a>, seen: &'a Introspection, before: Option<&'a Introspection>) -> Self {
-        Self { declared, provide, seen, before, offer: Offer::default(), omitted: Vec::new(), mismatches: Vec::new() }
+        let (offer, omitted, mismatches) = (Offer::default(), Vec::new(), Vec::new());
+        Self { declared, provide, seen, unreadable: unreadable(seen), before, offer, omitted, mismatches }
     }
 
     fn done(self) -> Publication {
@@ -151,14 +171,21 @@ impl<'a> Building<'a> {
         Publication { offer, omitted, mismatches }
     }
 
-    /// The tables we may publish at all.
-    fn tables(&self) -> impl Iterator<Item = &'a RemoteTable> + use<'a> {
-        self.declared.allowed(self.seen)
+    /// The tables we may publish at all. What is known of one that may not be read is not there to be published.
+    fn tables(&self) -> Vec<&'a RemoteTable> {
+        let is_readable = |table: &&RemoteTable| self.unreadable.is_empty() || !self.unreadable.contains(subject(table).as_str());
+        self.declared.allowed(self.seen).filter(is_readable).collect()
+    }
+
+    /// The table of a pin, if it is there and may be read.
+    fn readable(&self, pin: &Pin) -> Option<&'a RemoteTable> {
+        let found = self.declared.allowed(self.seen).find(|table| pin.is_of(table));
+        found.filter(|_| !self.unreadable.contains(pin.remote().to_string().as_str()))
     }
 
     fn names_are_distinct(&self) -> Result<()> {
         let mut remote_by_name = BTreeMap::new();
-        for remote in self.tables().map(|table| table.schema.as_str()).chain([self.seen.default_schema.as_str()]) {
+        for remote in self.tables().iter().map(|table| table.schema.as_str()).chain([self.seen.default_schema.as_str()]) {
             let name = self.published_schema(remote);
             if let Some(other) = remote_by_name.insert(name.clone(), remote).filter(|other| *other != remote) {
                 return Err(Error::new(
@@ -217,12 +244,12 @@ impl<'a> Building<'a> {
     /// Publishes a table under its contract; one that breaks it is shown, and fails whoever reads it.
     fn pin(&mut self, pin: &Pin) {
         let mended = self.declared.mended.get(&pin.remote());
-        let found = mended.or_else(|| self.tables().find(|table| pin.is_of(table)));
+        let found = mended.or_else(|| self.readable(pin));
         let broken = match found {
             Some(table) => self.broken(pin, table),
             None => Some(self.missing(pin)),
         };
-        let earlier = self.before.into_iter().flat_map(|before| &before.tables);
+        let earlier = self.before.unwrap_or(self.seen).tables.iter();
         let before = earlier.into_iter().find(|table| pin.is_of(table));
         if let Some(broken) = &broken {
             self.mismatched(pin, broken);
@@ -240,15 +267,16 @@ impl<'a> Building<'a> {
         let (table, kept, names) = match known.map(|table| (table, columns(pin, table))) {
             Some((table, Ok((kept, names)))) => (table, kept, names),
             Some((_, Err(mismatch))) => {
+                let mismatch = Fault::Mismatch(mismatch);
                 self.mismatched(pin, &mismatch);
                 return self.cannot_be_shown(pin, &mismatch);
             }
             // Nothing is known of it: there are no columns to show.
-            None => return self.cannot_be_shown(pin, &broken.unwrap_or_default()),
+            None => return self.cannot_be_shown(pin, &self.missing(pin)),
         };
         let fields: Vec<_> = kept.iter().zip(&names).map(|(&i, name)| table.columns[i].field().with_name(name)).collect();
         let columns: SchemaRef = Arc::new(Schema::new(fields));
-        let unavailable = broken.map(|broken| Arc::new(self.mismatch(pin, &broken)));
+        let unavailable = broken.map(|broken| Arc::new(self.error(pin, &broken)));
         let provider = match &unavailable {
             Some(reason) => Ok(Arc::new(Unopened::new(Arc::clone(&columns), Arc::clone(reason))) as Arc<dyn TableProvider>),
             None => self.provider(pin, table, &kept, &names),
@@ -282,14 +310,15 @@ impl<'a> Building<'a> {
         }
     }
 
-    fn mismatched(&mut self, pin: &Pin, broken: &str) {
-        let text = format!("pinned table \"{}\": {broken}", pin.shown());
-        self.mismatches.push(Mismatch { remote: Some(pin.remote()), text, is_binding: pin.published == PublishedIn::OwnSchema });
+    fn mismatched(&mut self, pin: &Pin, fault: &Fault) {
+        let text = format!("pinned table \"{}\": {}", pin.shown(), fault.text());
+        let is_binding = pin.published == PublishedIn::OwnSchema && matches!(fault, Fault::Mismatch(_));
+        self.mismatches.push(Mismatch { remote: Some(pin.remote()), text, is_binding });
     }
 
     /// Publishes the name of a table without columns, so that whoever asks for it is told why.
-    fn cannot_be_shown(&mut self, pin: &Pin, broken: &str) {
-        let reason = Arc::new(self.mismatch(pin, broken));
+    fn cannot_be_shown(&mut self, pin: &Pin, fault: &Fault) {
+        let reason = Arc::new(self.error(pin, fault));
         match &pin.published {
             PublishedIn::Shared(schema) => self.offer.broken_imports.push((schema.clone(), pin.name.clone(), reason)),
             PublishedIn::OwnSchema => {
@@ -298,45 +327,80 @@ impl<'a> Building<'a> {
         }
     }
 
-    /// What of a table breaks its contract or its column map.
-    fn broken(&self, pin: &Pin, table: &RemoteTable) -> Option<String> {
-        if let Some(column) = pin.column_map.keys().find(|column| !table.columns.iter().any(|c| c.name == **column)) {
-            return Some(format!("{} has no column {column}", subject(table)));
+    /// What of a table breaks its contract or its column map, or keeps it from being read as they say.
+    fn broken(&self, pin: &Pin, table: &RemoteTable) -> Option<Fault> {
+        let is_unreadable = |column: &str| {
+            let column = Subject::column(&table.schema, &table.name, column);
+            !self.unreadable.is_empty() && self.unreadable.contains(column.to_string().as_str())
+        };
+        let is_there = |column: &str| table.columns.iter().any(|c| c.name == *column);
+        if let Some(column) = pin.column_map.keys().find(|column| !is_there(column) && !is_unreadable(column)) {
+            return Some(Fault::Mismatch(format!("{} has no column {column}", subject(table))));
         }
-        let differences = compare_table(pin.contract.as_ref()?, table, self.declared.types);
+        let differences = match &pin.contract {
+            Some(contract) => compare_readable(contract, table, self.declared.types, &is_unreadable),
+            None => Vec::new(),
+        };
         let errors: Vec<String> = differences
             .iter()
             .filter(|difference| difference.severity == Severity::Error)
             .map(|difference| difference.describe(&subject(table)))
             .collect();
-        (!errors.is_empty()).then(|| errors.join("; "))
+        if !errors.is_empty() {
+            return Some(Fault::Mismatch(errors.join("; ")));
+        }
+        let agreed = pin.contract.iter().flat_map(|contract| &contract.columns).map(|column| column.name.as_str());
+        let is_kept = |column: &&str| pin.contract.as_ref().is_none_or(|contract| !contract.ignore_columns.contains(*column));
+        let mut wanted = agreed.chain(pin.column_map.keys().map(String::as_str)).filter(is_kept);
+        let hidden = wanted.find(|column| !is_there(column) && is_unreadable(column))?;
+        Some(self.forbidden(&Subject::column(&table.schema, &table.name, hidden)))
     }
 
     /// Why the source does not show the table of a pin, when it says so.
     fn omission(&self, pin: &Pin) -> Option<&'a Omission> {
-        let remote = pin.remote().to_string();
+        self.omission_of(&pin.remote())
+    }
+
+    fn omission_of(&self, subject: &Subject) -> Option<&'a Omission> {
+        let remote = subject.to_string();
         self.seen.omitted.iter().find(|omission| omission.subject == remote)
     }
 
-    fn missing(&self, pin: &Pin) -> String {
-        let remote = pin.remote().to_string();
-        match self.omission(pin) {
-            Some(omission) => format!("{remote} cannot be read: {}", omission.reason),
-            None => format!("the source has no table {remote}"),
+    fn missing(&self, pin: &Pin) -> Fault {
+        let remote = pin.remote();
+        match self.omission(pin).map(|omission| (omission.cause, &omission.reason)) {
+            Some((OmissionCause::Unreadable, _)) => self.forbidden(&remote),
+            Some((OmissionCause::Unmapped, reason)) => Fault::Mismatch(format!("{remote} cannot be read: {reason}")),
+            None => Fault::Mismatch(format!("the source has no table {remote}")),
         }
     }
 
-    fn mismatch(&self, pin: &Pin, broken: &str) -> Error {
-        Error::new(ErrorKind::SchemaMismatch, format!("EXTERNAL_SCHEMA_MISMATCH: pinned table \"{}\": {broken}", pin.shown()))
-            .at(&self.declared.datasource.name)
-            .hint(match pin.published {
-                PublishedIn::OwnSchema => {
-                    "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or mend `tables:`"
-                }
-                PublishedIn::Shared(_) => {
-                    "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or import it as it is now"
-                }
-            })
+    fn forbidden(&self, subject: &Subject) -> Fault {
+        let reason = self.omission_of(subject).map(|omission| format!(": {}", omission.reason));
+        Fault::Forbidden(format!("permission denied for {subject}{}", reason.unwrap_or_default()))
+    }
+
+    /// What a statement is told that names the table.
+    fn error(&self, pin: &Pin, fault: &Fault) -> Error {
+        let shown = pin.shown();
+        let told = match fault {
+            Fault::Mismatch(text) => {
+                let text = format!("EXTERNAL_SCHEMA_MISMATCH: pinned table \"{shown}\": {text}");
+                Error::new(ErrorKind::SchemaMismatch, text).hint(match pin.published {
+                    PublishedIn::OwnSchema => {
+                        "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or mend `tables:`"
+                    }
+                    PublishedIn::Shared(_) => {
+                        "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or import it as it is now"
+                    }
+                })
+            }
+            Fault::Forbidden(text) => Error::new(ErrorKind::Unauthorized, format!("pinned table \"{shown}\": {text}")).hint(
+                "have the owner of the table let the datasource's user read it; the next check or CALL causeway.refresh_catalog publishes \
+                 it again",
+            ),
+        };
+        told.at(&self.declared.datasource.name)
     }
 
     fn provider(&self, pin: &Pin, table: &RemoteTable, kept: &[usize], names: &[String]) -> Result<Arc<dyn TableProvider>, String> {

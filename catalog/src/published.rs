@@ -13,6 +13,7 @@ use crate::snapshot::{CatalogSnapshot, ForeignTable, Replaced, SnapshotSchema};
 pub(crate) struct Published {
     current: RwLock<Arc<CatalogSnapshot>>,
     /// Held from the moment a replacement is admitted until it is made, so that nothing that is written meanwhile was written in vain.
+    /// Whoever changes what may stand in its way holds it as well: all but [`make_unavailable`](Self::make_unavailable).
     pub(crate) publishing: Mutex<()>,
 }
 

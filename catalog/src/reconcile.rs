@@ -73,29 +73,87 @@ impl Open {
         open
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+
+    /// The tables and columns they are about.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = Subject> {
+        let column = |row: &DriftRow| Some(Subject::column(&row.remote_schema, &row.remote_table, row.column.as_ref()?));
+        self.0.iter().flat_map(move |(table, rows)| rows.iter().filter_map(column).chain([table.clone()]))
+    }
+
     /// The tables of which a report says something else than what is open.
     pub(crate) fn news(&self, report: &DriftReport) -> BTreeSet<Subject> {
-        let mut news: BTreeSet<Subject> = report.tables.iter().filter(|drift| !self.tells(drift)).map(TableDrift::subject).collect();
-        news.extend(self.0.keys().filter(|subject| report.of(subject).is_none() && !unreadable(report, subject)).cloned());
+        let mut news: BTreeSet<Subject> =
+            report.tables.iter().filter(|drift| !self.tells(drift, report)).map(TableDrift::subject).collect();
+        let is_gone = |subject: &&Subject| report.of(subject).is_none() && !self.of(subject, report).is_empty();
+        news.extend(self.0.keys().filter(is_gone).cloned());
         news
     }
 
     /// Whether exactly the differences of `drift` are open, each about the same tables of ours.
-    fn tells(&self, drift: &TableDrift) -> bool {
-        let rows = self.0.get(&drift.subject());
-        let open: BTreeSet<(Key, &[PublishedName])> = rows.into_iter().flatten().map(|row| (key_of_row(row), &*row.published)).collect();
+    fn tells(&self, drift: &TableDrift, report: &DriftReport) -> bool {
+        let rows = self.of(&drift.subject(), report);
+        let open: BTreeSet<(Key, &[PublishedName])> = rows.into_iter().map(|row| (key_of_row(row), &*row.published)).collect();
         open == drift.differences.iter().map(|difference| (key_of(difference), &*difference.published)).collect()
+    }
+
+    /// The open differences of a table that a report says something of.
+    fn of(&self, table: &Subject, report: &DriftReport) -> Vec<&DriftRow> {
+        let rows = self.0.get(table).into_iter().flatten();
+        rows.filter(|row| !report.says_nothing_of(table, &row.kind, row.column.as_deref())).collect()
     }
 }
 
-fn unreadable(report: &DriftReport, subject: &Subject) -> bool {
-    let name = subject.to_string();
-    report.unreadable.contains(&name)
+/// A difference that is gone, for some of the tables of ours it was about or for all of them.
+struct Resolved<'a> {
+    row: &'a DriftRow,
+    /// The tables of ours it is gone for.
+    published: Vec<PublishedName>,
+    /// Those it stays open for; none when it is closed.
+    open_for: Vec<PublishedName>,
+}
+
+impl<'a> Resolved<'a> {
+    /// One that is gone altogether.
+    fn closed(row: &'a DriftRow) -> Self {
+        Self { row, published: row.published.clone(), open_for: Vec::new() }
+    }
+
+    /// One that is about `remaining` alone; `None` when that is no fewer than before, or none at all.
+    fn narrowed(row: &'a DriftRow, remaining: &[PublishedName]) -> Option<Self> {
+        let published: Vec<PublishedName> = row.published.iter().filter(|name| !remaining.contains(name)).cloned().collect();
+        let is_one = !published.is_empty() && !remaining.is_empty();
+        is_one.then(|| Self { row, published, open_for: remaining.to_vec() })
+    }
+
+    /// As events show it.
+    fn shown(&self) -> Value {
+        let DriftRow { kind, column, expected, actual, severity, opened_sequence, .. } = self.row;
+        json!({
+            "kind": kind,
+            "column": column,
+            "expected": expected,
+            "actual": actual,
+            "severity": severity,
+            "published": self.published,
+            "open_for": self.open_for,
+            "event": opened_sequence,
+        })
+    }
+
+    /// Notes it, as event `sequence` tells.
+    async fn note(&self, change: &mut Change, sequence: i64, closing: Closing) -> Result<()> {
+        if self.open_for.is_empty() { change.close_difference(self.row, sequence, closing.as_str()).await } else { Ok(()) }
+    }
 }
 
 /// Brings what is noted of the tables in `of` to what `report` says; gives how many events that took.
 ///
-/// A table whose differences are the ones open already makes no event, so doing it twice is doing it once.
+/// A table whose differences are the ones open already, each about the same tables of ours, makes no event, so doing it twice is doing it
+/// once.
 pub(crate) async fn reconcile(
     change: &mut Change,
     datasource: &str,
@@ -107,53 +165,60 @@ pub(crate) async fn reconcile(
     let Cause { closing, actor } = cause;
     let open = Open::new(change.open_drift(datasource).await?);
     let mut events = 0;
-    for drift in report.tables.iter().filter(|drift| of.contains(&drift.subject()) && !open.tells(drift)) {
+    for drift in report.tables.iter().filter(|drift| of.contains(&drift.subject()) && !open.tells(drift, report)) {
         let subject = drift.subject();
-        let rows = open.0.get(&subject).map_or(&[][..], Vec::as_slice);
-        let (now, known): (BTreeSet<Key>, BTreeSet<Key>) =
-            (drift.differences.iter().map(key_of).collect(), rows.iter().map(key_of_row).collect());
-        let gone: Vec<&DriftRow> = rows.iter().filter(|row| !now.contains(&key_of_row(row))).collect();
-        let new: Vec<&Difference> = drift.differences.iter().filter(|difference| !known.contains(&key_of(difference))).collect();
+        let rows = open.of(&subject, report);
+        let mut resolved = Vec::new();
+        // Differences that are open already, and whether they are about a table of ours that nobody was told of.
+        let mut known: BTreeMap<Key, bool> = BTreeMap::new();
         for row in rows {
-            // The same difference may be about more tables of ours, or fewer, than when it was told of: that is no event.
-            let same = drift.differences.iter().find(|difference| key_of(difference) == key_of_row(row));
-            if let Some(difference) = same.filter(|difference| difference.published != row.published) {
+            let key = key_of_row(row);
+            let Some(difference) = drift.differences.iter().find(|difference| key_of(difference) == key) else {
+                resolved.push(Resolved::closed(row));
+                continue;
+            };
+            if difference.published != row.published {
                 change.publish_difference(row, &difference.published).await?;
             }
+            resolved.extend(Resolved::narrowed(row, &difference.published));
+            // Of what an older version noted it is not known whom it was about.
+            let is_wider = !row.published.is_empty() && difference.published.iter().any(|name| !row.published.contains(name));
+            known.insert(key, is_wider);
         }
-        if new.is_empty() && gone.is_empty() {
+        let is_new = |difference: &Difference| known.get(&key_of(difference)).copied().unwrap_or(true);
+        let has_news = drift.differences.iter().any(is_new);
+        if !has_news && resolved.is_empty() {
             continue;
         }
         // One event tells of all of it: of what is gone alone as resolved, else of what is there now.
-        let (kind, data) = if new.is_empty() {
-            (EventType::SchemaDriftResolved, closed(closing, &gone))
-        } else {
-            let resolved: Vec<Value> = gone.iter().map(|row| resolved(row)).collect();
+        let (kind, data) = if has_news {
             let data = json!({
                 "before": drift.before,
                 "after": drift.after,
-                "differences": drift.differences,
-                "resolved": resolved,
+                "differences": drift.differences.iter().map(|difference| told(difference, is_new(difference))).collect::<Vec<_>>(),
+                "resolved": resolved.iter().map(Resolved::shown).collect::<Vec<_>>(),
                 "impact": impact(drift),
             });
             (EventType::SchemaDrift, data)
+        } else {
+            (EventType::SchemaDriftResolved, gone(closing, &resolved))
         };
         let event = event(kind, datasource, &subject, actor, data);
         let sequence = change.append(&event).await?;
         events += 1;
-        for row in gone {
-            change.close_difference(row, sequence, closing.as_str()).await?;
+        for resolved in &resolved {
+            resolved.note(change, sequence, closing).await?;
         }
-        for difference in new {
+        for difference in drift.differences.iter().filter(|difference| !known.contains_key(&key_of(difference))) {
             change.open_difference(&row(datasource, &subject, difference, sequence)).await?;
         }
     }
-    for (subject, rows) in &open.0 {
-        if !of.contains(subject) || report.of(subject).is_some() || unreadable(report, subject) {
-            continue;
+    for subject in open.0.keys().filter(|subject| of.contains(subject) && report.of(subject).is_none()) {
+        let closed: Vec<Resolved<'_>> = open.of(subject, report).into_iter().map(Resolved::closed).collect();
+        if !closed.is_empty() {
+            tell_resolved(change, datasource, subject, &closed, cause).await?;
+            events += 1;
         }
-        close(change, datasource, subject, &rows.iter().collect::<Vec<_>>(), cause).await?;
-        events += 1;
     }
     Ok(events)
 }
@@ -162,28 +227,36 @@ pub(crate) async fn reconcile(
 pub(crate) async fn drop_published(change: &mut Change, datasource: &str, dropped: &[PublishedName], actor: Option<&str>) -> Result<()> {
     let cause = Cause { closing: Closing::Dropped, actor };
     for (subject, rows) in &Open::new(change.open_drift(datasource).await?).0 {
-        let mut closed = Vec::new();
-        for row in rows {
+        let mut resolved = Vec::new();
+        for row in rows.iter().filter(|row| row.published.iter().any(|name| dropped.contains(name))) {
             let remaining: Vec<PublishedName> = row.published.iter().filter(|name| !dropped.contains(name)).cloned().collect();
-            match (remaining.len(), row.published.len()) {
-                (now, before) if now == before => {}
-                (0, _) => closed.push(row),
-                _ => change.publish_difference(row, &remaining).await?,
+            match Resolved::narrowed(row, &remaining) {
+                Some(narrowed) => {
+                    change.publish_difference(row, &remaining).await?;
+                    resolved.push(narrowed);
+                }
+                None => resolved.push(Resolved::closed(row)),
             }
         }
-        if !closed.is_empty() {
-            close(change, datasource, subject, &closed, cause).await?;
+        if !resolved.is_empty() {
+            tell_resolved(change, datasource, subject, &resolved, cause).await?;
         }
     }
     Ok(())
 }
 
-/// Closes differences of one table, and tells of nothing else.
-async fn close(change: &mut Change, datasource: &str, subject: &Subject, rows: &[&DriftRow], cause: Cause<'_>) -> Result<()> {
-    let event = event(EventType::SchemaDriftResolved, datasource, subject, cause.actor, closed(cause.closing, rows));
+/// Tells of differences of one table that are gone, and of nothing else.
+async fn tell_resolved(
+    change: &mut Change,
+    datasource: &str,
+    subject: &Subject,
+    resolved: &[Resolved<'_>],
+    cause: Cause<'_>,
+) -> Result<()> {
+    let event = event(EventType::SchemaDriftResolved, datasource, subject, cause.actor, gone(cause.closing, resolved));
     let sequence = change.append(&event).await?;
-    for row in rows {
-        change.close_difference(row, sequence, cause.closing.as_str()).await?;
+    for resolved in resolved {
+        resolved.note(change, sequence, cause.closing).await?;
     }
     Ok(())
 }
@@ -213,19 +286,13 @@ fn row(datasource: &str, subject: &Subject, difference: &Difference, sequence: i
 }
 
 /// What the event says that tells of nothing but differences that are gone.
-fn closed(closing: Closing, rows: &[&DriftRow]) -> Value {
-    json!({ "reason": closing.as_str(), "differences": rows.iter().map(|row| resolved(row)).collect::<Vec<_>>() })
+fn gone(closing: Closing, resolved: &[Resolved<'_>]) -> Value {
+    json!({ "reason": closing.as_str(), "differences": resolved.iter().map(Resolved::shown).collect::<Vec<_>>() })
 }
 
-/// A difference that is gone, as the event that says so shows it.
-fn resolved(row: &DriftRow) -> Value {
-    json!({
-        "kind": row.kind,
-        "column": row.column,
-        "expected": row.expected,
-        "actual": row.actual,
-        "severity": row.severity,
-        "published": row.published,
-        "event": row.opened_sequence,
-    })
+/// A difference as the event shows it that tells what there is now.
+fn told(difference: &Difference, is_new: bool) -> Value {
+    let mut shown = json!(difference);
+    shown["new"] = Value::from(is_new);
+    shown
 }

@@ -56,7 +56,7 @@ pub struct SnapshotSchema {
     pub remote_schema: String,
     /// Tables by published name.
     pub tables: BTreeMap<String, Arc<ForeignTable>>,
-    /// Pinned tables that break their contract and of which no columns are known, by published name, and how they break it.
+    /// Pinned tables that break their contract, or may not be read, and of which no columns are known, by published name, and why.
     pub broken: BTreeMap<String, Arc<Error>>,
     /// Why its tables cannot be read now: any look-up of a table in it fails with this, but for those that break their contract.
     pub unavailable: Option<Arc<Error>>,
@@ -129,16 +129,17 @@ pub struct ForeignTable {
     pub columns: SchemaRef,
     /// For each published column its index in `remote.columns`.
     pub remote_columns: Vec<usize>,
-    /// Why it cannot be read now though others of its datasource may be: it is not what it was pinned to, or it is one imported
-    /// from a datasource that is down.
+    /// Why it cannot be read now though others of its datasource may be: it is not what it was pinned to, our user may not read it, or it
+    /// is one imported from a datasource that is down.
     pub unavailable: Option<Arc<Error>>,
     /// How to read it.
     pub provider: Arc<dyn TableProvider>,
 }
 
 impl ForeignTable {
-    /// Whether it breaks the contract it was pinned to.
+    /// Whether it cannot be read for a reason of its own: it breaks the contract it was pinned to, or our user may not read it.
     pub(crate) fn is_broken(&self) -> bool {
-        self.unavailable.as_ref().is_some_and(|reason| reason.kind() == ErrorKind::SchemaMismatch)
+        let is_own = |kind| matches!(kind, ErrorKind::SchemaMismatch | ErrorKind::Unauthorized);
+        self.unavailable.as_ref().is_some_and(|reason| is_own(reason.kind()))
     }
 }

@@ -26,6 +26,45 @@ impl Subject {
     pub fn column(schema: &str, table: &str, column: &str) -> Self {
         Self { column: Some(column.to_owned()), ..Self::table(schema, table) }
     }
+
+    /// The subject that prints as `text`; `None` when none does. Of a source without schemas only tables can be read back: a column of
+    /// one prints as a table of a schema does.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut parts = Vec::new();
+        let mut rest = Some(text);
+        while let Some(text) = rest {
+            let (part, left) = next_part(text)?;
+            parts.push(part);
+            rest = left;
+        }
+        match &parts[..] {
+            [table] => Some(Self::table("", table)),
+            [schema, table] => Some(Self::table(schema, table)),
+            [schema, table, column] => Some(Self::column(schema, table, column)),
+            _ => None,
+        }
+    }
+}
+
+/// The first part of a printed subject, and what follows its dot.
+fn next_part(text: &str) -> Option<(String, Option<&str>)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (part, left) = text.split_once('.').map_or((text, None), |(part, left)| (part, Some(left)));
+        return (!part.is_empty()).then(|| (part.to_owned(), left));
+    };
+    let mut part = String::new();
+    let mut letters = quoted.char_indices().peekable();
+    while let Some((at, letter)) = letters.next() {
+        if letter != '"' {
+            part.push(letter);
+        } else if letters.next_if(|(_, next)| *next == '"').is_some() {
+            part.push('"');
+        } else {
+            let left = &quoted[at + 1..];
+            return if left.is_empty() { Some((part, None)) } else { Some((part, Some(left.strip_prefix('.')?))) };
+        }
+    }
+    None
 }
 
 impl fmt::Display for Subject {
@@ -63,6 +102,18 @@ mod tests {
         ];
         for (subject, printed) in cases {
             assert_eq!(subject.to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn what_is_printed_is_read_back() {
+        for name in ["plain", "with space", "a.b", "\"", "x\"\"y.", ""] {
+            for subject in [Subject::table("s", name), Subject::column("s", name, name), Subject::table("", name)] {
+                assert_eq!(Subject::read(&subject.to_string()), Some(subject));
+            }
+        }
+        for text in ["", ".", "a.", "a..b", "\"a", "\"a\"b", "a.b.c.d"] {
+            assert_eq!(Subject::read(text), None, "{text}");
         }
     }
 }

@@ -119,12 +119,17 @@ impl MariaDbDatabase {
 
     /// It as a datasource called `name`.
     pub fn datasource(&self, name: &str) -> Datasource {
+        self.datasource_of(name, USER, PASSWORD)
+    }
+
+    /// It as a datasource called `name`, for a user that the test has made.
+    pub fn datasource_of(&self, name: &str, user: &str, password: &str) -> Datasource {
         Datasource::new(name, "mysql")
             .option("host", "127.0.0.1")
             .option("port", &self.port.to_string())
             .option("database", &self.name)
-            .option("user", USER)
-            .credential("password", PASSWORD)
+            .option("user", user)
+            .credential("password", password)
     }
 
     /// How many other sessions of this database run a statement whose text holds `fragment`.

@@ -67,7 +67,18 @@ impl SinkTarget {
         admit_rows(&datasource).map_err(refusal)?;
         let remote = self.environment.remote(&self.datasource).map_err(|error| match error.kind() {
             ErrorKind::Unreachable => Refusal { verdict: Verdict::NotYet, ..refusal(error) },
-            _ => refusal(error),
+            ErrorKind::Unauthorized
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported
+            | ErrorKind::Timeout
+            | ErrorKind::LimitExceeded
+            | ErrorKind::Cancelled
+            | ErrorKind::Invalid
+            | ErrorKind::Conflict
+            | ErrorKind::ReadOnly
+            | ErrorKind::SchemaMismatch
+            | ErrorKind::Failed
+            | ErrorKind::Internal => refusal(error),
         })?;
         Ok((datasource, remote))
     }
@@ -108,8 +119,8 @@ impl SinkTarget {
             tracing::warn!(datasource = self.datasource, statement, "left to a person, to make the sink as described");
         }
         if !report.executed.is_empty() {
-            // Whoever reads the sink through the gateway sees its table at once.
-            if let Err(error) = self.environment.refresh(&self.datasource, None).await {
+            // Whoever reads the sink through the gateway sees its table at once. What else has changed there is not for us to accept.
+            if let Err(error) = self.environment.refresh_own(&self.datasource, TABLE).await {
                 tracing::debug!(datasource = self.datasource, %error, "the sink's table is shown later");
             }
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use causeway_providers::{Introspection, OmissionCause, RemoteColumn, RemoteTable, Subject, TypeChange};
 use serde::Serialize;
 
-use super::contract::{Baseline, Contract, Expectation};
+use super::contract::{Baseline, Contract, Expectation, Standing};
 use super::image::TableImage;
 use crate::published_name::PublishedName;
 
@@ -103,7 +103,7 @@ pub struct TableDrift {
     pub schema: String,
     /// The remote table.
     pub table: String,
-    /// How it was when it was last accepted.
+    /// How it was when it was last accepted; how its contract says it is, when nothing differs from that but the contract.
     pub before: Option<TableImage>,
     /// How it is now.
     pub after: Option<TableImage>,
@@ -117,9 +117,13 @@ impl TableDrift {
         Subject::table(&self.schema, &self.table)
     }
 
-    /// Whether the table is not there.
-    pub(crate) fn is_missing(&self) -> bool {
-        self.differences.iter().any(|difference| difference.kind == DifferenceKind::MissingTable)
+    /// What is not there: the table, or columns of it.
+    pub(crate) fn missing(&self) -> impl Iterator<Item = Subject> {
+        self.differences.iter().filter_map(|difference| match (difference.kind, &difference.column) {
+            (DifferenceKind::MissingTable, _) => Some(self.subject()),
+            (DifferenceKind::MissingColumn, Some(column)) => Some(Subject::column(&self.schema, &self.table, column)),
+            _ => None,
+        })
     }
 }
 
@@ -128,14 +132,36 @@ impl TableDrift {
 pub struct DriftReport {
     /// The tables that differ, by schema and name.
     pub tables: Vec<TableDrift>,
-    /// Expected tables that our user may not read.
+    /// Expected tables, and expected columns of others, that our user may not read.
     pub unreadable: Vec<String>,
+    #[serde(skip)]
+    unknown: Unknown,
+}
+
+/// What a comparison can say nothing of.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Unknown {
+    /// Tables, and columns as `table.column`, that our user may not read.
+    hidden: BTreeSet<String>,
+    /// Tables whose primary key may have columns among these.
+    keys: BTreeSet<String>,
 }
 
 impl DriftReport {
     /// What was found of one table.
     pub fn of(&self, subject: &Subject) -> Option<&TableDrift> {
         self.tables.iter().find(|drift| drift.schema == subject.schema && drift.table == subject.table)
+    }
+
+    /// Whether it can say nothing of a difference of a table, which then is what it was.
+    pub(crate) fn says_nothing_of(&self, table: &Subject, kind: &str, column: Option<&str>) -> bool {
+        let Unknown { hidden, keys } = &self.unknown;
+        if hidden.is_empty() {
+            return false;
+        }
+        let is_hidden = |column: &str| hidden.contains(&Subject::column(&table.schema, &table.table, column).to_string());
+        let name = table.to_string();
+        hidden.contains(&name) || column.is_some_and(is_hidden) || (kind == DifferenceKind::PkMismatch.as_str() && keys.contains(&name))
     }
 }
 
@@ -161,28 +187,33 @@ impl<'a> Observation<'a> {
 pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'_>) -> DriftReport {
     let mut found: BTreeMap<(String, String), TableDrift> = BTreeMap::new();
     let mut unreadable = BTreeSet::new();
+    let mut keys = BTreeSet::new();
     for expectation in &base.expectations {
         let contract = &expectation.contract;
-        let name = Subject::table(&contract.schema, &contract.table).to_string();
+        let subject = Subject::table(&contract.schema, &contract.table);
+        let name = subject.to_string();
+        let is_unreadable = |column: &str| is_unreadable(seen, &subject, column);
         let table = seen.tables.get(&(contract.schema.as_str(), contract.table.as_str())).copied();
-        let differences = match table {
-            None if seen.unreadable.contains(name.as_str()) => {
+        let differences = match (table, expectation.standing) {
+            (None, _) if seen.unreadable.contains(name.as_str()) => {
                 unreadable.insert(name);
                 continue;
             }
-            None => vec![missing_table(&name)],
-            Some(_) if expectation.is_unseen => continue,
-            Some(table) => {
-                let mut found = differences(contract, table, types, &|column| {
-                    let column = Subject::column(&contract.schema, &contract.table, column).to_string();
-                    seen.unreadable.contains(column.as_str())
-                });
+            (None, _) => vec![missing_table(&name)],
+            (Some(_), Standing::Unseen | Standing::Hidden) => continue,
+            (Some(table), Standing::Published | Standing::Imported) => {
+                let hidden = contract.columns.iter().filter(|column| is_unreadable(&column.name));
+                unreadable.extend(hidden.map(|hidden| Subject::column(&contract.schema, &contract.table, &hidden.name).to_string()));
+                if is_key_unknown(contract, table, &is_unreadable) {
+                    keys.insert(name);
+                }
+                let mut found = differences(contract, table, types, &is_unreadable);
                 add_collations(&mut found, expectation, table);
                 found
             }
         };
         if !differences.is_empty() {
-            let drift = found.entry((contract.schema.clone(), contract.table.clone())).or_insert_with(|| drift(expectation, table));
+            let drift = found.entry((subject.schema, subject.table)).or_insert_with(|| drift(expectation, table, types));
             for mut difference in differences {
                 difference.published.extend(expectation.published.clone());
                 // A table that is published twice has each of its differences once.
@@ -193,28 +224,49 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
             }
         }
     }
+    for (schema, name, table) in new_tables(base, seen) {
+        let new = Difference {
+            kind: DifferenceKind::NewTable,
+            column: None,
+            expected: None,
+            actual: Some(Subject::table(schema, name).to_string()),
+            severity: Severity::Warning,
+            published: Vec::new(),
+        };
+        let (schema, table_name) = (schema.to_owned(), name.to_owned());
+        let drift = found.entry((schema.clone(), table_name.clone())).or_insert_with(|| TableDrift {
+            schema,
+            table: table_name,
+            before: None,
+            after: Some(TableImage::of(table)),
+            differences: Vec::new(),
+        });
+        drift.differences.push(new);
+    }
     for drift in found.values_mut() {
         sort(&mut drift.differences);
         drift.differences.iter_mut().for_each(|difference| difference.published.sort());
     }
-    if base.watches_new_tables {
-        let expected: BTreeSet<(&str, &str)> =
-            base.expectations.iter().map(|e| (e.contract.schema.as_str(), e.contract.table.as_str())).collect();
-        for (&(schema, name), table) in seen.tables.iter().filter(|(key, _)| !expected.contains(*key)) {
-            let new = Difference {
-                kind: DifferenceKind::NewTable,
-                column: None,
-                expected: None,
-                actual: Some(Subject::table(schema, name).to_string()),
-                severity: Severity::Warning,
-                published: Vec::new(),
-            };
-            let (schema, name) = (schema.to_owned(), name.to_owned());
-            let after = Some(TableImage::of(table));
-            found.insert((schema.clone(), name.clone()), TableDrift { schema, table: name, before: None, after, differences: vec![new] });
-        }
+    let hidden = seen.unreadable.iter().map(|name| (*name).to_owned()).collect();
+    let unknown = Unknown { hidden, keys };
+    DriftReport { tables: found.into_values().collect(), unreadable: unreadable.into_iter().collect(), unknown }
+}
+
+/// The tables that are there and that the datasource does not show, when that is a difference.
+fn new_tables<'s>(base: &Baseline, seen: &Observation<'s>) -> Vec<(&'s str, &'s str, &'s RemoteTable)> {
+    if !base.watches_new_tables {
+        return Vec::new();
     }
-    DriftReport { tables: found.into_values().collect(), unreadable: unreadable.into_iter().collect() }
+    let shown = base.expectations.iter().filter(|expectation| match expectation.standing {
+        Standing::Published | Standing::Unseen => true,
+        Standing::Imported | Standing::Hidden => false,
+    });
+    let shown: BTreeSet<(&str, &str)> = shown.map(|shown| (shown.contract.schema.as_str(), shown.contract.table.as_str())).collect();
+    seen.tables.iter().filter(|(key, _)| !shown.contains(*key)).map(|(&(schema, name), &table)| (schema, name, table)).collect()
+}
+
+fn is_unreadable(seen: &Observation<'_>, table: &Subject, column: &str) -> bool {
+    !seen.unreadable.is_empty() && seen.unreadable.contains(Subject::column(&table.schema, &table.table, column).to_string().as_str())
 }
 
 /// How one table differs from its contract.
@@ -222,11 +274,30 @@ pub(crate) fn compare_table(contract: &Contract, table: &RemoteTable, types: Typ
     differences(contract, table, types, &|_| false)
 }
 
-fn drift(expectation: &Expectation, table: Option<&RemoteTable>) -> TableDrift {
+/// The same, as far as our user may read the table's columns.
+pub(crate) fn compare_readable(
+    contract: &Contract,
+    table: &RemoteTable,
+    types: TypeRule<'_>,
+    is_unreadable: &dyn Fn(&str) -> bool,
+) -> Vec<Difference> {
+    differences(contract, table, types, is_unreadable)
+}
+
+fn drift(expectation: &Expectation, table: Option<&RemoteTable>, types: TypeRule<'_>) -> TableDrift {
+    let Expectation { contract, earlier, .. } = expectation;
+    // What was accepted may be what is there: then it is the contract that says otherwise.
+    let is_other = |earlier: &&RemoteTable| {
+        table.is_none_or(|table| {
+            let before = Contract { ignore_columns: contract.ignore_columns.clone(), ..Contract::of(earlier) };
+            !differences(&before, table, types, &|_| false).is_empty() || recollated(contract, earlier, table).next().is_some()
+        })
+    };
+    let as_agreed = || TableImage::agreed(contract, &table.into_iter().chain(earlier).collect::<Vec<_>>(), types);
     TableDrift {
-        schema: expectation.contract.schema.clone(),
-        table: expectation.contract.table.clone(),
-        before: expectation.accepted.as_ref().map(TableImage::of),
+        schema: contract.schema.clone(),
+        table: contract.table.clone(),
+        before: earlier.iter().find(is_other).map(TableImage::of).or_else(as_agreed),
         after: table.map(TableImage::of),
         differences: Vec::new(),
     }
@@ -280,13 +351,11 @@ fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is
             add(DifferenceKind::UnmappedColumn, Some(&actual.name), None, Some(actual.remote_type.clone()), Severity::Warning);
         }
     }
-    if let Some(key) = contract.primary_key.as_ref().filter(|key| **key != table.primary_key) {
-        // A key that cannot be read says nothing.
-        if !key.iter().any(|column| is_unreadable(column)) {
-            let word = |key: &[String]| (!key.is_empty()).then(|| format!("({})", key.join(", ")));
-            let severity = if key.is_empty() { Severity::Warning } else { Severity::Error };
-            add(DifferenceKind::PkMismatch, None, word(key), word(&table.primary_key), severity);
-        }
+    let key = contract.primary_key.as_ref().filter(|key| **key != table.primary_key);
+    if let Some(key) = key.filter(|_| !is_key_unknown(contract, table, is_unreadable)) {
+        let word = |key: &[String]| (!key.is_empty()).then(|| format!("({})", key.join(", ")));
+        let severity = if key.is_empty() { Severity::Warning } else { Severity::Error };
+        add(DifferenceKind::PkMismatch, None, word(key), word(&table.primary_key), severity);
     }
     sort(&mut found);
     found
@@ -294,20 +363,16 @@ fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is
 
 /// Adds the columns that are of the type expected, and compare by another collation than when they were accepted.
 fn add_collations(found: &mut Vec<Difference>, expectation: &Expectation, table: &RemoteTable) {
-    let Some(accepted) = &expectation.accepted else { return };
-    let contract = &expectation.contract;
-    let is_expected = |name: &str| contract.columns.iter().any(|c| c.name == name) && !contract.ignore_columns.contains(name);
-    for actual in table.columns.iter().filter(|column| is_expected(&column.name)) {
-        let Some(known) = accepted.columns.iter().find(|column| column.name == actual.name) else { continue };
+    let Some(accepted) = expectation.earlier.first() else { return };
+    for (known, actual) in recollated(&expectation.contract, accepted, table) {
         let is_told = found.iter().any(|told| told.kind == DifferenceKind::TypeMismatch && told.column.as_deref() == Some(&actual.name));
-        let (Some(before), Some(now)) = (&known.collation, &actual.collation) else { continue };
-        if before != now && !is_told {
-            let shown = |column: &RemoteColumn, collation: &str| Some(format!("{} COLLATE {collation}", column.remote_type));
+        if !is_told {
+            let shown = |column: &RemoteColumn| Some(format!("{} COLLATE {}", column.remote_type, column.collation.as_deref()?));
             found.push(Difference {
                 kind: DifferenceKind::TypeMismatch,
                 column: Some(actual.name.clone()),
-                expected: shown(known, before),
-                actual: shown(actual, now),
+                expected: shown(known),
+                actual: shown(actual),
                 // What is asked of the source is decided anew before it is asked.
                 severity: Severity::Warning,
                 published: Vec::new(),
@@ -315,6 +380,27 @@ fn add_collations(found: &mut Vec<Difference>, expectation: &Expectation, table:
         }
     }
     sort(found);
+}
+
+/// The columns of a contract that have another collation than before, as they were and as they are.
+fn recollated<'a>(
+    contract: &Contract,
+    before: &'a RemoteTable,
+    now: &'a RemoteTable,
+) -> impl Iterator<Item = (&'a RemoteColumn, &'a RemoteColumn)> {
+    let is_expected = |name: &str| contract.columns.iter().any(|c| c.name == name) && !contract.ignore_columns.contains(name);
+    now.columns.iter().filter(move |column| is_expected(&column.name)).filter_map(|actual| {
+        let known = before.columns.iter().find(|column| column.name == actual.name)?;
+        let is_other = known.collation.as_ref().zip(actual.collation.as_ref()).is_some_and(|(before, now)| before != now);
+        is_other.then_some((known, actual))
+    })
+}
+
+/// Whether the key of a table may have columns that our user may not read, or was to have: it is not shown then.
+fn is_key_unknown(contract: &Contract, table: &RemoteTable, is_unreadable: &dyn Fn(&str) -> bool) -> bool {
+    let is_hidden = |column: &String| is_unreadable(column);
+    let was_shown = contract.columns.iter().any(|column| is_unreadable(&column.name));
+    contract.primary_key.as_ref().is_some_and(|key| key.iter().any(is_hidden)) || (table.primary_key.is_empty() && was_shown)
 }
 
 fn sort(differences: &mut [Difference]) {

@@ -61,16 +61,29 @@ pub(crate) struct Baseline {
     pub(crate) watches_new_tables: bool,
 }
 
-/// What is expected of one table, and how it was when that was last so.
+/// What is expected of one table, and how it was before.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Expectation {
     pub(crate) contract: Contract,
-    /// Whether only that it is there is expected: a pinned table without columns that was never seen.
-    pub(crate) is_unseen: bool,
-    /// The table as it was last accepted; `None` when it never was.
-    pub(crate) accepted: Option<RemoteTable>,
+    pub(crate) standing: Standing,
+    /// The table as it was published and accepted before, the newest first; none when it never was.
+    pub(crate) earlier: Vec<RemoteTable>,
     /// The table of ours it is expected for; `None` when it is published under no name.
     pub(crate) published: Option<PublishedName>,
+}
+
+/// How much of a table is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// That it is there, as its contract says.
+    Published,
+    /// The same, of one that is published under a name of its own choice: that says nothing of whether the datasource shows it.
+    Imported,
+    /// Only that it is there: a pinned table without columns that was never seen.
+    Unseen,
+    /// Only that it is there: an exposed table that our user might not read when it was accepted. It is published no more, so it is a
+    /// new one once it may be read.
+    Hidden,
 }
 
 impl Baseline {
@@ -78,8 +91,8 @@ impl Baseline {
     pub(crate) fn of(seen: &Introspection) -> Self {
         let expectation = |table: &RemoteTable| Expectation {
             contract: Contract::of(table),
-            is_unseen: false,
-            accepted: Some(table.clone()),
+            standing: Standing::Published,
+            earlier: vec![table.clone()],
             published: None,
         };
         Self { expectations: seen.tables.iter().map(expectation).collect(), watches_new_tables: true }

@@ -1,8 +1,11 @@
 //! A remote table as events show it, and its fingerprint.
 
-use causeway_providers::{Introspection, RemoteTable};
+use causeway_providers::{Introspection, RemoteColumn, RemoteTable, TableKind, TypeChange};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+
+use super::compare::TypeRule;
+use super::contract::{Contract, ContractColumn};
 
 /// A remote table at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,20 +43,62 @@ pub struct ColumnImage {
 impl TableImage {
     /// The image of a table.
     pub fn of(table: &RemoteTable) -> Self {
-        let column = |column: &causeway_providers::RemoteColumn| ColumnImage {
+        Self {
+            kind: table.kind.as_str(),
+            columns: table.columns.iter().map(ColumnImage::of).collect(),
+            primary_key: table.primary_key.clone(),
+            unique_keys: table.unique_keys.clone(),
+            comment: table.comment.clone(),
+        }
+    }
+
+    /// The image of a table as its contract has it. What the contract does not say is as the first of `known` that can say it has it;
+    /// `None` when nothing says anything.
+    pub(super) fn agreed(contract: &Contract, known: &[&RemoteTable], types: TypeRule<'_>) -> Option<Self> {
+        let newest = known.first();
+        if newest.is_none() && contract.columns.is_empty() {
+            return None;
+        }
+        let mut columns: Vec<ColumnImage> = contract.columns.iter().map(|column| ColumnImage::agreed(column, known, types)).collect();
+        let is_ignored = |column: &&RemoteColumn| contract.ignore_columns.contains(&column.name);
+        columns.extend(newest.into_iter().flat_map(|table| table.columns.iter().filter(is_ignored)).map(ColumnImage::of));
+        let primary_key = contract.primary_key.clone().or_else(|| Some(newest?.primary_key.clone()));
+        Some(Self {
+            kind: newest.map_or(TableKind::Table, |table| table.kind).as_str(),
+            columns,
+            primary_key: primary_key.unwrap_or_default(),
+            unique_keys: newest.map(|table| table.unique_keys.clone()).unwrap_or_default(),
+            comment: newest.and_then(|table| table.comment.clone()),
+        })
+    }
+}
+
+impl ColumnImage {
+    fn of(column: &RemoteColumn) -> Self {
+        Self {
             name: column.name.clone(),
             remote_type: column.remote_type.clone(),
             nullable: column.nullable,
             collation: column.collation.clone(),
             comment: column.comment.clone(),
-        };
-        Self {
-            kind: table.kind.as_str(),
-            columns: table.columns.iter().map(column).collect(),
-            primary_key: table.primary_key.clone(),
-            unique_keys: table.unique_keys.clone(),
-            comment: table.comment.clone(),
         }
+    }
+
+    fn agreed(wanted: &ContractColumn, known: &[&RemoteTable], types: TypeRule<'_>) -> Self {
+        let of_name = |table: &&RemoteTable| table.columns.iter().find(|column| column.name == wanted.name).cloned();
+        let is_as_agreed =
+            |column: &RemoteColumn| wanted.remote_type.is_empty() || types(&wanted.remote_type, &column.remote_type) == TypeChange::Same;
+        let column = match known.iter().filter_map(of_name).find(is_as_agreed) {
+            Some(column) => Self::of(&column),
+            None => Self {
+                name: wanted.name.clone(),
+                remote_type: wanted.remote_type.clone(),
+                nullable: true,
+                collation: None,
+                comment: known.iter().find_map(of_name).and_then(|column| column.comment),
+            },
+        };
+        Self { nullable: wanted.nullable.unwrap_or(column.nullable), ..column }
     }
 }
 

@@ -8,8 +8,8 @@ mod image;
 mod tests;
 
 pub use compare::{Difference, DifferenceKind, DriftReport, Severity, TableDrift};
-pub(crate) use compare::{Observation, TypeRule, compare, compare_table};
-pub(crate) use contract::{Baseline, Expectation};
+pub(crate) use compare::{Observation, TypeRule, compare, compare_readable, compare_table};
+pub(crate) use contract::{Baseline, Expectation, Standing};
 pub use contract::{Contract, ContractColumn};
 pub(crate) use describe::describe;
 pub use image::{ColumnImage, TableImage};

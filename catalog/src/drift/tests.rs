@@ -55,6 +55,14 @@ fn each_kind_has_its_severity() {
         lines(&compare(&Baseline::of(&of(Some("C"))), &Observation::of(&of(collation)), &types))
     };
     assert_eq!(collated(Some("en_US")), ["warning  public.cust: column name is text COLLATE en_US (expected text COLLATE C)"]);
+    let image = |collation: &str| {
+        let mut cust = cust();
+        cust.columns[1].collation = Some(collation.to_owned());
+        cust
+    };
+    let told = compare(&Baseline::of(&seen(vec![image("C")])), &Observation::of(&seen(vec![image("en_US")])), &types);
+    assert_eq!(told.tables[0].before.as_ref().unwrap().columns[1].collation.as_deref(), Some("C"));
+    assert_eq!(told.tables[0].after.as_ref().unwrap().columns[1].collation.as_deref(), Some("en_US"));
     assert!(collated(Some("C")).is_empty() && collated(None).is_empty(), "one that is not known is not another one");
     assert_eq!(found(|t| t.columns[0].nullable = true), ["error    public.cust: column id is nullable (expected not null)"]);
     assert_eq!(found(|t| t.columns[1].nullable = false), ["warning  public.cust: column name is not null (expected nullable)"]);
@@ -155,4 +163,83 @@ fn fingerprints_tell_what_matters() {
     assert!(!same(|t| t.name.push('x')));
     let two = |order: [&str; 2]| fingerprint(&seen(order.map(|name| table("s", name, &["id"])).into()));
     assert_eq!(two(["a", "b"]), two(["b", "a"]));
+}
+
+fn unreadable(subject: &Subject) -> Omission {
+    Omission { subject: subject.to_string(), reason: "no SELECT privilege".to_owned(), cause: OmissionCause::Unreadable }
+}
+
+/// What a table is expected to be under a contract, of which it was this before.
+fn under(contract: &RemoteTable, earlier: &[RemoteTable], standing: Standing) -> Expectation {
+    Expectation { contract: Contract::of(contract), standing, earlier: earlier.to_vec(), published: None }
+}
+
+fn columns(image: Option<&TableImage>) -> Option<Vec<&str>> {
+    image.map(|image| image.columns.iter().map(|column| column.name.as_str()).collect())
+}
+
+#[test]
+fn the_image_before_is_another_than_the_one_after() {
+    let [agreed, broken, mended, more] = [&["id", "name"][..], &["id"], &["id", "name", "note"], &["id", "name", "note", "more"]]
+        .map(|names| table("public", "cust", names));
+    let images = |earlier: &[RemoteTable], now: &RemoteTable| {
+        let expectations = vec![under(&agreed, earlier, Standing::Imported)];
+        let report = compare(&Baseline { expectations, watches_new_tables: false }, &Observation::of(&seen(vec![now.clone()])), &types);
+        let found = report.of(&Subject::table("public", "cust")).expect("it differs from its contract").clone();
+        assert_ne!(found.before, found.after, "{report}");
+        columns(found.before.as_ref()).map(|names| names.join(" ")).unwrap_or_default()
+    };
+    assert_eq!(images(std::slice::from_ref(&agreed), &mended), "id name");
+    assert_eq!(images(&[mended.clone(), broken.clone()], &mended), "id", "mended and changed at once: what was accepted is the broken one");
+    assert_eq!(images(&[mended.clone(), broken], &more), "id name note");
+    assert_eq!(images(std::slice::from_ref(&mended), &mended), "id name", "the contract is older than what was accepted");
+    assert_eq!(images(&[], &mended), "id name", "it was never seen");
+    let mut commented = mended.clone();
+    commented.comment = Some("new".to_owned());
+    assert_eq!(images(&[commented], &mended), "id name", "a comment is no difference");
+}
+
+#[test]
+fn a_table_is_new_when_it_is_not_shown_whoever_imported_it() {
+    let drift = |standing, now: Introspection| {
+        let base = Baseline { expectations: vec![under(&cust(), &[cust()], standing)], watches_new_tables: true };
+        lines(&compare(&base, &Observation::of(&now), &types))
+    };
+    let new = "warning  public.cust: the table is new";
+    let mut changed = cust();
+    changed.columns.pop();
+    assert!(drift(Standing::Published, seen(vec![cust()])).is_empty());
+    assert_eq!(drift(Standing::Imported, seen(vec![cust()])), [new]);
+    assert_eq!(drift(Standing::Imported, seen(vec![changed.clone()])), [new, "error    public.cust: column note is gone (expected text)"]);
+    assert_eq!(drift(Standing::Hidden, seen(vec![changed])), [new], "nothing was expected of its columns");
+    let hidden = Introspection { omitted: vec![unreadable(&cust().subject())], ..seen(vec![]) };
+    assert_eq!(drift(Standing::Hidden, hidden), ["unknown  public.cust: our user may not read it"]);
+    assert_eq!(drift(Standing::Hidden, seen(Vec::new())), ["error    public.cust: the table is gone"]);
+}
+
+#[test]
+fn of_what_may_not_be_read_a_report_says_nothing() {
+    let base = Baseline::of(&seen(vec![cust()]));
+    let subject = cust().subject();
+    let said = |hidden: &Subject, now: Vec<RemoteTable>| {
+        let report = compare(&base, &Observation::of(&Introspection { omitted: vec![unreadable(hidden)], ..seen(now) }), &types);
+        let says = |kind, column| !report.says_nothing_of(&subject, kind, column);
+        (report.unreadable.clone(), [says("type_mismatch", Some("note")), says("type_mismatch", Some("name")), says("pk_mismatch", None)])
+    };
+    let without = |column: &str| {
+        let mut table = cust();
+        table.columns.retain(|known| known.name != column);
+        table
+    };
+    let (note, id) = (Subject::column("public", "cust", "note"), Subject::column("public", "cust", "id"));
+    assert_eq!(said(&subject, Vec::new()), (vec!["public.cust".to_owned()], [false; 3]));
+    assert_eq!(said(&note, vec![without("note")]), (vec!["public.cust.note".to_owned()], [false, true, true]));
+    let mut keyless = without("id");
+    keyless.primary_key.clear();
+    assert_eq!(said(&id, vec![keyless.clone()]), (vec!["public.cust.id".to_owned()], [true, true, false]));
+    // A key of columns that we may read and of one that we may not is not shown at all.
+    let mut keyless = without("note");
+    keyless.primary_key.clear();
+    let hidden = Introspection { omitted: vec![unreadable(&note)], ..seen(vec![keyless]) };
+    assert!(compare(&base, &Observation::of(&hidden), &types).tables.is_empty());
 }

@@ -3,12 +3,13 @@
 use std::sync::atomic::Ordering;
 
 mod drift;
+mod hidden;
 mod imports;
 mod looks;
 mod mending;
 mod restarts;
 
-use causeway_providers::OmissionCause;
+use causeway_providers::{CatalogMark, OmissionCause};
 
 use super::*;
 use crate::datasource::{OnMismatch, PinnedTable};

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_providers::{Deadline, Error, ErrorKind, Introspection, Omission, OmissionCause, Remote, RemoteTable, Result, Subject};
+use causeway_providers::{Deadline, Error, ErrorKind, Introspection, Omission, Remote, RemoteTable, Result, Subject};
 use serde_json::json;
 
+use super::hidden::{leave_out, untold};
 use super::mend::Refused;
 use super::{Accepted, Member};
-use crate::baseline::Declared;
+use crate::baseline::{Declared, unreadable};
 use crate::datasource::OnMismatch;
-use crate::drift::{DriftReport, Observation, compare, fingerprint};
+use crate::drift::{DriftReport, Observation, TableDrift, compare, fingerprint};
 use crate::event::{EventType, NewEvent};
 use crate::import::{NAME_TAKEN, keep_others};
 use crate::publication::{Mismatch, Publication};
@@ -165,21 +166,29 @@ impl Member {
         };
         let acceptance = Acceptance { look, ..acceptance };
         let imports = acceptance.imports;
-        let seen = look.merge(accepted.tables.as_deref(), seen);
+        let mut seen = look.merge(accepted.tables.as_deref(), seen);
         let mut mended = look.only().map(|_| accepted.mended.clone()).unwrap_or_default();
         mended.retain(|subject, _| look.only().is_some_and(|only| !only.contains(subject)));
-        let provide = |table: &RemoteTable| Arc::clone(remote).table(table);
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
         let forms = |text: &str| self.form(text);
         let imported = imports.map_or(&accepted.imported, |imports| &imports.tables);
         let declared = Declared { datasource: &self.datasource, imported, mended: &mended, types: &types, forms: &forms };
+        // What was never noted is compared with what was, whatever has been published since.
+        let earlier = declared.baseline(accepted.noted.as_deref(), &seen.default_schema);
+        let differs = compare(&earlier, &Observation::of(&seen), &types);
+        let open = self.open_differences().await?;
+        let mut missing = untold(&seen, differs.tables.iter().flat_map(TableDrift::missing).chain(open.subjects()));
+        missing.extend(self.known_to_be_hidden(&seen));
+        if let Some(only) = look.only() {
+            missing.retain(|subject| only.contains(&Subject::table(&subject.schema, &subject.table)));
+        }
+        leave_out(&mut seen, &self.forbidden(remote, missing, deadline).await?);
+
+        let provide = |table: &RemoteTable| Arc::clone(remote).table(table);
         let mut publication = Publication::new(&declared, &provide, &seen, accepted.tables.as_deref())?;
         if let Some(only) = look.only() {
             keep_others(&mut publication, &self.published.current(), self.name(), only);
         }
-
-        // What was never noted is compared with what was, whatever has been published since.
-        let earlier = declared.baseline(accepted.noted.as_deref(), &seen.default_schema);
         let mut before = compare(&earlier, &Observation::of(&seen), &types);
         let fingerprint = fingerprint(&seen);
         let seen = with_unreadable(seen, accepted.tables.as_deref());
@@ -190,14 +199,13 @@ impl Member {
                 report.tables.retain(|drift| only.contains(&drift.subject()));
             }
         }
-        self.tell_forbidden_from_gone(remote, &mut [&mut before, &mut after], deadline).await?;
 
         let validation = self.datasource.validation;
         let is_binding = look == Look::Boot && validation.check_on_boot && validation.on_mismatch == OnMismatch::Fail;
         if publication.is_binding() && is_binding {
             self.note_refused(&before).await;
             let refused = Refused { seen: &seen, publication: &publication };
-            self.refuse(&declared, remote, accepted.tables.as_deref(), refused);
+            self.refuse(&declared, remote, accepted.tables.as_deref(), refused).await;
             return Err(publication.mismatch_error(self.name()));
         }
         self.tell(&publication.mismatches);
@@ -317,12 +325,7 @@ impl Member {
 
 /// What was seen, with what is known of tables that are there and may not be read: they are expected to be what they were.
 fn with_unreadable(mut seen: Introspection, known: Option<&Introspection>) -> Introspection {
-    let hidden: BTreeSet<&str> = seen
-        .omitted
-        .iter()
-        .filter(|omission| omission.cause == OmissionCause::Unreadable)
-        .map(|omission| omission.subject.as_str())
-        .collect();
+    let hidden = unreadable(&seen);
     let is_hidden = |table: &&RemoteTable| {
         hidden.contains(table.subject().to_string().as_str())
             && !seen.tables.iter().any(|other| other.schema == table.schema && other.name == table.name)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use causeway_providers::{Introspection, Remote, RemoteTable, Subject};
 
+use super::hidden::leave_out;
 use super::{Accepted, Member};
 use crate::baseline::Declared;
 use crate::publication::{Mismatch, Publication, broken};
@@ -13,12 +14,20 @@ use crate::snapshot::unavailable;
 impl Member {
     /// Publishes what is broken anew as `seen` shows it: what meets its contract again can be read, what does not tells how it breaks it
     /// now. What a look does not show stays as it is.
-    pub(super) fn mend(&self, accepted: &mut Accepted, remote: &Arc<dyn Remote>, seen: &Introspection) {
+    pub(super) async fn mend(&self, accepted: &mut Accepted, remote: &Arc<dyn Remote>, seen: &Introspection) {
         let is_open = self.remote.borrow().as_ref().is_some_and(|open| Arc::ptr_eq(open, remote));
         let broken = broken(&self.live.borrow().mismatches);
         if !is_open || broken.is_empty() {
             return;
         }
+        let _publishing = self.published.publishing.lock().await;
+        // A column that was hidden and is not shown is taken to be so still: nobody has asked for it yet.
+        let hidden = self.known_to_be_hidden(seen);
+        let mut completed = None;
+        if !hidden.is_empty() {
+            leave_out(completed.insert(seen.clone()), &hidden);
+        }
+        let seen = completed.as_ref().unwrap_or(seen);
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
         let forms = |text: &str| self.form(text);
         let nothing = BTreeMap::new();
@@ -58,12 +67,19 @@ impl Member {
     }
 
     /// Tells whoever names a table that keeps the datasource from running how it breaks its contract, and all others that it does not run.
-    pub(super) fn refuse(&self, declared: &Declared<'_>, remote: &Arc<dyn Remote>, before: Option<&Introspection>, refused: Refused<'_>) {
+    pub(super) async fn refuse(
+        &self,
+        declared: &Declared<'_>,
+        remote: &Arc<dyn Remote>,
+        before: Option<&Introspection>,
+        refused: Refused<'_>,
+    ) {
         let Refused { seen, publication } = refused;
         let provide = |table: &RemoteTable| Arc::clone(remote).table(table);
         // What a look before this one found broken may be well by now.
         let mut of = broken(&self.live.borrow().mismatches);
         of.extend(broken(&publication.mismatches));
+        let _publishing = self.published.publishing.lock().await;
         let pins = Publication::of_pins(declared, &provide, seen, before, &of);
         let reason = Arc::new(unavailable(&publication.mismatch_error(self.name())));
         self.published.replace_pins(self.name(), pins.offer, &of, Some(&reason));

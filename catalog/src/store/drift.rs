@@ -155,49 +155,31 @@ impl Change {
 
     /// Notes that a difference is gone, as event `sequence` tells, and why.
     pub(crate) async fn close_difference(&mut self, difference: &DriftRow, sequence: i64, resolution: &str) -> Result<()> {
-        let environment = self.environment().to_owned();
-        sqlx::query(
-            "UPDATE drift SET resolved_at = ?9, resolved_seq = ?10, resolution = ?11 \
-             WHERE environment = ?1 AND datasource = ?2 AND remote_schema = ?3 AND remote_table = ?4 AND kind = ?5 AND column_name IS ?6 \
-             AND expected IS ?7 AND actual IS ?8 AND resolved_at IS NULL",
-        )
-        .bind(environment)
-        .bind(&difference.datasource)
-        .bind(&difference.remote_schema)
-        .bind(&difference.remote_table)
-        .bind(&difference.kind)
-        .bind(&difference.column)
-        .bind(&difference.expected)
-        .bind(&difference.actual)
-        .bind(moment::now())
-        .bind(sequence)
-        .bind(resolution)
-        .execute(self.connection())
-        .await
-        .map_err(|error| failed("a difference cannot be closed", error))?;
-        Ok(())
+        let mut update = QueryBuilder::new("UPDATE drift SET resolved_at = ");
+        update.push_bind(moment::now()).push(", resolved_seq = ").push_bind(sequence);
+        update.push(", resolution = ").push_bind(resolution);
+        self.change_open(update, difference, "a difference cannot be closed").await
     }
 
     /// Notes which tables of ours an open difference is about now.
     pub(crate) async fn publish_difference(&mut self, difference: &DriftRow, published: &[PublishedName]) -> Result<()> {
-        let environment = self.environment().to_owned();
-        sqlx::query(
-            "UPDATE drift SET published = ?9 \
-             WHERE environment = ?1 AND datasource = ?2 AND remote_schema = ?3 AND remote_table = ?4 AND kind = ?5 AND column_name IS ?6 \
-             AND expected IS ?7 AND actual IS ?8 AND resolved_at IS NULL",
-        )
-        .bind(environment)
-        .bind(&difference.datasource)
-        .bind(&difference.remote_schema)
-        .bind(&difference.remote_table)
-        .bind(&difference.kind)
-        .bind(&difference.column)
-        .bind(&difference.expected)
-        .bind(&difference.actual)
-        .bind(names(published)?)
-        .execute(self.connection())
-        .await
-        .map_err(|error| failed("a difference cannot be noted", error))?;
+        let mut update = QueryBuilder::new("UPDATE drift SET published = ");
+        update.push_bind(names(published)?);
+        self.change_open(update, difference, "a difference cannot be noted").await
+    }
+
+    /// Runs an update of one open difference.
+    async fn change_open(&mut self, mut update: QueryBuilder<Sqlite>, difference: &DriftRow, fails: &'static str) -> Result<()> {
+        let DriftRow { datasource, remote_schema, remote_table, kind, column, expected, actual, .. } = difference;
+        update.push(" WHERE resolved_at IS NULL AND environment = ").push_bind(self.environment().to_owned());
+        let key = [("datasource", datasource), ("remote_schema", remote_schema), ("remote_table", remote_table), ("kind", kind)];
+        for (name, value) in key {
+            update.push(format_args!(" AND {name} = ")).push_bind(value.clone());
+        }
+        for (name, value) in [("column_name", column), ("expected", expected), ("actual", actual)] {
+            update.push(format_args!(" AND {name} IS ")).push_bind(value.clone());
+        }
+        update.build().execute(self.connection()).await.map_err(|error| failed(fails, error))?;
         Ok(())
     }
 }

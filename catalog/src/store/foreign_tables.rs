@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use causeway_providers::{Error, ErrorKind, Result};
+use causeway_providers::{Error, ErrorKind, Result, Subject};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -113,18 +113,20 @@ impl Change {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Forgets an imported table and gives its datasource; `None` when there was no such table.
-    pub(crate) async fn forget_foreign_table(&mut self, schema: &str, name: &str) -> Result<Option<String>> {
+    /// Forgets an imported table and gives its datasource and the remote table; `None` when there was no such table.
+    pub(crate) async fn forget_foreign_table(&mut self, schema: &str, name: &str) -> Result<Option<(String, Subject)>> {
         let environment = self.environment().to_owned();
-        sqlx::query_scalar(
-            "DELETE FROM foreign_tables WHERE environment = ?1 AND schema_name = ?2 AND table_name = ?3 RETURNING datasource",
+        let forgotten: Option<(String, String, String)> = sqlx::query_as(
+            "DELETE FROM foreign_tables WHERE environment = ?1 AND schema_name = ?2 AND table_name = ?3 \
+             RETURNING datasource, remote_schema, remote_table",
         )
         .bind(environment)
         .bind(schema)
         .bind(name)
         .fetch_optional(self.connection())
         .await
-        .map_err(|error| failed("an imported table cannot be dropped", error))
+        .map_err(|error| failed("an imported table cannot be dropped", error))?;
+        Ok(forgotten.map(|(datasource, remote_schema, remote_table)| (datasource, Subject::table(&remote_schema, &remote_table))))
     }
 }
 

@@ -88,7 +88,8 @@ impl Administration {
     /// contract and meet it again.
     ///
     /// # Errors
-    /// `DatasourceNotFound`, and what looking at the source gives.
+    /// `DatasourceNotFound`; `ExternalSchemaMismatch` when the datasource does not run for what its tables are; and what looking at the
+    /// source gives.
     pub(crate) async fn validate(&self, datasource: &str) -> Result<Validated> {
         self.datasource(datasource)?;
         let check = self.environment.check_drift(datasource).await?;

@@ -11,7 +11,7 @@ use super::arguments::{Asking, Named};
 use super::http_client::{CallError, segment, shaped};
 use super::terminal::Terminal;
 use super::{FAILED, OK};
-use crate::http::shape::{SchemaImport, Validation};
+use crate::http::shape::{Drift, SchemaImport, Validation};
 
 /// What `causeway datasource` can be asked.
 #[derive(Debug, Subcommand)]
@@ -113,8 +113,21 @@ async fn answer(arguments: &Asking<Command>, terminal: &Terminal) -> Result<u8, 
         }
         Command::Drift(Named { name }) => {
             let working = working(format!("comparing the tables of {name}"));
-            let answer = gateway.post(&format!("{ALL}/{}/external/validate", segment(name)), NOTHING).await?;
+            let answer = gateway.post(&format!("{ALL}/{}/external/validate", segment(name)), NOTHING).await;
             drop(working);
+            let answer = match answer {
+                Err(refused) if refused.is_mismatch() => {
+                    // It does not run for what its tables are: that is what was asked for.
+                    let known = gateway.get(&format!("/api/v1/drift?datasource={}&state=open", segment(name))).await?;
+                    let differences: Vec<Drift> = shaped(known.clone())?;
+                    shown(known, &|_| {
+                        show::known_drift(name, &differences, terminal);
+                        Ok(())
+                    })?;
+                    return Ok(refused.tell(terminal));
+                }
+                answer => answer?,
+            };
             let found: Validation = shaped(answer.clone())?;
             shown(answer, &|_| {
                 show::drift(name, &found, terminal);

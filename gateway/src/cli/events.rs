@@ -137,10 +137,21 @@ fn line(event: &Value, terminal: &Terminal) -> String {
         let (expected, actual) =
             (part("expected").unwrap_or_else(|| "none".to_owned()), part("actual").unwrap_or_else(|| "none".to_owned()));
         let standing = if is_resolved { Some(reason.clone()) } else { part("severity") };
-        let words = [standing, part("kind"), part("column"), Some(format!("{expected} → {actual}"))];
+        let words = [standing, part("kind"), part("column"), Some(format!("{expected} → {actual}")), aside(difference)];
         line.push_str(&format!("\n        {}", words.into_iter().flatten().collect::<Vec<_>>().join("  ")));
     }
     line
+}
+
+/// What else is to be said of a difference: that it was told before, or that it is not gone for all.
+fn aside(difference: &Value) -> Option<String> {
+    if difference["new"] == false {
+        return Some("(told before)".to_owned());
+    }
+    let open_for = difference["open_for"].as_array().filter(|tables| !tables.is_empty())?;
+    let name = |table: &Value, part: &str| printable(table[part].as_str().unwrap_or_default());
+    let names: Vec<String> = open_for.iter().map(|table| format!("{}.{}", name(table, "schema"), name(table, "name"))).collect();
+    Some(format!("(still open for {})", names.join(", ")))
 }
 
 #[cfg(test)]
@@ -181,6 +192,24 @@ mod tests {
         ] {
             assert_eq!(line(&event(reason), &Terminal::plain()).lines().nth(1), Some(expected));
         }
+    }
+
+    #[test]
+    fn what_is_not_new_or_not_all_gone_says_so() {
+        let event = |kind: &str, difference: Value| {
+            let event = json!({
+                "sequence": 43, "time": "2023-11-14T22:13:20Z", "type": kind, "subject": "public.cust",
+                "data": { "reason": "accepted", "differences": [difference] },
+            });
+            line(&event, &Terminal::plain()).lines().nth(1).map(str::to_owned)
+        };
+        let known = json!({ "kind": "new_table", "actual": "public.cust", "severity": "warning", "new": false });
+        assert_eq!(event("external.schema.drift", known).as_deref(), Some("        warning  new_table  none → public.cust  (told before)"));
+        let narrowed = json!({ "kind": "missing_column", "column": "email", "open_for": [{ "schema": "sales", "name": "cust" }] });
+        assert_eq!(
+            event("external.schema.drift.resolved", narrowed).as_deref(),
+            Some("        resolved (accepted)  missing_column  email  none → none  (still open for sales.cust)")
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::terminal::Terminal;
 use super::{FAILED, UNUSABLE};
+use crate::administration::Code;
 use crate::http::shape::Problem;
 
 /// How long connecting may take.
@@ -91,6 +92,11 @@ impl CallError {
             CallError::Refused(problem) => problem.status == 503,
             CallError::Url(_) | CallError::Protocol(_) => false,
         }
+    }
+
+    /// Whether a datasource does not run because its tables are not what they are pinned to.
+    pub(super) fn is_mismatch(&self) -> bool {
+        matches!(self, CallError::Refused(problem) if problem.code == Code::ExternalSchemaMismatch.as_str())
     }
 
     /// Tells it and gives the exit code.

@@ -141,7 +141,7 @@ impl EnvironmentAtPort {
         let count = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
         let mut notice = format!("datasource \"{datasource}\": {} open", count(found.differences, "difference", "differences"));
         if found.unreadable > 0 {
-            notice.push_str(&format!(", {} our user may not read", count(found.unreadable, "table", "tables")));
+            notice.push_str(&format!(", {} our user may not read", count(found.unreadable, "table or column", "tables or columns")));
         }
         let open = self.environment.drift(DriftSelection::open_of(datasource)).await?;
         for row in open.iter().take(DIFFERENCES_SHOWN) {

@@ -225,6 +225,20 @@ impl Connections {
         Ok(self.lend(connection))
     }
 
+    /// A connection for what is no statement of a client, within `deadline`.
+    ///
+    /// # Errors
+    /// `Timeout` when the deadline passed, otherwise what failed. Its text is not of `query_timeout`, which has no part in it.
+    pub(super) async fn lease_within(self: &Arc<Self>, deadline: Deadline) -> Result<Lease> {
+        let connection = self.pool.acquire(Some(deadline)).await;
+        let connection = connection.map_err(|error| match error.hint_text().map(str::to_owned) {
+            _ if !deadline.remaining().is_zero() => error,
+            Some(hint) => Error::new(ErrorKind::Timeout, error.message()).hint(hint).because(error),
+            None => Error::new(ErrorKind::Timeout, error.message()).because(error),
+        })?;
+        Ok(self.lend(connection))
+    }
+
     /// A connection that nobody else needs now; `None` when there is none to spare.
     ///
     /// # Errors

@@ -138,7 +138,7 @@ impl PostgresRemote {
     ) -> Result<T> {
         let attempt = async {
             loop {
-                let mut lease = self.connections.lease(Some(deadline)).await?;
+                let mut lease = self.connections.lease_within(deadline).await?;
                 let used = lease.is_used();
                 lease.begin();
                 match work(&lease).await {

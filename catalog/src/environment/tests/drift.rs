@@ -36,7 +36,7 @@ async fn each_change_is_told_by_one_event_with_both_images() {
         told.data["differences"],
         serde_json::json!([{
             "kind": "missing_column", "column": "cust_nm", "expected": "text", "actual": null, "severity": "error",
-            "published": [{ "schema": "crm", "name": "cust" }],
+            "published": [{ "schema": "crm", "name": "cust" }], "new": true,
         }])
     );
     assert_eq!(told.data["impact"]["foreign_tables"][0]["columns"], serde_json::json!(["cust_nm"]));
@@ -406,5 +406,124 @@ async fn a_panic_is_an_error_of_its_datasource_and_the_task_goes_on() {
     *crm.ping.lock().unwrap() = Mood::Well;
     until(&environment, in_state("crm", DatasourceState::Running)).await;
     assert!(environment.snapshot().schemas["crm"].table("cust").unwrap().is_some());
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_says_which_of_its_differences_is_new() {
+    let crm = source();
+    let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    for columns in [&["id", "cust_nm", "one"][..], &["id", "cust_nm", "one", "two"]] {
+        crm.seen.lock().unwrap().tables[0] = table("public", "cust", columns);
+        environment.check_drift("crm").await.unwrap();
+    }
+    let last = drift_events(&environment).await.pop().unwrap();
+    let told: Vec<_> = last.data["differences"].as_array().unwrap().iter().map(|one| (&one["column"], &one["new"])).collect();
+    assert_eq!(told, [(&"one".into(), &false.into()), (&"two".into(), &true.into())], "all there are, each told as new once");
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn a_difference_that_is_gone_for_some_tables_is_told_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_on(store, vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    environment.import("crm", &imports::import(imports::only(&["cust"]), "sales")).await.unwrap();
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id"]);
+    environment.check_drift("crm").await.unwrap();
+    let (name, one) = (|schema: &str| serde_json::json!([{ "schema": schema, "name": "cust" }]), drift_events(&environment).await.len());
+    // The statement accepts it for the table that follows its source, not for the one under a contract.
+    environment.refresh_tables("crm", &[("crm".to_owned(), "cust".to_owned())], Some("ana")).await.unwrap();
+    let events = drift_events(&environment).await;
+    assert_eq!(events.len(), one + 1, "{events:#?}");
+    let told = &events[one];
+    assert_eq!((&*told.kind, told.actor.as_deref()), (EventType::SchemaDriftResolved.as_str(), Some("ana")));
+    let gone = &told.data["differences"][0];
+    assert_eq!((&told.data["reason"], &gone["column"]), (&"accepted".into(), &"cust_nm".into()));
+    assert_eq!((&gone["published"], &gone["open_for"]), (&name("crm"), &name("sales")));
+    assert_eq!(noted(&environment).await, ["cust cust_nm open"]);
+    environment.refresh("crm", Some("ana")).await.unwrap();
+    assert_eq!(drift_events(&environment).await.len(), one + 1, "it was told already");
+
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id", "cust_nm"]);
+    environment.check_drift("crm").await.unwrap();
+    let last = drift_events(&environment).await.pop().unwrap();
+    let gone = &last.data["resolved"][0];
+    assert_eq!((&gone["column"], &gone["published"], &gone["open_for"]), (&"cust_nm".into(), &name("sales"), &serde_json::json!([])));
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_mended_and_changed_at_once_shows_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    let mut declared = datasource("crm");
+    declared.expose = crate::datasource::Expose::Pinned;
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_on(store, vec![declared], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    environment.import("crm", &imports::import(imports::only(&["cust"]), "sales")).await.unwrap();
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id"]);
+    environment.refresh("crm", None).await.unwrap();
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id", "cust_nm", "extra"]);
+    environment.check_drift("crm").await.unwrap();
+    let last = drift_events(&environment).await.pop().unwrap();
+    let columns = |image: &str| last.data[image]["columns"].as_array().unwrap().iter().map(|c| c["name"].clone()).collect::<Vec<_>>();
+    assert_eq!((columns("before"), columns("after")), (vec!["id".into()], vec!["id".into(), "cust_nm".into(), "extra".into()]));
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn a_rename_that_a_statement_accepted_and_that_is_undone_is_drift() {
+    let crm = source();
+    let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    let read = [("crm".to_owned(), "cust".to_owned())];
+    let title = |name: &str| crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id", name]);
+    title("title");
+    environment.refresh_tables("crm", &read, Some("ana")).await.unwrap();
+    title("cust_nm");
+    assert_eq!(environment.check_drift("crm").await.unwrap(), DriftCheck { differences: 2, events: 1, unreadable: 0 });
+    // The next statement that its source cannot run has the table as it is.
+    environment.refresh_tables("crm", &read, Some("ana")).await.unwrap();
+    assert!(environment.snapshot().schemas["crm"].tables["cust"].columns.field_with_name("cust_nm").is_ok());
+    assert_eq!(environment.check_drift("crm").await.unwrap(), DriftCheck::default());
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn a_source_marked_as_it_was_is_not_looked_at() {
+    let crm = source();
+    let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    let looks = |of: usize| assert_eq!(crm.looked.swap(0, Ordering::Relaxed), of);
+    let mark = |mark: Option<&str>| *crm.mark.lock().unwrap() = mark.map(CatalogMark::new);
+    let check = async || environment.check_drift("crm").await.unwrap();
+    looks(1);
+    mark(Some("one"));
+    for looked in [1, 0, 0] {
+        assert_eq!(check().await, DriftCheck::default());
+        looks(looked);
+    }
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id"]);
+    mark(Some("two"));
+    assert_eq!(check().await, DriftCheck { differences: 1, events: 1, unreadable: 0 });
+    looks(2);
+    for looked in [1, 0] {
+        assert_eq!(check().await, DriftCheck { differences: 1, events: 0, unreadable: 0 }, "it is open still");
+        looks(looked);
+    }
+    environment.refresh("crm", None).await.unwrap();
+    looks(1);
+    assert_eq!(check().await, DriftCheck::default());
+    looks(1);
+    mark(None);
+    for _ in 0..2 {
+        check().await;
+        looks(1);
+    }
     environment.stop().await;
 }

@@ -140,6 +140,10 @@ async fn a_refused_start_tells_each_table_its_own_reason() {
         let (kind, told) = told(&environment, schema, name).unwrap();
         assert_eq!((kind, told), (ErrorKind::Unreachable, format!("the datasource is not available: {text}")), "{name}");
     }
+    // A check cannot be had; what the start found is known.
+    let refused = environment.check_drift("crm").await.unwrap_err();
+    assert_eq!((refused.kind(), refused.message()), (ErrorKind::SchemaMismatch, &*text));
+    assert!(open(&environment).await.contains(&"error    public.contract: column cust_nm is gone (expected text)".to_owned()));
     change(&crm, "contract", &["id", "cust_nm"]);
     until(&environment, in_state("crm", DatasourceState::Running)).await;
     for (schema, name) in [("crm", "c"), ("crm", "cust"), ("sales", "sound")] {

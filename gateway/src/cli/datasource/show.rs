@@ -7,7 +7,7 @@ use super::super::http_client::{CallError, shaped};
 use super::super::table::{self, printable};
 use super::super::terminal::Terminal;
 use crate::http::shape::{
-    Broken, BrokenTable, Datasource, DatasourceDetail, DriftedColumn, ImportOutcome, Omission, Refresh, RemoteTable, Validation,
+    Broken, BrokenTable, Datasource, DatasourceDetail, Drift, DriftedColumn, ImportOutcome, Omission, Refresh, RemoteTable, Validation,
 };
 
 pub(super) fn list(answer: Value, terminal: &Terminal) -> Result<(), CallError> {
@@ -99,10 +99,19 @@ pub(super) fn drift(name: &str, found: &Validation, terminal: &Terminal) {
     }
     broken(impact, terminal);
     if *unreadable > 0 {
-        terminal.line(format!("  {} cannot be read any more by the datasource's user", plural(*unreadable, "table")));
+        terminal.line(format!("  {unreadable} of its tables and columns cannot be read any more by the datasource's user"));
     }
     if *events > 0 {
         terminal.line(terminal.dim(&format!("  {} told of it", plural(*events, "new event"))));
+    }
+}
+
+/// What is known of the drift of a datasource that does not run.
+pub(super) fn known_drift(name: &str, known: &[Drift], terminal: &Terminal) {
+    let differences: Vec<&DriftedColumn> = known.iter().map(|drift| &drift.difference).collect();
+    terminal.line(format!("{}: {} when it was last looked at", terminal.bold(name), count(differences.iter().copied())));
+    if !differences.is_empty() {
+        terminal.line(render(differences, Against::Past, terminal));
     }
 }
 
