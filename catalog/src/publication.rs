@@ -329,6 +329,7 @@ impl<'a> Building<'a> {
     fn mismatch(&self, pin: &Pin, broken: &str) -> Error {
         Error::new(ErrorKind::SchemaMismatch, format!("EXTERNAL_SCHEMA_MISMATCH: pinned table \"{}\": {broken}", pin.shown()))
             .at(&self.declared.datasource.name)
+            .detail(broken)
             .hint(match pin.published {
                 PublishedIn::OwnSchema => {
                     "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or mend `tables:`"
