@@ -255,7 +255,7 @@ async fn a_closed_pool_refuses_and_keeps_nothing() {
 
 #[tokio::test]
 async fn a_limit_that_no_clock_shows_is_none() {
-    let endless = PoolLimits { idle_timeout: Duration::MAX, max_lifetime: Some(Duration::from_secs(u64::MAX / 2)), ..LIMITS };
+    let endless = PoolLimits { idle_timeout: Duration::MAX, max_lifetime: Some(Duration::MAX), ..LIMITS };
     let pool = pool(PoolLimits { connect_timeout: Duration::MAX, acquire_timeout: Some(Duration::MAX), ..endless });
     for _ in 0..2 {
         take(&pool).await.unwrap().give_back();
