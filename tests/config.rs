@@ -76,6 +76,21 @@ fn every_fault_is_said_with_file_line_and_key() {
 }
 
 #[test]
+fn a_fault_names_its_file_as_it_is_found_from_here() {
+    let folder = Folder::new();
+    folder.write("causeway.yaml", &main_file()).write("datasources/odd.yaml", "name: odd\nconnector: abacus\n");
+    let (around, name) = (folder.path().parent().unwrap(), folder.path().file_name().unwrap().to_str().unwrap());
+    for config in [format!("{name}/causeway.yaml"), folder.path().join("causeway.yaml").display().to_string()] {
+        let mut causeway = Command::new(causeway());
+        causeway.args(["check", "--json", "--config", &config]).current_dir(around).env("NO_COLOR", "1");
+        let finished = finish_within(Duration::from_secs(30), &mut causeway);
+        let verdict: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+        let file = verdict["faults"][0]["file"].as_str().unwrap();
+        assert!(around.join(file).is_file() && file.starts_with(config.trim_end_matches("causeway.yaml")), "{file}: {}", finished.stdout);
+    }
+}
+
+#[test]
 fn broken_yaml_and_missing_files_are_said() {
     let folder = Folder::new();
     let missing = folder.run("check");

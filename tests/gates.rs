@@ -24,6 +24,7 @@ fn changes_of_a_source_are_refused_by_the_gate_they_meet() {
     ] {
         let refused = psql.commands(&["\\set VERBOSITY verbose", sql]);
         assert!(refused.stderr.contains(code) && refused.stderr.contains(text), "{sql}: {}", refused.stderr);
+        assert_eq!(refused.stderr.contains("HINT:  do it at the source: in this version no statement writes"), code == "25006", "{sql}");
     }
     psql.script("IMPORT FOREIGN SCHEMA main LIMIT TO (t) FROM SERVER crm INTO sales");
     let refused = psql.commands(&["\\set VERBOSITY verbose", "DROP TABLE sales.t"]);

@@ -1,5 +1,7 @@
 //! Tables imported while the gateway runs: published under a contract, kept over a restart, told by events and the doorbell.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use causeway_tests::{Datasource, Gateway, PostgresServer, eventually, write_sqlite};
@@ -117,4 +119,50 @@ fn a_gateway_whose_sources_are_down_shows_what_it_knew() {
     std::fs::rename(files.path().join("away.db"), &path).unwrap();
     eventually("the datasource is back", PATIENCE, || (psql.rows("SELECT state FROM causeway.datasources") == ["running"]).then_some(()));
     assert_eq!(psql.rows("SELECT count(*) FROM sales.t"), ["0"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_told_as_cancelled_does_not_happen_later() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("cancelled_changes");
+    database.script("CREATE TABLE cust (id integer PRIMARY KEY); CREATE TABLE orders (id integer PRIMARY KEY)");
+    let gateway = Gateway::start([database.datasource("crm")]);
+    let psql = gateway.psql();
+    psql.script("IMPORT FOREIGN SCHEMA public LIMIT TO (cust) FROM SERVER crm INTO sales");
+    let told = psql.rows("SELECT count(*) FROM causeway.events WHERE type LIKE 'external.table%'");
+
+    // Whoever lists the tables of this database waits for this one, and what comes after it for him.
+    let locker = database.connect().await;
+    locker.batch_execute("BEGIN; LOCK TABLE pg_catalog.pg_class IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let refreshing = std::thread::spawn({
+        let psql = gateway.psql();
+        move || psql.commands(&["CALL causeway.refresh_catalog('crm')"])
+    });
+    tokio::task::block_in_place(|| {
+        let at_work = || psql.rows("SELECT 1 FROM causeway.pools WHERE in_use > 0") == ["1"];
+        eventually("the refresh waits", PATIENCE, || at_work().then_some(()));
+        let dropped = psql.commands(&["\\set VERBOSITY verbose", "SET statement_timeout = '300ms'", "DROP FOREIGN TABLE sales.cust"]);
+        assert!(dropped.stderr.contains("57014"), "{}", dropped.stderr);
+
+        let address = gateway.url().trim_start_matches("http://").to_owned();
+        let body = "{\"schema\": \"gone\"}";
+        let request = format!(
+            "POST /api/v1/datasources/crm/external/tables/orders/import HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut client = TcpStream::connect(&address).unwrap();
+        client.write_all(request.as_bytes()).unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        assert!(client.read(&mut [0]).is_err(), "it waits, too");
+    });
+    locker.batch_execute("ROLLBACK").await.unwrap();
+    tokio::task::block_in_place(|| {
+        assert_eq!(refreshing.join().unwrap().code, 0);
+        // It comes after both.
+        psql.script("IMPORT FOREIGN SCHEMA public LIMIT TO (orders) FROM SERVER crm INTO last");
+        assert_eq!(psql.rows("SELECT schema, name FROM causeway.foreign_tables WHERE imported ORDER BY 1"), ["last|orders", "sales|cust"]);
+        let now = psql.rows("SELECT count(*) - 1 FROM causeway.events WHERE type LIKE 'external.table%'");
+        assert_eq!(now, told, "nothing tells of them");
+    });
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use causeway_providers::{Error, ErrorKind, Result};
 use serde_json::json;
 
+use crate::asking::Asking;
 use crate::event::{EventType, NewEvent};
 use crate::member::Member;
 use crate::published::Published;
@@ -26,8 +27,9 @@ impl Dropping {
     /// Drops tables, each a schema and a name, in one change.
     ///
     /// # Errors
-    /// `NotFound` when one of them is no imported table, and when the store cannot be written; all stay then.
-    pub(crate) async fn drop(&self, tables: &[(String, String)], actor: Option<&str>) -> Result<()> {
+    /// `NotFound` when one of them is no imported table, `Cancelled` when it was withdrawn, and when the store cannot be written; all
+    /// stay then.
+    pub(crate) async fn drop(&self, tables: &[(String, String)], actor: Option<&str>, asking: &Asking) -> Result<()> {
         let tables: BTreeSet<&(String, String)> = tables.iter().collect();
         let mut owners = BTreeSet::new();
         for (schema, name) in &tables {
@@ -41,6 +43,7 @@ impl Dropping {
         }
         let _publishing = self.published.publishing.lock().await;
         let mut change = self.store.begin(&self.environment).await?;
+        asking.begin_writing()?;
         let mut events = Vec::new();
         for (schema, name) in &tables {
             let (owner, remote) = change.forget_foreign_table(schema, name).await?.ok_or_else(|| not_imported(schema, name))?;

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::asking::{Asking, WithdrawOnDrop};
 use crate::datasource::Datasource;
 use crate::drift::DriftReport;
 use crate::drift_watch::DriftWatch;
@@ -295,28 +296,38 @@ impl Environment {
         Ok(member.difference(&snapshot(from).await?, &snapshot(to).await?))
     }
 
-    /// Publishes remote tables under the contract of what they are now, as [`Import`] says.
+    /// Publishes remote tables under the contract of what they are now, as [`Import`] says. Dropping the future withdraws it, unless it
+    /// is being written: then it goes on to its end.
     ///
     /// # Errors
     /// `NotFound` for an unknown datasource, schema or table; `Unauthorized` for a table our user may not read; `Conflict` for a name that is taken; `Unsupported` without a store that
     /// lasts; `Unreachable` when the datasource is not open. Nothing is written then.
     pub async fn import(&self, datasource: &str, import: &Import) -> Result<ImportReport> {
+        self.import_as_asked(datasource, import, &Asking::new()).await
+    }
+
+    /// As [`import`](Self::import), for who may withdraw it and has to know what came of that.
+    ///
+    /// # Errors
+    /// As [`import`](Self::import), and `Cancelled` when it was withdrawn.
+    pub async fn import_as_asked(&self, datasource: &str, import: &Import, asking: &Asking) -> Result<ImportReport> {
         let (member, import) = (Arc::clone(&self.entry(datasource)?.member), import.clone());
-        let limit = self.timing.introspect;
-        self.to_the_end(async move { member.import(&import, limit).await }).await
+        let (limit, asked) = (self.timing.introspect, asking.clone());
+        self.as_asked(asking, async move { member.import(&import, limit, &asked).await }).await
     }
 
     /// Ends the publication of imported tables, each a schema and a name, in one change. The remote tables stay as they are, and their
-    /// datasource need not be declared any more.
+    /// datasource need not be declared any more. Dropping the future withdraws it as it does an import.
     ///
     /// # Errors
-    /// `NotFound` when one of them is no imported table, and when the store cannot be written; all stay then.
-    pub async fn drop_imported(&self, tables: &[(String, String)], actor: Option<&str>) -> Result<()> {
+    /// `NotFound` when one of them is no imported table, `Cancelled` when it was withdrawn, and when the store cannot be written; all
+    /// stay then.
+    pub async fn drop_imported(&self, tables: &[(String, String)], actor: Option<&str>, asking: &Asking) -> Result<()> {
         let members = self.datasources.iter().map(|(name, entry)| (name.clone(), Arc::clone(&entry.member))).collect();
         let (store, published) = (self.store.clone(), Arc::clone(&self.published));
         let dropping = Dropping { environment: self.name.clone(), store, published, members };
-        let (tables, actor) = (tables.to_vec(), actor.map(str::to_owned));
-        self.to_the_end(async move { dropping.drop(&tables, actor.as_deref()).await }).await
+        let (tables, actor, asked) = (tables.to_vec(), actor.map(str::to_owned), asking.clone());
+        self.as_asked(asking, async move { dropping.drop(&tables, actor.as_deref(), &asked).await }).await
     }
 
     /// The first of `schemas` in which a table of this name is imported.
@@ -332,9 +343,11 @@ impl Environment {
         Ok(None)
     }
 
-    /// Runs what changes the store and what is published to its end, whether or not somebody waits for it that long.
-    async fn to_the_end<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-        let done = self.tasks.spawn(work).await;
+    /// Runs what changes the store and what is published: to its end once it is being written, whether or not somebody waits for it
+    /// that long, and up to there as long as it is asked for.
+    async fn as_asked<T: Send + 'static>(&self, asking: &Asking, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        let _asker = WithdrawOnDrop(asking.clone());
+        let done = self.tasks.spawn(asking.clone().run(work)).await;
         done.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "a change ended without an answer")))
     }
 

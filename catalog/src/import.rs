@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use causeway_providers::{Deadline, Error, ErrorKind, Introspection, OmissionCause, RemoteTable, Result, Subject};
 use serde_json::json;
 
+use crate::asking::Asking;
 use crate::baseline::Declared;
 use crate::datasource::{Expose, SchemaMode};
 use crate::drift::{Contract, Difference, TableImage, compare_table, table_fingerprint};
@@ -122,7 +123,7 @@ impl Member {
     ///
     /// # Errors
     /// As [`Environment::import`](crate::Environment::import).
-    pub(crate) async fn import(&self, import: &Import, limit: Duration) -> Result<ImportReport> {
+    pub(crate) async fn import(&self, import: &Import, limit: Duration, asking: &Asking) -> Result<ImportReport> {
         if !import.dry_run && !self.store.is_durable() {
             return Err(self.error(ErrorKind::Unsupported, "there is no store that an import could be kept in").code(NO_WRITABLE_STORE));
         }
@@ -152,7 +153,7 @@ impl Member {
         let imports = self.imports(import, &chosen, &accepted.imported);
         // What was imported is accepted as it is now; of all else the look says nothing new.
         let subjects = chosen.values().map(|table| table.subject()).collect();
-        let acceptance = Acceptance::importing(&imports, &subjects, import.actor.as_deref());
+        let acceptance = Acceptance::importing(&imports, &subjects, import.actor.as_deref()).as_asked(asking);
         self.accept(&mut accepted, &remote, seen, acceptance, deadline).await?;
         Ok(ImportReport { is_written: true, tables })
     }

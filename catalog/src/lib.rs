@@ -6,6 +6,7 @@
 //! answers, and never disturbs another. Another compares the source with what is expected of it. Statements pin a snapshot and
 //! finish on it, whatever is published meanwhile. What must outlive the process is in the [`ControlStore`].
 
+mod asking;
 mod baseline;
 mod chance;
 mod contracted;
@@ -35,6 +36,7 @@ mod store;
 mod stored_form;
 mod unopened;
 
+pub use asking::Asking;
 pub use chance::drawn;
 pub use datasource::{Datasource, Expose, OnMismatch, Origin, PinnedTable, SchemaMode, Validation};
 pub use delivery::{Delivery, EventTarget, Patience, Refusal, Targets, Verdict};

@@ -9,13 +9,14 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::asking::Asking;
 use crate::chance::jittered;
 use crate::event::EventType;
 use crate::live::{DatasourceState, Live};
 use crate::member::{Acceptance, Look, Member};
 use crate::requests::{RefreshRequest, Refreshes};
 use crate::restarts::Restarts;
-use crate::snapshot::{restate, unavailable};
+use crate::snapshot::unavailable;
 
 /// How often and how long things are tried. Tests make them short.
 #[derive(Debug, Clone, Copy)]
@@ -142,7 +143,7 @@ impl Lifecycle {
                     failures += 1;
                     let wait = self.retry_in(failures, error.kind());
                     if let Some(asked) = asked.take() {
-                        let told = if is_of_tables(error.kind()) { restate(&error) } else { unavailable(&error) };
+                        let told = if is_of_tables(error.kind()) { error.restated() } else { unavailable(&error) };
                         asked.answer(Err(told));
                     }
                     self.failed(error);
@@ -220,10 +221,11 @@ impl Lifecycle {
                 request = self.refreshes.recv() => {
                     // The sender lives as long as the environment, whose end also stops this task.
                     let Some(request) = request else { return self.error(ErrorKind::Cancelled, "the datasource was stopped") };
-                    let Some(asked) = Refreshes::gather(request, &mut self.refreshes) else { continue };
-                    let tables = asked.tables();
+                    let Some(mut asked) = Refreshes::gather(request, &mut self.refreshes) else { continue };
+                    let (tables, actor, asking) = (asked.tables(), asked.actor().map(str::to_owned), Asking::new());
                     let look = tables.as_ref().map_or(Look::Later, Look::Statement);
-                    let refreshed = self.publish(remote, look, asked.actor()).await;
+                    let acceptance = Acceptance::of(look, actor.as_deref()).as_asked(&asking);
+                    let refreshed = asked.run(&asking, self.member.refresh(remote, self.timing.introspect, acceptance)).await;
                     if let Ok(tables) = refreshed {
                         tracing::info!(datasource = self.member.datasource.name, tables, "refreshed");
                     }
@@ -241,6 +243,9 @@ impl Lifecycle {
                     let deadline = Deadline::after(self.timing.ping);
                     match deadline.bound("a ping", remote.ping(deadline)).await {
                         Ok(_) => {
+                            if unanswered > 0 {
+                                self.member.live.send_modify(|live| live.last_error = None);
+                            }
                             unanswered = 0;
                             next_ping = Instant::now() + jittered(self.timing.watch);
                         }
@@ -252,6 +257,8 @@ impl Lifecycle {
                             if error.kind() != ErrorKind::Timeout || unanswered >= UNANSWERED_PINGS {
                                 return error.at(&self.member.datasource.name);
                             }
+                            // It is not told as one that fails yet, but whoever looks may know.
+                            self.member.live.send_modify(|live| live.last_error = Some(Arc::new(error)));
                             next_ping = Instant::now() + jittered(self.timing.doubt);
                         }
                     }
@@ -272,7 +279,9 @@ impl Lifecycle {
     fn failed(&self, error: Error) {
         let error = Arc::new(error);
         self.member.published.make_unavailable(&self.member.datasource.name, &Arc::new(unavailable(&error)));
-        let same = |known: &Live| known.last_error.as_ref().is_some_and(|last| last.message() == error.message());
+        let same = |known: &Live| {
+            known.state == DatasourceState::Error && known.last_error.as_ref().is_some_and(|last| last.message() == error.message())
+        };
         if same(&self.member.live.borrow()) {
             tracing::debug!(datasource = self.member.datasource.name, %error, "still failing");
         } else {

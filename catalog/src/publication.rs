@@ -384,9 +384,9 @@ impl<'a> Building<'a> {
     fn error(&self, pin: &Pin, fault: &Fault) -> Error {
         let shown = pin.shown();
         let told = match fault {
-            Fault::Mismatch(text) => {
-                let text = format!("EXTERNAL_SCHEMA_MISMATCH: pinned table \"{shown}\": {text}");
-                Error::new(ErrorKind::SchemaMismatch, text).hint(match pin.published {
+            Fault::Mismatch(differences) => {
+                let text = format!("EXTERNAL_SCHEMA_MISMATCH: pinned table \"{shown}\": {differences}");
+                Error::new(ErrorKind::SchemaMismatch, text).detail(differences).hint(match pin.published {
                     PublishedIn::OwnSchema => {
                         "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or mend `tables:`"
                     }

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use causeway_providers::{Result, Subject};
+use causeway_providers::{Error, Result, Subject};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::asking::Asking;
 use crate::member::DriftCheck;
-use crate::snapshot::restate;
 
 /// Where an answer is waited for.
 type Answer<T> = oneshot::Sender<Result<T>>;
@@ -48,6 +48,25 @@ impl Refreshes {
         widest.actor.as_deref()
     }
 
+    /// Runs the look that answers them, as long as somebody waits for it and, once it is being written, to its end.
+    ///
+    /// # Errors
+    /// What the look gives; `Cancelled` when nobody waits any more.
+    pub(crate) async fn run(&mut self, asking: &Asking, look: impl Future<Output = Result<usize>>) -> Result<usize> {
+        let gone = async {
+            for request in &mut self.0 {
+                request.answer.closed().await;
+            }
+            asking.withdraw();
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            looked = asking.clone().run(look) => looked,
+            never = gone => never,
+        }
+    }
+
     /// Answers all of them.
     pub(crate) fn answer(self, found: Result<usize>) {
         answer(self.0.into_iter().map(|request| request.answer).collect(), found);
@@ -72,7 +91,7 @@ fn gather<R>(first: R, behind: &mut mpsc::Receiver<R>, is_waited_for: impl Fn(&R
 pub(crate) fn answer<T: Copy>(mut waiting: Vec<Answer<T>>, found: Result<T>) {
     let last = waiting.pop();
     for waiting in waiting {
-        let _ = waiting.send(found.as_ref().copied().map_err(restate));
+        let _ = waiting.send(found.as_ref().copied().map_err(Error::restated));
     }
     if let Some(last) = last {
         let _ = last.send(found);
@@ -81,7 +100,7 @@ pub(crate) fn answer<T: Copy>(mut waiting: Vec<Answer<T>>, found: Result<T>) {
 
 #[cfg(test)]
 mod tests {
-    use causeway_providers::{Error, ErrorKind};
+    use causeway_providers::ErrorKind;
 
     use super::*;
 

@@ -71,28 +71,10 @@ impl SnapshotSchema {
         let found = self.tables.get(name);
         let reason = found.and_then(|table| table.unavailable.as_ref()).or_else(|| self.broken.get(name));
         match reason.or(self.unavailable.as_ref()) {
-            Some(reason) => Err(restate(reason)),
+            Some(reason) => Err(reason.restated()),
             None => Ok(found),
         }
     }
-}
-
-/// The same error once more, for another reader. The cause stays with the first.
-pub(crate) fn restate(error: &Error) -> Error {
-    let mut told = Error::new(error.kind(), error.message());
-    if let Some(datasource) = error.datasource() {
-        told = told.at(datasource);
-    }
-    if let Some(hint) = error.hint_text() {
-        told = told.hint(hint);
-    }
-    if let Some(code) = error.code_text() {
-        told = told.code(code);
-    }
-    if let Some(code) = error.remote_sqlstate() {
-        told = told.remote_code(code);
-    }
-    told
 }
 
 /// The error a statement gets that names a table of a datasource which failed with `error`.

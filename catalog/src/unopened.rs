@@ -10,8 +10,6 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use crate::snapshot::restate;
-
 /// A table without a source.
 #[derive(Debug)]
 pub(crate) struct Unopened {
@@ -43,6 +41,6 @@ impl TableProvider for Unopened {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Err(restate(&self.reason).into())
+        Err(self.reason.restated().into())
     }
 }

@@ -7,6 +7,7 @@
 //! - A date and an interval make a timestamp; DataFusion would drop the hours.
 //! - Intervals compare by their length, a month being 30 days and a day 24 hours; DataFusion would compare months first.
 //! - A text beside a `bytea` or a timestamp is read as one, see `text_literals`.
+//! - `jsonb` is compared as a document and `json` not at all, see `json::comparison`.
 
 use std::sync::{Arc, LazyLock};
 
@@ -25,6 +26,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::scalar::ScalarValue;
 
+use crate::json::comparison;
 use crate::text_literals;
 
 /// Rewrites expressions before DataFusion's own coercion sees them.
@@ -55,6 +57,10 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
 }
 
 fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let expr = match documents(expr, schema)? {
+        Ok(compared) => return Ok(Transformed::yes(compared)),
+        Err(other) => other,
+    };
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if meets(op) => {
             // A type that cannot be told yet is left to DataFusion, which says so better.
@@ -146,6 +152,19 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// A comparison of documents; gives any other expression back.
+fn documents(expr: Expr, schema: &DFSchema) -> Result<Result<Expr, Expr>> {
+    Ok(match expr {
+        Expr::BinaryExpr(binary) => comparison::binary(binary, schema)?.map_err(Expr::BinaryExpr),
+        Expr::InList(list) => comparison::in_list(list, schema)?.map_err(Expr::InList),
+        Expr::Between(between) => {
+            comparison::between([&between.expr, &between.low, &between.high], schema)?;
+            Err(Expr::Between(between))
+        }
+        other => Err(other),
+    })
 }
 
 /// Makes a sum of `bigint` one of `numeric`, which does not overflow. Whether there was one.

@@ -12,10 +12,13 @@ pub struct Deadline {
     limit: Duration,
 }
 
+/// As far as a deadline is ever away. A clock cannot show every moment that a duration leads to.
+const FARTHEST: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
 impl Deadline {
-    /// A deadline `limit` from now.
+    /// A deadline `limit` from now, thirty years at most.
     pub fn after(limit: Duration) -> Self {
-        Self { at: Instant::now() + limit, limit }
+        Self { at: Instant::now() + limit.min(FARTHEST), limit }
     }
 
     /// The whole time that was given.
@@ -42,5 +45,18 @@ impl Deadline {
             Ok(done) => done,
             Err(_) => Err(Error::new(ErrorKind::Timeout, format!("{what} took longer than {}", humantime::format_duration(self.limit)))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_limit_beyond_any_clock_is_one_that_never_ends() {
+        let deadline = Deadline::after(Duration::MAX);
+        assert_eq!(deadline.limit(), Duration::MAX);
+        assert!(deadline.remaining() > FARTHEST / 2);
+        assert_eq!(deadline.bound("it", async { Ok(7) }).await.unwrap(), 7);
     }
 }

@@ -53,6 +53,7 @@ struct Inner {
     kind: ErrorKind,
     datasource: Option<Arc<str>>,
     message: String,
+    detail: Option<String>,
     hint: Option<String>,
     code: Option<&'static str>,
     remote_code: Option<String>,
@@ -62,13 +63,29 @@ struct Inner {
 impl Error {
     /// An error of `kind` with a text for the reader: lower case, no full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, datasource: None, message: message.into(), hint: None, code: None, remote_code: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            datasource: None,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            code: None,
+            remote_code: None,
+            source: None,
+        }))
     }
 
     /// Names the datasource; the first name given stays.
     #[must_use]
     pub fn at(mut self, datasource: &str) -> Self {
         self.0.datasource.get_or_insert_with(|| Arc::from(datasource));
+        self
+    }
+
+    /// Says the particulars, for who reads on.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
         self
     }
 
@@ -100,6 +117,14 @@ impl Error {
         self
     }
 
+    /// The same for another reader. The cause stays with the first.
+    pub fn restated(&self) -> Self {
+        let Inner { kind, datasource, message, detail, hint, code, remote_code, source: _ } = &*self.0;
+        let (datasource, message, detail, hint) = (datasource.clone(), message.clone(), detail.clone(), hint.clone());
+        let (kind, code, remote_code) = (*kind, *code, remote_code.clone());
+        Self(Box::new(Inner { kind, datasource, message, detail, hint, code, remote_code, source: None }))
+    }
+
     /// What went wrong, by what the reader can do.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -118,6 +143,11 @@ impl Error {
     /// The text with the datasource and all causes, for the log. A cause that the text before it ends with is not said twice.
     pub fn with_causes(&self) -> String {
         with_causes(self)
+    }
+
+    /// The particulars, when they are told beside the text.
+    pub fn detail_text(&self) -> Option<&str> {
+        self.0.detail.as_deref()
     }
 
     /// What the reader can do about it.

@@ -94,10 +94,14 @@ struct Idle<C> {
 }
 
 impl<C> Idle<C> {
-    /// When it is to be closed.
-    fn until(&self, limits: &PoolLimits) -> Instant {
-        let bored = self.since + limits.idle_timeout;
-        self.opened.until.map_or(bored, |old| old.min(bored))
+    /// When it is to be closed; never, when no clock shows that moment.
+    fn until(&self, limits: &PoolLimits) -> Option<Instant> {
+        let bored = self.since.checked_add(limits.idle_timeout);
+        self.opened.until.into_iter().chain(bored).min()
+    }
+
+    fn has_expired(&self, limits: &PoolLimits, now: Instant) -> bool {
+        self.until(limits).is_some_and(|until| until <= now)
     }
 }
 
@@ -211,9 +215,20 @@ impl<D: Dial> Pool<D> {
         }
         let connection = limit.bound("connecting", self.dial.connect()).await.map_err(|e| match e.kind() {
             ErrorKind::Timeout => Error::new(ErrorKind::Unreachable, e.message().to_owned()).at(self.id.as_str()),
-            _ => e.at(self.id.as_str()),
+            ErrorKind::Unreachable
+            | ErrorKind::Unauthorized
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported
+            | ErrorKind::LimitExceeded
+            | ErrorKind::Cancelled
+            | ErrorKind::Invalid
+            | ErrorKind::Conflict
+            | ErrorKind::ReadOnly
+            | ErrorKind::SchemaMismatch
+            | ErrorKind::Failed
+            | ErrorKind::Internal => e.at(self.id.as_str()),
         })?;
-        let until = self.limits.max_lifetime.map(|lifetime| Instant::now() + sweeper::spread(lifetime));
+        let until = self.limits.max_lifetime.and_then(|lifetime| Instant::now().checked_add(sweeper::spread(lifetime)));
         self.lock().ledger.opened();
         Ok(Pooled { opened: Some(Opened { connection: Box::new(connection), until }), pool: Arc::clone(self), permit: Some(permit) })
     }
@@ -251,7 +266,7 @@ impl<D: Dial> Pool<D> {
         let mut shelf = self.lock();
         let taken = loop {
             let Some(idle) = shelf.idle.pop() else { break None };
-            if idle.until(&self.limits) > now && self.dial.is_usable(&idle.opened.connection) {
+            if !idle.has_expired(&self.limits, now) && self.dial.is_usable(&idle.opened.connection) {
                 shelf.ledger.taken();
                 break Some((idle.opened, now.saturating_duration_since(idle.since)));
             }
@@ -272,9 +287,9 @@ impl<D: Dial> Pool<D> {
     fn close_expired(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut shelf = self.lock();
-        let (kept, expired): (Vec<_>, Vec<_>) = shelf.idle.drain(..).partition(|idle| idle.until(&self.limits) > now);
+        let (expired, kept): (Vec<_>, Vec<_>) = shelf.idle.drain(..).partition(|idle| idle.has_expired(&self.limits, now));
         shelf.idle = kept;
-        let next = shelf.idle.iter().map(|idle| idle.until(&self.limits)).min();
+        let next = shelf.idle.iter().filter_map(|idle| idle.until(&self.limits)).min();
         if next.is_none() {
             shelf.sweeper.rest();
         }

@@ -23,8 +23,14 @@ pub struct ScanRelease(Arc<Mutex<Held>>);
 #[derive(Default)]
 struct Held {
     is_released: bool,
+    /// Those that are gone are forgotten now and then: a recursive query scans anew in each of its rounds.
     scans: Vec<Weak<Mutex<Rows>>>,
+    /// How many there may be before those that are gone are looked for.
+    most: usize,
 }
+
+/// So few scans are not worth a look for those that are gone.
+const FEW: usize = 64;
 
 /// The rows of a scan.
 enum Rows {
@@ -54,6 +60,10 @@ impl ScanRelease {
         let mut held = lock(&self.0);
         let rows = if held.is_released { Rows::Released } else { Rows::Flowing(rows) };
         let rows = Arc::new(Mutex::new(rows));
+        if held.scans.len() >= held.most {
+            held.scans.retain(|scan| scan.strong_count() > 0);
+            held.most = FEW.max(held.scans.len() * 2);
+        }
         held.scans.push(Arc::downgrade(&rows));
         Box::pin(Releasable { schema, rows })
     }
@@ -153,6 +163,20 @@ mod tests {
         release.release();
         assert!(is_dropped.load(Ordering::SeqCst));
         assert!(scan.next().await.unwrap().is_err());
+    }
+
+    #[tokio::test]
+    async fn scans_that_are_gone_are_not_remembered() {
+        let release = ScanRelease::default();
+        let (rows, is_dropped) = endless();
+        let mut first = release.hold(rows);
+        for _ in 0..10 * FEW {
+            drop(release.hold(endless().0));
+        }
+        assert!(lock(&release.0).scans.len() <= FEW);
+        release.release();
+        assert!(is_dropped.load(Ordering::SeqCst), "one that is not gone is");
+        assert!(first.next().await.unwrap().is_err());
     }
 
     #[tokio::test]

@@ -131,7 +131,13 @@ async fn one_late_ping_is_no_outage_and_three_are() {
     *crm.ping.lock().unwrap() = Mood::Hangs;
     let before = crm.pinged.load(Ordering::Relaxed);
     until(&environment, |_| crm.pinged.load(Ordering::Relaxed) == before + 2).await;
+    let doubted = status(&environment, "crm");
+    assert_eq!(doubted.state, DatasourceState::Running);
+    assert_eq!(doubted.last_error.as_deref(), Some("a ping took longer than 100ms"), "whoever looks may know");
+    *crm.ping.lock().unwrap() = Mood::Well;
+    until(&environment, |environment| status(environment, "crm").last_error.is_none()).await;
     assert_eq!(status(&environment, "crm").state, DatasourceState::Running);
+    *crm.ping.lock().unwrap() = Mood::Hangs;
     *crm.open.lock().unwrap() = Mood::Refuses(ErrorKind::Unreachable);
     until(&environment, in_state("crm", DatasourceState::Error)).await;
     environment.stop().await;

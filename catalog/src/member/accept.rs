@@ -10,6 +10,7 @@ use serde_json::json;
 use super::hidden::{leave_out, untold};
 use super::mend::Refused;
 use super::{Accepted, Member};
+use crate::asking::Asking;
 use crate::baseline::{Declared, unreadable};
 use crate::datasource::OnMismatch;
 use crate::drift::{DriftReport, Observation, TableDrift, compare, fingerprint};
@@ -42,6 +43,8 @@ pub(crate) struct Acceptance<'a> {
     /// Whoever asked for it; `None` is the gateway itself.
     actor: Option<&'a str>,
     imports: Option<&'a Imports>,
+    /// Whether it is still wanted; `None` when nobody can take it back.
+    asking: Option<&'a Asking>,
 }
 
 /// What an import changes, in the same change as what is accepted for it.
@@ -56,12 +59,17 @@ pub(crate) struct Imports {
 impl<'a> Acceptance<'a> {
     /// A look that `actor` asked for.
     pub(crate) fn of(look: Look<'a>, actor: Option<&'a str>) -> Self {
-        Self { look, actor, imports: None }
+        Self { look, actor, imports: None, asking: None }
     }
 
     /// A look for an import of the remote tables `of`.
     pub(crate) fn importing(imports: &'a Imports, of: &'a BTreeSet<Subject>, actor: Option<&'a str>) -> Self {
-        Self { look: Look::Import(of), actor, imports: Some(imports) }
+        Self { look: Look::Import(of), actor, imports: Some(imports), asking: None }
+    }
+
+    /// The same as long as it is asked for.
+    pub(crate) fn as_asked(self, asking: &'a Asking) -> Self {
+        Self { asking: Some(asking), ..self }
     }
 }
 
@@ -146,7 +154,8 @@ impl Member {
     /// Accepts what a look saw: notes how it differs from before, stores it, and publishes it in one step; gives how many tables it has.
     ///
     /// # Errors
-    /// As [`refresh`](Self::refresh), without the look; for an import also what storing it gives. Nothing is stored or published then.
+    /// As [`refresh`](Self::refresh), without the look; `Cancelled` when it was withdrawn; for an import also what storing it gives.
+    /// Nothing is stored or published then.
     pub(crate) async fn accept(
         &self,
         accepted: &mut Accepted,
@@ -215,6 +224,7 @@ impl Member {
         let tables = publication.tables();
         let publishing = self.published.publishing.lock().await;
         self.published.admits(self.name(), &publication.offer)?;
+        acceptance.asking.map_or(Ok(()), Asking::begin_writing)?;
         let noted = Noted { before: &before, after: &after, fingerprint: &fingerprint, known: &accepted.fingerprint, acceptance };
         let stored = match self.store_accepted(&seen, &noted).await {
             // What is to be kept and is not is not there.
@@ -249,7 +259,7 @@ impl Member {
     }
 
     async fn store_accepted(&self, seen: &Introspection, noted: &Noted<'_>) -> Result<()> {
-        let Noted { before, after, fingerprint, known, acceptance: Acceptance { look, actor, imports } } = *noted;
+        let Noted { before, after, fingerprint, known, acceptance: Acceptance { look, actor, imports, asking: _ } } = *noted;
         let imported = imports.map(|imports| &*imports.news).unwrap_or_default();
         let news = look.limit(self.news(before).await?);
         if fingerprint == known && news.is_empty() && imported.is_empty() {

@@ -11,7 +11,6 @@ use super::{Member, Settled};
 use crate::baseline::{Declared, unreadable};
 use crate::drift::{Baseline, DriftReport, Observation, Severity, TableDrift, compare};
 use crate::reconcile::{Cause, Closing};
-use crate::snapshot::restate;
 
 /// What one check of a datasource's drift found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,7 +51,7 @@ impl Member {
     /// Why the datasource is not open, when that is what its tables are.
     fn refused_for_mismatch(&self) -> Option<Error> {
         let live = self.live.borrow();
-        live.last_error.as_ref().filter(|error| error.kind() == ErrorKind::SchemaMismatch).map(|error| restate(error))
+        live.last_error.as_ref().filter(|error| error.kind() == ErrorKind::SchemaMismatch).map(|error| error.restated())
     }
 
     /// What a check finds at a source that is marked as it was when the last one found nothing new.

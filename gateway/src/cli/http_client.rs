@@ -21,6 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::terminal::Terminal;
 use super::{FAILED, UNUSABLE};
 use crate::administration::Code;
+use crate::http::COMMAND_LINE;
 use crate::http::shape::Problem;
 
 /// How long connecting may take.
@@ -259,7 +260,8 @@ impl HttpClient {
 }
 
 fn request(method: Method, path: &str, body: Option<Bytes>) -> Result<Request<Full<Bytes>>, CallError> {
-    let mut request = Request::builder().method(method).uri(path).header(USER_AGENT, concat!("causeway/", env!("CARGO_PKG_VERSION")));
+    let mut request =
+        Request::builder().method(method).uri(path).header(USER_AGENT, format!("{COMMAND_LINE}{}", env!("CARGO_PKG_VERSION")));
     request = request.header(ACCEPT, "application/json");
     if body.is_some() {
         request = request.header(CONTENT_TYPE, "application/json");

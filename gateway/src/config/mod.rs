@@ -60,8 +60,8 @@ impl Config {
         let mut read_so_far: BTreeMap<String, datasource::Declared> = BTreeMap::new();
         let mut order = Vec::new();
         for file in folder.files(&report) {
-            // Files are shown as users find them from the folder of `causeway.yaml`.
-            let shown = file.strip_prefix(base).unwrap_or(&file).components().collect::<PathBuf>();
+            // As users find them from where they are, which need not be the folder of `causeway.yaml`.
+            let shown = file.components().collect::<PathBuf>();
             let Some(root) = read(&file, &shown, &report) else { continue };
             let Some(declared) = datasource::read(&file, &shown.display().to_string(), &root, registry, variables, &report) else {
                 continue;

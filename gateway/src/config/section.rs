@@ -6,6 +6,9 @@ use super::fault::Report;
 use super::quantity;
 use super::tree::{Entry, Node, Value};
 
+/// The longest duration that is taken for meant, in the years of the parser.
+const LONGEST: Duration = Duration::from_secs(100 * 31_557_600);
+
 /// How alike two keys must be for one to be offered for the other.
 const ALIKE: f64 = 0.75;
 
@@ -125,10 +128,13 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// A duration of more than nothing.
+    /// A duration of more than nothing, and no longer than [`LONGEST`].
     pub(crate) fn duration(&mut self, key: &'static str) -> Option<Duration> {
         self.value(key, |text| match humantime::parse_duration(text) {
-            Ok(duration) if !duration.is_zero() => Ok(duration),
+            Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
+            Ok(duration) if duration > LONGEST => Err("longer than 100 years".to_owned()),
+            // A number that is too large for a duration is one that is too long as well.
+            Err(humantime::DurationError::NumberOverflow) => Err("longer than 100 years".to_owned()),
             _ => Err("not a duration such as 30s, 500ms or 5m".to_owned()),
         })
     }

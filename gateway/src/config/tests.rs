@@ -322,6 +322,14 @@ fn faults_one_by_one() {
             "datasources/crm.yaml:5: external.refresh_interval: is \"often\", not a duration such as 30s, 500ms or 5m",
         ),
         (
+            with("external: { pool: { idle_timeout: 500000000000years } }\n"),
+            "datasources/crm.yaml:5: external.pool.idle_timeout: is \"500000000000years\", longer than 100 years",
+        ),
+        (
+            with("external: { query_timeout: 101years, refresh_interval: 99999999999999999999s }\n"),
+            "datasources/crm.yaml:5: external.query_timeout: is \"101years\", longer than 100 years\ndatasources/crm.yaml:5: external.refresh_interval: is \"99999999999999999999s\", longer than 100 years",
+        ),
+        (
             with("schema_names: { mart: pg_toast }\n"),
             "datasources/crm.yaml:5: schema_names.mart: is \"pg_toast\", a schema of the gateway's own; names that begin with pg_ are reserved as well",
         ),

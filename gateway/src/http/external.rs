@@ -7,9 +7,9 @@ use axum::response::{IntoResponse, Response};
 use causeway_catalog::{DriftSelection, DriftState, Import, Selection};
 use serde::Deserialize;
 
-use super::extract::{Body, Parameters, Segments};
+use super::extract::{Body, Caller, Parameters, Segments};
 use super::problem::Problem;
-use super::{ACTOR, Api, shape};
+use super::{Api, shape};
 use crate::config::remote_name;
 
 pub(super) async fn tables(State(api): State<Api>, Segments(name): Segments<String>) -> Result<Json<Vec<shape::RemoteTable>>, Problem> {
@@ -62,8 +62,12 @@ pub(super) async fn difference(
     Ok(Json(shape::CatalogDifference { datasource: name, from, to, differences: shape::DriftedColumn::all(&report) }))
 }
 
-pub(super) async fn refresh(State(api): State<Api>, Segments(name): Segments<String>) -> Result<Json<shape::Refresh>, Problem> {
-    Ok(Json((&api.administration.refresh(&name, ACTOR).await?).into()))
+pub(super) async fn refresh(
+    State(api): State<Api>,
+    Segments(name): Segments<String>,
+    Caller(actor): Caller,
+) -> Result<Json<shape::Refresh>, Problem> {
+    Ok(Json((&api.administration.refresh(&name, actor).await?).into()))
 }
 
 pub(super) async fn validate(State(api): State<Api>, Segments(name): Segments<String>) -> Result<Json<shape::Validation>, Problem> {
@@ -82,6 +86,7 @@ pub(super) async fn draft(
 pub(super) async fn import_table(
     State(api): State<Api>,
     Segments((name, remote)): Segments<(String, String)>,
+    Caller(actor): Caller,
     Body(request): Body<shape::TableImport>,
 ) -> Result<(StatusCode, Json<shape::ImportOutcome>), Problem> {
     let (remote_schema, table) = remote_table(&remote)?;
@@ -92,7 +97,7 @@ pub(super) async fn import_table(
         renames: request.name.map(|name| (table, name)).into_iter().collect(),
         writable: request.writable,
         dry_run: request.dry_run,
-        actor: Some(ACTOR.to_owned()),
+        actor: Some(actor.to_owned()),
     };
     imported(&api, &name, import).await
 }
@@ -100,6 +105,7 @@ pub(super) async fn import_table(
 pub(super) async fn import_schema(
     State(api): State<Api>,
     Segments(name): Segments<String>,
+    Caller(actor): Caller,
     Body(request): Body<shape::SchemaImport>,
 ) -> Result<(StatusCode, Json<shape::ImportOutcome>), Problem> {
     let selection = match (request.limit_to, request.except.is_empty()) {
@@ -117,7 +123,7 @@ pub(super) async fn import_schema(
         renames: request.rename,
         writable: request.writable,
         dry_run: request.dry_run,
-        actor: Some(ACTOR.to_owned()),
+        actor: Some(actor.to_owned()),
     };
     imported(&api, &name, import).await
 }

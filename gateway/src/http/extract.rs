@@ -1,5 +1,6 @@
 //! What handlers take from a request, with problems for what cannot be understood.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -10,6 +11,8 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 
+/// How the command line calls itself in `User-Agent`; its version follows.
+pub(crate) const COMMAND_LINE: &str = "causeway/";
 /// Longest body in bytes. The longest sensible one is an import that names many tables.
 pub(super) const LONGEST_BODY: usize = 1 << 20;
 /// How long a client may take to send a body.
@@ -36,6 +39,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let taken = Query::<T>::from_request_parts(parts, state).await;
         taken.map(|Query(parameters)| Self(parameters)).map_err(|rejection| Problem::invalid(rejection.body_text()))
+    }
+}
+
+/// Who asks, as events name it: nobody logs in over HTTP, so it is the way by which somebody does.
+pub(super) struct Caller(pub(super) &'static str);
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        Ok(Self(if agent.is_some_and(|agent| agent.starts_with(COMMAND_LINE)) { "cli" } else { "http" }))
     }
 }
 

@@ -26,8 +26,7 @@ use crate::administration::Administration;
 pub(crate) use listener::HttpEndpoint;
 use problem::Problem;
 
-/// Who asks, in events: nobody logs in over HTTP.
-const ACTOR: &str = "http";
+pub(crate) use extract::COMMAND_LINE;
 
 /// What all handlers share.
 #[derive(Debug, Clone)]

@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 
-use super::extract::{Body, Segments};
+use super::extract::{Body, Caller, Segments};
 use super::problem::Problem;
-use super::{ACTOR, Api, shape};
+use super::{Api, shape};
 use crate::administration::{EventFilter, NewWebhook};
 
 pub(super) async fn list(State(api): State<Api>) -> Result<Json<Vec<shape::Webhook>>, Problem> {
@@ -33,8 +33,12 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(added.into())))
 }
 
-pub(super) async fn enable(State(api): State<Api>, Segments(name): Segments<String>) -> Result<Json<shape::Webhook>, Problem> {
-    Ok(Json(api.administration.enable_webhook(&name, ACTOR).await?.into()))
+pub(super) async fn enable(
+    State(api): State<Api>,
+    Segments(name): Segments<String>,
+    Caller(actor): Caller,
+) -> Result<Json<shape::Webhook>, Problem> {
+    Ok(Json(api.administration.enable_webhook(&name, actor).await?.into()))
 }
 
 pub(super) async fn remove(State(api): State<Api>, Segments(name): Segments<String>) -> Result<StatusCode, Problem> {

@@ -36,6 +36,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use causeway_catalog::Asking;
 use causeway_planner::Change;
 use causeway_providers::ScanObserver;
 use chrono::{DateTime, Utc};
@@ -105,19 +106,30 @@ pub trait EnvironmentBackend: Send + Sync {
     /// Publishes tables of a datasource, or tells what it would do when [`is_dry_run`](ImportForeignSchema::is_dry_run).
     ///
     /// All of it is done or nothing, and what is done stays: it is never called within a transaction block, but for a dry run.
-    /// Dropping the future gives up, with the same choice.
+    /// Dropping the future gives up, with the same choice. `asking` can be withdrawn until it begins to be written.
     ///
     /// # Errors
     /// `NotFound` for an unknown datasource, schema or table, `Conflict` for a name that is taken, `Unsupported` when nothing can be
-    /// kept, or what the source gives.
-    async fn import_foreign_schema(&self, import: &ImportForeignSchema, session: &SessionIdentity) -> causeway_providers::Result<Outcome>;
+    /// kept, `Cancelled` when it was withdrawn, or what the source gives.
+    async fn import_foreign_schema(
+        &self,
+        import: &ImportForeignSchema,
+        session: &SessionIdentity,
+        asking: &Asking,
+    ) -> causeway_providers::Result<Outcome>;
 
-    /// Withdraws tables that were imported. All of it is done or nothing; it is never called within a transaction block.
+    /// Ends the publication of tables that were imported. All of it is done or nothing; it is never called within a transaction block.
+    /// As with an import, `asking` can be withdrawn.
     ///
     /// # Errors
     /// `NotFound` for an unknown table unless [`if_exists`](DropForeignTable::if_exists), `Unsupported` for one that was not imported
-    /// or when nothing can be kept.
-    async fn drop_foreign_tables(&self, drop: &DropForeignTable, session: &SessionIdentity) -> causeway_providers::Result<Outcome>;
+    /// or when nothing can be kept, `Cancelled` when it was withdrawn.
+    async fn drop_foreign_tables(
+        &self,
+        drop: &DropForeignTable,
+        session: &SessionIdentity,
+        asking: &Asking,
+    ) -> causeway_providers::Result<Outcome>;
 }
 
 /// The tables and functions one statement sees.

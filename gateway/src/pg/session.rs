@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 
+use causeway_catalog::Asking;
 use causeway_planner::Engine;
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
@@ -322,6 +323,22 @@ impl Session {
             biased;
             halt = interrupted(&mut self.input, &statement, &self.shutdown) => Err(halt),
             done = survive(work) => Ok(done??),
+        }
+    }
+
+    /// As [`guarded`](Self::guarded), for a change that is asked for with `asking`: told to be cancelled, it does not happen, and once it
+    /// is being written, its own answer is what the client is told.
+    pub(super) async fn guarded_change<T>(&mut self, work: impl Future<Output = Result<T, PgError>>, asking: &Asking) -> Result<T, Halt> {
+        let statement = self.active();
+        let mut work = pin!(survive(work));
+        let halt = tokio::select! {
+            biased;
+            halt = interrupted(&mut self.input, &statement, &self.shutdown) => halt,
+            done = &mut work => return Ok(done??),
+        };
+        match halt {
+            Halt::Statement(_) if !asking.withdraw() => Ok(work.await??),
+            Halt::Statement(_) | Halt::Fatal(_) | Halt::Gone => Err(halt),
         }
     }
 

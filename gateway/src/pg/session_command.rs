@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use causeway_catalog::Asking;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
@@ -136,8 +137,9 @@ impl Session {
             self.refuse_in_transaction(IMPORT)?;
         }
         let (environment, identity) = (Arc::clone(&self.environment), self.identity());
-        let done = async { environment.import_foreign_schema(import, &identity).await.map_err(|error| PgError::from(&error)) };
-        let outcome = self.guarded(done).await?;
+        let asking = Asking::new();
+        let done = async { environment.import_foreign_schema(import, &identity, &asking).await.map_err(|error| PgError::from(&error)) };
+        let outcome = self.guarded_change(done, &asking).await?;
         self.send_notices(outcome.notices)?;
         let rows = if import.is_dry_run() { Some(steps(&outcome.steps)?) } else { None };
         Ok(Reply { rows, tag: IMPORT.into() })
@@ -147,8 +149,9 @@ impl Session {
         // As with an import.
         self.refuse_in_transaction("DROP FOREIGN TABLE")?;
         let (environment, identity) = (Arc::clone(&self.environment), self.identity());
-        let done = async { environment.drop_foreign_tables(drop, &identity).await.map_err(|error| PgError::from(&error)) };
-        let outcome = self.guarded(done).await?;
+        let asking = Asking::new();
+        let done = async { environment.drop_foreign_tables(drop, &identity, &asking).await.map_err(|error| PgError::from(&error)) };
+        let outcome = self.guarded_change(done, &asking).await?;
         self.send_notices(outcome.notices)?;
         Ok(Reply::tag("DROP FOREIGN TABLE"))
     }

@@ -218,7 +218,7 @@ impl From<&providers::Error> for PgError {
             _ => code,
         };
         let mut shown = PgError::new(code, error.to_string());
-        shown.detail = error.datasource().map(|datasource| format!("datasource: {datasource}"));
+        shown.detail = detail(error);
         let is_outdated = error.kind() == providers::ErrorKind::NotFound || error.code_text() == Some(providers::TYPE_CHANGED);
         if let Some(datasource) = error.datasource().filter(|_| is_outdated) {
             shown.aside = Aside::OutdatedAt(datasource.into());
@@ -226,6 +226,27 @@ impl From<&providers::Error> for PgError {
         shown.hint = error.hint_text().map(str::to_owned).or_else(|| default_hint(error));
         shown
     }
+}
+
+/// What is not as agreed, where that is the error, and the datasource.
+fn detail(error: &providers::Error) -> Option<String> {
+    let differs = match error.kind() {
+        providers::ErrorKind::SchemaMismatch => Some(error.detail_text().unwrap_or(error.message()).to_owned()),
+        providers::ErrorKind::Unreachable
+        | providers::ErrorKind::Unauthorized
+        | providers::ErrorKind::NotFound
+        | providers::ErrorKind::Unsupported
+        | providers::ErrorKind::Timeout
+        | providers::ErrorKind::LimitExceeded
+        | providers::ErrorKind::Cancelled
+        | providers::ErrorKind::Invalid
+        | providers::ErrorKind::Conflict
+        | providers::ErrorKind::ReadOnly
+        | providers::ErrorKind::Failed
+        | providers::ErrorKind::Internal => error.detail_text().map(str::to_owned),
+    };
+    let lines: Vec<String> = differs.into_iter().chain(error.datasource().map(|datasource| format!("datasource: {datasource}"))).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// What to do when the error itself does not say.
@@ -300,6 +321,15 @@ mod tests {
         let expected = "The remote schema may have changed: CALL causeway.refresh_catalog('crm').";
         assert_eq!(missing(error().at("crm")).as_deref(), Some(expected));
         assert_eq!(missing(error()), None, "nothing can be refreshed that is not named");
+    }
+
+    #[test]
+    fn a_broken_contract_tells_what_differs() {
+        let mismatch = || providers::Error::new(providers::ErrorKind::SchemaMismatch, "pinned table \"crm.cust\": no good").at("crm");
+        let told = PgError::from(&mismatch().detail("public.cust: column id is text (expected integer)"));
+        let expected = "public.cust: column id is text (expected integer)\ndatasource: crm";
+        assert_eq!((told.code.as_str(), told.detail.as_deref()), ("42P17", Some(expected)));
+        assert_eq!(PgError::from(&mismatch()).detail.as_deref(), Some("pinned table \"crm.cust\": no good\ndatasource: crm"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use causeway_catalog::{
-    CatalogSnapshot, DriftSelection, Environment, Import, ImportedTable, Selection, admit_ddl, admit_drop, admit_write,
+    Asking, CatalogSnapshot, DriftSelection, Environment, Import, ImportedTable, Selection, admit_ddl, admit_drop, admit_write,
 };
 use causeway_planner::{Change, Changed};
 use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, Visibility};
@@ -222,9 +222,14 @@ impl EnvironmentBackend for EnvironmentAtPort {
             };
             let Some(status) = owner.and_then(|owner| datasources.iter().find(|status| status.datasource.name == *owner)) else { continue };
             match (change.what, table) {
-                (Changed::Definition, _) | (Changed::Existence, None) => admit_ddl(&status.datasource)?,
-                (Changed::Existence, Some(table)) => admit_drop(&status.datasource, table, &snapshot)?,
-                (Changed::Rows, Some(table)) => admit_write(&status.datasource, table)?,
+                (Changed::Definition, _) | (Changed::Existence, None) => admit_ddl(&status.datasource).map_err(at_the_source)?,
+                (Changed::Existence, Some(table)) => {
+                    // An imported table has a statement of its own, which the gate names.
+                    let is_imported = snapshot.schemas.get(&table.schema).is_some_and(|schema| schema.datasource.is_none());
+                    let refused = |refusal| if is_imported { refusal } else { at_the_source(refusal) };
+                    admit_drop(&status.datasource, table, &snapshot).map_err(refused)?;
+                }
+                (Changed::Rows, Some(table)) => admit_write(&status.datasource, table).map_err(at_the_source)?,
                 // The planner says that there is no such table.
                 (Changed::Rows, None) => {}
             }
@@ -265,7 +270,7 @@ impl EnvironmentBackend for EnvironmentAtPort {
         }
     }
 
-    async fn import_foreign_schema(&self, import: &ImportForeignSchema, session: &SessionIdentity) -> Result<Outcome> {
+    async fn import_foreign_schema(&self, import: &ImportForeignSchema, session: &SessionIdentity, asking: &Asking) -> Result<Outcome> {
         let renames = import.renames().into_iter().map(|(remote, name)| (remote.to_owned(), name.to_owned()));
         let wanted = Import {
             remote_schema: Some(import.remote_schema.clone()),
@@ -280,7 +285,7 @@ impl EnvironmentBackend for EnvironmentAtPort {
             dry_run: import.is_dry_run(),
             actor: Some(session.user.clone()),
         };
-        let report = self.environment.import(&import.datasource, &wanted).await?;
+        let report = self.environment.import_as_asked(&import.datasource, &wanted, asking).await?;
         if !report.is_written {
             return Ok(Outcome { notices: Vec::new(), steps: report.tables.iter().map(step).collect() });
         }
@@ -291,7 +296,7 @@ impl EnvironmentBackend for EnvironmentAtPort {
         Ok(Outcome { notices: told.collect(), steps: Vec::new() })
     }
 
-    async fn drop_foreign_tables(&self, drop: &DropForeignTable, session: &SessionIdentity) -> Result<Outcome> {
+    async fn drop_foreign_tables(&self, drop: &DropForeignTable, session: &SessionIdentity, asking: &Asking) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         let mut found = Vec::new();
         for (schema, name) in &drop.names {
@@ -304,9 +309,14 @@ impl EnvironmentBackend for EnvironmentAtPort {
                 None => found.push((schema.clone().unwrap_or_default(), name.clone())),
             }
         }
-        self.environment.drop_imported(&found, Some(&session.user)).await?;
+        self.environment.drop_imported(&found, Some(&session.user), asking).await?;
         Ok(outcome)
     }
+}
+
+/// The refusal of a gate to a statement. Opened as its own hint says, the gate would let pass what is not supported then.
+fn at_the_source(refusal: Error) -> Error {
+    refusal.hint("do it at the source: in this version no statement writes to one through Causeway, however its gates are set")
 }
 
 /// A table of a dry run, as a row.

@@ -24,50 +24,62 @@ use events::EventLog;
 /// The name of the schema.
 pub(crate) const SCHEMA: &str = "causeway";
 
-/// One of the views.
+/// A view of what there is: its rows are made anew for each scan, all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum View {
+enum StateView {
     Datasources,
     RemoteTables,
     ForeignTables,
     Omissions,
     Capabilities,
     Pools,
-    Drift,
     CatalogHistory,
-    Events,
     Subscribers,
     DeadLetters,
 }
 
+/// A view of what happened, of which no more is read than is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LogView {
+    Drift,
+    Events,
+}
+
+/// One of the views.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum View {
+    State(StateView),
+    Log(LogView),
+}
+
 impl View {
     const ALL: [View; 11] = [
-        View::Datasources,
-        View::RemoteTables,
-        View::ForeignTables,
-        View::Omissions,
-        View::Capabilities,
-        View::Pools,
-        View::Drift,
-        View::CatalogHistory,
-        View::Events,
-        View::Subscribers,
-        View::DeadLetters,
+        View::State(StateView::Datasources),
+        View::State(StateView::RemoteTables),
+        View::State(StateView::ForeignTables),
+        View::State(StateView::Omissions),
+        View::State(StateView::Capabilities),
+        View::State(StateView::Pools),
+        View::Log(LogView::Drift),
+        View::State(StateView::CatalogHistory),
+        View::Log(LogView::Events),
+        View::State(StateView::Subscribers),
+        View::State(StateView::DeadLetters),
     ];
 
     fn name(self) -> &'static str {
         match self {
-            View::Datasources => "datasources",
-            View::RemoteTables => "remote_tables",
-            View::ForeignTables => "foreign_tables",
-            View::Omissions => "omissions",
-            View::Capabilities => "capabilities",
-            View::Pools => "pools",
-            View::Drift => "drift",
-            View::CatalogHistory => "catalog_history",
-            View::Events => "events",
-            View::Subscribers => "subscribers",
-            View::DeadLetters => "dead_letters",
+            View::State(StateView::Datasources) => "datasources",
+            View::State(StateView::RemoteTables) => "remote_tables",
+            View::State(StateView::ForeignTables) => "foreign_tables",
+            View::State(StateView::Omissions) => "omissions",
+            View::State(StateView::Capabilities) => "capabilities",
+            View::State(StateView::Pools) => "pools",
+            View::Log(LogView::Drift) => "drift",
+            View::State(StateView::CatalogHistory) => "catalog_history",
+            View::Log(LogView::Events) => "events",
+            View::State(StateView::Subscribers) => "subscribers",
+            View::State(StateView::DeadLetters) => "dead_letters",
         }
     }
 
@@ -87,7 +99,7 @@ impl View {
             Field::new(name, DataType::Utf8, false).with_metadata([(PRESENTATION_KEY.to_owned(), word.to_owned())].into())
         };
         Arc::new(Schema::new(match self {
-            View::Datasources => vec![
+            View::State(StateView::Datasources) => vec![
                 text("name"),
                 text("connector"),
                 text("origin"),
@@ -100,7 +112,7 @@ impl View {
                 moment("stale_since"),
                 maybe_count("drift"),
             ],
-            View::RemoteTables => vec![
+            View::State(StateView::RemoteTables) => vec![
                 text("datasource"),
                 text("remote_schema"),
                 text("remote_table"),
@@ -110,7 +122,7 @@ impl View {
                 maybe_count("row_estimate"),
                 maybe_text("comment"),
             ],
-            View::ForeignTables => vec![
+            View::State(StateView::ForeignTables) => vec![
                 text("schema"),
                 text("name"),
                 text("datasource"),
@@ -122,9 +134,9 @@ impl View {
                 flag("writable"),
                 maybe_text("unavailable"),
             ],
-            View::Omissions => vec![text("datasource"), text("subject"), text("reason")],
-            View::Capabilities => vec![text("datasource"), text("capability"), flag("supported")],
-            View::Pools => vec![
+            View::State(StateView::Omissions) => vec![text("datasource"), text("subject"), text("reason")],
+            View::State(StateView::Capabilities) => vec![text("datasource"), text("capability"), flag("supported")],
+            View::State(StateView::Pools) => vec![
                 text("datasource"),
                 count("size"),
                 count("max_size"),
@@ -137,7 +149,7 @@ impl View {
                 maybe_text("last_error"),
                 moment("last_error_at"),
             ],
-            View::Drift => vec![
+            View::Log(LogView::Drift) => vec![
                 text("datasource"),
                 text("remote_schema"),
                 text("remote_table"),
@@ -153,10 +165,10 @@ impl View {
                 maybe_text("resolution"),
                 text("published"),
             ],
-            View::CatalogHistory => {
+            View::State(StateView::CatalogHistory) => {
                 vec![text("datasource"), count("version"), moment("taken_at"), moment("seen_at"), count("table_count"), text("fingerprint")]
             }
-            View::Events => vec![
+            View::Log(LogView::Events) => vec![
                 count("seq"),
                 text("id"),
                 text("type"),
@@ -166,7 +178,7 @@ impl View {
                 maybe_text("actor"),
                 json("data"),
             ],
-            View::Subscribers => vec![
+            View::State(StateView::Subscribers) => vec![
                 text("name"),
                 text("kind"),
                 text("target"),
@@ -178,7 +190,9 @@ impl View {
                 moment("retry_at"),
                 maybe_text("last_error"),
             ],
-            View::DeadLetters => vec![text("subscriber"), count("seq"), moment("failed_at"), count("attempts"), text("error")],
+            View::State(StateView::DeadLetters) => {
+                vec![text("subscriber"), count("seq"), moment("failed_at"), count("attempts"), text("error")]
+            }
         }))
     }
 }
@@ -208,9 +222,9 @@ impl SchemaProvider for CausewaySchema {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let (environment, snapshot) = (Arc::clone(&self.environment), Arc::clone(&self.snapshot));
         Ok(View::named(name).map(|view| match view {
-            View::Events => Arc::new(EventLog::new(view.schema(), environment)) as Arc<dyn TableProvider>,
-            View::Drift => Arc::new(DriftLog::new(view.schema(), environment)),
-            view => Arc::new(SystemView { view, schema: view.schema(), environment, snapshot }),
+            View::Log(LogView::Events) => Arc::new(EventLog::new(view.schema(), environment)) as Arc<dyn TableProvider>,
+            View::Log(LogView::Drift) => Arc::new(DriftLog::new(view.schema(), environment)),
+            View::State(state) => Arc::new(SystemView { view: state, schema: view.schema(), environment, snapshot }),
         }))
     }
 
@@ -219,9 +233,9 @@ impl SchemaProvider for CausewaySchema {
     }
 }
 
-/// A view. Its rows are made when it is scanned, so that a prepared statement sees the state of every execution.
+/// A view of what there is. Its rows are made when it is scanned, so that a prepared statement sees the state of every execution.
 struct SystemView {
-    view: View,
+    view: StateView,
     schema: SchemaRef,
     environment: Arc<Environment>,
     snapshot: Arc<CatalogSnapshot>,
@@ -251,26 +265,23 @@ impl TableProvider for SystemView {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let columns = match self.view {
-            View::Datasources => {
+            StateView::Datasources => {
                 let drift = self.environment.open_drift_counts().await;
                 // A store that cannot be read must not hide how the datasources are.
                 let drift = drift.inspect_err(|error| tracing::warn!(%error, "open differences are not counted")).ok();
                 rows::datasources(&self.environment.datasources(), drift.as_ref())
             }
-            View::RemoteTables => rows::remote_tables(&self.snapshot),
-            View::ForeignTables => rows::foreign_tables(&self.snapshot),
-            View::Omissions => rows::omissions(&self.environment.datasources()),
-            View::Capabilities => rows::capabilities(&self.environment.datasources()),
-            View::Pools => rows::pools(&self.environment.pools()),
-            View::CatalogHistory => rows::catalog_history(&self.environment.history().await?),
-            View::Subscribers => {
+            StateView::RemoteTables => rows::remote_tables(&self.snapshot),
+            StateView::ForeignTables => rows::foreign_tables(&self.snapshot),
+            StateView::Omissions => rows::omissions(&self.environment.datasources()),
+            StateView::Capabilities => rows::capabilities(&self.environment.datasources()),
+            StateView::Pools => rows::pools(&self.environment.pools()),
+            StateView::CatalogHistory => rows::catalog_history(&self.environment.history().await?),
+            StateView::Subscribers => {
                 let latest = *self.environment.latest_event().borrow();
                 rows::subscribers(&self.environment.store().subscribers(self.environment.name()).await?, latest)
             }
-            View::DeadLetters => rows::dead_letters(&self.environment.store().dead_letters(self.environment.name()).await?),
-            // The logs have providers of their own, which read no more of them than is asked for.
-            View::Events => rows::events(&[]),
-            View::Drift => rows::drift(&[]),
+            StateView::DeadLetters => rows::dead_letters(&self.environment.store().dead_letters(self.environment.name()).await?),
         };
         let batch = RecordBatch::try_new(self.schema(), columns)?;
         MemTable::try_new(self.schema(), vec![vec![batch]])?.scan(state, projection, filters, limit).await

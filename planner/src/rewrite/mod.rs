@@ -10,6 +10,7 @@
 mod absent;
 mod casts;
 mod from;
+mod hidden_names;
 mod numbers;
 mod operators;
 mod outer_names;

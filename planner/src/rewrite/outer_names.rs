@@ -8,10 +8,11 @@ use std::convert::Infallible;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Ident, ObjectName, ObjectNamePart, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement,
-    TableAlias, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
+    AccessExpr, Expr, Ident, ObjectName, ObjectNamePart, OrderBy, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    Statement, TableAlias, TableFactor, Visit, VisitMut, Visitor, VisitorMut,
 };
 
+use super::hidden_names::Way;
 use super::scope::relations;
 use super::syntax::{exact, folded, parts};
 
@@ -86,10 +87,10 @@ impl VisitorMut for Renamer {
         let Query { body, order_by, .. } = query;
         match body.as_mut() {
             SetExpr::Select(select) => {
-                for mut renaming in self.renamings(select) {
+                for renaming in self.renamings(select, order_by.as_ref()) {
                     renaming.apply(select);
                     if let Some(order_by) = order_by {
-                        let ControlFlow::Continue(()) = VisitMut::visit(order_by, &mut renaming);
+                        renaming.references(order_by);
                     }
                 }
             }
@@ -107,7 +108,7 @@ impl Renamer {
     /// A part of a set operation, whose relations nobody outside of it sees.
     fn branch(&mut self, body: &mut SetExpr) {
         match body {
-            SetExpr::Select(select) => self.renamings(select).iter_mut().for_each(|renaming| renaming.apply(select)),
+            SetExpr::Select(select) => self.renamings(select, None).iter().for_each(|renaming| renaming.apply(select)),
             SetExpr::SetOperation { left, right, .. } => {
                 self.branch(left);
                 self.branch(right);
@@ -116,63 +117,70 @@ impl Renamer {
         }
     }
 
-    fn renamings(&mut self, select: &Select) -> Vec<Renaming> {
+    /// The relations of a select that get another name, being asked for from within it or its `ORDER BY`.
+    fn renamings(&mut self, select: &Select, order_by: Option<&OrderBy>) -> Vec<Renaming> {
         let names: Vec<String> = relations(select).into_iter().map(|relation| relation.alias).collect();
         let mut renamings = Vec::new();
         for from in names {
-            if !self.columns.contains(&from) || !is_asked_for_from_within(select, &from) {
+            let is_asked_for = || is_asked_for_from_within(select, &from) || order_by.is_some_and(|by| is_asked_for_from_within(by, &from));
+            if !self.columns.contains(&from) || !is_asked_for() {
                 continue;
             }
             let mut to = format!("{from}_");
             while self.columns.contains(&to) || !self.taken.insert(to.clone()) {
                 to.push('_');
             }
-            renamings.push(Renaming { from, to: exact(to), hidden: 0 });
+            renamings.push(Renaming { from, to: exact(to) });
         }
         renamings
     }
 }
 
-/// Whether a query within `select` refers to the relation `name` of it.
-fn is_asked_for_from_within(select: &Select, name: &str) -> bool {
+/// Whether a query within `node`, a select or what sees the same relations, refers to the relation `name`.
+fn is_asked_for_from_within(node: &impl Visit, name: &str) -> bool {
     struct Finder<'a> {
         name: &'a str,
-        depth: usize,
-        hidden: usize,
+        way: Way<'a>,
     }
     impl Visitor for Finder<'_> {
         type Break = ();
 
         fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-            self.depth += 1;
-            self.hidden += usize::from(hides(query, self.name));
+            self.way.enter_query(query);
             ControlFlow::Continue(())
         }
 
-        fn post_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-            self.depth -= 1;
-            self.hidden -= usize::from(hides(query, self.name));
+        fn post_visit_query(&mut self, _query: &Query) -> ControlFlow<()> {
+            self.way.leave_query();
+            ControlFlow::Continue(())
+        }
+
+        fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+            self.way.enter_select(select);
+            ControlFlow::Continue(())
+        }
+
+        fn post_visit_select(&mut self, _select: &Select) -> ControlFlow<()> {
+            self.way.leave_select();
+            ControlFlow::Continue(())
+        }
+
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            self.way.enter_factor(factor);
+            ControlFlow::Continue(())
+        }
+
+        fn post_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            self.way.leave_factor(factor);
             ControlFlow::Continue(())
         }
 
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
             let refers = qualifier(expr).is_some_and(|qualifier| folded(qualifier) == self.name);
-            if refers && self.depth > 0 && self.hidden == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if refers && self.way.is_within() && !self.way.is_hidden() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
     }
-    select.visit(&mut Finder { name, depth: 0, hidden: 0 }).is_break()
-}
-
-/// Whether a query has a relation of its own of that name.
-fn hides(query: &Query, name: &str) -> bool {
-    fn reads(body: &SetExpr, name: &str) -> bool {
-        match body {
-            SetExpr::Select(select) => relations(select).iter().any(|relation| relation.alias == name),
-            SetExpr::SetOperation { left, right, .. } => reads(left, name) || reads(right, name),
-            _ => false,
-        }
-    }
-    reads(&query.body, name)
+    node.visit(&mut Finder { name, way: Way::new(name) }).is_break()
 }
 
 /// What a column reference is qualified with.
@@ -191,15 +199,14 @@ fn qualifier(expr: &Expr) -> Option<&Ident> {
     }
 }
 
-/// One relation's new name, where nothing hides it.
+/// One relation's new name.
 struct Renaming {
     from: String,
     to: Ident,
-    hidden: usize,
 }
 
 impl Renaming {
-    fn apply(&mut self, select: &mut Select) {
+    fn apply(&self, select: &mut Select) {
         for from in &mut select.from {
             self.factor(&mut from.relation);
             from.joins.iter_mut().for_each(|join| self.factor(&mut join.relation));
@@ -211,7 +218,12 @@ impl Renaming {
                 *name = ObjectName(vec![ObjectNamePart::Identifier(self.to.clone())]);
             }
         }
-        let ControlFlow::Continue(()) = VisitMut::visit(select, self);
+        self.references(select);
+    }
+
+    /// What refers to it from `node`, a select or what sees the same relations.
+    fn references(&self, node: &mut impl VisitMut) {
+        let ControlFlow::Continue(()) = node.visit(&mut References { renaming: self, way: Way::new(&self.from) });
     }
 
     fn factor(&self, factor: &mut TableFactor) {
@@ -237,30 +249,57 @@ impl Renaming {
     }
 }
 
-impl VisitorMut for Renaming {
+/// Renames what refers to a relation, where nothing hides it.
+struct References<'a> {
+    renaming: &'a Renaming,
+    way: Way<'a>,
+}
+
+impl VisitorMut for References<'_> {
     type Break = Infallible;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
-        self.hidden += usize::from(hides(query, &self.from));
+        self.way.enter_query(query);
         ControlFlow::Continue(())
     }
 
-    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
-        self.hidden -= usize::from(hides(query, &self.from));
+    fn post_visit_query(&mut self, _query: &mut Query) -> ControlFlow<Infallible> {
+        self.way.leave_query();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<Infallible> {
+        self.way.enter_select(select);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_select(&mut self, _select: &mut Select) -> ControlFlow<Infallible> {
+        self.way.leave_select();
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Infallible> {
+        self.way.enter_factor(factor);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Infallible> {
+        self.way.leave_factor(factor);
         ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Infallible> {
-        if self.hidden > 0 || qualifier(expr).is_none_or(|qualifier| folded(qualifier) != self.from) {
+        let Renaming { from, to } = self.renaming;
+        if self.way.is_hidden() || qualifier(expr).is_none_or(|qualifier| folded(qualifier) != *from) {
             return ControlFlow::Continue(());
         }
         match expr {
             Expr::CompoundIdentifier(parts) => {
                 // What comes before, a schema, is not asked for with an alias.
                 parts.drain(..parts.len() - 2);
-                parts[0] = self.to.clone();
+                parts[0] = to.clone();
             }
-            Expr::CompoundFieldAccess { root, .. } => **root = Expr::Identifier(self.to.clone()),
+            Expr::CompoundFieldAccess { root, .. } => **root = Expr::Identifier(to.clone()),
             _ => {}
         }
         ControlFlow::Continue(())

@@ -2,7 +2,7 @@
 
 use datafusion::sql::parser::Statement;
 
-use super::rewrite;
+use super::{rewrite, tell_apart};
 use crate::parse::parse;
 
 fn rewritten(sql: &str) -> String {
@@ -100,4 +100,68 @@ fn nothing_is_computed_of_no_rows() {
     ]);
     // The optional side of an outer join may be empty without harm, and a count of nothing is a row.
     stays(&["SELECT a.x[1] FROM a LEFT JOIN pg_trigger t ON t.tgrelid = a.oid", "SELECT count(*) FROM pg_trigger WHERE tgname = '{x}'"]);
+}
+
+/// What `tell_apart` makes of statements whose relations `f` and `g` are columns too, of tables with the columns `k`, `f` and `g`. All
+/// of them mean the same before and after to a PostgreSQL server that has these tables.
+#[test]
+fn a_relation_is_renamed_where_it_is_meant() {
+    let columns = || ["k", "f", "g"].map(str::to_owned).into();
+    let apart = |sql: &str| match parse(sql).unwrap().remove(0) {
+        Statement::Statement(statement) => tell_apart(*statement, columns()).to_string(),
+        _ => panic!("not a query: {sql}"),
+    };
+    for (written, planned) in [
+        // Each part of a set operation has its own relations.
+        (
+            "SELECT f.k FROM t AS f WHERE EXISTS (SELECT 1 FROM u AS f WHERE f.k = 1 UNION ALL SELECT 1 FROM u WHERE u.k = f.k)",
+            "SELECT f_.k FROM t AS f_ WHERE EXISTS (SELECT 1 FROM u AS f WHERE f.k = 1 UNION ALL SELECT 1 FROM u WHERE u.k = f_.k)",
+        ),
+        (
+            "SELECT f.k FROM t AS f WHERE EXISTS (SELECT 1 FROM u WHERE u.k = f.k EXCEPT (SELECT 1 FROM u AS f WHERE f.k = 1))",
+            "SELECT f_.k FROM t AS f_ WHERE EXISTS (SELECT 1 FROM u WHERE u.k = f_.k EXCEPT (SELECT 1 FROM u AS f WHERE f.k = 1))",
+        ),
+        (
+            "SELECT f.k FROM t AS f WHERE EXISTS (SELECT 1 FROM u AS f WHERE f.k = 1 UNION SELECT 1 FROM t AS f)",
+            "SELECT f.k FROM t AS f WHERE EXISTS (SELECT 1 FROM u AS f WHERE f.k = 1 UNION SELECT 1 FROM t AS f)",
+        ),
+        // A common table expression does not see what is read beside it, nor does its name alone hide anything.
+        (
+            "SELECT f.k FROM t AS f WHERE EXISTS (WITH w AS (SELECT f.k AS x) SELECT 1 FROM u AS f, w WHERE f.k = w.x)",
+            "SELECT f_.k FROM t AS f_ WHERE EXISTS (WITH w AS (SELECT f_.k AS x) SELECT 1 FROM u AS f, w WHERE f.k = w.x)",
+        ),
+        (
+            "SELECT f.k FROM t AS f WHERE EXISTS (WITH f AS (SELECT 2 AS k) SELECT 1 FROM u WHERE u.k = f.k)",
+            "SELECT f_.k FROM t AS f_ WHERE EXISTS (WITH f AS (SELECT 2 AS k) SELECT 1 FROM u WHERE u.k = f_.k)",
+        ),
+        (
+            "SELECT f.k FROM t AS f WHERE EXISTS (WITH f AS (SELECT 2 AS k) SELECT 1 FROM f WHERE f.k = 2)",
+            "SELECT f.k FROM t AS f WHERE EXISTS (WITH f AS (SELECT 2 AS k) SELECT 1 FROM f WHERE f.k = 2)",
+        ),
+        // Nor does a subquery in `FROM`, unless it is lateral.
+        (
+            "SELECT f.k FROM t AS f WHERE EXISTS (SELECT 1 FROM u AS f, (SELECT f.k AS x) AS d WHERE f.k = d.x)",
+            "SELECT f_.k FROM t AS f_ WHERE EXISTS (SELECT 1 FROM u AS f, (SELECT f_.k AS x) AS d WHERE f.k = d.x)",
+        ),
+        (
+            "SELECT f.k FROM t AS f WHERE EXISTS (SELECT 1 FROM u AS f, LATERAL (SELECT f.k AS x) AS d WHERE d.x = 2)",
+            "SELECT f.k FROM t AS f WHERE EXISTS (SELECT 1 FROM u AS f_, LATERAL (SELECT f_.k AS x) AS d WHERE d.x = 2)",
+        ),
+        (
+            "SELECT f.k, (SELECT d.x FROM (SELECT f.k AS x) AS d) FROM t AS f",
+            "SELECT f_.k, (SELECT d.x FROM (SELECT f_.k AS x) AS d) FROM t AS f_",
+        ),
+        // The order of a query sees what its only select sees.
+        (
+            "SELECT f.k FROM t AS f WHERE EXISTS (SELECT f.k FROM u AS f ORDER BY f.k) ORDER BY f.k",
+            "SELECT f.k FROM t AS f WHERE EXISTS (SELECT f.k FROM u AS f ORDER BY f.k) ORDER BY f.k",
+        ),
+        (
+            "SELECT f.k FROM t AS f ORDER BY (SELECT min(u.k) FROM u WHERE u.k > f.k)",
+            "SELECT f_.k FROM t AS f_ ORDER BY (SELECT min(u.k) FROM u WHERE u.k > f_.k)",
+        ),
+    ] {
+        // A new name is written so that it is exactly that.
+        assert_eq!(apart(written).replace('"', ""), planned, "{written}");
+    }
 }

@@ -6,10 +6,13 @@ use super::support::world;
 use crate::{Error, ErrorKind};
 
 #[tokio::test]
-async fn a_cast_keeps_the_text_and_tells_its_type() {
+async fn a_cast_tells_its_type_and_a_jsonb_is_written_as_postgres_writes_it() {
     let world = world();
     for (sql, presentation, value) in [
         ("SELECT '{\"a\": [1, null]}'::jsonb", Presentation::Jsonb, "{\"a\": [1, null]}"),
+        ("SELECT '{\"b\":1e2,\"a\":[1.0,\"\\u0041\"],\"b\":2}'::jsonb", Presentation::Jsonb, "{\"a\": [1.0, \"A\"], \"b\": 2}"),
+        ("SELECT '{\"b\":1,\"a\":2}'::json::jsonb", Presentation::Jsonb, "{\"a\": 2, \"b\": 1}"),
+        ("SELECT '{\"b\":1}'::json", Presentation::Json, "{\"b\":1}"),
         ("SELECT CAST('  7' AS json)", Presentation::Json, "  7"),
         ("SELECT json '\"x\"'", Presentation::Json, "\"x\""),
         ("SELECT '{}'::pg_catalog.jsonb", Presentation::Jsonb, "{}"),
@@ -34,4 +37,43 @@ async fn what_is_no_document_is_refused_and_not_shown() {
     }
     let error = world.rows("SELECT 1::json").await.unwrap_err();
     assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::TypeMismatch, "cannot cast type bigint to json"));
+}
+
+#[tokio::test]
+async fn jsonb_is_compared_as_a_document() {
+    let world = world();
+    for (sql, answer) in [
+        ("SELECT '{\"a\": 1}'::jsonb = '{\"a\":1}'::jsonb", "true"),
+        ("SELECT '{\"a\":1,\"b\":2}'::jsonb = '{\"b\":2.0, \"a\":1}'::jsonb", "true"),
+        ("SELECT '{\"a\": 1}'::jsonb = '{\"a\":1}'", "true"),
+        ("SELECT '[1]'::jsonb <> '[1.00]'::jsonb", "false"),
+        ("SELECT '[1]'::jsonb IS DISTINCT FROM '[2]'::jsonb", "true"),
+        ("SELECT '[1]'::jsonb IN ('[2]', '[ 1 ]')", "true"),
+        ("SELECT '[1]'::jsonb = NULL", "NULL"),
+        ("SELECT d = '{\"k\":1,\"i\":0}' FROM (SELECT '{\"i\":0, \"k\":1.0}'::jsonb AS d) t", "true"),
+        ("SELECT count(*) FROM (SELECT '1'::jsonb AS d) a JOIN (SELECT '1.0'::jsonb AS d) b ON a.d = b.d", "1"),
+        ("SELECT '\"1.0\"'::jsonb = '\"1\"'::jsonb", "false"),
+    ] {
+        let rows = world.rows(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert_eq!(rows[0], [answer], "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_no_comparison_of_json_and_no_order_of_jsonb() {
+    let world = world();
+    for (sql, kind, message) in [
+        ("SELECT '1'::json = '1'::json", ErrorKind::UndefinedFunction, "operator does not exist: json = json"),
+        ("SELECT '1'::json <> '1'", ErrorKind::UndefinedFunction, "operator does not exist: json <> unknown"),
+        ("SELECT '1'::jsonb = '1'::json", ErrorKind::UndefinedFunction, "operator does not exist: jsonb = json"),
+        ("SELECT '1'::json IN ('1', '2')", ErrorKind::UndefinedFunction, "operator does not exist: json = unknown"),
+        ("SELECT id FROM customers WHERE id::text::jsonb = id", ErrorKind::UndefinedFunction, "operator does not exist: jsonb = bigint"),
+        ("SELECT '1'::jsonb = 1", ErrorKind::UndefinedFunction, "operator does not exist: jsonb = bigint"),
+        ("SELECT '1'::jsonb < '2'::jsonb", ErrorKind::Unsupported, "the order of jsonb values is not supported"),
+        ("SELECT '1'::jsonb BETWEEN '1' AND '2'", ErrorKind::Unsupported, "the order of jsonb values is not supported"),
+        ("SELECT '1'::jsonb = '{'", ErrorKind::InvalidText, "invalid input syntax for type jsonb"),
+    ] {
+        let error: Error = world.rows(sql).await.unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (kind, message), "{sql}");
+    }
 }

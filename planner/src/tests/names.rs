@@ -149,6 +149,20 @@ async fn a_relation_around_a_subquery_is_not_taken_for_a_column_of_it() {
              SELECT id FROM customers total WHERE EXISTS (SELECT 1 FROM total_ WHERE total_.customer_id = total.id)",
             "1 2 3",
         ),
+        // A common table expression hides what has its name only where it is read.
+        (
+            "SELECT id FROM customers total WHERE EXISTS (WITH w AS (SELECT customer_id FROM orders) SELECT 1 FROM w WHERE w.customer_id = total.id)",
+            "1 2 3",
+        ),
+        (
+            "SELECT id FROM customers total WHERE EXISTS (WITH total AS (SELECT 7 AS id) SELECT 1 FROM orders o WHERE o.customer_id = total.id)",
+            "1 2 3",
+        ),
+        (
+            "SELECT id FROM customers total WHERE EXISTS (WITH total AS (SELECT 7 AS id) SELECT 1 FROM total WHERE total.id = 7)",
+            "1 2 3 4 5",
+        ),
+        ("SELECT id FROM customers total WHERE id < 3 AND EXISTS (SELECT 1 FROM orders total ORDER BY total.id)", "1 2"),
     ] {
         let mut seen: Vec<String> =
             world.rows(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}")).iter().map(|row| row.join(",")).collect();

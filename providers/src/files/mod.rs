@@ -10,6 +10,7 @@ mod layout;
 mod manifest;
 mod naming;
 mod read_only;
+mod refused_heads;
 mod rooted;
 mod sample;
 mod samples;
@@ -84,13 +85,20 @@ impl Connector for FilesConnector {
     }
 }
 
+/// A list that is older is no list of what is there.
+const LONGEST_LIST_AGE: Duration = Duration::from_secs(366 * 24 * 3600);
+
 fn list_age(options: &Options) -> Result<Duration> {
     let text = options.required("list_cache")?;
-    humantime::parse_duration(text).map_err(|e| {
+    let age = humantime::parse_duration(text).map_err(|e| {
         Error::new(ErrorKind::Invalid, format!("the option `list_cache` is \"{text}\", not a duration"))
             .hint("write it as 10s or 1m")
             .because(e)
-    })
+    })?;
+    if age > LONGEST_LIST_AGE {
+        return Err(Error::new(ErrorKind::Invalid, format!("the option `list_cache` is \"{text}\", longer than a year")));
+    }
+    Ok(age)
 }
 
 /// A folder or bucket and the tables last seen in it.

@@ -20,6 +20,7 @@ use object_store::{
 use super::globs::Glob;
 use super::layout::{Format, format_of};
 use super::read_only::{ReadOnly, Reading};
+use super::refused_heads::RefusedHeads;
 use crate::error::{Error, ErrorKind, Result};
 
 /// So many files are asked for at once.
@@ -68,19 +69,16 @@ impl Server {
     }
 }
 
-/// Whether a server that answers a `HEAD` so may give the file all the same: the method that is not allowed is told as a file that is
-/// not there, and one that is not known as any other failure.
+/// Whether a server that answers a `HEAD` so may give the file all the same: that the method is not allowed or not known is told as a
+/// file that is not there (see [`RefusedHeads`]), and what may be fetched need not be asked about.
 fn may_refuse_head(error: &StoreError) -> bool {
-    match error {
-        StoreError::NotFound { .. } | StoreError::NotSupported { .. } => true,
-        // What may be fetched need not be asked about.
-        StoreError::Unauthenticated { .. } | StoreError::PermissionDenied { .. } => true,
-        StoreError::Generic { .. } => {
-            let text = error.to_string();
-            ["status code: 400", "status code: 501"].iter().any(|status| text.contains(status))
-        }
-        _ => false,
-    }
+    matches!(
+        error,
+        StoreError::NotFound { .. }
+            | StoreError::NotSupported { .. }
+            | StoreError::Unauthenticated { .. }
+            | StoreError::PermissionDenied { .. }
+    )
 }
 
 /// The files that `path` or `globs` name, below `url`.
@@ -110,7 +108,9 @@ pub(super) fn web(
     } else {
         (url.trim_end_matches('/'), globs.iter().map(only_path).collect::<Result<_>>()?)
     };
-    let store = HttpBuilder::new().with_url(base).with_client_options(client).with_retry(retry).build().map_err(|e| {
+    let store =
+        HttpBuilder::new().with_url(base).with_client_options(client).with_retry(retry).with_http_connector(RefusedHeads::default());
+    let store = store.build().map_err(|e| {
         // The builder's own text may quote what it was given.
         drop(e);
         invalid("the location is no URL that can be read")

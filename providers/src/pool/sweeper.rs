@@ -52,5 +52,5 @@ async fn sweep<D: Dial>(pool: Weak<Pool<D>>) {
 /// The lifetime of one connection: up to a tenth shorter than `lifetime`.
 pub(super) fn spread(lifetime: Duration) -> Duration {
     let fraction = RandomState::new().hash_one(0) as f64 / u64::MAX as f64;
-    lifetime.mul_f64(1.0 - SPREAD * fraction)
+    lifetime - lifetime.mul_f64(SPREAD * fraction)
 }

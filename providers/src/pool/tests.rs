@@ -252,3 +252,15 @@ async fn a_closed_pool_refuses_and_keeps_nothing() {
     let state = pool.state();
     assert_eq!((state.size(), state.errors), (0, 0));
 }
+
+#[tokio::test]
+async fn a_limit_that_no_clock_shows_is_none() {
+    let endless = PoolLimits { idle_timeout: Duration::MAX, max_lifetime: Some(Duration::MAX), ..LIMITS };
+    let pool = pool(PoolLimits { connect_timeout: Duration::MAX, acquire_timeout: Some(Duration::MAX), ..endless });
+    for _ in 0..2 {
+        take(&pool).await.unwrap().give_back();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(pool.close_expired(), None, "nothing is ever due");
+    assert_eq!(pool.state().idle, 1, "and it is still there");
+}

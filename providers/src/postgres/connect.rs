@@ -213,16 +213,33 @@ impl Connections {
     /// `Timeout` when the deadline passed, whatever was waited for; otherwise what failed.
     pub(super) async fn lease(self: &Arc<Self>, deadline: Option<Deadline>) -> Result<Lease> {
         let connection = self.pool.acquire(deadline).await;
-        let connection = connection.map_err(|error| match deadline {
-            Some(deadline) if deadline.remaining().is_zero() && error.kind() == ErrorKind::Timeout => {
+        Ok(self.lend(connection.map_err(|error| match deadline {
+            Some(deadline) if deadline.remaining().is_zero() => self.out_of_time(error, deadline.limit()),
+            Some(_) | None => error,
+        })?))
+    }
+
+    /// What keeps a statement from a connection whose time of `limit` is over. What the source said is told all the same.
+    fn out_of_time(&self, error: Error, limit: Duration) -> Error {
+        match error.kind() {
+            ErrorKind::Timeout => {
                 let all = self.most();
-                failure::timeout(deadline.limit(), &format!(" while waiting: all {all} connections are in use"))
+                failure::timeout(limit, &format!(" while waiting: all {all} connections are in use"))
                     .hint("raise `external.pool.max_connections` or `external.query_timeout` of the datasource")
             }
-            Some(deadline) if deadline.remaining().is_zero() => failure::timeout(deadline.limit(), " while connecting"),
-            _ => error,
-        })?;
-        Ok(self.lend(connection))
+            ErrorKind::Unreachable => failure::timeout(limit, " while connecting"),
+            ErrorKind::Unauthorized
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported
+            | ErrorKind::LimitExceeded
+            | ErrorKind::Cancelled
+            | ErrorKind::Invalid
+            | ErrorKind::Conflict
+            | ErrorKind::ReadOnly
+            | ErrorKind::SchemaMismatch
+            | ErrorKind::Failed
+            | ErrorKind::Internal => error,
+        }
     }
 
     /// A connection for what is no statement of a client, within `deadline`.

@@ -70,8 +70,10 @@ pub(super) enum Kept {
     Idle(Lease),
     /// It is not needed any more.
     Over,
-    /// It broke, or somebody has it.
+    /// Somebody has it, or it was lost while nothing was read.
     Gone,
+    /// The scan that had it ended by this error, and with it the transaction.
+    Failed(Error),
 }
 
 impl ExportedSnapshot {
@@ -105,7 +107,8 @@ impl ExportedSnapshot {
     /// A connection for a scan, in the snapshot.
     ///
     /// # Errors
-    /// `Unreachable` when the snapshot is lost; what failed while connecting.
+    /// What the scan failed with that the snapshot was lost by: it is the statement's error, whichever scan tells of it first.
+    /// `Unreachable` when it was lost otherwise; what failed while connecting.
     pub(super) async fn seat(self: &Arc<Self>, turn: Turn, deadline: Option<Deadline>) -> Result<Seat> {
         let seat = match Arc::clone(&self.kept).try_lock_owned() {
             Ok(kept) => self.sit(kept, deadline).await?,
@@ -135,6 +138,11 @@ impl ExportedSnapshot {
                 *kept = Kept::Over;
                 drop(kept);
                 Ok(Seat::alone(self.source.connections.lease(deadline).await?))
+            }
+            Kept::Failed(cause) => {
+                let told = cause.restated();
+                *kept = Kept::Failed(cause);
+                Err(told)
             }
             Kept::Unopened | Kept::Gone => {
                 Err(Error::new(ErrorKind::Unreachable, "lost the connection that held the statement's snapshot").hint("run it again"))

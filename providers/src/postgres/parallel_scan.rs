@@ -186,10 +186,7 @@ impl Run {
                 Some((view, ranges)) => Opened::Ranges(seat, view, ranges),
                 None => Opened::Whole(Some(seat)),
             }),
-            Err(error) => {
-                seat.discard();
-                Err(failure::running(error, clock(self.deadline)))
-            }
+            Err(error) => Err(seat.fail(failure::running(error, clock(self.deadline)))),
         }
     }
 
@@ -317,24 +314,15 @@ impl Run {
             let sql = self.statement(range);
             let rows = match seat.copy_out(&sql, wanted.take(), self.limits.query_timeout).await {
                 Ok(rows) => rows,
-                Err(ReadError::Value(error)) => {
-                    seat.discard();
-                    return Err(error);
-                }
-                Err(ReadError::Driver(error)) => {
-                    seat.discard();
-                    return Err(failure::running(error, clock(self.deadline)));
-                }
+                Err(ReadError::Value(error)) => return Err(seat.fail(error)),
+                Err(ReadError::Driver(error)) => return Err(seat.fail(failure::running(error, clock(self.deadline)))),
             };
             let mut rows = Box::pin(rows);
             loop {
                 match reader.step(&mut rows).await {
                     Ok(Step::Batch(batch)) => self.queue.push(batch).await,
                     Ok(Step::End) => break,
-                    Err(ReadError::Driver(error)) => {
-                        seat.discard();
-                        return Err(failure::running(error, clock(self.deadline)));
-                    }
+                    Err(ReadError::Driver(error)) => return Err(seat.fail(failure::running(error, clock(self.deadline)))),
                     Err(ReadError::Value(error)) => return Err(error),
                 }
             }

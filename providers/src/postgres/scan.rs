@@ -91,8 +91,7 @@ impl Scan {
                     return Ok(());
                 }
                 Err(ReadError::Driver(error)) => {
-                    seat.discard();
-                    return Err(failure::running(error, clock(deadline)));
+                    return Err(seat.fail(failure::running(error, clock(deadline))));
                 }
                 Err(ReadError::Value(error)) => return Err(error),
             }
@@ -109,15 +108,13 @@ impl Scan {
             let replaceable = seat.is_replaceable();
             match seat.copy_out(&self.sql.text, Some(Wanted { schema, reliance: &self.sql.reliance }), self.limits.query_timeout).await {
                 Ok(rows) => return Ok((seat, rows)),
-                Err(ReadError::Value(error)) => {
-                    seat.discard();
-                    return Err(error);
-                }
+                Err(ReadError::Value(error)) => return Err(seat.fail(error)),
                 Err(ReadError::Driver(error)) => {
-                    seat.discard();
+                    let is_old = replaceable && failure::is_lost(&error);
+                    let error = seat.fail(failure::running(error, clock(deadline)));
                     // A used connection is not seen again, so this ends with a new one at the latest.
-                    if !(replaceable && failure::is_lost(&error)) {
-                        return Err(failure::running(error, clock(deadline)));
+                    if !is_old {
+                        return Err(error);
                     }
                     seat = Seat::alone(self.source.connections.lease(deadline).await?);
                 }

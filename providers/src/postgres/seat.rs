@@ -12,6 +12,7 @@ use super::connect::{CANCEL_AGAIN, Lease, SETTLE};
 use super::copy_reader::ReadError;
 use super::described::Wanted;
 use super::exported_snapshot::{ExportedSnapshot, Kept};
+use crate::error::Error;
 
 /// Where the transaction goes back to when a scan on the kept connection is abandoned.
 const SAVEPOINT: &str = "SAVEPOINT causeway";
@@ -112,11 +113,15 @@ impl Seat {
         }
     }
 
-    /// The scan has ended by an error of the source: the connection is closed, and with it goes what it kept.
-    pub(super) fn discard(mut self) {
+    /// The scan has ended by an error of the source: the connection is closed, and with it goes what it kept. Gives the error back.
+    pub(super) fn fail(mut self, cause: Error) -> Error {
         if let Some(lease) = self.lease.take() {
             lease.discard();
         }
+        if let Some(Place::Kept { mut kept, .. }) = self.place.take() {
+            *kept = Kept::Failed(cause.restated());
+        }
+        cause
     }
 }
 

@@ -110,7 +110,7 @@ async fn what_was_about_a_dropped_table_alone_is_closed_with_it() {
         open.iter().map(|row| format!("{}: {}", row.column.as_deref().unwrap_or_default(), shown(row))).collect()
     };
     assert_eq!(published().await, ["cust_nm: sales.cust", "id: crm.cust sales.cust"]);
-    environment.drop_imported(&[("sales".to_owned(), "cust".to_owned())], Some("ana")).await.unwrap();
+    environment.drop_imported(&[("sales".to_owned(), "cust".to_owned())], Some("ana"), &Asking::new()).await.unwrap();
     assert_eq!(published().await, ["id: crm.cust"], "the other one is still without it");
     let told = drift_events(&environment).await.pop().unwrap();
     assert_eq!((&*told.kind, told.actor.as_deref()), (EventType::SchemaDriftResolved.as_str(), Some("ana")));

@@ -63,6 +63,7 @@ async fn what_is_imported_is_published_kept_and_broken_by_drift() {
     let broken = snapshot.schemas["sales"].table("customers").unwrap_err();
     assert_eq!(broken.kind(), ErrorKind::SchemaMismatch);
     assert!(broken.message().ends_with("public.cust: column cust_nm is gone (expected text)"), "{broken}");
+    assert_eq!(broken.detail_text(), Some("public.cust: column cust_nm is gone (expected text)"));
     assert!(snapshot.schemas["crm"].table("cust").unwrap().is_some(), "what is merely exposed follows");
 
     let planned = environment.import("crm", &Import { dry_run: true, ..wanted.clone() }).await.unwrap();
@@ -75,9 +76,9 @@ async fn what_is_imported_is_published_kept_and_broken_by_drift() {
     environment.import("crm", &wanted).await.unwrap();
     assert!(environment.snapshot().schemas["sales"].table("customers").unwrap().is_some(), "importing again accepts it");
     let customers = [("sales".to_owned(), "customers".to_owned())];
-    environment.drop_imported(&customers, None).await.unwrap();
+    environment.drop_imported(&customers, None, &Asking::new()).await.unwrap();
     assert!(!environment.snapshot().schemas.contains_key("sales"));
-    assert_eq!(environment.drop_imported(&customers, None).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(environment.drop_imported(&customers, None, &Asking::new()).await.unwrap_err().kind(), ErrorKind::NotFound);
     let kinds: Vec<String> = environment.events(0, 1000).await.unwrap().into_iter().map(|event| event.kind).collect();
     assert_eq!(kinds.iter().filter(|kind| *kind == "external.table.imported").count(), 4);
     assert_eq!(kinds.last().unwrap(), "external.table.dropped");
@@ -105,7 +106,7 @@ async fn a_schema_is_never_both_imported_into_and_a_remote_one() {
         assert!(refused.hint_text().unwrap().contains("DROP FOREIGN TABLE"));
         assert_eq!(written().await, before, "what is not published is not stored");
     }
-    environment.drop_imported(&[("crm_mart".to_owned(), "cust".to_owned())], None).await.unwrap();
+    environment.drop_imported(&[("crm_mart".to_owned(), "cust".to_owned())], None, &Asking::new()).await.unwrap();
     environment.refresh("crm", None).await.unwrap();
     assert!(environment.snapshot().schemas["crm_mart"].tables.contains_key("m"));
 
@@ -216,12 +217,12 @@ async fn several_tables_are_dropped_in_one_change_or_not_at_all() {
     let named = |names: &[&str]| names.iter().map(|name| ("sales".to_owned(), (*name).to_owned())).collect::<Vec<_>>();
     let before = environment.snapshot();
     let told = environment.events(0, 1000).await.unwrap().len();
-    let refused = environment.drop_imported(&named(&["cust", "customers", "nope"]), None).await.unwrap_err();
+    let refused = environment.drop_imported(&named(&["cust", "customers", "nope"]), None, &Asking::new()).await.unwrap_err();
     assert_eq!((refused.kind(), refused.message()), (ErrorKind::NotFound, "there is no imported table sales.nope"));
     assert!(Arc::ptr_eq(&before, &environment.snapshot()));
     assert_eq!(environment.events(0, 1000).await.unwrap().len(), told);
 
-    environment.drop_imported(&named(&["customers", "cust", "cust"]), Some("ana")).await.unwrap();
+    environment.drop_imported(&named(&["customers", "cust", "cust"]), Some("ana"), &Asking::new()).await.unwrap();
     let after = environment.snapshot();
     assert_eq!(
         (after.version, after.schemas.contains_key("sales")),
@@ -252,7 +253,7 @@ async fn what_was_imported_from_a_datasource_that_is_declared_no_more_can_be_dro
     assert!(!environment.snapshot().schemas.contains_key("sales"));
     let schemas = ["public".to_owned(), "sales".to_owned()];
     assert_eq!(environment.imported_in(&schemas, "cust").await.unwrap(), Some(&schemas[1]));
-    environment.drop_imported(&[("sales".to_owned(), "cust".to_owned())], None).await.unwrap();
+    environment.drop_imported(&[("sales".to_owned(), "cust".to_owned())], None, &Asking::new()).await.unwrap();
     assert_eq!(environment.imported_in(&schemas, "cust").await.unwrap(), None);
     let last = environment.events(0, 1000).await.unwrap().pop().unwrap();
     assert_eq!((last.kind.as_str(), last.datasource.as_deref()), ("external.table.dropped", Some("crm")));
@@ -350,4 +351,62 @@ async fn a_plan_says_who_reads_the_same_table_already() {
                     sales.customers";
     assert_eq!(moved.tables[0].notes, [expected]);
     environment.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_that_is_withdrawn_while_it_waits_never_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    let environment = start_on(ControlStore::open(folder.path()).await.unwrap(), vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    environment.import("crm", &import(only(&["cust"]), "sales")).await.unwrap();
+    let told = environment.events(0, 1000).await.unwrap().len();
+
+    // A refresh that hangs holds the datasource.
+    *crm.introspect.lock().unwrap() = Mood::Hangs;
+    let looked = crm.looked.load(Ordering::Relaxed);
+    let refreshing = tokio::spawn({
+        let environment = Arc::clone(&environment);
+        async move { environment.refresh("crm", None).await }
+    });
+    until(&environment, |_| crm.looked.load(Ordering::Relaxed) > looked).await;
+
+    let cust = [("sales".to_owned(), "cust".to_owned())];
+    let asking = Asking::new();
+    let mut dropping = Box::pin(environment.drop_imported(&cust, None, &asking));
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut dropping).await.is_err(), "it waits");
+    assert!(asking.withdraw());
+    assert_eq!(dropping.await.unwrap_err().kind(), ErrorKind::Cancelled);
+    // One whose asker is gone, and an import that waits and one whose look hangs.
+    let wanted = import(only(&["cust"]), "more");
+    assert!(tokio::time::timeout(Duration::from_millis(50), environment.drop_imported(&cust, None, &Asking::new())).await.is_err());
+    assert!(tokio::time::timeout(Duration::from_millis(50), environment.import("crm", &wanted)).await.is_err());
+    refreshing.abort();
+    assert!(refreshing.await.is_err());
+    // The refresh whose asker is gone holds nothing any more: this import is the next to look.
+    let looked = crm.looked.load(Ordering::Relaxed);
+    let mut importing = Box::pin(environment.import("crm", &wanted));
+    until_with(&mut importing, || crm.looked.load(Ordering::Relaxed) > looked).await;
+    drop(importing);
+
+    *crm.introspect.lock().unwrap() = Mood::Well;
+    crm.seen.lock().unwrap().tables.push(table("public", "orders", &["id"]));
+    // It comes after all of them.
+    environment.import("crm", &import(only(&["orders"]), "last")).await.unwrap();
+    let snapshot = environment.snapshot();
+    assert!(snapshot.schemas["sales"].tables.contains_key("cust") && !snapshot.schemas.contains_key("more"));
+    let kinds: Vec<String> = environment.events(0, 1000).await.unwrap().drain(told..).map(|event| event.kind).collect();
+    assert!(!kinds.iter().any(|kind| kind == "external.table.dropped"), "{kinds:?}");
+    assert_eq!(kinds.iter().filter(|kind| *kind == "external.table.imported").count(), 1, "{kinds:?}");
+    environment.stop().await;
+}
+
+/// Runs work that does not end until something else has come about.
+async fn until_with<T>(work: &mut (impl Future<Output = T> + Unpin), what: impl Fn() -> bool) {
+    let waiting = async {
+        while !what() {
+            assert!(tokio::time::timeout(Duration::from_millis(2), &mut *work).await.is_err(), "it ended");
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "it did not come to that");
 }

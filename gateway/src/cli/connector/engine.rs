@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use causeway_planner::{Engine, EngineLimits, Error, PushDown, Result, StatementContext};
@@ -28,7 +29,9 @@ impl PlannerEngine {
     /// # Errors
     /// When the spill folder cannot be made.
     pub(super) fn new() -> Result<Self> {
-        let spill = std::env::temp_dir().join(format!("causeway-connector-{}", std::process::id()));
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let spill = std::env::temp_dir().join(format!("causeway-connector-{}-{number}", std::process::id()));
         Ok(Self { engine: Engine::new(EngineLimits { memory: MEMORY, spill: spill.clone() })?, spill })
     }
 
@@ -86,6 +89,14 @@ impl Drop for PlannerEngine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn engines_have_a_spill_folder_each() {
+        let (one, two) = (PlannerEngine::new().unwrap(), PlannerEngine::new().unwrap());
+        let (gone, kept) = (one.spill.clone(), two.spill.clone());
+        drop(one);
+        assert!(!gone.exists() && kept.is_dir());
+    }
 
     #[test]
     fn a_plan_tells_who_computes() {

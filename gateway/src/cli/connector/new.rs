@@ -1,5 +1,6 @@
 //! `causeway connector new`: the folder of a connector that works, to be made another.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,14 @@ pub(in super::super) struct Arguments {
 
 /// What a skeleton has without being asked.
 const ALWAYS: [&str; 2] = ["discover", "read"];
+
+/// Words that are no name of a module in Rust, those that are reserved for later as well.
+const KEYWORDS: [&str; 51] = [
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else", "enum", "extern",
+    "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv",
+    "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use",
+    "virtual", "where", "while", "yield",
+];
 
 pub(super) fn run(arguments: &Arguments, registry: &ConnectorRegistry, terminal: &Terminal) -> u8 {
     if let Err((text, hint)) = check(arguments, registry) {
@@ -54,6 +63,10 @@ fn check(arguments: &Arguments, registry: &ConnectorRegistry) -> Result<(), (Str
     if !name.bytes().next().is_some_and(|b| b.is_ascii_lowercase()) || !name.bytes().all(is_name) {
         return Err((format!("\"{name}\" is no kind"), "A kind is made of lower case letters, digits and _, a letter first.".to_owned()));
     }
+    if KEYWORDS.contains(&name.as_str()) {
+        let hint = format!("Its module would be named so as well. Choose another name, such as {name}_source.");
+        return Err((format!("\"{name}\" is a word of Rust"), hint));
+    }
     if registry.get(name).is_some() {
         return Err((format!("there is a connector \"{name}\" already"), "Choose another name.".to_owned()));
     }
@@ -61,9 +74,16 @@ fn check(arguments: &Arguments, registry: &ConnectorRegistry) -> Result<(), (Str
         let hint = "Run it at the root of the sources, or name the folder of connectors with --into.";
         return Err((format!("there is no folder {}", arguments.into.display()), hint.to_owned()));
     }
+    if arguments.into.join(format!("{name}.rs")).exists() {
+        return Err((format!("there is a module \"{name}\" already"), "Choose another name.".to_owned()));
+    }
     let known: Vec<&str> = ALWAYS.into_iter().chain(Capabilities::SCAN_ONLY.flags().map(|(flag, _)| flag)).collect();
-    match arguments.capabilities.iter().find(|capability| !known.contains(&capability.as_str())) {
-        Some(unknown) => Err((format!("\"{unknown}\" is no capability"), format!("There are {}.", known.join(", ")))),
+    if let Some(unknown) = arguments.capabilities.iter().find(|capability| !known.contains(&capability.as_str())) {
+        return Err((format!("\"{unknown}\" is no capability"), format!("There are {}.", known.join(", "))));
+    }
+    let mut named = BTreeSet::new();
+    match arguments.capabilities.iter().find(|capability| !named.insert(*capability)) {
+        Some(twice) => Err((format!("capability \"{twice}\" is named twice"), "Name each of them once.".to_owned())),
         None => Ok(()),
     }
 }
@@ -110,8 +130,19 @@ mod tests {
             assert!(!read(file).to_lowercase().contains("skeleton"), "{file}");
         }
         assert_eq!(run(&arguments("my_source", &[]), &registry, &Terminal::plain()), FAILED, "it is there already");
-        for (name, capabilities) in [("My", &[][..]), ("postgres", &[]), ("other", &["teleport"])] {
+        for (name, capabilities, told) in [
+            ("My", &[][..], "\"My\" is no kind"),
+            ("postgres", &[], "there is a connector \"postgres\" already"),
+            ("other", &["teleport"], "\"teleport\" is no capability"),
+            ("other", &["filter", "limit", "filter"], "capability \"filter\" is named twice"),
+            ("type", &[], "\"type\" is a word of Rust"),
+            ("async", &[], "\"async\" is a word of Rust"),
+            ("crate", &[], "\"crate\" is a word of Rust"),
+            ("self", &[], "\"self\" is a word of Rust"),
+        ] {
+            assert_eq!(check(&arguments(name, capabilities), &registry).unwrap_err().0, told);
             assert_eq!(run(&arguments(name, capabilities), &registry, &Terminal::plain()), UNUSABLE, "{name}");
+            assert!(!folder.path().join(name).exists());
         }
     }
 }

@@ -55,6 +55,16 @@ async fn tables_are_dropped_in_both_protocols() {
 }
 
 #[tokio::test]
+async fn a_drop_that_is_told_as_cancelled_does_not_happen_and_one_being_written_is_told_as_done() {
+    let gateway = Gateway::start().await;
+    let mut raw = gateway.raw().await;
+    raw.query("set statement_timeout = 100").await;
+    assert_eq!(code(&raw.query("drop foreign table waiting").await).as_deref(), Some("57014"));
+    let answer = raw.query("drop foreign table written").await;
+    assert_eq!((kinds(&answer).as_str(), tags(&answer)), ("CZ", vec!["DROP FOREIGN TABLE".to_owned()]));
+}
+
+#[tokio::test]
 async fn a_transaction_block_holds_no_change_of_what_is_published() {
     let gateway = Gateway::start().await;
     let mut raw = gateway.raw().await;

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use causeway_catalog::Asking;
 use causeway_planner::{Engine, EngineLimits};
 use causeway_providers as providers;
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
@@ -300,7 +301,12 @@ impl EnvironmentBackend for TestEnvironment {
         }
     }
 
-    async fn import_foreign_schema(&self, import: &ImportForeignSchema, session: &SessionIdentity) -> providers::Result<Outcome> {
+    async fn import_foreign_schema(
+        &self,
+        import: &ImportForeignSchema,
+        session: &SessionIdentity,
+        _asking: &Asking,
+    ) -> providers::Result<Outcome> {
         if import.datasource != "crm" {
             let text = format!("datasource \"{}\" does not exist", import.datasource);
             return Err(providers::Error::new(providers::ErrorKind::Conflict, text));
@@ -315,7 +321,20 @@ impl EnvironmentBackend for TestEnvironment {
         Ok(Outcome { steps: import.renames().into_iter().map(step).collect(), ..Outcome::told(told) })
     }
 
-    async fn drop_foreign_tables(&self, drop: &DropForeignTable, _session: &SessionIdentity) -> providers::Result<Outcome> {
+    /// One named `waiting` waits for ever, and one named `written` takes long to be written.
+    async fn drop_foreign_tables(
+        &self,
+        drop: &DropForeignTable,
+        _session: &SessionIdentity,
+        asking: &Asking,
+    ) -> providers::Result<Outcome> {
+        if drop.names.iter().any(|(_, table)| table == "waiting") {
+            return std::future::pending().await;
+        }
+        if drop.names.iter().any(|(_, table)| table == "written") {
+            asking.begin_writing()?;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
         let missing = drop.names.iter().find(|(_, table)| table == "missing");
         match missing {
             Some((_, table)) if drop.if_exists => Ok(Outcome::told(format!("foreign table \"{table}\" does not exist, skipping"))),

@@ -25,7 +25,8 @@ enum Parts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Heads {
     Given,
-    Refused,
+    /// Answered by this instead.
+    Refused(&'static str),
 }
 
 /// Files by path, and what was asked for.
@@ -88,8 +89,12 @@ impl Site {
         let range = request.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
         let range = range.filter(|_| self.parts == Parts::Given);
         let file = self.files.lock().unwrap().get(path).cloned();
+        let refusal = match self.heads {
+            Heads::Refused(status) if method == "HEAD" => Some(status),
+            Heads::Refused(_) | Heads::Given => None,
+        };
         let (head, body) = match (file, range) {
-            _ if method == "HEAD" && self.heads == Heads::Refused => ("405 Method Not Allowed".to_owned(), Vec::new()),
+            _ if refusal.is_some() => (refusal.unwrap_or_default().to_owned(), Vec::new()),
             _ if path.starts_with("/closed/") => ("403 Forbidden".to_owned(), Vec::new()),
             (None, _) => ("404 Not Found".to_owned(), Vec::new()),
             (Some(bytes), None) => ("200 OK".to_owned(), bytes),
@@ -137,8 +142,10 @@ async fn a_file_of_a_server_is_a_table() {
 
 #[tokio::test]
 async fn a_server_need_not_tell_of_a_file_to_give_it() {
-    for parts in [Parts::Given, Parts::Refused] {
-        let site = Site::with(parts, Heads::Refused);
+    let refusals = ["405 Method Not Allowed", "501 Not Implemented", "400 Bad Request", "403 Forbidden", "404 Not Found"];
+    let servers = [Parts::Given, Parts::Refused].into_iter().flat_map(|parts| refusals.map(|status| (parts, status)));
+    for (parts, status) in servers {
+        let site = Site::with(parts, Heads::Refused(status));
         site.put("/a.csv", "id,v\n1,x\n2,y\n");
         site.put("/p.parquet", numbers(3));
         let port = site.serve(None).await;
@@ -156,7 +163,7 @@ async fn a_server_need_not_tell_of_a_file_to_give_it() {
             assert_eq!(cells(&query(&context, "SELECT sum(n) FROM p").await.unwrap()), [["3"]]);
         }
         let heads = site.requests.lock().unwrap().iter().filter(|request| request.starts_with("HEAD")).count();
-        assert!(heads <= 4, "what is refused is not asked for again and again: {heads}");
+        assert!(heads <= 4, "what is refused is not asked for again and again: {heads} {status}");
     }
 }
 

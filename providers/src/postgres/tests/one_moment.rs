@@ -293,6 +293,27 @@ async fn a_snapshot_that_is_lost_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_scan_after_one_that_failed_tells_what_that_failed_with() {
+    let Some(database) = Database::new(SMALL).await else { return };
+    for (change, back, kind, code) in [
+        ("ALTER TABLE a RENAME id TO di", "ALTER TABLE a RENAME di TO id", ErrorKind::NotFound, Some("42703")),
+        ("ALTER TABLE a ALTER id TYPE text", "ALTER TABLE a ALTER id TYPE bigint USING id::bigint", ErrorKind::SchemaMismatch, None),
+    ] {
+        let remote = open(&database, "crm", 1).await;
+        let (scans, task) = both(&remote).await;
+        database.admin().await.batch_execute(change).await.unwrap();
+        for scan in [&scans[0], &scans[1]] {
+            let error = count(scan.execute(0, Arc::clone(&task)).unwrap()).await.unwrap_err();
+            let told = ours(&error);
+            assert_eq!((told.kind(), told.remote_sqlstate(), told.datasource()), (kind, code, Some("crm")), "{told}");
+        }
+        drop((scans, task));
+        assert_all_free(&remote).await;
+        database.admin().await.batch_execute(back).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn statements_over_two_small_pools_do_not_wait_in_a_circle() {
     let Some(one) = Database::new(SMALL).await else { return };
     let Some(two) = Database::new(SMALL).await else { return };

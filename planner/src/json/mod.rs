@@ -1,15 +1,21 @@
-//! Casts to `json` and `jsonb`: the text stays as it is, clients are told its type, and what is no JSON is refused.
+//! Casts to `json` and `jsonb`: clients are told the type, and what is no JSON is refused. The text of a `json` stays as it is, that of
+//! a `jsonb` becomes the one that PostgreSQL writes.
+
+pub(crate) mod comparison;
+mod document;
 
 use std::sync::Arc;
 
 use causeway_providers::{PRESENTATION_KEY, Presentation};
-use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::array::{Array, AsArray, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::internal_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
 use datafusion::scalar::ScalarValue;
 use serde::de::IgnoredAny;
+
+use self::document::{Fault, Form};
 
 use crate::error::{Error, ErrorKind, sql_type_names};
 
@@ -40,13 +46,28 @@ impl Conversion {
         self.presentation.as_str().unwrap_or_default()
     }
 
-    fn check(&self, text: &str) -> Result<()> {
+    /// The text of a document as it is kept.
+    fn convert(&self, text: &str) -> Result<String> {
+        if self.presentation == Presentation::Jsonb {
+            return written(text, Form::Shown, self.word());
+        }
         match serde_json::from_str::<IgnoredAny>(text) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(text.to_owned()),
             // What the parser says of it may hold parts of the value.
             Err(_) => Err(refusal(ErrorKind::InvalidText, format!("invalid input syntax for type {}", self.word()))),
         }
     }
+}
+
+/// The text of a document in one form.
+fn written(text: &str, form: Form, word: &str) -> Result<String> {
+    document::written(text, form).map_err(|fault| match fault {
+        Fault::Syntax => refusal(ErrorKind::InvalidText, format!("invalid input syntax for type {word}")),
+        Fault::TooLarge => refusal(ErrorKind::OutOfRange, "value overflows numeric format".to_owned()),
+        Fault::Nul => {
+            refusal(ErrorKind::InvalidText, "unsupported Unicode escape sequence: \\u0000 cannot be converted to text".to_owned())
+        }
+    })
 }
 
 fn refusal(kind: ErrorKind, message: String) -> DataFusionError {
@@ -89,16 +110,18 @@ impl ScalarUDFImpl for Conversion {
         let ([value], [field]) = (arguments.args.as_slice(), arguments.arg_fields.as_slice()) else {
             return internal_err!("{} has another number of arguments", self.name);
         };
-        if matches!(Presentation::of(field), Presentation::Json | Presentation::Jsonb) {
+        let known = Presentation::of(field);
+        // What is a document already is one, and a `jsonb` is written as such.
+        if known == Presentation::Jsonb || (known == Presentation::Json && self.presentation == Presentation::Json) {
             return Ok(value.clone());
         }
-        match value {
-            ColumnarValue::Scalar(ScalarValue::Utf8(text)) => text.iter().try_for_each(|text| self.check(text))?,
+        let convert = |text: Option<&str>| text.map(|text| self.convert(text)).transpose();
+        Ok(match value {
+            ColumnarValue::Scalar(ScalarValue::Utf8(text)) => ColumnarValue::Scalar(ScalarValue::Utf8(convert(text.as_deref())?)),
             ColumnarValue::Array(texts) if *texts.data_type() == DataType::Utf8 => {
-                texts.as_string::<i32>().iter().flatten().try_for_each(|text| self.check(text))?;
+                ColumnarValue::Array(Arc::new(texts.as_string::<i32>().iter().map(convert).collect::<Result<StringArray>>()?))
             }
             other => return internal_err!("{} of {}", self.name, other.data_type()),
-        }
-        Ok(value.clone())
+        })
     }
 }
