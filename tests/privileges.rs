@@ -78,7 +78,7 @@ fn what_mariadb_hides_is_told_from_what_is_gone() {
 #[test]
 fn what_postgresql_hides_leaves_what_is_open_as_it_is() {
     let Some(server) = PostgresServer::shared() else { return };
-    let database = server.database("narrowed");
+    let database = server.database("hiding");
     database.script(
         "CREATE TABLE t (id integer PRIMARY KEY, name varchar(20), note text); CREATE ROLE narrow LOGIN PASSWORD 'narrow'; \
          GRANT SELECT ON t TO narrow",

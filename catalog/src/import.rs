@@ -433,6 +433,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_is_taken_by_a_table_that_cannot_be_read_too() {
+        let reason = Arc::new(Error::new(ErrorKind::SchemaMismatch, "it is gone").at("crm"));
+        let schema = SnapshotSchema { broken: BTreeMap::from([("lost".to_owned(), reason)]), ..SnapshotSchema::default() };
+        assert_eq!(owner_in(&schema, "lost").as_deref(), Some("a table of datasource \"crm\" that cannot be read now"));
+        assert_eq!(owner_in(&schema, "free"), None);
+    }
+
+    #[test]
     fn a_name_must_be_one_that_statements_can_name() {
         assert_eq!(name_fault("We\"ird.Tab le"), None);
         assert_eq!(name_fault(""), Some("is empty"));

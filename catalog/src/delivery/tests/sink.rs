@@ -61,6 +61,7 @@ async fn a_managed_datasource_is_given_the_table_and_each_event_once() {
     database(&file);
     let world = World::start(folder.path(), vec![sqlite(&file, SchemaMode::Managed, true)], &[]).await;
     world.environment.settled(PATIENCE).await;
+    write_sqlite_sample(&file, "CREATE TABLE later (id INTEGER PRIMARY KEY);").unwrap();
     world.subscribe(&sink()).await;
     world.append(&[DRIFT, QUERY, DRIFT]).await;
     // The start of the datasource is an event too.
@@ -69,7 +70,9 @@ async fn a_managed_datasource_is_given_the_table_and_each_event_once() {
     // And so is the table that was made, which is shown at once.
     let last = *world.environment.latest_event().borrow();
     world.until("sink", |row| row.position == last).await;
-    assert!(world.environment.snapshot().tables().any(|table| table.name == "causeway_events"));
+    let snapshot = world.environment.snapshot();
+    let shown = |name: &str| snapshot.tables().any(|table| table.name == name);
+    assert_eq!(["causeway_events", "theirs", "later"].map(shown), [true, true, false], "of all that changed there only what is ours");
     let report = world.delivery.sink_report("sink").unwrap();
     assert!(report.executed[0].starts_with("CREATE TABLE") && report.obstacles.is_empty(), "{report:?}");
 

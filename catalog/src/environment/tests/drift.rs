@@ -112,9 +112,14 @@ async fn what_was_about_a_dropped_table_alone_is_closed_with_it() {
     assert_eq!(published().await, ["cust_nm: sales.cust", "id: crm.cust sales.cust"]);
     environment.drop_imported(&[("sales".to_owned(), "cust".to_owned())], Some("ana"), &Asking::new()).await.unwrap();
     assert_eq!(published().await, ["id: crm.cust"], "the other one is still without it");
+    let events = environment.events(0, 1000).await.unwrap();
+    let dropped = events.iter().rfind(|event| event.kind == EventType::TableDropped.as_str()).unwrap();
+    assert_eq!(dropped.subject.as_deref(), Some("public.cust"));
     let told = drift_events(&environment).await.pop().unwrap();
     assert_eq!((&*told.kind, told.actor.as_deref()), (EventType::SchemaDriftResolved.as_str(), Some("ana")));
     assert_eq!((&told.data["reason"], &told.data["differences"][0]["column"]), (&"dropped".into(), &"cust_nm".into()));
+    let (narrowed, crm) = (&told.data["differences"][1], serde_json::json!([{ "schema": "crm", "name": "cust" }]));
+    assert_eq!((&narrowed["column"], &narrowed["open_for"]), (&"id".into(), &crm));
     assert_eq!(environment.check_drift("crm").await.unwrap(), DriftCheck { differences: 1, events: 0, unreadable: 0 });
     environment.stop().await;
 }

@@ -191,7 +191,7 @@ pub(crate) struct Validation {
     pub(crate) impact: Broken,
     /// Events this check gave rise to.
     pub(crate) events: usize,
-    /// Tables our user may not read any more.
+    /// Tables our user may not read any more, and columns of others.
     pub(crate) unreadable: usize,
 }
 

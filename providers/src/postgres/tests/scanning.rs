@@ -11,7 +11,7 @@ use super::server::Database;
 use super::{LIMITS, PATIENCE, assert_fails, column, look, open, ours, read, run, schema, start};
 use crate::deadline::Deadline;
 use crate::error::ErrorKind;
-use crate::remote::Remote;
+use crate::remote::{Remote, Scope};
 use crate::sql::ScanLimits;
 
 /// Within this a statement that nobody wants is gone from the source.
@@ -168,6 +168,10 @@ async fn a_full_pool_makes_statements_wait() {
     let limits = ScanLimits { query_timeout: Some(Duration::from_millis(400)), ..LIMITS };
     let error = start(&remote, "SELECT 1", &schema(&[("v", DataType::Int32)]), limits).next().await.unwrap().unwrap_err();
     assert_fails(ours(&error), ErrorKind::Timeout, "all 1 connections are in use");
+    // What we ask for ourselves has no `query_timeout` that could have ended it.
+    let late = remote.introspect(&Scope::default(), Deadline::after(Duration::from_millis(200))).await.unwrap_err();
+    assert_fails(&late, ErrorKind::Timeout, "took longer than 200ms");
+    assert!(!late.message().contains("query_timeout"), "{late}");
 
     let waiting = tokio::spawn({
         let remote = std::sync::Arc::clone(&remote);
