@@ -273,7 +273,7 @@ async fn a_value_of_another_type_is_an_error() {
         ("SELECT X'FF'", DataType::Utf8),
     ] {
         let error = cells(&remote, sql, std::slice::from_ref(&data_type)).await.unwrap_err();
-        assert!(matches!(ours(&error).kind(), ErrorKind::Failed | ErrorKind::Invalid), "{sql} as {data_type}: {error}");
+        assert!(matches!(ours(&error).kind(), ErrorKind::SchemaMismatch | ErrorKind::Invalid), "{sql} as {data_type}: {error}");
         assert!(ours(&error).message().contains("\"c0\""), "{error}");
     }
     let error = cells(&remote, "SELECT 1, 2", &[DataType::Int64]).await.unwrap_err();

@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, Int32Type, S
 
 use super::column::ValueFault;
 use super::{CopyDecoder, Progress, numeric};
-use crate::error::ErrorKind;
+use crate::error::{ErrorKind, TYPE_CHANGED};
 
 const TRAILER: [u8; 2] = [0xff, 0xff];
 
@@ -114,7 +114,7 @@ fn null_where_none_was_declared_is_an_error() {
     decoder.push(Bytes::from(bytes));
     decoder.decode().unwrap();
     let error = decoder.take_batch().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert_eq!((error.kind(), error.code_text()), (ErrorKind::SchemaMismatch, Some(TYPE_CHANGED)));
     assert!(error.message().contains("column \"i\" holds NULL"));
 }
 
