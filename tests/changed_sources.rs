@@ -240,3 +240,98 @@ fn wider_types_in_mariadb_are_followed() {
         widen(&gateway, &name, change, &[("v", value)]);
     }
 }
+
+#[test]
+fn what_a_changed_postgresql_computes_is_computed_of_what_it_has_now() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("recomputed");
+    database.script(
+        "CREATE DOMAIN qty AS integer; CREATE DOMAIN word AS integer; CREATE TYPE mood AS ENUM ('b', 'a'); \
+         CREATE COLLATION swapped (provider = icu, locale = 'und');",
+    );
+    // The columns of a table, its rows, what changes, what is asked and what the answer is of what is there then.
+    let cases = [
+        ("n integer", "(1), (2)", "ALTER TABLE t ALTER n TYPE numeric USING n + 0.5", "SELECT sum(n) = 4 FROM crm.t", "t"),
+        ("n integer", "(1), (2)", "ALTER TABLE t ALTER n TYPE numeric USING n + 0.5", "SELECT count(*) FROM crm.t WHERE n = 1.5", "1"),
+        (
+            "n integer",
+            "(1), (2)",
+            "ALTER TABLE t ALTER n TYPE numeric USING n + 0.5",
+            "SELECT count(*) FROM crm.t x JOIN (SELECT n::bigint AS k FROM crm.t) y ON x.n = y.k",
+            "0",
+        ),
+        ("n integer", "(9), (10)", "ALTER TABLE t ALTER n TYPE text COLLATE \"und-x-icu\"", "SELECT max(n) FROM crm.t", "9"),
+        (
+            "n integer",
+            "(1), (2)",
+            "ALTER TABLE t ALTER n TYPE text COLLATE \"und-x-icu\" USING CASE n WHEN 1 THEN 'a' ELSE 'B' END",
+            "SELECT n FROM crm.t ORDER BY n LIMIT 1",
+            "B",
+        ),
+        ("n integer", "(1), (2)", "ALTER TABLE t ALTER n TYPE text", "SELECT count(*) FROM crm.t WHERE n < '2'", "1"),
+        ("n text", "('b'), ('a')", "ALTER TABLE t ALTER n TYPE mood USING n::mood", "SELECT n FROM crm.t ORDER BY n LIMIT 1", "a"),
+        (
+            "n qty",
+            "(5), (10)",
+            "ALTER TABLE t ALTER n TYPE integer; DROP DOMAIN qty; CREATE DOMAIN qty AS numeric(10, 2); \
+             ALTER TABLE t ALTER n TYPE qty USING n + 0.75",
+            "SELECT sum(n) = 16.5 FROM crm.t",
+            "t",
+        ),
+        (
+            "n word",
+            "(5), (10)",
+            "ALTER TABLE t ALTER n TYPE integer; DROP DOMAIN word; CREATE DOMAIN word AS text; \
+             ALTER TABLE t ALTER n TYPE word USING 'v' || n",
+            "SELECT string_agg(n, ' ') FROM (SELECT n FROM crm.t ORDER BY n) s",
+            "v10 v5",
+        ),
+        (
+            "n text COLLATE swapped",
+            "('a'), ('A')",
+            "ALTER TABLE t ALTER n TYPE text; DROP COLLATION swapped; \
+             CREATE COLLATION swapped (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+             ALTER TABLE t ALTER n TYPE text COLLATE swapped",
+            "SELECT count(*) FROM crm.t WHERE n = 'a'",
+            "1",
+        ),
+        ("n integer NOT NULL", "(1), (2)", "ALTER TABLE t ALTER n DROP NOT NULL; UPDATE t SET n = NULL", "SELECT count(n) FROM crm.t", "0"),
+        (
+            "n integer",
+            "(1), (2)",
+            "ALTER TABLE t RENAME TO old; CREATE TABLE t (n numeric); INSERT INTO t VALUES (1.5); DROP TABLE old",
+            "SELECT sum(n) = 1.5 FROM crm.t",
+            "t",
+        ),
+        ("n integer", "(1), (2)", "ALTER TABLE t ADD COLUMN more integer DEFAULT 7", "SELECT * FROM crm.t WHERE n = 2", "2"),
+    ];
+    let gateway = Gateway::start([database.datasource("crm")]);
+    let psql = gateway.psql();
+    for (columns, rows, change, question, answer) in cases {
+        database.script(&format!("DROP TABLE IF EXISTS t; CREATE TABLE t ({columns}); INSERT INTO t VALUES {rows}"));
+        psql.script("CALL causeway.refresh_catalog('crm')");
+        assert!(!psql.rows("SELECT n FROM crm.t WHERE n IS NOT NULL ORDER BY n").is_empty());
+        database.script(change);
+        assert_eq!(psql.rows(question).join(" "), answer, "{question} after {change}");
+    }
+}
+
+#[test]
+fn numbers_that_became_text_in_mariadb_and_sqlite_are_followed() {
+    let Some(server) = MariaDbServer::shared() else { return };
+    let database = server.database("recomputed");
+    database.script("CREATE TABLE t (id integer, n integer); INSERT INTO t VALUES (1, 9), (2, 10)");
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("lite.db");
+    write_sqlite(&path, "CREATE TABLE t (id integer, n integer); INSERT INTO t VALUES (1, 9), (2, 10)");
+    let gateway = Gateway::start([database.datasource("shop"), Datasource::sqlite("lite", &path)]);
+    let psql = gateway.psql();
+    for schema in ["shop", "lite"] {
+        assert_eq!(psql.rows(&format!("SELECT max(n) FROM {schema}.t")), ["10"]);
+    }
+    database.script("ALTER TABLE t MODIFY n varchar(9) CHARACTER SET utf8mb4");
+    write_sqlite(&path, "DROP TABLE t; CREATE TABLE t (id integer, n text COLLATE NOCASE); INSERT INTO t VALUES (1, '9'), (2, '10')");
+    for schema in ["shop", "lite"] {
+        assert_eq!(psql.rows(&format!("SELECT max(n) FROM {schema}.t")), ["9"], "{schema}: texts by their bytes");
+    }
+}

@@ -3,11 +3,12 @@
 use datafusion::scalar::ScalarValue;
 
 use super::connect::Session;
+use super::decode::changed;
 use super::introspect::text;
 use super::scan::Interruption;
 use crate::error::{Error, ErrorKind};
-use crate::remote::Comparison;
-use crate::sql::{CollatedColumn, Dialect, MySqlDialect, Reliance};
+use crate::remote::{Comparison, RemoteColumn, RemoteTable};
+use crate::sql::{Dialect, MySqlDialect, Reliance};
 
 /// Looks at the collations that `reliance` needs to be as they were. Under any of them equal texts are equal, so those of columns that
 /// are only asked for such are not among them, and for nearly all statements there is nothing to look at.
@@ -15,7 +16,11 @@ use crate::sql::{CollatedColumn, Dialect, MySqlDialect, Reliance};
 /// # Errors
 /// `SchemaMismatch` with the code [`TYPE_CHANGED`](crate::TYPE_CHANGED), naming the first column of another collation; those of the server.
 pub(super) async fn check(session: &mut Session, dialect: MySqlDialect, reliance: &Reliance) -> Result<(), Interruption> {
-    let collated: Vec<CollatedColumn<'_>> = reliance.collated().filter(|of| is_decided_by_collation(of.column.comparison)).collect();
+    let collated: Vec<(&RemoteTable, &RemoteColumn)> = reliance
+        .iter()
+        .flat_map(|(table, columns)| columns.map(move |column| (table, column)))
+        .filter(|(_, column)| column.collation.is_some() && is_decided_by_collation(column.comparison))
+        .collect();
     if collated.is_empty() {
         return Ok(());
     }
@@ -24,22 +29,24 @@ pub(super) async fn check(session: &mut Session, dialect: MySqlDialect, reliance
         dialect.literal(&ScalarValue::Utf8(Some(text.to_owned()))).ok_or_else(unwritable)
     };
     let mut looks = Vec::with_capacity(collated.len());
-    for (place, of) in collated.iter().enumerate() {
+    for (place, (table, column)) in collated.iter().enumerate() {
         // Each by itself: the server opens the one table whose name a condition gives, and all tables for several.
         looks.push(format!(
             "SELECT '{place}', CONVERT(COLUMN_TYPE USING utf8mb4), CONVERT(COLLATION_NAME USING utf8mb4) FROM information_schema.COLUMNS \
              WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} AND COLUMN_NAME = {}",
-            literal(&of.table.schema).map_err(Interruption::Here)?,
-            literal(&of.table.name).map_err(Interruption::Here)?,
-            literal(&of.column.name).map_err(Interruption::Here)?,
+            literal(&table.schema).map_err(Interruption::Here)?,
+            literal(&table.name).map_err(Interruption::Here)?,
+            literal(&column.name).map_err(Interruption::Here)?,
         ));
     }
     for row in session.rows(&looks.join(" UNION ALL ")).await? {
         let place = text(&row, 0).and_then(|place| place.parse::<usize>().ok());
-        let Some(of) = place.and_then(|place| collated.get(place)) else { continue };
-        let (now_type, now) = (text(&row, 1).unwrap_or_default(), text(&row, 2).unwrap_or_else(|| "no collation".to_owned()));
-        if now != of.collation {
-            return Err(Interruption::Here(of.changed(&now_type, &now)));
+        let Some((table, column)) = place.and_then(|place| collated.get(place)) else { continue };
+        let (now_type, now) = (text(&row, 1).unwrap_or_default(), text(&row, 2));
+        if now != column.collation {
+            let now = now.unwrap_or_else(|| "no collation".to_owned());
+            let text = format!("column \"{}\" of {} is {now_type} COLLATE {now} at the source now", column.name, table.subject());
+            return Err(Interruption::Here(changed(text)));
         }
     }
     Ok(())

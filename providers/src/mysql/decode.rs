@@ -10,6 +10,7 @@ use datafusion::arrow::array::{
     LargeStringBuilder, RecordBatch, RecordBatchOptions, StringBuilder, StringViewBuilder, TimestampMicrosecondBuilder, UInt64Builder,
 };
 use datafusion::arrow::datatypes::{DataType, Field, IntervalUnit, SchemaRef, TimeUnit};
+use mysql_async::consts::ColumnType;
 use mysql_async::{Row, Value};
 
 use self::value::{boolean, bytes, date, decimal128, decimal256, double, integer, interval, single, text, timestamp};
@@ -35,9 +36,18 @@ impl BatchBuilder {
         Ok(Self { schema, columns, zero_dates, tables: Vec::new(), rows: 0, bytes: 0 })
     }
 
-    /// Tells which tables the columns of the result are of, for errors.
-    pub(super) fn come_from(&mut self, tables: Vec<String>) {
-        self.tables = tables;
+    /// Takes what the server says of the columns of the result: which tables they are of, for errors, and that numbers are numbers. It
+    /// would compare and sum up texts as well, by rules of its own.
+    ///
+    /// # Errors
+    /// `SchemaMismatch` with the code [`TYPE_CHANGED`], naming the first column that is none.
+    pub(super) fn come_from(&mut self, columns: &[mysql_async::Column]) -> Result<()> {
+        self.tables = columns.iter().map(|column| column.org_table_str().into_owned()).collect();
+        match self.schema.fields().iter().zip(columns).find(|(field, column)| is_exact(field.data_type()) && is_text(column.column_type()))
+        {
+            Some((field, _)) => Err(changed(format!("column \"{}\" arrives as text, not as {}", field.name(), field.data_type()))),
+            None => Ok(()),
+        }
     }
 
     /// Rows taken since the last batch.
@@ -84,6 +94,17 @@ impl BatchBuilder {
         RecordBatch::try_new_with_options(Arc::clone(&self.schema), arrays, &options)
             .map_err(|cause| Error::new(ErrorKind::Internal, "a batch does not match its schema").because(cause))
     }
+}
+
+fn is_exact(data_type: &DataType) -> bool {
+    data_type.is_integer() || matches!(data_type, DataType::Decimal128(..) | DataType::Decimal256(..))
+}
+
+fn is_text(column: ColumnType) -> bool {
+    matches!(
+        column,
+        ColumnType::MYSQL_TYPE_VARCHAR | ColumnType::MYSQL_TYPE_VAR_STRING | ColumnType::MYSQL_TYPE_STRING | ColumnType::MYSQL_TYPE_BLOB
+    )
 }
 
 /// What is wrong with a value.
@@ -135,7 +156,7 @@ impl Fault {
 }
 
 /// The error of a column that is not what it was published as.
-fn changed(text: String) -> Error {
+pub(super) fn changed(text: String) -> Error {
     Error::new(ErrorKind::SchemaMismatch, text).code(TYPE_CHANGED).hint("the remote table has changed: refresh the datasource's catalog")
 }
 

@@ -113,7 +113,7 @@ impl Scan<'_> {
         // Prepared, although it has no parameters: the binary protocol gives numbers and times exactly, without text in between.
         let mut result = session.connection().exec_iter(self.sql.text.as_str(), Params::Empty).await?;
         *answered = true;
-        batch.come_from(result.columns_ref().iter().map(|column| column.org_table_str().into_owned()).collect());
+        batch.come_from(result.columns_ref()).map_err(Interruption::Here)?;
         let Some(mut rows) = result.stream::<Row>().await? else {
             return Err(Interruption::Here(Error::new(ErrorKind::Internal, "the statement gave no result")));
         };

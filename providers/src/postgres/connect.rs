@@ -10,15 +10,15 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::config::SslMode;
-use tokio_postgres::{CancelToken, Client, Config, Connection, CopyOutStream, SimpleQueryMessage, SimpleQueryRow, Socket};
+use tokio_postgres::{CancelToken, Client, Config, Connection, CopyOutStream, SimpleQueryMessage, SimpleQueryRow, Socket, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::copy_reader::ReadError;
-use super::described::Wanted;
+use super::described::{Wanted, check};
 use super::manifest::{DATABASE, HOST, PASSWORD, PORT, USER};
-use super::{failure, tls};
+use super::{failure, shape, tls};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Options, PoolLimits};
@@ -97,13 +97,14 @@ impl Target {
         let version = connection.parameter("server_version").unwrap_or_default().to_owned();
         let encoding = connection.parameter("server_encoding").unwrap_or_default().to_owned();
         let driver = tokio::spawn(drive(self.id.clone(), connection));
-        let connection = PgConnection {
+        let mut connection = PgConnection {
             client: Some(client),
             driver: Some(driver),
             runtime: Handle::current(),
             server_version: version,
             server_encoding: encoding,
             statement_timeout: None,
+            shapes: None,
             used: false,
         };
         if major_version(&connection.server_version).is_some_and(|major| major < OLDEST_SERVER) {
@@ -111,7 +112,10 @@ impl Target {
             return Err(Error::new(ErrorKind::Unsupported, text).hint(format!("PostgreSQL {OLDEST_SERVER} or later is needed")));
         }
         let read_only = if self.access == Access::Read { READ_ONLY } else { "" };
-        connection.client().batch_execute(&format!("{SESSION}{read_only}")).await.map_err(failed)?;
+        let session = format!("{SESSION}{read_only}");
+        let (normalised, shapes) = join(connection.client().batch_execute(&session), shape::prepare(connection.client())).await;
+        normalised.map_err(failed)?;
+        connection.shapes = shapes.map_err(failed)?;
         Ok(connection)
     }
 }
@@ -183,6 +187,8 @@ pub(super) struct PgConnection {
     server_encoding: String,
     /// What the session's `statement_timeout` was set to.
     statement_timeout: Option<Duration>,
+    /// Asks whether tables are what they were, where the server can tell.
+    shapes: Option<Statement>,
     /// Whether a statement ran on it before, so that it may have died unnoticed since.
     used: bool,
 }
@@ -370,26 +376,40 @@ impl Lease {
         let copy = format!("COPY ({sql}) TO STDOUT (FORMAT binary)");
         let limit = limit.map(|limit| limit + REMOTE_GRACE);
         let before = async { if before.is_empty() { Ok(()) } else { self.client().batch_execute(before).await } };
+        let written = async {
+            match wanted {
+                Some(wanted) => wanted.shapes.written_since(self.client(), self.connection().shapes.as_ref()).await,
+                None => Ok(Vec::new()),
+            }
+        };
         let described = async {
             match wanted {
-                Some(wanted) => wanted.check_types(self.client(), sql).await,
-                None => Ok(()),
+                Some(_) => Ok(Some(self.client().prepare(sql).await?)),
+                None => Ok(None),
             }
         };
-        let collated = async {
-            match wanted {
-                Some(wanted) => wanted.check_collations(self.client()).await,
-                None => Ok(()),
-            }
-        };
-        // All leave in one flight and in this order, so that neither a new limit nor a look at what is wanted costs a round trip.
-        let (limited, prepared, described, collated, statement) =
-            join5(self.limit_statements(limit), before, described, collated, self.client().prepare(&copy)).await;
+        // All leave in one flight and in this order, so that neither a new limit nor a look at what is wanted costs a round trip. What
+        // the statement itself fails with may come of a table that has changed, so that is asked first.
+        let (limited, prepared, written, described, statement) =
+            join5(self.limit_statements(limit), before, written, described, self.client().prepare(&copy)).await;
         limited?;
         self.is_limited_to(limit);
         prepared?;
-        described?;
-        collated?;
+        let described: Result<_, tokio_postgres::Error> = described;
+        if let Some(wanted) = wanted {
+            let written = written?;
+            if !written.is_empty() {
+                match wanted.shapes.changed(self.client(), &written).await {
+                    Ok(None) => {}
+                    Ok(Some(changed)) => return Err(ReadError::Value(changed)),
+                    // In a transaction nothing is answered after the statement was refused.
+                    Err(error) => return Err(described.err().unwrap_or(error).into()),
+                }
+            }
+            if let Some(described) = described? {
+                check(wanted.schema, described.columns()).map_err(ReadError::Value)?;
+            }
+        }
         Ok(self.client().copy_out(&statement?).await?)
     }
 

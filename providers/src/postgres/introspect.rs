@@ -6,8 +6,8 @@ use futures::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as DriverError, Row};
 
-use super::described::{collation_name, database};
-use super::known_tables::{ColumnValues, Sizes, TableSize};
+use super::known_tables::{ColumnValues, Facts, TableFacts};
+use super::shape::{ColumnShape, Shape, attribute, written};
 use super::type_mapping::{Collation, NumericPolicy, map};
 use crate::remote::{Introspection, Omission, OmissionCause, RemoteColumn, RemotePresence, RemoteTable, Scope, TableKind};
 use crate::subject::Subject;
@@ -42,9 +42,12 @@ const LOOK: &str = concat!(
      ), domain AS ( \
          SELECT s.* FROM step s JOIN pg_catalog.pg_type t ON t.oid = s.base WHERE t.typtype <> 'd' \
      ), db AS MATERIALIZED ( \
-         ",
-    database!(),
-    " ), relation AS MATERIALIZED ( \
+         SELECT pg_catalog.pg_encoding_to_char(d.encoding)::pg_catalog.text AS encoding, d.datcollate::pg_catalog.text AS locale, \
+                COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c') AS provider, \
+                COALESCE(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale', \
+                         d.datcollate::pg_catalog.text) AS name \
+         FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database() \
+     ), relation AS MATERIALIZED ( \
          SELECT c.oid, n.oid AS schema, n.nspname, c.relname, c.relkind, c.reltuples, \
                 c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid) AS has_children \
          FROM ",
@@ -62,11 +65,14 @@ const LOOK: &str = concat!(
                                               ELSE c.relpages END)::pg_catalog.float8 END AS blocks \
          FROM part p JOIN pg_catalog.pg_class c ON c.oid = p.oid LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam GROUP BY p.root \
      ) \
-     SELECT 't'::pg_catalog.text AS part, r.oid AS relation, 0::pg_catalog.int8 AS place, r.relname::pg_catalog.text AS name, \
+     SELECT 't'::pg_catalog.text AS part, r.oid AS relation, \
+            (SELECT ",
+    written!("a.xmin"),
+    " FROM pg_catalog.pg_attribute a WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped) AS place_or_written, r.relname::pg_catalog.text AS name, \
             r.nspname::pg_catalog.text AS schema_or_type, pg_catalog.obj_description(r.oid, 'pg_class') AS comment, \
             COALESCE(pg_catalog.has_any_column_privilege(r.oid, 'SELECT'), false) AS readable, \
             COALESCE(pg_catalog.has_schema_privilege(r.schema, 'USAGE'), false) AS usable_or_nullable_or_primary, \
-            r.relkind::pg_catalog.text AS kind, \
+            r.relkind::pg_catalog.text AS kind_or_attribute, \
             CASE WHEN r.relkind IN ('r', 'p', 'm', 'f') AND (r.reltuples > 0 OR (r.reltuples = 0 AND \
                  pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 140000)) \
                  THEN r.reltuples::pg_catalog.float8 END AS estimate, \
@@ -79,11 +85,13 @@ const LOOK: &str = concat!(
             pg_catalog.format_type(a.atttypid, a.atttypmod), pg_catalog.col_description(r.oid, a.attnum), \
             COALESCE(pg_catalog.has_column_privilege(r.oid, a.attnum, 'SELECT'), false), \
             NOT a.attnotnull OR r.relkind = 'f' OR r.has_children, \
-            NULL::pg_catalog.text, NULL::pg_catalog.float8, \
-            COALESCE(domain.base, a.atttypid), COALESCE(domain.modifier, a.atttypmod), \
             ",
-    collation_name!(),
-    ", \
+    attribute!(),
+    ", NULL::pg_catalog.float8, \
+            COALESCE(domain.base, a.atttypid), COALESCE(domain.modifier, a.atttypmod), \
+            CASE WHEN co.collprovider = 'd' THEN db.name \
+                 WHEN cn.nspname = 'pg_catalog' AND co.collname::pg_catalog.text <> db.name THEN co.collname::pg_catalog.text \
+                 ELSE cn.nspname || '.' || co.collname END, \
             CASE WHEN co.collprovider = 'd' THEN db.provider ELSE co.collprovider::pg_catalog.text END, \
             CASE WHEN co.collprovider = 'd' THEN db.locale ELSE COALESCE(co.collcollate::pg_catalog.text, '') END, \
             COALESCE(co.collisdeterministic, true), db.encoding, NULL::pg_catalog.text[], NULL::pg_catalog.float8, NULL::pg_catalog.float8 \
@@ -140,7 +148,7 @@ pub(super) struct Look {
 }
 
 /// What the role of `client` may read, and how large it is.
-pub(super) async fn introspect(client: &Client, look: &Look) -> Result<(Introspection, Sizes), DriverError> {
+pub(super) async fn introspect(client: &Client, look: &Look) -> Result<(Introspection, Facts), DriverError> {
     let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&look.scope.schemas, Type::TEXT_ARRAY), (&look.values, Type::BOOL)];
     let mut rows = std::pin::pin!(client.query_typed_raw(LOOK, parameters).await?);
     let mut tables: BTreeMap<u32, Found> = BTreeMap::new();
@@ -148,7 +156,7 @@ pub(super) async fn introspect(client: &Client, look: &Look) -> Result<(Introspe
     let mut columns = Vec::new();
     let mut keys = Vec::new();
     while let Some(row) = rows.try_next().await? {
-        let (relation, place): (u32, i64) = (row.try_get(RELATION)?, row.try_get(PLACE)?);
+        let (relation, place): (u32, Option<i64>) = (row.try_get(RELATION)?, row.try_get(PLACE_OR_WRITTEN)?);
         match row.try_get(PART)? {
             "t" => drop(tables.insert(relation, table(&row)?)),
             "c" => columns.push((relation, place, column(&row, look.numeric)?)),
@@ -161,7 +169,10 @@ pub(super) async fn introspect(client: &Client, look: &Look) -> Result<(Introspe
     for (relation, _, column) in columns {
         let Some(found) = tables.get_mut(&relation) else { continue };
         match column {
-            Ok(column) => found.table.columns.push(column),
+            Ok((column, shape)) => {
+                found.facts.shape.columns.insert(column.name.clone(), shape);
+                found.table.columns.push(column);
+            }
             Err(unreadable) => found.unreadable.push(unreadable),
         }
     }
@@ -172,7 +183,7 @@ pub(super) async fn introspect(client: &Client, look: &Look) -> Result<(Introspe
     }
     for (relation, name, column) in known {
         if let Some(found) = tables.get_mut(&relation) {
-            found.size.columns.insert(name, column);
+            found.facts.columns.insert(name, column);
         }
     }
     Ok(arrange(tables))
@@ -198,15 +209,15 @@ pub(super) async fn presence(client: &Client, subjects: &[Subject]) -> Result<Ve
     Ok(answers)
 }
 
-fn arrange(tables: BTreeMap<u32, Found>) -> (Introspection, Sizes) {
-    let mut sizes = Sizes::new();
+fn arrange(tables: BTreeMap<u32, Found>) -> (Introspection, Facts) {
+    let mut facts = Facts::new();
     let mut seen = Introspection { default_schema: DEFAULT_SCHEMA.to_owned(), ..Introspection::default() };
     let unreadable = |subject: Subject, reason: &str| Omission {
         subject: subject.to_string(),
         reason: reason.to_owned(),
         cause: OmissionCause::Unreadable,
     };
-    for Found { table, unreadable: columns, hidden, size } in tables.into_values() {
+    for Found { table, unreadable: columns, hidden, facts: of_table } in tables.into_values() {
         if let Some(reason) = hidden {
             seen.omitted.push(unreadable(table.subject(), reason));
             continue;
@@ -215,7 +226,7 @@ fn arrange(tables: BTreeMap<u32, Found>) -> (Introspection, Sizes) {
             let subject = Subject::column(&table.schema, &table.name, &column);
             seen.omitted.push(unreadable(subject, "no SELECT privilege on the column"));
         }
-        sizes.insert((table.schema.clone(), table.name.clone()), size);
+        facts.insert((table.schema.clone(), table.name.clone()), of_table);
         seen.tables.push(table);
     }
     for table in &mut seen.tables {
@@ -223,21 +234,22 @@ fn arrange(tables: BTreeMap<u32, Found>) -> (Introspection, Sizes) {
     }
     seen.tables.sort_by(|a, b| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)));
     seen.omitted.sort_by(|a, b| a.subject.cmp(&b.subject));
-    (seen, sizes)
+    (seen, facts)
 }
 
 // The columns of a look by position, because looking for their names takes longer than reading them. What has two names is the one
 // in rows of tables and the other in rows of columns. Rows of values have the share of NULLs as estimate and the width as modifier.
 const PART: usize = 0;
 const RELATION: usize = 1;
-const PLACE: usize = 2;
+/// Who wrote the columns, of a table.
+const PLACE_OR_WRITTEN: usize = 2;
 const NAME: usize = 3;
 const SCHEMA_OR_TYPE: usize = 4;
 const COMMENT: usize = 5;
 const READABLE: usize = 6;
 /// Whether the schema is usable, the column nullable, the key primary.
 const FLAG: usize = 7;
-const KIND: usize = 8;
+const KIND_OR_ATTRIBUTE: usize = 8;
 const ESTIMATE: usize = 9;
 const BASE: usize = 10;
 const MODIFIER: usize = 11;
@@ -256,7 +268,7 @@ struct Found {
     table: RemoteTable,
     unreadable: Vec<String>,
     hidden: Option<&'static str>,
-    size: TableSize,
+    facts: TableFacts,
 }
 
 struct Key {
@@ -277,7 +289,7 @@ fn keep_key(table: &mut RemoteTable, key: Key) {
 }
 
 fn table(row: &Row) -> Result<Found, DriverError> {
-    let kind = match row.try_get::<_, &str>(KIND)? {
+    let kind = match row.try_get::<_, &str>(KIND_OR_ATTRIBUTE)? {
         "p" => TableKind::PartitionedTable,
         "v" => TableKind::View,
         "m" => TableKind::MaterializedView,
@@ -299,12 +311,13 @@ fn table(row: &Row) -> Result<Found, DriverError> {
         comment: row.try_get(COMMENT)?,
         row_estimate: row.try_get::<_, Option<f64>>(ESTIMATE)?.map(|rows| rows as u64),
     };
-    let size = TableSize {
+    let facts = TableFacts {
         rows: row.try_get::<_, Option<f64>>(LIVE_OR_DISTINCT)?.map(|rows| rows as u64),
         blocks: row.try_get::<_, Option<f64>>(BLOCKS)?.map(|blocks| blocks as u64),
+        shape: Shape { relation: row.try_get(RELATION)?, written: row.try_get(PLACE_OR_WRITTEN)?, columns: HashMap::new() },
         columns: HashMap::new(),
     };
-    Ok(Found { table, unreadable: Vec::new(), hidden, size })
+    Ok(Found { table, unreadable: Vec::new(), hidden, facts })
 }
 
 fn values_of(row: &Row) -> Result<ColumnValues, DriverError> {
@@ -316,7 +329,7 @@ fn values_of(row: &Row) -> Result<ColumnValues, DriverError> {
 }
 
 /// A column; a name alone is one that our role may not read.
-fn column(row: &Row, numeric: NumericPolicy) -> Result<Result<RemoteColumn, String>, DriverError> {
+fn column(row: &Row, numeric: NumericPolicy) -> Result<Result<(RemoteColumn, ColumnShape), String>, DriverError> {
     let name: String = row.try_get(NAME)?;
     if !row.try_get(READABLE)? {
         return Ok(Err(name));
@@ -332,7 +345,7 @@ fn column(row: &Row, numeric: NumericPolicy) -> Result<Result<RemoteColumn, Stri
         None => None,
     };
     let mapping = map(row.try_get(BASE)?, row.try_get(MODIFIER)?, details, numeric);
-    Ok(Ok(RemoteColumn {
+    let column = RemoteColumn {
         name,
         remote_type: row.try_get(SCHEMA_OR_TYPE)?,
         data_type: mapping.data_type,
@@ -341,5 +354,7 @@ fn column(row: &Row, numeric: NumericPolicy) -> Result<Result<RemoteColumn, Stri
         comment: row.try_get(COMMENT)?,
         collation,
         comparison: mapping.comparison,
-    }))
+    };
+    let shape = ColumnShape::new(&column, row.try_get(KIND_OR_ATTRIBUTE)?);
+    Ok(Ok((column, shape)))
 }

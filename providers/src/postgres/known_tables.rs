@@ -1,26 +1,28 @@
-//! What the last looks told of the tables' sizes and values. It is no part of what a table is: it may be old, and only plans
+//! What the last looks told of the tables' facts and values. It is no part of what a table is: it may be old, and only plans
 //! depend on it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use super::shape::Shape;
 use crate::remote::{RemoteTable, Scope};
 use crate::sql::{ColumnEstimate, TableStatistics};
 
 /// How old what is known of the values may be. Looks come more often than they change, and they are most of what a look would read.
 const VALUES_LAST: Duration = Duration::from_secs(300);
 
-/// The sizes of tables by remote schema and name.
-pub(super) type Sizes = HashMap<(String, String), TableSize>;
+/// What a look tells of tables by remote schema and name.
+pub(super) type Facts = HashMap<(String, String), TableFacts>;
 
-/// How large a table is, as the source keeps count.
+/// How large a table is, as the source keeps count, and what it is made of.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct TableSize {
+pub(super) struct TableFacts {
     /// Its rows; `None` for a view.
     pub(super) rows: Option<u64>,
     /// Its blocks, or those of its largest part; `None` when it is not read by blocks.
     pub(super) blocks: Option<u64>,
+    pub(super) shape: Shape,
     /// Its values, by column.
     pub(super) columns: HashMap<String, ColumnValues>,
 }
@@ -47,6 +49,7 @@ struct Known {
 #[derive(Debug, Clone)]
 struct Table {
     blocks: Option<u64>,
+    shape: Arc<Shape>,
     statistics: Option<Arc<TableStatistics>>,
 }
 
@@ -57,7 +60,7 @@ impl KnownTables {
     }
 
     /// Takes in what a look at `scope` saw; it asked for values if `values` says so.
-    pub(super) fn learn(&self, scope: &Scope, sizes: Sizes, values: bool) {
+    pub(super) fn learn(&self, scope: &Scope, facts: Facts, values: bool) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let mut before = HashMap::new();
         if scope.schemas.is_empty() {
@@ -65,7 +68,7 @@ impl KnownTables {
         } else {
             before.extend(scope.schemas.iter().filter_map(|schema| known.tables.remove_entry(schema)));
         }
-        for ((schema, name), size) in sizes {
+        for ((schema, name), size) in facts {
             let former = before.get(&schema).and_then(|tables| tables.get(&name)).and_then(|table| table.statistics.as_deref());
             // None at all is what a server says of a table that it has not looked at yet, too.
             let statistics = size.rows.filter(|rows| *rows > 0).map(|rows| {
@@ -75,7 +78,7 @@ impl KnownTables {
                 };
                 Arc::new(TableStatistics { rows, columns })
             });
-            known.tables.entry(schema).or_default().insert(name, Table { blocks: size.blocks, statistics });
+            known.tables.entry(schema).or_default().insert(name, Table { blocks: size.blocks, shape: Arc::new(size.shape), statistics });
         }
         if values {
             known.values_since = Some(Instant::now());
@@ -85,6 +88,19 @@ impl KnownTables {
     /// The blocks of a table that may be read by blocks.
     pub(super) fn blocks(&self, table: &RemoteTable) -> Option<u64> {
         self.read(|known| known.tables.get(&table.schema)?.get(&table.name)?.blocks)
+    }
+
+    /// What a table was made of.
+    pub(super) fn shape(&self, table: &RemoteTable) -> Option<Arc<Shape>> {
+        self.read(|known| Some(Arc::clone(&known.tables.get(&table.schema)?.get(&table.name)?.shape)))
+    }
+
+    /// Notes that a table of the same columns is `relation` now, and who wrote them.
+    pub(super) fn is_written(&self, table: &RemoteTable, relation: u32, written: Option<i64>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = known.tables.get_mut(&table.schema).and_then(|tables| tables.get_mut(&table.name)) {
+            table.shape = Arc::new(Shape { relation, written, columns: table.shape.columns.clone() });
+        }
     }
 
     /// The statistics of a table.

@@ -16,6 +16,7 @@ mod manifest;
 mod parallel_scan;
 mod scan;
 mod seat;
+mod shape;
 mod sql_ascii;
 #[cfg(test)]
 mod tests;
@@ -92,7 +93,7 @@ struct PostgresRemote {
     dialect: &'static dyn Dialect,
     numeric: NumericPolicy,
     /// What the looks so far told of the tables' sizes.
-    known: KnownTables,
+    known: Arc<KnownTables>,
     /// Whether the server reads ranges of a table.
     reads_ranges: bool,
     query_timeout: Option<Duration>,
@@ -118,7 +119,7 @@ impl PostgresRemote {
             writing,
             dialect,
             numeric: NumericPolicy::from_options(options).map_err(at)?,
-            known: KnownTables::default(),
+            known: Arc::default(),
             reads_ranges,
             query_timeout: options.query_timeout,
             closed: CancellationToken::new(),
@@ -126,7 +127,13 @@ impl PostgresRemote {
     }
 
     fn source(&self) -> Source {
-        Source { id: self.id.clone(), connections: Arc::clone(&self.connections), closed: self.closed.clone(), dialect: self.dialect }
+        Source {
+            id: self.id.clone(),
+            connections: Arc::clone(&self.connections),
+            closed: self.closed.clone(),
+            dialect: self.dialect,
+            known: Arc::clone(&self.known),
+        }
     }
 
     /// Runs `work` on a connection, within `deadline`; when the deadline passes, the statement is cancelled at the source.
@@ -189,13 +196,13 @@ impl Remote for PostgresRemote {
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
         let values = self.known.values_are_due();
         let look = Look { scope: scope.clone(), values, numeric: self.numeric };
-        let (seen, sizes) = self
+        let (seen, facts) = self
             .within(deadline, "reading the catalog", move |lease| {
                 let look = look.clone();
                 Box::pin(async move { introspect::introspect(lease.client(), &look).await })
             })
             .await?;
-        self.known.learn(scope, sizes, values);
+        self.known.learn(scope, facts, values);
         Ok(seen)
     }
 

@@ -28,6 +28,7 @@ use super::exported_snapshot::{BEGIN, ExportedSnapshot};
 use super::failure;
 use super::scan::{Source, clock, within};
 use super::seat::{Seat, end};
+use super::shape::Shapes;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shared_rows::{RowQueue, shared_rows};
@@ -308,8 +309,9 @@ impl Run {
     /// Reads one range after another until there is none.
     async fn read_ranges(self: Arc<Self>, mut seat: Seat, ranges: Arc<BlockRanges>, role: Role) -> Result<()> {
         let mut reader = CopyReader::new(CopyDecoder::new(Arc::clone(&self.schema), self.limits.batch_rows)?);
+        let shapes = Shapes::of(&self.reliance, &self.scan.source.known, self.scan.source.dialect)?;
         // Reading it once keeps the table from being changed until the transaction ends.
-        let mut wanted = Some(Wanted { schema: &self.schema, reliance: &self.reliance });
+        let mut wanted = Some(Wanted { schema: &self.schema, shapes: &shapes });
         while let Some(range) = ranges.take() {
             let sql = self.statement(range);
             let rows = match seat.copy_out(&sql, wanted.take(), self.limits.query_timeout).await {

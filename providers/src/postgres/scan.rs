@@ -23,7 +23,9 @@ use super::copy_reader::{CopyReader, ReadError, Step};
 use super::described::Wanted;
 use super::exported_snapshot::ExportedSnapshot;
 use super::failure::{self, Clock};
+use super::known_tables::KnownTables;
 use super::seat::Seat;
+use super::shape::Shapes;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::RemoteId;
@@ -39,6 +41,8 @@ pub(super) struct Source {
     pub(super) connections: Arc<Connections>,
     pub(super) closed: CancellationToken,
     pub(super) dialect: &'static dyn Dialect,
+    /// What the looks so far told of its tables.
+    pub(super) known: Arc<KnownTables>,
 }
 
 /// A statement to run.
@@ -100,13 +104,14 @@ impl Scan {
 
     /// Sends the statement, on another connection when the one from the pool turns out to be dead.
     async fn start(&self, schema: &Schema, deadline: Option<Deadline>) -> Result<(Seat, CopyOutStream)> {
+        let shapes = Shapes::of(&self.sql.reliance, &self.source.known, self.source.dialect)?;
         let mut seat = match &self.snapshot {
             Some((snapshot, turn)) => snapshot.seat(*turn, deadline).await?,
             None => Seat::alone(self.source.connections.lease(deadline).await?),
         };
         loop {
             let replaceable = seat.is_replaceable();
-            match seat.copy_out(&self.sql.text, Some(Wanted { schema, reliance: &self.sql.reliance }), self.limits.query_timeout).await {
+            match seat.copy_out(&self.sql.text, Some(Wanted { schema, shapes: &shapes }), self.limits.query_timeout).await {
                 Ok(rows) => return Ok((seat, rows)),
                 Err(ReadError::Value(error)) => return Err(seat.fail(error)),
                 Err(ReadError::Driver(error)) => {

@@ -26,7 +26,7 @@ pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
 pub use dialects::{MySqlDialect, PostgresDialect, SqliteDialect};
 pub use dynamic_filter::{LONGEST_WAIT, MOST_KEYS};
 pub use normalize::{Quoting, normalize};
-pub use reliance::{CollatedColumn, Reliance};
+pub use reliance::Reliance;
 pub use scan::RemoteScan;
 pub use select::{Select, SelectItem};
 pub use shared_snapshot::{SharedSnapshot, StatementScans, Turn, share_snapshots};
@@ -47,7 +47,8 @@ pub trait SqlRemote: Remote {
     /// Dropping the stream cancels the statement at the source. A connection that ends before the source said the result is
     /// complete is an error, never an end.
     /// A source that lets a column hold values that are none of its type looks for them in the columns of [`RemoteSql::reliance`]
-    /// before it computes with those, and one with collations that they are still those of [`Reliance::collated`].
+    /// before it computes with those. As far as it can, a source sees to it that the tables still have the types and collations they
+    /// are known by, and says so if not, for else its answer may be that of another question.
     ///
     /// # Errors
     /// In the stream: `Timeout` naming the datasource and the limit, `Unreachable`, `NotFound`, `Failed`, and `SchemaMismatch` with the

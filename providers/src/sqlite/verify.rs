@@ -2,7 +2,7 @@
 //!
 //! SQLite lets any value into any column, and compares, sorts and counts what we refuse to read. So before it does, such columns are
 //! read once with the eyes that read a result, within the statement's own transaction. Found sound they stay so until the file changes.
-//! So do those whose texts it compares, once they are seen to be declared as they were.
+//! So do those that are seen to be declared as they were when the statement was planned.
 
 use std::collections::HashSet;
 use std::ffi::CStr;
@@ -15,9 +15,9 @@ use super::connect::failure;
 use super::decode::ColumnBuilder;
 use super::introspect::SCHEMA;
 use super::policy::Mismatch;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
 use crate::remote::{RemoteColumn, RemoteTable, TableKind};
-use crate::sql::{CollatedColumn, Dialect, Reliance, SqliteDialect};
+use crate::sql::{Dialect, Reliance, SqliteDialect};
 
 /// Rows between two looks at whether the work is still wanted; the values read so far are forgotten then, too.
 const ROWS_AT_ONCE: usize = 4096;
@@ -26,15 +26,18 @@ const ROWS_AT_ONCE: usize = 4096;
 #[derive(Debug, Default)]
 pub(super) struct Verified {
     data_version: Option<i64>,
-    columns: HashSet<(String, String)>,
+    columns: HashSet<Known>,
 }
+
+/// A column by its table and name, its type and its collation, if it has one.
+type Known = (String, String, String, Option<String>);
 
 impl Verified {
     /// Looks at those columns of `reliance` that were not looked at since the file last changed. Blocks. A read transaction must be
     /// open, so that what is found still holds when the statement runs.
     ///
     /// # Errors
-    /// `SchemaMismatch` with the code [`TYPE_CHANGED`](crate::TYPE_CHANGED) for a text column of another declaration or collation;
+    /// `SchemaMismatch` with the code [`TYPE_CHANGED`](crate::TYPE_CHANGED) for a column that is declared otherwise than it was;
     /// `Invalid` naming the table, the column and the first row whose value is none of the column's type.
     pub(super) fn ensure(&mut self, connection: &Connection, reliance: &Reliance, stopped: &dyn Fn() -> bool) -> Result<()> {
         // The number tells states of the file apart on one connection only, so each connection remembers for itself.
@@ -45,33 +48,40 @@ impl Verified {
             self.columns.clear();
             self.data_version = Some(version);
         }
-        for of in reliance.collated().filter(|of| !self.columns.contains(&(of.table.name.clone(), of.column.name.clone()))) {
-            compares_as_known(connection, of)?;
-        }
         for (table, columns) in reliance.iter() {
-            let name = |column: &RemoteColumn| (table.name.clone(), column.name.clone());
-            let unknown: Vec<&RemoteColumn> = columns.filter(|column| !self.columns.contains(&name(column))).collect();
+            let known =
+                |column: &RemoteColumn| (table.name.clone(), column.name.clone(), column.remote_type.clone(), column.collation.clone());
+            let unknown: Vec<&RemoteColumn> = columns.filter(|column| !self.columns.contains(&known(column))).collect();
             if unknown.is_empty() {
                 continue;
+            }
+            for column in &unknown {
+                is_declared_as_known(connection, table, column)?;
             }
             let enforcement = Enforcement::of(connection, table)?;
             let doubtful: Vec<&RemoteColumn> = unknown.iter().copied().filter(|column| !enforcement.covers(table, column)).collect();
             if !doubtful.is_empty() {
                 read(connection, table, &doubtful, stopped)?;
             }
-            self.columns.extend(unknown.into_iter().map(name));
+            self.columns.extend(unknown.into_iter().map(known));
         }
         Ok(())
     }
 }
 
-/// Whether a text column is declared as it was. One that is not there any more fails the statement itself.
-fn compares_as_known(connection: &Connection, of: CollatedColumn<'_>) -> Result<()> {
-    let (table, column) = (of.table.name.as_str(), of.column.name.as_str());
-    let Ok((declared, collation, ..)) = connection.column_metadata(Some(SCHEMA), table, column) else { return Ok(()) };
+/// Whether a column is declared as it was: what it holds, and how that compares, depends on it. One that is not there any more fails the
+/// statement itself, and what a view declares is what its tables do.
+fn is_declared_as_known(connection: &Connection, table: &RemoteTable, column: &RemoteColumn) -> Result<()> {
+    let Ok((declared, collation, ..)) = connection.column_metadata(Some(SCHEMA), table.name.as_str(), column.name.as_str()) else {
+        return Ok(());
+    };
     let (declared, collation) = (text(declared), text(collation));
-    let is_as_known = declared.eq_ignore_ascii_case(&of.column.remote_type) && collation.eq_ignore_ascii_case(of.collation);
-    if is_as_known { Ok(()) } else { Err(of.changed(declared, collation)) }
+    let is_collated = column.collation.as_deref().is_none_or(|known| known.eq_ignore_ascii_case(collation));
+    if is_collated && declared.eq_ignore_ascii_case(&column.remote_type) {
+        return Ok(());
+    }
+    let text = format!("column \"{}\" of table \"{}\" is declared {declared} COLLATE {collation} now", column.name, table.name);
+    Err(Error::new(ErrorKind::SchemaMismatch, text).code(TYPE_CHANGED).hint("refresh the catalog of the datasource"))
 }
 
 fn text(found: Option<&CStr>) -> &str {
