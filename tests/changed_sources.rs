@@ -283,7 +283,7 @@ fn what_a_changed_postgresql_computes_is_computed_of_what_it_has_now() {
             "(5), (10)",
             "ALTER TABLE t ALTER n TYPE integer; DROP DOMAIN word; CREATE DOMAIN word AS text; \
              ALTER TABLE t ALTER n TYPE word USING 'v' || n",
-            "SELECT string_agg(n, ' ') FROM (SELECT n FROM crm.t ORDER BY n) s",
+            "SELECT n FROM crm.t ORDER BY n",
             "v10 v5",
         ),
         (
