@@ -47,8 +47,7 @@ const GROWING: [(&str, Growth); 9] = [
 
 /// The bounded form of each function among those that `known` gives by name.
 pub(crate) fn bounded(memory: usize, known: impl Fn(&str) -> Option<Arc<ScalarUDF>>) -> Vec<Arc<ScalarUDF>> {
-    let memory = u64::try_from(memory).unwrap_or(u64::MAX);
-    let limits = Limits { value: (memory / VALUE_SHARE).min(LARGEST_VALUE), batch: memory / BATCH_SHARE };
+    let limits = Limits::of(memory);
     let around = |(name, growth): &(&str, Growth)| {
         let inner = known(name)?;
         Some(Arc::new(ScalarUDF::new_from_impl(Bounded { inner, growth: *growth, limits })))
@@ -58,9 +57,46 @@ pub(crate) fn bounded(memory: usize, known: impl Fn(&str) -> Option<Arc<ScalarUD
 
 /// Bytes that results may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Limits {
+pub(crate) struct Limits {
     value: u64,
     batch: u64,
+}
+
+impl Limits {
+    /// Those that go with so many bytes of `limits.memory`.
+    pub(crate) fn of(memory: usize) -> Self {
+        let memory = u64::try_from(memory).unwrap_or(u64::MAX);
+        Self { value: (memory / VALUE_SHARE).min(LARGEST_VALUE), batch: memory / BATCH_SHARE }
+    }
+
+    /// Counts the values of a batch that a function gives.
+    pub(crate) fn tally(self, function: &str) -> Tally<'_> {
+        Tally { function, limits: self, total: 0 }
+    }
+}
+
+/// What the values of a batch take so far.
+pub(crate) struct Tally<'a> {
+    function: &'a str,
+    limits: Limits,
+    total: u64,
+}
+
+impl Tally<'_> {
+    /// Counts a value.
+    ///
+    /// # Errors
+    /// When it is too large, or all of them together are.
+    pub(crate) fn add(&mut self, bytes: u64) -> Result<(), Error> {
+        self.total = self.total.saturating_add(bytes);
+        if bytes > self.limits.value {
+            return Err(too_large("requested length too large", self.function, self.limits.value));
+        }
+        if self.total > self.limits.batch {
+            return Err(too_large("requested lengths too large together", self.function, self.limits.batch));
+        }
+        Ok(())
+    }
 }
 
 /// What the size of a result comes from.
@@ -213,16 +249,9 @@ impl Bounded {
     fn admit(&self, arguments: &[ColumnarValue], rows: usize) -> Result<()> {
         let constant = arguments.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
         let operands = arguments.iter().map(Operand::of).collect::<Result<Vec<_>>>()?;
-        let mut total = 0_u64;
+        let mut tally = self.limits.tally(self.inner.name());
         for row in 0..if constant { 1 } else { rows } {
-            let bytes = self.growth.bytes(&operands, row).unwrap_or(0);
-            total = total.saturating_add(bytes);
-            if bytes > self.limits.value {
-                return Err(too_large("requested length too large", self.inner.name(), self.limits.value).into());
-            }
-            if total > self.limits.batch {
-                return Err(too_large("requested lengths too large together", self.inner.name(), self.limits.batch).into());
-            }
+            tally.add(self.growth.bytes(&operands, row).unwrap_or(0))?;
         }
         Ok(())
     }

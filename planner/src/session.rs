@@ -50,7 +50,7 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
     for function in bounded(limits.memory, |name| state.scalar_functions().get(name).cloned()) {
         state.register_udf(function)?;
     }
-    for function in json::functions() {
+    for function in json::functions(limits.memory) {
         state.register_udf(function)?;
     }
     Ok(state)

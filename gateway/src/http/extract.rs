@@ -42,7 +42,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
     }
 }
 
-/// Who asks, as events name it: nobody logs in over HTTP, so it is the way by which somebody does.
+/// Who asks, as events name it. Nobody logs in over HTTP, so it is what the caller says of itself in `User-Agent`: a hint for people
+/// who read events, and nothing to allow or refuse anything by.
 pub(super) struct Caller(pub(super) &'static str);
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {

@@ -9,8 +9,8 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, ColumnarValue, Expr, ExprSchemable, Operator, ScalarUDF, Volatility, create_udf};
 
-use super::document::Form;
-use super::{refusal, written};
+use super::document::{Document, Form};
+use super::{refusal, refused};
 use crate::error::{ErrorKind, sql_type_names};
 
 /// A comparison of two values, if one of them is a document; gives it back otherwise.
@@ -121,8 +121,9 @@ static KEY: LazyLock<ScalarUDF> = LazyLock::new(|| {
         let [documents] = arrays.as_slice() else {
             return datafusion::common::internal_err!("a document is compared by itself");
         };
-        let texts = documents.as_string::<i32>().iter().map(|text| text.map(|text| written(text, Form::Compared, "jsonb")).transpose());
-        let keys: ArrayRef = Arc::new(texts.collect::<Result<StringArray>>()?);
+        let key = |text| Document::read(text).and_then(|document| document.written(Form::Compared)).map_err(refused);
+        let keys = documents.as_string::<i32>().iter().map(|text| text.map(key).transpose());
+        let keys: ArrayRef = Arc::new(keys.collect::<Result<StringArray>>()?);
         Ok(ColumnarValue::Array(keys))
     };
     create_udf("jsonb_compared", vec![DataType::Utf8], DataType::Utf8, Volatility::Immutable, Arc::new(evaluate))

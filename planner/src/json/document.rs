@@ -1,19 +1,20 @@
 //! The text of a `jsonb` as PostgreSQL writes it, and the one text of all that are equal.
+//!
+//! Nothing here recurses: a document may be nested as deep as its text is long.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fmt::Write;
+use std::ops::Range;
 
-/// Digits of a `numeric` before and behind its point, at most.
-/// Source: PostgreSQL's manual, section "Numeric Types".
-const MOST_DIGITS: usize = 131_072;
-const MOST_DECIMALS: usize = 16_383;
+use super::cursor::Cursor;
+use super::number::Number;
 
 /// How documents are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// As PostgreSQL shows them: numbers keep the decimals they were given with.
     Shown,
-    /// Equal ones alike: `1.0` is `1`.
+    /// Equal ones alike: `1.0` is `1`. It is no longer than a few times the text, and no document.
     Compared,
 }
 
@@ -28,129 +29,154 @@ pub(super) enum Fault {
     Nul,
 }
 
-/// The text of a document in one form.
-///
-/// # Errors
-/// When it is none that PostgreSQL would take.
-pub(super) fn written(text: &str, form: Form) -> Result<String, Fault> {
-    // What follows relies on it, and on documents that are not nested without end.
-    serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| Fault::Syntax)?;
-    let mut reader = Reader { rest: text, form };
-    let mut written = String::with_capacity(text.len());
-    reader.value(&mut written)?;
-    Ok(written)
+/// A document, and in which order its members are written.
+#[derive(Debug)]
+pub(super) struct Document<'a> {
+    text: &'a str,
+    /// Objects whose members are not written as they stand, by their start.
+    reordered: Vec<Object>,
+    /// Where the members of those begin, each object's in their order.
+    members: Vec<usize>,
+    growth: u64,
 }
 
-/// Reads a text that is JSON.
-struct Reader<'a> {
-    rest: &'a str,
-    form: Form,
+/// Where an object begins and ends in the text, and which of the members are its own.
+#[derive(Debug)]
+struct Object {
+    start: usize,
+    end: usize,
+    members: Range<usize>,
 }
 
-impl<'a> Reader<'a> {
-    fn value(&mut self, into: &mut String) -> Result<(), Fault> {
-        match self.peek() {
-            Some('{') => self.object(into),
-            Some('[') => self.array(into),
-            Some('"') => {
-                let text = self.string()?;
-                write_string(&text, into);
-                Ok(())
+/// A member of an object that is being read.
+struct Member<'a> {
+    key: Cow<'a, str>,
+    at: usize,
+}
+
+impl Member<'_> {
+    /// Keys come by their length in bytes, and those of one length by their bytes.
+    fn rank(&self) -> (usize, &str) {
+        (self.key.len(), &self.key)
+    }
+}
+
+impl<'a> Document<'a> {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// When it is none that PostgreSQL would take.
+    pub(super) fn read(text: &'a str) -> Result<Self, Fault> {
+        // What follows relies on it.
+        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| Fault::Syntax)?;
+        let mut document = Self { text, reordered: Vec::new(), members: Vec::new(), growth: 0 };
+        let mut cursor = Cursor::new(text);
+        // The objects around the cursor, each with its start and how many members there were before its own.
+        let mut open: Vec<(usize, usize)> = Vec::new();
+        let mut members: Vec<Member<'a>> = Vec::new();
+        while let Some(next) = cursor.peek() {
+            let at = cursor.at();
+            match next {
+                '{' => {
+                    open.push((at, members.len()));
+                    cursor.pass();
+                }
+                '}' => {
+                    cursor.pass();
+                    let (start, first) = open.pop().ok_or(Fault::Syntax)?;
+                    document.close(start..cursor.at(), &mut members, first);
+                }
+                '[' | ']' | ',' | ':' => cursor.pass(),
+                '"' => {
+                    let key = cursor.string()?;
+                    if cursor.peek() == Some(':') {
+                        members.push(Member { key, at });
+                    }
+                }
+                't' | 'f' | 'n' => drop(cursor.word()),
+                _ => {
+                    let number = cursor.number();
+                    let shown = Number::read(number)?.shown_bytes();
+                    document.growth = document.growth.saturating_add(shown.saturating_sub(number.len()) as u64);
+                }
             }
-            Some('t' | 'f' | 'n') => {
-                let word = self.take(|c| c.is_ascii_lowercase());
-                into.push_str(word);
-                Ok(())
+        }
+        document.reordered.sort_unstable_by_key(|object| object.start);
+        Ok(document)
+    }
+
+    /// Notes the order of an object that ends, whose members are those from `first` on.
+    fn close(&mut self, place: Range<usize>, members: &mut Vec<Member<'a>>, first: usize) {
+        if members[first..].windows(2).any(|two| two[0].rank() >= two[1].rank()) {
+            let own = &mut members[first..];
+            own.sort_by(|one, other| one.rank().cmp(&other.rank()));
+            let from = self.members.len();
+            // Of one key the last value counts.
+            let last_of_key = own.chunk_by(|one, other| one.key == other.key).filter_map(<[Member<'_>]>::last);
+            self.members.extend(last_of_key.map(|member| member.at));
+            self.reordered.push(Object { start: place.start, end: place.end, members: from..self.members.len() });
+        }
+        members.truncate(first);
+    }
+
+    /// The bytes that exponents stand for, beyond those of the text, when it is shown.
+    pub(super) fn growth(&self) -> u64 {
+        self.growth
+    }
+
+    /// The text of it in one form.
+    ///
+    /// # Errors
+    /// None that reading it has not told already.
+    pub(super) fn written(&self, form: Form) -> Result<String, Fault> {
+        let mut into = String::with_capacity(self.text.len());
+        let mut cursor = Cursor::new(self.text);
+        // What is around the cursor; of an object whose order is another, its end and the members to come.
+        let mut open: Vec<Option<(usize, std::slice::Iter<'_, usize>)>> = Vec::new();
+        while let Some(next) = cursor.peek() {
+            match (next, open.last_mut()) {
+                (',' | '}', Some(Some((end, members)))) => {
+                    if let Some(member) = members.next() {
+                        into.push_str(", ");
+                        cursor.go_to(*member);
+                    } else {
+                        into.push('}');
+                        cursor.go_to(*end);
+                        open.pop();
+                    }
+                }
+                ('{', _) => {
+                    into.push('{');
+                    let found = self.reordered.binary_search_by_key(&cursor.at(), |object| object.start);
+                    let reordered = found.ok().map(|at| &self.reordered[at]);
+                    let mut members = reordered.map(|object| (object.end, self.members[object.members.clone()].iter()));
+                    match members.as_mut().and_then(|(_, members)| members.next()) {
+                        Some(member) => cursor.go_to(*member),
+                        None => cursor.pass(),
+                    }
+                    open.push(members);
+                }
+                ('[', _) => {
+                    into.push('[');
+                    cursor.pass();
+                    open.push(None);
+                }
+                (']' | '}', _) => {
+                    into.push(next);
+                    cursor.pass();
+                    open.pop();
+                }
+                (',' | ':', _) => {
+                    into.push(next);
+                    into.push(' ');
+                    cursor.pass();
+                }
+                ('"', _) => write_string(&cursor.string()?, &mut into),
+                ('t' | 'f' | 'n', _) => into.push_str(cursor.word()),
+                _ => Number::read(cursor.number())?.write(form, &mut into),
             }
-            Some(_) => {
-                let number = self.take(|c| matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E'));
-                write_number(number, self.form, into)
-            }
-            None => Err(Fault::Syntax),
         }
-    }
-
-    /// Of one key the last value counts; the keys come by their length in bytes, and those of one length by their bytes.
-    fn object(&mut self, into: &mut String) -> Result<(), Fault> {
-        self.pass();
-        let mut members: BTreeMap<(usize, String), String> = BTreeMap::new();
-        while self.peek() != Some('}') {
-            let key = self.string()?;
-            self.accept(':');
-            let mut value = String::new();
-            self.value(&mut value)?;
-            members.insert((key.len(), key), value);
-            self.accept(',');
-        }
-        self.pass();
-        into.push('{');
-        for (position, ((_, key), value)) in members.iter().enumerate() {
-            if position > 0 {
-                into.push_str(", ");
-            }
-            write_string(key, into);
-            into.push_str(": ");
-            into.push_str(value);
-        }
-        into.push('}');
-        Ok(())
-    }
-
-    fn array(&mut self, into: &mut String) -> Result<(), Fault> {
-        self.pass();
-        into.push('[');
-        let mut is_first = true;
-        while self.peek() != Some(']') {
-            if !std::mem::take(&mut is_first) {
-                into.push_str(", ");
-            }
-            self.value(into)?;
-            self.accept(',');
-        }
-        self.pass();
-        into.push(']');
-        Ok(())
-    }
-
-    fn string(&mut self) -> Result<String, Fault> {
-        self.peek();
-        let mut is_escaped = false;
-        let inner = self.rest.get(1..).ok_or(Fault::Syntax)?;
-        let end = inner.find(|c| {
-            let ends = c == '"' && !is_escaped;
-            is_escaped = c == '\\' && !is_escaped;
-            ends
-        });
-        let (quoted, rest) = self.rest.split_at(end.ok_or(Fault::Syntax)? + 2);
-        self.rest = rest;
-        // Halves of pairs of surrogates alone are refused here.
-        let text: String = serde_json::from_str(quoted).map_err(|_| Fault::Syntax)?;
-        if text.contains('\0') { Err(Fault::Nul) } else { Ok(text) }
-    }
-
-    /// What comes next, behind blanks.
-    fn peek(&mut self) -> Option<char> {
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
-        self.rest.chars().next()
-    }
-
-    fn pass(&mut self) {
-        self.peek();
-        let mut chars = self.rest.chars();
-        chars.next();
-        self.rest = chars.as_str();
-    }
-
-    fn accept(&mut self, wanted: char) {
-        if self.peek() == Some(wanted) {
-            self.pass();
-        }
-    }
-
-    fn take(&mut self, is_part: impl Fn(char) -> bool) -> &'a str {
-        let (taken, rest) = self.rest.split_at(self.rest.find(|c| !is_part(c)).unwrap_or(self.rest.len()));
-        self.rest = rest;
-        taken
+        Ok(into)
     }
 }
 
@@ -174,63 +200,24 @@ fn write_string(text: &str, into: &mut String) {
     into.push('"');
 }
 
-/// A number as a `numeric`: without an exponent, and with as many decimals as it was given with.
-fn write_number(number: &str, form: Form, into: &mut String) -> Result<(), Fault> {
-    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
-        // One that does not fit is far beyond the digits there may be, or of a zero.
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()),
-        None => (number, Some(0)),
-    };
-    let (sign, unsigned) = mantissa.strip_prefix('-').map_or(("", mantissa), |unsigned| ("-", unsigned));
-    let (whole, decimals) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    let digits = format!("{whole}{decimals}");
-    let is_zero = digits.bytes().all(|digit| digit == b'0');
-    let exponent = exponent.ok_or(Fault::TooLarge)?;
-    // Where the point is behind the first digit.
-    let point = i64::try_from(whole.len()).map_err(|_| Fault::TooLarge)?.checked_add(exponent).ok_or(Fault::TooLarge)?;
-    let scale = usize::try_from(i64::try_from(decimals.len()).map_err(|_| Fault::TooLarge)?.saturating_sub(exponent).max(0));
-    let scale = scale.ok().filter(|scale| *scale <= MOST_DECIMALS).ok_or(Fault::TooLarge)?;
-    let (mut whole, mut decimals) = if is_zero {
-        ("0".to_owned(), "0".repeat(scale))
-    } else {
-        // Zeros in front do not count, and there may be many with a large exponent.
-        let leading = digits.bytes().take_while(|digit| *digit == b'0').count();
-        let significant = &digits[leading..];
-        let point = point - i64::try_from(leading).map_err(|_| Fault::TooLarge)?;
-        match usize::try_from(point) {
-            Ok(point) if point > MOST_DIGITS => return Err(Fault::TooLarge),
-            Ok(point) if point >= significant.len() => (format!("{significant}{}", "0".repeat(point - significant.len())), String::new()),
-            Ok(point) => (significant[..point].to_owned(), significant[point..].to_owned()),
-            // The scale says that there are not too many.
-            Err(_) => (String::new(), format!("{}{significant}", "0".repeat(scale - significant.len()))),
-        }
-    };
-    if whole.is_empty() {
-        whole.push('0');
-    }
-    if form == Form::Compared {
-        decimals.truncate(decimals.trim_end_matches('0').len());
-    }
-    into.push_str(if is_zero { "" } else { sign });
-    into.push_str(&whole);
-    if !decimals.is_empty() {
-        into.push('.');
-        into.push_str(&decimals);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn written(text: &str, form: Form) -> Result<String, Fault> {
+        Document::read(text)?.written(form)
+    }
+
     /// Texts and what `SELECT '...'::jsonb` of PostgreSQL 15 shows for them.
-    const SHOWN: [(&str, &str); 19] = [
+    const SHOWN: [(&str, &str); 22] = [
         ("{\"b\":1,\"a\" :\t2}", "{\"a\": 2, \"b\": 1}"),
         ("{\"bb\":1,\"c\":2,\"a\":{\"z\":[],\"y\":{}}}", "{\"a\": {\"y\": {}, \"z\": []}, \"c\": 2, \"bb\": 1}"),
         ("{\"a\":1,\"a\":[1,2,{\"x\":null}]}", "{\"a\": [1, 2, {\"x\": null}]}"),
         ("{\"é\":1,\"zz\":2,\"z\":3}", "{\"z\": 3, \"zz\": 2, \"é\": 1}"),
         (" [ true ,false,\nnull ] ", "[true, false, null]"),
+        ("[{\"b\":[{\"d\":1,\"c\":\":\"}],\"a\":{}},{},[]]", "[{\"a\": {}, \"b\": [{\"c\": \":\", \"d\": 1}]}, {}, []]"),
+        ("{\"a\":{\"z\":1,\"y\":2},\"a\":{\"a\":1},\"b\":0}", "{\"a\": {\"a\": 1}, \"b\": 0}"),
+        ("{\"b\":\"}\",\"\\u0061\":\"\\\"{\",\"a\":3}", "{\"a\": 3, \"b\": \"}\"}"),
         ("1.50", "1.50"),
         ("1e2", "100"),
         ("1.5e1", "15"),
@@ -275,11 +262,35 @@ mod tests {
             ("\"\\u0000\"", Fault::Nul),
             ("{\"\\u0000\": 1}", Fault::Nul),
             ("1e131072", Fault::TooLarge),
+            ("{\"a\": 1e131072, \"a\": 1}", Fault::TooLarge),
             ("1e-16384", Fault::TooLarge),
             ("1e99999999999999999999", Fault::TooLarge),
             ("1e-9223372036854775807", Fault::TooLarge),
         ] {
             assert_eq!(written(text, Form::Shown), Err(fault), "{text}");
         }
+    }
+
+    #[test]
+    fn a_document_may_be_nested_as_deep_as_its_text_is_long() {
+        const DEPTH: usize = 1_000_000;
+        let arrays = format!("{}{}", "[".repeat(DEPTH), "]".repeat(DEPTH));
+        assert!(written(&arrays, Form::Shown).unwrap() == arrays);
+        // Each of these has its members in the other order, and so writes them in another than they stand in.
+        let objects = |members: [&str; 2]| format!("{}{}{}", members[0].repeat(DEPTH), "1", members[1].repeat(DEPTH));
+        let shown = objects(["{\"a\": 1, \"b\": ", "}"]);
+        assert!(written(&objects(["{\"b\":", ",\"a\":1}"]), Form::Shown).unwrap() == shown);
+        assert!(written(&shown, Form::Shown).unwrap() == shown);
+        assert!(written(&shown[..shown.len() - 1], Form::Compared) == Err(Fault::Syntax));
+    }
+
+    #[test]
+    fn what_a_document_grows_by_is_counted_before_it_is_written() {
+        let growth = |text| Document::read(text).unwrap().growth();
+        assert_eq!(growth("[1e131071, 1e131071]"), 2 * (131_072 - 8));
+        assert_eq!(growth("{\"a\":[1.50, 12, -3E0]}"), 0);
+        let text = format!("[{}1]", "1e131071,".repeat(3000));
+        let compared = Document::read(&text).unwrap().written(Form::Compared).unwrap();
+        assert!(compared.len() < 2 * text.len(), "an exponent is compared as one");
     }
 }

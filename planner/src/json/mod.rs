@@ -2,7 +2,9 @@
 //! a `jsonb` becomes the one that PostgreSQL writes.
 
 pub(crate) mod comparison;
+mod cursor;
 mod document;
+mod number;
 
 use std::sync::Arc;
 
@@ -15,9 +17,10 @@ use datafusion::logical_expr::{ColumnarValue, ReturnFieldArgs, ScalarFunctionArg
 use datafusion::scalar::ScalarValue;
 use serde::de::IgnoredAny;
 
-use self::document::{Fault, Form};
+use self::document::{Document, Fault, Form};
 
 use crate::error::{Error, ErrorKind, sql_type_names};
+use crate::growth::{Limits, Tally};
 
 /// The function a cast to `json` becomes.
 pub(crate) const TO_JSON: &str = "causeway_json";
@@ -25,11 +28,11 @@ pub(crate) const TO_JSON: &str = "causeway_json";
 /// The function a cast to `jsonb` becomes.
 pub(crate) const TO_JSONB: &str = "causeway_jsonb";
 
-/// These functions.
-pub(crate) fn functions() -> [Arc<ScalarUDF>; 2] {
+/// These functions, for so many bytes of `limits.memory`.
+pub(crate) fn functions(memory: usize) -> [Arc<ScalarUDF>; 2] {
     [(TO_JSON, Presentation::Json), (TO_JSONB, Presentation::Jsonb)].map(|(name, presentation)| {
         let signature = Signature::user_defined(Volatility::Immutable);
-        Arc::new(ScalarUDF::new_from_impl(Conversion { name, presentation, signature }))
+        Arc::new(ScalarUDF::new_from_impl(Conversion { name, presentation, signature, limits: Limits::of(memory) }))
     })
 }
 
@@ -39,6 +42,7 @@ struct Conversion {
     name: &'static str,
     presentation: Presentation,
     signature: Signature,
+    limits: Limits,
 }
 
 impl Conversion {
@@ -47,27 +51,33 @@ impl Conversion {
     }
 
     /// The text of a document as it is kept.
-    fn convert(&self, text: &str) -> Result<String> {
+    fn convert(&self, text: &str, grown: &mut Tally<'_>) -> Result<String> {
         if self.presentation == Presentation::Jsonb {
-            return written(text, Form::Shown, self.word());
+            let document = Document::read(text).map_err(refused)?;
+            grown.add(document.growth())?;
+            return document.written(Form::Shown).map_err(refused);
         }
         match serde_json::from_str::<IgnoredAny>(text) {
             Ok(_) => Ok(text.to_owned()),
             // What the parser says of it may hold parts of the value.
-            Err(_) => Err(refusal(ErrorKind::InvalidText, format!("invalid input syntax for type {}", self.word()))),
+            Err(_) => Err(no_document(self.word())),
         }
     }
 }
 
-/// The text of a document in one form.
-fn written(text: &str, form: Form, word: &str) -> Result<String> {
-    document::written(text, form).map_err(|fault| match fault {
-        Fault::Syntax => refusal(ErrorKind::InvalidText, format!("invalid input syntax for type {word}")),
+/// Why a text is no `jsonb`, as clients are told.
+fn refused(fault: Fault) -> DataFusionError {
+    match fault {
+        Fault::Syntax => no_document("jsonb"),
         Fault::TooLarge => refusal(ErrorKind::OutOfRange, "value overflows numeric format".to_owned()),
         Fault::Nul => {
             refusal(ErrorKind::InvalidText, "unsupported Unicode escape sequence: \\u0000 cannot be converted to text".to_owned())
         }
-    })
+    }
+}
+
+fn no_document(word: &str) -> DataFusionError {
+    refusal(ErrorKind::InvalidText, format!("invalid input syntax for type {word}"))
 }
 
 fn refusal(kind: ErrorKind, message: String) -> DataFusionError {
@@ -115,7 +125,8 @@ impl ScalarUDFImpl for Conversion {
         if known == Presentation::Jsonb || (known == Presentation::Json && self.presentation == Presentation::Json) {
             return Ok(value.clone());
         }
-        let convert = |text: Option<&str>| text.map(|text| self.convert(text)).transpose();
+        let mut grown = self.limits.tally(self.word());
+        let mut convert = |text: Option<&str>| text.map(|text| self.convert(text, &mut grown)).transpose();
         Ok(match value {
             ColumnarValue::Scalar(ScalarValue::Utf8(text)) => ColumnarValue::Scalar(ScalarValue::Utf8(convert(text.as_deref())?)),
             ColumnarValue::Array(texts) if *texts.data_type() == DataType::Utf8 => {

@@ -77,3 +77,55 @@ async fn there_is_no_comparison_of_json_and_no_order_of_jsonb() {
         assert_eq!((error.kind(), error.to_string().as_str()), (kind, message), "{sql}");
     }
 }
+
+#[tokio::test]
+async fn deep_documents_are_written_and_compared() {
+    let world = world();
+    let arrays = |depth: usize| format!("(repeat('[', {depth}) || repeat(']', {depth}))");
+    let objects = |first: &str, second: &str| format!("(repeat('{{{first}', 200000) || '1' || repeat('{second}}}', 200000))::jsonb");
+    let (one, other) = (objects("\"b\":1,\"a\":", ""), objects("\"a\": ", ", \"b\": 1.0"));
+    for (sql, answer) in [
+        (format!("SELECT length({}::jsonb::text)", arrays(1_000_000)), "2000000"),
+        (format!("SELECT length({}::json::text)", arrays(1_000_000)), "2000000"),
+        (format!("SELECT {0}::jsonb = {0}::jsonb", arrays(1_000_000)), "true"),
+        (format!("SELECT {}::jsonb = {}::jsonb", arrays(1_000_000), arrays(999_999)), "false"),
+        (format!("SELECT {one} = {other}"), "true"),
+        // As it comes from a source: not a cast that is known before the rows are.
+        (
+            format!(
+                "SELECT count(*) FROM customers WHERE (repeat('[', 200000) || id::text || repeat(']', 200000))::jsonb = {}::jsonb",
+                arrays(3)
+            ),
+            "0",
+        ),
+    ] {
+        let rows = world.rows(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert_eq!(rows[0], [answer], "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_exponents_stand_for_is_bounded() {
+    let world = world();
+    for sql in [
+        "SELECT length(('[' || repeat('1e131071,', 3000) || '1]')::jsonb::text)",
+        "SELECT ('[' || repeat('1e131071,', 3000) || '1]')::jsonb = '1'",
+        "SELECT length(('[' || repeat('1e-16383,', 30000) || '1]')::jsonb::text)",
+        // Each of these fits, but not all at once.
+        "SELECT sum(length(('[' || repeat('1e131071,', 60) || i || ']')::jsonb::text)) FROM generate_series(1, 8) s(i)",
+    ] {
+        let error = world.rows(sql).await.expect_err(sql);
+        assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{sql}: {error}");
+        assert!(error.message().contains("too large") && error.hint_text().is_some(), "{sql}: {error}");
+    }
+    for (sql, answer) in [
+        ("SELECT length('1e131071'::jsonb::text)", "131072"),
+        // A literal is compared without being written out.
+        ("SELECT '1'::jsonb = '[1e131071, 1e131071]'", "false"),
+        ("SELECT '1e131071'::jsonb = '10.0e131070'", "true"),
+        // It is what it grows by that counts.
+        ("SELECT length(('[' || repeat('1234567,', 1000000) || '1]')::jsonb::text)", "9000003"),
+    ] {
+        assert_eq!(world.rows(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"))[0], [answer], "{sql}");
+    }
+}

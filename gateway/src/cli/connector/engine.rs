@@ -1,15 +1,14 @@
 //! The planner as the engine of the contract: it plans a statement over one schema, and its plan tells who computes.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use causeway_planner::{Engine, EngineLimits, Error, PushDown, Result, StatementContext};
+use causeway_planner::{Engine, EngineLimits, Error, ErrorKind, PushDown, Result, StatementContext};
 use causeway_providers::contract::{self, Answer, SCHEMA};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider};
 use futures::TryStreamExt;
+use tempfile::TempDir;
 
 /// The environment its statements run in.
 const ENVIRONMENT: &str = "default";
@@ -22,17 +21,17 @@ const NOT_COMPUTING: [&str; 3] = ["RemoteScan", "CooperativeExec", "DataSourceEx
 #[derive(Debug)]
 pub(super) struct PlannerEngine {
     engine: Engine,
-    spill: PathBuf,
+    /// After the engine, so that nothing is written to it any more when it goes.
+    _spill: TempDir,
 }
 
 impl PlannerEngine {
     /// # Errors
     /// When the spill folder cannot be made.
     pub(super) fn new() -> Result<Self> {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        let number = LAST.fetch_add(1, Ordering::Relaxed);
-        let spill = std::env::temp_dir().join(format!("causeway-connector-{}-{number}", std::process::id()));
-        Ok(Self { engine: Engine::new(EngineLimits { memory: MEMORY, spill: spill.clone() })?, spill })
+        let spill = tempfile::Builder::new().prefix("causeway-connector-").tempdir();
+        let spill = spill.map_err(|cause| Error::new(ErrorKind::Invalid, format!("the spill folder cannot be made: {}", cause.kind())))?;
+        Ok(Self { engine: Engine::new(EngineLimits { memory: MEMORY, spill: spill.path().to_owned() })?, _spill: spill })
     }
 
     async fn rows(&self, context: &StatementContext, sql: &str) -> Result<Vec<RecordBatch>> {
@@ -79,13 +78,6 @@ fn computed_here(lines: &[&str]) -> Vec<String> {
     names.filter(|name| !NOT_COMPUTING.contains(name)).map(str::to_owned).collect()
 }
 
-impl Drop for PlannerEngine {
-    fn drop(&mut self) {
-        // What is left of it is in the system's temporary folder.
-        let _ = std::fs::remove_dir_all(&self.spill);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,7 +85,7 @@ mod tests {
     #[test]
     fn engines_have_a_spill_folder_each() {
         let (one, two) = (PlannerEngine::new().unwrap(), PlannerEngine::new().unwrap());
-        let (gone, kept) = (one.spill.clone(), two.spill.clone());
+        let (gone, kept) = (one._spill.path().to_owned(), two._spill.path().to_owned());
         drop(one);
         assert!(!gone.exists() && kept.is_dir());
     }
