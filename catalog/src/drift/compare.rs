@@ -36,6 +36,29 @@ pub enum DifferenceKind {
 }
 
 impl DifferenceKind {
+    /// All there are.
+    pub(crate) const ALL: [DifferenceKind; 7] = [
+        DifferenceKind::MissingTable,
+        DifferenceKind::NewTable,
+        DifferenceKind::MissingColumn,
+        DifferenceKind::UnmappedColumn,
+        DifferenceKind::TypeMismatch,
+        DifferenceKind::NullabilityMismatch,
+        DifferenceKind::PkMismatch,
+    ];
+
+    /// Whether a difference of this kind may be what became of one of kind `other`, of the same column or of the table as a whole.
+    pub(crate) fn can_replace(self, other: Self) -> bool {
+        match other {
+            // What there is to be said of the table's key is not said in the place of the table.
+            DifferenceKind::MissingTable | DifferenceKind::NewTable | DifferenceKind::PkMismatch => self == other,
+            DifferenceKind::MissingColumn | DifferenceKind::UnmappedColumn => true,
+            DifferenceKind::TypeMismatch | DifferenceKind::NullabilityMismatch => {
+                self == other || matches!(self, DifferenceKind::MissingColumn | DifferenceKind::UnmappedColumn)
+            }
+        }
+    }
+
     /// The word in events and views.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -341,7 +364,7 @@ fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is
         // A column that may be NULL now breaks what was planned on its never being so.
         let severity = if actual.nullable { Severity::Error } else { Severity::Warning };
         if let Some(nullable) = expected.nullable.filter(|nullable| *nullable != actual.nullable) {
-            let word = |nullable: bool| Some(if nullable { "nullable" } else { "not null" }.to_owned());
+            let word = |nullable| Some(nullability_word(nullable).to_owned());
             add(DifferenceKind::NullabilityMismatch, Some(name), word(nullable), word(actual.nullable), severity);
         }
     }
@@ -353,12 +376,31 @@ fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is
     }
     let key = contract.primary_key.as_ref().filter(|key| **key != table.primary_key);
     if let Some(key) = key.filter(|_| !is_key_unknown(contract, table, is_unreadable)) {
-        let word = |key: &[String]| (!key.is_empty()).then(|| format!("({})", key.join(", ")));
         let severity = if key.is_empty() { Severity::Warning } else { Severity::Error };
-        add(DifferenceKind::PkMismatch, None, word(key), word(&table.primary_key), severity);
+        add(DifferenceKind::PkMismatch, None, key_word(key), key_word(&table.primary_key), severity);
     }
     sort(&mut found);
     found
+}
+
+/// Whether a column may be NULL, in the words of a difference.
+pub(crate) fn nullability_word(nullable: bool) -> &'static str {
+    if nullable { "nullable" } else { "not null" }
+}
+
+/// A primary key in the words of a difference; `None` when there is none.
+pub(crate) fn key_word(key: &[String]) -> Option<String> {
+    (!key.is_empty()).then(|| format!("({})", key.join(", ")))
+}
+
+/// All that a difference of types may call the type of a column.
+pub(crate) fn type_words(column: &RemoteColumn) -> Vec<String> {
+    [column.remote_type.clone()].into_iter().chain(with_collation(column)).collect()
+}
+
+/// A type with its collation, where that is what differs.
+fn with_collation(column: &RemoteColumn) -> Option<String> {
+    Some(format!("{} COLLATE {}", column.remote_type, column.collation.as_deref()?))
 }
 
 /// Adds the columns that are of the type expected, and compare by another collation than when they were accepted.
@@ -367,12 +409,11 @@ fn add_collations(found: &mut Vec<Difference>, expectation: &Expectation, table:
     for (known, actual) in recollated(&expectation.contract, accepted, table) {
         let is_told = found.iter().any(|told| told.kind == DifferenceKind::TypeMismatch && told.column.as_deref() == Some(&actual.name));
         if !is_told {
-            let shown = |column: &RemoteColumn| Some(format!("{} COLLATE {}", column.remote_type, column.collation.as_deref()?));
             found.push(Difference {
                 kind: DifferenceKind::TypeMismatch,
                 column: Some(actual.name.clone()),
-                expected: shown(known),
-                actual: shown(actual),
+                expected: with_collation(known),
+                actual: with_collation(actual),
                 // What is asked of the source is decided anew before it is asked.
                 severity: Severity::Warning,
                 published: Vec::new(),

@@ -212,7 +212,7 @@ impl Member {
         let validation = self.datasource.validation;
         let is_binding = look == Look::Boot && validation.check_on_boot && validation.on_mismatch == OnMismatch::Fail;
         if publication.is_binding() && is_binding {
-            self.note_refused(&before).await;
+            self.note_refused(&before, &seen).await;
             let refused = Refused { seen: &seen, publication: &publication };
             self.refuse(&declared, remote, accepted.tables.as_deref(), refused).await;
             return Err(publication.mismatch_error(self.name()));
@@ -274,11 +274,11 @@ impl Member {
             }
             change.append(event).await?;
         }
-        self.reconcile(&mut change, before, &news, Cause { closing: look.closing(), actor }).await?;
+        self.reconcile(&mut change, (before, seen), &news, Cause { closing: look.closing(), actor }).await?;
         // What is accepted differs from itself no more; what remains is what contracts say otherwise.
         let open = Open::new(change.open_drift(self.name()).await?);
         let accepting = Cause { closing: Closing::Accepted, actor };
-        self.reconcile(&mut change, after, &look.limit(open.news(after)), accepting).await?;
+        self.reconcile(&mut change, (after, seen), &look.limit(open.news(after)), accepting).await?;
         if let Some(content) = content {
             let version = change.keep_snapshot(self.name(), fingerprint, seen, content, self.history).await?;
             let refreshed = NewEvent {
@@ -301,14 +301,14 @@ impl Member {
     }
 
     /// Notes differences of a look that is not accepted.
-    async fn note_refused(&self, report: &DriftReport) {
+    async fn note_refused(&self, report: &DriftReport, seen: &Introspection) {
         let noting = async {
             let news = self.news(report).await?;
             if news.is_empty() {
                 return Ok(());
             }
             let mut change = self.store.begin(&self.environment).await?;
-            self.reconcile(&mut change, report, &news, Cause { closing: Closing::Reverted, actor: None }).await?;
+            self.reconcile(&mut change, (report, seen), &news, Cause { closing: Closing::Reverted, actor: None }).await?;
             change.commit().await
         };
         if let Err(error) = noting.await {

@@ -104,7 +104,7 @@ impl Member {
             if !confirmed.is_empty() {
                 let mut change = self.store.begin(&self.environment).await?;
                 let cause = Cause { closing: Closing::Reverted, actor: None };
-                events = self.reconcile(&mut change, report, &confirmed, cause).await?;
+                events = self.reconcile(&mut change, (report, &sight.seen), &confirmed, cause).await?;
                 change.commit().await?;
                 self.log(report, &confirmed);
             }
