@@ -7,7 +7,7 @@ use std::time::Duration;
 use causeway_providers::{Deadline, Error, ErrorKind, Introspection, Omission, Remote, RemoteTable, Result, Subject};
 use serde_json::json;
 
-use super::hidden::{leave_out, untold};
+use super::hidden::{keep_hidden_columns, leave_out, untold};
 use super::mend::Refused;
 use super::{Accepted, Member};
 use crate::asking::Asking;
@@ -27,8 +27,10 @@ use crate::stored_form;
 pub(crate) enum Look<'a> {
     /// The first one since the process began: `on_mismatch` decides.
     Boot,
-    /// Any later one, after an outage or because somebody asked: queries on tables that do not match fail, the rest is served.
+    /// Any later one, on time or because somebody asked: queries on tables that do not match fail, the rest is served.
     Later,
+    /// The same after an outage, which nobody asked for: columns that our user may not read meanwhile stay as they were accepted.
+    Reopened,
     /// For a statement that its source could not run: it accepts the remote tables the statement reads as far as they are there, and says
     /// nothing of any other. One that is gone may be back in a moment: it stays as it was, and a check of drift tells of it.
     Statement(&'a BTreeSet<Subject>),
@@ -77,7 +79,7 @@ impl<'a> Look<'a> {
     /// The remote tables it says something of; `None` is all there are.
     fn only(self) -> Option<&'a BTreeSet<Subject>> {
         match self {
-            Look::Boot | Look::Later => None,
+            Look::Boot | Look::Later | Look::Reopened => None,
             Look::Statement(tables) | Look::Import(tables) => Some(tables),
         }
     }
@@ -92,7 +94,7 @@ impl<'a> Look<'a> {
     /// Why differences that are not there any more are closed.
     fn closing(self) -> Closing {
         match self {
-            Look::Boot | Look::Later | Look::Statement(_) => Closing::Reverted,
+            Look::Boot | Look::Later | Look::Reopened | Look::Statement(_) => Closing::Reverted,
             Look::Import(_) => Closing::Accepted,
         }
     }
@@ -171,7 +173,7 @@ impl Member {
                 shown = Look::shown(tables, &seen);
                 Look::Statement(&shown)
             }
-            look @ (Look::Boot | Look::Later | Look::Import(_)) => look,
+            look @ (Look::Boot | Look::Later | Look::Reopened | Look::Import(_)) => look,
         };
         let acceptance = Acceptance { look, ..acceptance };
         let imports = acceptance.imports;
@@ -192,6 +194,9 @@ impl Member {
             missing.retain(|subject| only.contains(&Subject::table(&subject.schema, &subject.table)));
         }
         leave_out(&mut seen, &self.forbidden(remote, missing, deadline).await?);
+        if let (Look::Reopened, Some(known)) = (look, accepted.tables.as_deref()) {
+            keep_hidden_columns(&mut seen, known);
+        }
 
         let provide = |table: &RemoteTable| Arc::clone(remote).table(table);
         let mut publication = Publication::new(&declared, &provide, &seen, accepted.tables.as_deref())?;
