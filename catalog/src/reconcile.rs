@@ -92,7 +92,9 @@ impl Open {
     pub(crate) fn news(&self, report: &DriftReport) -> BTreeSet<Subject> {
         let mut news: BTreeSet<Subject> =
             report.tables.iter().filter(|drift| !self.tells(drift, report)).map(TableDrift::subject).collect();
-        let is_gone = |subject: &&Subject| report.of(subject).is_none() && !self.of(subject, report).is_empty();
+        let is_gone = |subject: &&Subject| {
+            report.of(subject).is_none() && (!self.of(subject, report).is_empty() || !self.given_up(subject, report).is_empty())
+        };
         news.extend(self.0.keys().filter(is_gone).cloned());
         news
     }
@@ -101,13 +103,28 @@ impl Open {
     fn tells(&self, drift: &TableDrift, report: &DriftReport) -> bool {
         let rows = self.of(&drift.subject(), report);
         let open: BTreeSet<(Key, &[PublishedName])> = rows.into_iter().map(|row| (key_of_row(row), &*row.published)).collect();
-        open == drift.differences.iter().map(|difference| (key_of(difference), &*difference.published)).collect()
+        self.given_up(&drift.subject(), report).is_empty()
+            && open == drift.differences.iter().map(|difference| (key_of(difference), &*difference.published)).collect()
     }
 
     /// The open differences of a table that a report says something of.
     fn of(&self, table: &Subject, report: &DriftReport) -> Vec<&DriftRow> {
         let rows = self.0.get(table).into_iter().flatten();
         rows.filter(|row| !report.says_nothing_of(table, &row.kind, row.column.as_deref())).collect()
+    }
+
+    /// The open differences of a table that a report says nothing of, but that some of the tables of ours they are about expect the
+    /// column no more; each with the tables of ours it stays open for.
+    fn given_up(&self, table: &Subject, report: &DriftReport) -> Vec<(&DriftRow, Vec<PublishedName>)> {
+        let rows = self.0.get(table).into_iter().flatten();
+        let unsaid = rows.filter(|row| report.says_nothing_of(table, &row.kind, row.column.as_deref()));
+        let remaining = |row: &'_ DriftRow| -> Option<Vec<PublishedName>> {
+            let column = row.column.as_deref()?;
+            let is_kept = |name: &&PublishedName| !report.is_given_up(table, &row.kind, column, name);
+            let kept: Vec<PublishedName> = row.published.iter().filter(is_kept).cloned().collect();
+            (kept.len() < row.published.len()).then_some(kept)
+        };
+        unsaid.filter_map(|row| Some((row, remaining(row)?))).collect()
     }
 }
 
@@ -225,6 +242,7 @@ pub(crate) async fn reconcile<'s>(
             let is_wider = !row.published.is_empty() && difference.published.iter().any(|name| !row.published.contains(name));
             known.insert(key, is_wider);
         }
+        resolved.extend(give_up(change, open.given_up(&subject, report), closing, table).await?);
         let is_new = |difference: &Difference| known.get(&key_of(difference)).copied().unwrap_or(true);
         let has_news = drift.differences.iter().any(is_new);
         if !has_news && resolved.is_empty() {
@@ -256,13 +274,35 @@ pub(crate) async fn reconcile<'s>(
     for subject in open.0.keys().filter(|subject| of.contains(subject) && report.of(subject).is_none()) {
         let table = seen(subject);
         let closed = |row| Resolved::closed(row, closing_of(row, closing, table, &[]));
-        let closed: Vec<Resolved<'_>> = open.of(subject, report).into_iter().map(closed).collect();
+        let mut closed: Vec<Resolved<'_>> = open.of(subject, report).into_iter().map(closed).collect();
+        closed.extend(give_up(change, open.given_up(subject, report), closing, table).await?);
         if !closed.is_empty() {
             tell_resolved(change, datasource, subject, &closed, actor).await?;
             events += 1;
         }
     }
     Ok(events)
+}
+
+/// Takes out of differences the tables of ours they are about no more, and gives what that resolves.
+async fn give_up<'a>(
+    change: &mut Change,
+    given_up: Vec<(&'a DriftRow, Vec<PublishedName>)>,
+    closing: Closing,
+    table: Option<&RemoteTable>,
+) -> Result<Vec<Resolved<'a>>> {
+    let mut resolved = Vec::new();
+    for (row, remaining) in given_up {
+        let closing = closing_of(row, closing, table, &[]);
+        match Resolved::narrowed(row, closing, &remaining) {
+            Some(narrowed) => {
+                change.publish_difference(row, &remaining).await?;
+                resolved.push(narrowed);
+            }
+            None => resolved.push(Resolved::closed(row, closing)),
+        }
+    }
+    Ok(resolved)
 }
 
 /// Closes the differences that were about nothing but tables of ours which are dropped, and takes these out of all others.

@@ -168,6 +168,8 @@ struct Unknown {
     hidden: BTreeSet<String>,
     /// Tables whose primary key may have columns among these.
     keys: BTreeSet<String>,
+    /// Of tables with such columns, the tables of ours and the columns that each expects.
+    expected: BTreeMap<String, Vec<(PublishedName, BTreeSet<String>)>>,
 }
 
 impl DriftReport {
@@ -178,13 +180,22 @@ impl DriftReport {
 
     /// Whether it can say nothing of a difference of a table, which then is what it was.
     pub(crate) fn says_nothing_of(&self, table: &Subject, kind: &str, column: Option<&str>) -> bool {
-        let Unknown { hidden, keys } = &self.unknown;
+        let Unknown { hidden, keys, expected: _ } = &self.unknown;
         if hidden.is_empty() {
             return false;
         }
         let is_hidden = |column: &str| hidden.contains(&Subject::column(&table.schema, &table.table, column).to_string());
         let name = table.to_string();
         hidden.contains(&name) || column.is_some_and(is_hidden) || (kind == DifferenceKind::PkMismatch.as_str() && keys.contains(&name))
+    }
+
+    /// Whether a table of ours expects a column no more that may not be read: no difference of it is about that table then, but one that
+    /// tells of a column nobody expects.
+    pub(crate) fn is_given_up(&self, table: &Subject, kind: &str, column: &str, published: &PublishedName) -> bool {
+        let expected = self.unknown.expected.get(&table.to_string()).into_iter().flatten();
+        let of_name: Vec<_> = expected.filter(|(name, _)| name == published).collect();
+        let is_expected = of_name.iter().any(|(_, columns)| columns.contains(column));
+        kind != DifferenceKind::UnmappedColumn.as_str() && !of_name.is_empty() && !is_expected
     }
 }
 
@@ -206,11 +217,20 @@ impl<'a> Observation<'a> {
     }
 }
 
+impl Observation<'_> {
+    /// Whether some columns of a table may not be read.
+    fn hides_columns_of(&self, table: &str) -> bool {
+        let prefix = format!("{table}.");
+        self.unreadable.range(&*prefix..).next().is_some_and(|first| first.starts_with(&prefix))
+    }
+}
+
 /// Compares what is there with what is expected.
 pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'_>) -> DriftReport {
     let mut found: BTreeMap<(String, String), TableDrift> = BTreeMap::new();
     let mut unreadable = BTreeSet::new();
     let mut keys = BTreeSet::new();
+    let mut expected: BTreeMap<String, Vec<(PublishedName, BTreeSet<String>)>> = BTreeMap::new();
     for expectation in &base.expectations {
         let contract = &expectation.contract;
         let subject = Subject::table(&contract.schema, &contract.table);
@@ -227,6 +247,10 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
             (Some(table), Standing::Published | Standing::Imported) => {
                 let hidden = contract.columns.iter().filter(|column| is_unreadable(&column.name));
                 unreadable.extend(hidden.map(|hidden| Subject::column(&contract.schema, &contract.table, &hidden.name).to_string()));
+                if let Some(published) = expectation.published.as_ref().filter(|_| seen.hides_columns_of(&name)) {
+                    let columns = contract.columns.iter().map(|column| column.name.clone()).collect();
+                    expected.entry(name.clone()).or_default().push((published.clone(), columns));
+                }
                 if is_key_unknown(contract, table, &is_unreadable) {
                     keys.insert(name);
                 }
@@ -271,7 +295,7 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
         drift.differences.iter_mut().for_each(|difference| difference.published.sort());
     }
     let hidden = seen.unreadable.iter().map(|name| (*name).to_owned()).collect();
-    let unknown = Unknown { hidden, keys };
+    let unknown = Unknown { hidden, keys, expected };
     DriftReport { tables: found.into_values().collect(), unreadable: unreadable.into_iter().collect(), unknown }
 }
 
@@ -293,6 +317,7 @@ fn is_unreadable(seen: &Observation<'_>, table: &Subject, column: &str) -> bool 
 }
 
 /// How one table differs from its contract.
+#[cfg(test)]
 pub(crate) fn compare_table(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>) -> Vec<Difference> {
     differences(contract, table, types, &|_| false)
 }

@@ -49,7 +49,7 @@ impl Member {
     }
 
     /// Why the datasource is not open, when that is what its tables are.
-    fn refused_for_mismatch(&self) -> Option<Error> {
+    pub(crate) fn refused_for_mismatch(&self) -> Option<Error> {
         let live = self.live.borrow();
         live.last_error.as_ref().filter(|error| error.kind() == ErrorKind::SchemaMismatch).map(|error| error.restated())
     }
