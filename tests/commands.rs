@@ -107,6 +107,9 @@ fn of_a_datasource_that_its_tables_keep_from_running_what_is_known_is_told() {
         finished.stdout,
         finished.stderr
     );
+    let drafted = run(&["datasource", "draft", "shop", "cust"], Some(&gateway.url()));
+    assert!(drafted.code != Some(0) && drafted.stderr.contains("EXTERNAL_SCHEMA_MISMATCH"), "{}{}", drafted.stdout, drafted.stderr);
+    assert!(drafted.stderr.contains("files are read at a start"), "{}", drafted.stderr);
     let json: Value = serde_json::from_str(&run(&["datasource", "drift", "shop", "--json"], Some(&gateway.url())).stdout).unwrap();
     let kinds: Vec<&Value> = json.as_array().unwrap().iter().map(|one| &one["kind"]).collect();
     assert!(kinds.contains(&&Value::from("missing_column")), "{json}");

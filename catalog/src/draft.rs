@@ -33,7 +33,7 @@ impl Member {
     /// # Errors
     /// As [`Environment::draft`](crate::Environment::draft).
     pub(crate) async fn draft(&self, remote_schema: Option<&str>, remote_table: &str, limit: Duration) -> Result<String> {
-        let remote = self.open_remote()?;
+        let remote = self.open_remote().map_err(|closed| self.refused_for_mismatch().unwrap_or(closed))?;
         let deadline = Deadline::after(limit);
         let accepted = self.accepted.lock().await.tables.clone();
         let mut seen = self.look(&remote, deadline).await?;

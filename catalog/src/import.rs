@@ -8,9 +8,9 @@ use causeway_providers::{Deadline, Error, ErrorKind, Introspection, OmissionCaus
 use serde_json::json;
 
 use crate::asking::Asking;
-use crate::baseline::Declared;
+use crate::baseline::{Declared, unreadable};
 use crate::datasource::{Expose, SchemaMode};
-use crate::drift::{Contract, Difference, TableImage, compare_table, table_fingerprint};
+use crate::drift::{Contract, Difference, TableImage, compare_readable, table_fingerprint};
 use crate::event::{EventType, NewEvent};
 use crate::member::{Acceptance, Accepted, Imports, Member};
 use crate::publication::Publication;
@@ -135,7 +135,7 @@ impl Member {
         }
         // Held from the look on, so that nothing newer is accepted meanwhile and then undone.
         let mut accepted = self.accepted.lock().await;
-        let remote = self.open_remote()?;
+        let remote = self.open_remote().map_err(|closed| self.refused_for_mismatch().unwrap_or(closed))?;
         let deadline = Deadline::after(limit);
         let mut seen = self.look(&remote, deadline).await?;
         self.complete(&mut seen, accepted.tables.as_deref(), &remote, deadline).await?;
@@ -169,6 +169,9 @@ impl Member {
     ) -> ImportedTable {
         let earlier = imported.iter().find(|known| known.schema == import.into && known.name == name);
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
+        let hidden = unreadable(seen);
+        let is_hidden = |column: &str| hidden.contains(Subject::column(&table.schema, &table.name, column).to_string().as_str());
+        let differences = |earlier: &StoredForeignTable| compare_readable(&earlier.contract, table, &types, &is_hidden);
         ImportedTable {
             remote_schema: table.schema.clone(),
             remote_table: table.name.clone(),
@@ -179,7 +182,7 @@ impl Member {
                 Some(earlier) if earlier.says_the_same(&self.kept(import, name, table, Some(earlier))) => ImportAction::Keep,
                 Some(_) => ImportAction::Replace,
             },
-            differences: earlier.map(|earlier| compare_table(&earlier.contract, table, &types)).unwrap_or_default(),
+            differences: earlier.map(differences).unwrap_or_default(),
             notes: notes(import, name, table, seen, imported),
             columns: table.columns.len(),
             reviews: crate::draft::reviews(table, seen),

@@ -110,10 +110,12 @@ impl Lifecycle {
         let mut failures = 0;
         let mut asked: Option<Refreshes> = None;
         // It has been open before when the task was begun again.
-        let mut look = if remote.is_some() { Look::Later } else { Look::Boot };
+        let mut look = if remote.is_some() { Look::Reopened } else { Look::Boot };
         loop {
             let actor = asked.as_ref().and_then(Refreshes::actor);
-            match self.open(look, actor).await {
+            // What somebody asks for during an outage is accepted as it is.
+            let accepting = if look == Look::Reopened && asked.is_some() { Look::Later } else { look };
+            match self.open(accepting, actor).await {
                 Ok((opened, tables)) => {
                     let (kind, data) = match (look, failures) {
                         (Look::Boot, 0) => (EventType::DatasourceStarted, json!({ "tables": tables })),
@@ -121,7 +123,7 @@ impl Lifecycle {
                     };
                     self.member.append(kind, data).await;
                     failures = 0;
-                    look = Look::Later;
+                    look = Look::Reopened;
                     // The older remote is not closed: statements that began before the outage may still read from it, and
                     // its idle connections go with the last of them.
                     let opened: &Arc<dyn Remote> = remote.insert(opened);

@@ -207,10 +207,18 @@ impl Member {
         Ok(self.open_differences().await?.news(report))
     }
 
-    /// Brings what is noted of the tables in `of` to what `report` says; gives how many events that took.
-    async fn reconcile(&self, change: &mut Change, report: &DriftReport, of: &BTreeSet<Subject>, cause: Cause<'_>) -> Result<usize> {
+    /// Brings what is noted of the tables in `of` to what a report says, and what it was made of; gives how many events that took.
+    async fn reconcile(
+        &self,
+        change: &mut Change,
+        sight: (&DriftReport, &Introspection),
+        of: &BTreeSet<Subject>,
+        cause: Cause<'_>,
+    ) -> Result<usize> {
+        let (report, seen) = sight;
+        let table = |subject: &Subject| seen.tables.iter().find(|table| table.schema == subject.schema && table.name == subject.table);
         let impact = |drift: &TableDrift| Impact::of(&drift.differences, &self.published.current(), &self.prepared_statements);
-        reconcile(change, self.name(), report, of, cause, &impact).await
+        reconcile(change, self.name(), report, of, cause, &table, &impact).await
     }
 
     /// How one look's tables differ from another's.

@@ -136,7 +136,8 @@ impl Publication {
         let texts: Vec<&str> = binding.map(|mismatch| mismatch.text.as_str()).collect();
         Error::new(ErrorKind::SchemaMismatch, format!("EXTERNAL_SCHEMA_MISMATCH: {}", texts.join("; ")))
             .at(datasource)
-            .hint("mend `tables:` or the source, or set `external.validation.on_mismatch: warn` to run without those tables")
+            .hint("mend the source; or mend `tables:`, or set `external.validation.on_mismatch: warn` to run without those tables, and restart the \
+                 gateway: files are read at a start")
     }
 }
 
@@ -352,7 +353,8 @@ impl<'a> Building<'a> {
         let agreed = pin.contract.iter().flat_map(|contract| &contract.columns).map(|column| column.name.as_str());
         let is_kept = |column: &&str| pin.contract.as_ref().is_none_or(|contract| !contract.ignore_columns.contains(*column));
         let mut wanted = agreed.chain(pin.column_map.keys().map(String::as_str)).filter(is_kept);
-        let hidden = wanted.find(|column| !is_there(column) && is_unreadable(column))?;
+        // One that may not be read may be shown as it was accepted.
+        let hidden = wanted.find(|column| is_unreadable(column))?;
         Some(self.forbidden(&Subject::column(&table.schema, &table.name, hidden)))
     }
 
@@ -388,7 +390,8 @@ impl<'a> Building<'a> {
                 let text = format!("EXTERNAL_SCHEMA_MISMATCH: pinned table \"{shown}\": {differences}");
                 Error::new(ErrorKind::SchemaMismatch, text).detail(differences).hint(match pin.published {
                     PublishedIn::OwnSchema => {
-                        "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or mend `tables:`"
+                        "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or mend `tables:` and \
+                         restart the gateway: files are read at a start"
                     }
                     PublishedIn::Shared(_) => {
                         "mend the source, and the next check or CALL causeway.refresh_catalog publishes it again; or import it as it is now"

@@ -187,6 +187,13 @@ impl Courier {
                 }
                 return Ok(Next::Rest(self.pace.look));
             }
+            Verdict::BegunAgain => {
+                tracing::warn!(subscriber = self.name, reason = message, "is sent its events again");
+                // From where the row says, which is read at each round.
+                known.passed = 0;
+                known.unwritten_since = None;
+                return Ok(Next::Again);
+            }
             Verdict::Gone => {
                 tracing::warn!(subscriber = self.name, reason = message, "is disabled");
                 store.disable_subscriber(environment, subscriber, &message).await?;

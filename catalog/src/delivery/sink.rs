@@ -124,9 +124,14 @@ impl SinkTarget {
                 tracing::debug!(datasource = self.datasource, %error, "the sink's table is shown later");
             }
         }
+        let is_new = report.executed.iter().any(|statement| statement.starts_with("CREATE TABLE"));
         let (obstacles, skipped) = (report.obstacles.join("; "), report.skipped.join("; "));
         self.reports.keep(&self.subscriber.name, report);
         if obstacles.is_empty() {
+            if is_new && let Some(position) = self.begin_again().await? {
+                let text = format!("table \"{TABLE}\" was gone and is made anew: all events after number {position} are written to it");
+                return Err(Refusal::new(Verdict::BegunAgain, text));
+            }
             *self.ready() = Some(Arc::clone(remote));
             return Ok(());
         }
@@ -134,6 +139,12 @@ impl SinkTarget {
             Ok(()) => Err(Refusal::new(Verdict::Refused, format!("table \"{TABLE}\" takes no events: {obstacles}; run: {skipped}"))),
             Err(_) => Err(self.not_ours(datasource, &obstacles, &skipped)),
         }
+    }
+
+    /// Has the sink begin with the oldest event there is; gives the position before that, or `None` where it has not come any further.
+    async fn begin_again(&self) -> Result<Option<i64>, Refusal> {
+        let store = self.environment.store();
+        store.rewind_subscriber(self.environment.name(), &self.subscriber).await.map_err(refusal)
     }
 
     /// The refusal for a table that somebody else has to make or change.

@@ -67,6 +67,8 @@ pub enum Verdict {
     Refused,
     /// It wants nothing any more: the subscriber is disabled.
     Gone,
+    /// It has lost what it took, and its position was set back: what follows that is sent at once.
+    BegunAgain,
 }
 
 impl Refusal {

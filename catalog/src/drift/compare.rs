@@ -36,6 +36,29 @@ pub enum DifferenceKind {
 }
 
 impl DifferenceKind {
+    /// All there are.
+    pub(crate) const ALL: [DifferenceKind; 7] = [
+        DifferenceKind::MissingTable,
+        DifferenceKind::NewTable,
+        DifferenceKind::MissingColumn,
+        DifferenceKind::UnmappedColumn,
+        DifferenceKind::TypeMismatch,
+        DifferenceKind::NullabilityMismatch,
+        DifferenceKind::PkMismatch,
+    ];
+
+    /// Whether a difference of this kind may be what became of one of kind `other`, of the same column or of the table as a whole.
+    pub(crate) fn can_replace(self, other: Self) -> bool {
+        match other {
+            // What there is to be said of the table's key is not said in the place of the table.
+            DifferenceKind::MissingTable | DifferenceKind::NewTable | DifferenceKind::PkMismatch => self == other,
+            DifferenceKind::MissingColumn | DifferenceKind::UnmappedColumn => true,
+            DifferenceKind::TypeMismatch | DifferenceKind::NullabilityMismatch => {
+                self == other || matches!(self, DifferenceKind::MissingColumn | DifferenceKind::UnmappedColumn)
+            }
+        }
+    }
+
     /// The word in events and views.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -145,6 +168,8 @@ struct Unknown {
     hidden: BTreeSet<String>,
     /// Tables whose primary key may have columns among these.
     keys: BTreeSet<String>,
+    /// Of tables with such columns, the tables of ours and the columns that each expects.
+    expected: BTreeMap<String, Vec<(PublishedName, BTreeSet<String>)>>,
 }
 
 impl DriftReport {
@@ -155,13 +180,22 @@ impl DriftReport {
 
     /// Whether it can say nothing of a difference of a table, which then is what it was.
     pub(crate) fn says_nothing_of(&self, table: &Subject, kind: &str, column: Option<&str>) -> bool {
-        let Unknown { hidden, keys } = &self.unknown;
+        let Unknown { hidden, keys, expected: _ } = &self.unknown;
         if hidden.is_empty() {
             return false;
         }
         let is_hidden = |column: &str| hidden.contains(&Subject::column(&table.schema, &table.table, column).to_string());
         let name = table.to_string();
         hidden.contains(&name) || column.is_some_and(is_hidden) || (kind == DifferenceKind::PkMismatch.as_str() && keys.contains(&name))
+    }
+
+    /// Whether a table of ours expects a column no more that may not be read: no difference of it is about that table then, but one that
+    /// tells of a column nobody expects.
+    pub(crate) fn is_given_up(&self, table: &Subject, kind: &str, column: &str, published: &PublishedName) -> bool {
+        let expected = self.unknown.expected.get(&table.to_string()).into_iter().flatten();
+        let of_name: Vec<_> = expected.filter(|(name, _)| name == published).collect();
+        let is_expected = of_name.iter().any(|(_, columns)| columns.contains(column));
+        kind != DifferenceKind::UnmappedColumn.as_str() && !of_name.is_empty() && !is_expected
     }
 }
 
@@ -183,11 +217,20 @@ impl<'a> Observation<'a> {
     }
 }
 
+impl Observation<'_> {
+    /// Whether some columns of a table may not be read.
+    fn hides_columns_of(&self, table: &str) -> bool {
+        let prefix = format!("{table}.");
+        self.unreadable.range(&*prefix..).next().is_some_and(|first| first.starts_with(&prefix))
+    }
+}
+
 /// Compares what is there with what is expected.
 pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'_>) -> DriftReport {
     let mut found: BTreeMap<(String, String), TableDrift> = BTreeMap::new();
     let mut unreadable = BTreeSet::new();
     let mut keys = BTreeSet::new();
+    let mut expected: BTreeMap<String, Vec<(PublishedName, BTreeSet<String>)>> = BTreeMap::new();
     for expectation in &base.expectations {
         let contract = &expectation.contract;
         let subject = Subject::table(&contract.schema, &contract.table);
@@ -204,6 +247,10 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
             (Some(table), Standing::Published | Standing::Imported) => {
                 let hidden = contract.columns.iter().filter(|column| is_unreadable(&column.name));
                 unreadable.extend(hidden.map(|hidden| Subject::column(&contract.schema, &contract.table, &hidden.name).to_string()));
+                if let Some(published) = expectation.published.as_ref().filter(|_| seen.hides_columns_of(&name)) {
+                    let columns = contract.columns.iter().map(|column| column.name.clone()).collect();
+                    expected.entry(name.clone()).or_default().push((published.clone(), columns));
+                }
                 if is_key_unknown(contract, table, &is_unreadable) {
                     keys.insert(name);
                 }
@@ -248,7 +295,7 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
         drift.differences.iter_mut().for_each(|difference| difference.published.sort());
     }
     let hidden = seen.unreadable.iter().map(|name| (*name).to_owned()).collect();
-    let unknown = Unknown { hidden, keys };
+    let unknown = Unknown { hidden, keys, expected };
     DriftReport { tables: found.into_values().collect(), unreadable: unreadable.into_iter().collect(), unknown }
 }
 
@@ -270,6 +317,7 @@ fn is_unreadable(seen: &Observation<'_>, table: &Subject, column: &str) -> bool 
 }
 
 /// How one table differs from its contract.
+#[cfg(test)]
 pub(crate) fn compare_table(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>) -> Vec<Difference> {
     differences(contract, table, types, &|_| false)
 }
@@ -341,7 +389,7 @@ fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is
         // A column that may be NULL now breaks what was planned on its never being so.
         let severity = if actual.nullable { Severity::Error } else { Severity::Warning };
         if let Some(nullable) = expected.nullable.filter(|nullable| *nullable != actual.nullable) {
-            let word = |nullable: bool| Some(if nullable { "nullable" } else { "not null" }.to_owned());
+            let word = |nullable| Some(nullability_word(nullable).to_owned());
             add(DifferenceKind::NullabilityMismatch, Some(name), word(nullable), word(actual.nullable), severity);
         }
     }
@@ -353,12 +401,31 @@ fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is
     }
     let key = contract.primary_key.as_ref().filter(|key| **key != table.primary_key);
     if let Some(key) = key.filter(|_| !is_key_unknown(contract, table, is_unreadable)) {
-        let word = |key: &[String]| (!key.is_empty()).then(|| format!("({})", key.join(", ")));
         let severity = if key.is_empty() { Severity::Warning } else { Severity::Error };
-        add(DifferenceKind::PkMismatch, None, word(key), word(&table.primary_key), severity);
+        add(DifferenceKind::PkMismatch, None, key_word(key), key_word(&table.primary_key), severity);
     }
     sort(&mut found);
     found
+}
+
+/// Whether a column may be NULL, in the words of a difference.
+pub(crate) fn nullability_word(nullable: bool) -> &'static str {
+    if nullable { "nullable" } else { "not null" }
+}
+
+/// A primary key in the words of a difference; `None` when there is none.
+pub(crate) fn key_word(key: &[String]) -> Option<String> {
+    (!key.is_empty()).then(|| format!("({})", key.join(", ")))
+}
+
+/// All that a difference of types may call the type of a column.
+pub(crate) fn type_words(column: &RemoteColumn) -> Vec<String> {
+    [column.remote_type.clone()].into_iter().chain(with_collation(column)).collect()
+}
+
+/// A type with its collation, where that is what differs.
+fn with_collation(column: &RemoteColumn) -> Option<String> {
+    Some(format!("{} COLLATE {}", column.remote_type, column.collation.as_deref()?))
 }
 
 /// Adds the columns that are of the type expected, and compare by another collation than when they were accepted.
@@ -367,12 +434,11 @@ fn add_collations(found: &mut Vec<Difference>, expectation: &Expectation, table:
     for (known, actual) in recollated(&expectation.contract, accepted, table) {
         let is_told = found.iter().any(|told| told.kind == DifferenceKind::TypeMismatch && told.column.as_deref() == Some(&actual.name));
         if !is_told {
-            let shown = |column: &RemoteColumn| Some(format!("{} COLLATE {}", column.remote_type, column.collation.as_deref()?));
             found.push(Difference {
                 kind: DifferenceKind::TypeMismatch,
                 column: Some(actual.name.clone()),
-                expected: shown(known),
-                actual: shown(actual),
+                expected: with_collation(known),
+                actual: with_collation(actual),
                 // What is asked of the source is decided anew before it is asked.
                 severity: Severity::Warning,
                 published: Vec::new(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use causeway_providers::{Deadline, Error, ErrorKind, Introspection, Omission, Remote, RemoteTable, Result, Subject};
 use serde_json::json;
 
-use super::hidden::{leave_out, untold};
+use super::hidden::{keep_hidden_columns, leave_out, untold};
 use super::mend::Refused;
 use super::{Accepted, Member};
 use crate::asking::Asking;
@@ -27,8 +27,10 @@ use crate::stored_form;
 pub(crate) enum Look<'a> {
     /// The first one since the process began: `on_mismatch` decides.
     Boot,
-    /// Any later one, after an outage or because somebody asked: queries on tables that do not match fail, the rest is served.
+    /// Any later one, on time or because somebody asked: queries on tables that do not match fail, the rest is served.
     Later,
+    /// The same after an outage, which nobody asked for: columns that our user may not read meanwhile stay as they were accepted.
+    Reopened,
     /// For a statement that its source could not run: it accepts the remote tables the statement reads as far as they are there, and says
     /// nothing of any other. One that is gone may be back in a moment: it stays as it was, and a check of drift tells of it.
     Statement(&'a BTreeSet<Subject>),
@@ -77,7 +79,7 @@ impl<'a> Look<'a> {
     /// The remote tables it says something of; `None` is all there are.
     fn only(self) -> Option<&'a BTreeSet<Subject>> {
         match self {
-            Look::Boot | Look::Later => None,
+            Look::Boot | Look::Later | Look::Reopened => None,
             Look::Statement(tables) | Look::Import(tables) => Some(tables),
         }
     }
@@ -92,7 +94,7 @@ impl<'a> Look<'a> {
     /// Why differences that are not there any more are closed.
     fn closing(self) -> Closing {
         match self {
-            Look::Boot | Look::Later | Look::Statement(_) => Closing::Reverted,
+            Look::Boot | Look::Later | Look::Reopened | Look::Statement(_) => Closing::Reverted,
             Look::Import(_) => Closing::Accepted,
         }
     }
@@ -171,7 +173,7 @@ impl Member {
                 shown = Look::shown(tables, &seen);
                 Look::Statement(&shown)
             }
-            look @ (Look::Boot | Look::Later | Look::Import(_)) => look,
+            look @ (Look::Boot | Look::Later | Look::Reopened | Look::Import(_)) => look,
         };
         let acceptance = Acceptance { look, ..acceptance };
         let imports = acceptance.imports;
@@ -192,6 +194,9 @@ impl Member {
             missing.retain(|subject| only.contains(&Subject::table(&subject.schema, &subject.table)));
         }
         leave_out(&mut seen, &self.forbidden(remote, missing, deadline).await?);
+        if let (Look::Reopened, Some(known)) = (look, accepted.tables.as_deref()) {
+            keep_hidden_columns(&mut seen, known);
+        }
 
         let provide = |table: &RemoteTable| Arc::clone(remote).table(table);
         let mut publication = Publication::new(&declared, &provide, &seen, accepted.tables.as_deref())?;
@@ -212,7 +217,7 @@ impl Member {
         let validation = self.datasource.validation;
         let is_binding = look == Look::Boot && validation.check_on_boot && validation.on_mismatch == OnMismatch::Fail;
         if publication.is_binding() && is_binding {
-            self.note_refused(&before).await;
+            self.note_refused(&before, &seen).await;
             let refused = Refused { seen: &seen, publication: &publication };
             self.refuse(&declared, remote, accepted.tables.as_deref(), refused).await;
             return Err(publication.mismatch_error(self.name()));
@@ -274,11 +279,11 @@ impl Member {
             }
             change.append(event).await?;
         }
-        self.reconcile(&mut change, before, &news, Cause { closing: look.closing(), actor }).await?;
+        self.reconcile(&mut change, (before, seen), &news, Cause { closing: look.closing(), actor }).await?;
         // What is accepted differs from itself no more; what remains is what contracts say otherwise.
         let open = Open::new(change.open_drift(self.name()).await?);
         let accepting = Cause { closing: Closing::Accepted, actor };
-        self.reconcile(&mut change, after, &look.limit(open.news(after)), accepting).await?;
+        self.reconcile(&mut change, (after, seen), &look.limit(open.news(after)), accepting).await?;
         if let Some(content) = content {
             let version = change.keep_snapshot(self.name(), fingerprint, seen, content, self.history).await?;
             let refreshed = NewEvent {
@@ -301,14 +306,14 @@ impl Member {
     }
 
     /// Notes differences of a look that is not accepted.
-    async fn note_refused(&self, report: &DriftReport) {
+    async fn note_refused(&self, report: &DriftReport, seen: &Introspection) {
         let noting = async {
             let news = self.news(report).await?;
             if news.is_empty() {
                 return Ok(());
             }
             let mut change = self.store.begin(&self.environment).await?;
-            self.reconcile(&mut change, report, &news, Cause { closing: Closing::Reverted, actor: None }).await?;
+            self.reconcile(&mut change, (report, seen), &news, Cause { closing: Closing::Reverted, actor: None }).await?;
             change.commit().await
         };
         if let Err(error) = noting.await {

@@ -49,7 +49,7 @@ impl Member {
     }
 
     /// Why the datasource is not open, when that is what its tables are.
-    fn refused_for_mismatch(&self) -> Option<Error> {
+    pub(crate) fn refused_for_mismatch(&self) -> Option<Error> {
         let live = self.live.borrow();
         live.last_error.as_ref().filter(|error| error.kind() == ErrorKind::SchemaMismatch).map(|error| error.restated())
     }
@@ -104,7 +104,7 @@ impl Member {
             if !confirmed.is_empty() {
                 let mut change = self.store.begin(&self.environment).await?;
                 let cause = Cause { closing: Closing::Reverted, actor: None };
-                events = self.reconcile(&mut change, report, &confirmed, cause).await?;
+                events = self.reconcile(&mut change, (report, &sight.seen), &confirmed, cause).await?;
                 change.commit().await?;
                 self.log(report, &confirmed);
             }

@@ -94,3 +94,30 @@ pub(super) fn leave_out(seen: &mut Introspection, forbidden: &BTreeSet<Subject>)
     }));
     seen.omitted.sort_by(|a, b| a.subject.cmp(&b.subject));
 }
+
+/// Shows the columns that a look says may not be read, and the keys they are part of, as they were accepted.
+pub(super) fn keep_hidden_columns(seen: &mut Introspection, accepted: &Introspection) {
+    let hidden: BTreeSet<String> = unreadable(seen).into_iter().map(str::to_owned).collect();
+    if hidden.is_empty() {
+        return;
+    }
+    let known: BTreeMap<(&str, &str), &RemoteTable> =
+        accepted.tables.iter().map(|table| ((table.schema.as_str(), table.name.as_str()), table)).collect();
+    for table in &mut seen.tables {
+        let Some(before) = known.get(&(table.schema.as_str(), table.name.as_str())) else { continue };
+        let is_hidden = |column: &str| {
+            let is_shown = table.columns.iter().any(|shown| shown.name == column);
+            !is_shown && hidden.contains(&Subject::column(&table.schema, &table.name, column).to_string())
+        };
+        let lost: Vec<usize> = (0..before.columns.len()).filter(|at| is_hidden(&before.columns[*at].name)).collect();
+        let is_of_lost = |key: &[String]| key.iter().any(|column| is_hidden(column));
+        let primary_key = (table.primary_key.is_empty() && is_of_lost(&before.primary_key)).then(|| before.primary_key.clone());
+        let unique_keys: Vec<_> =
+            before.unique_keys.iter().filter(|key| is_of_lost(key) && !table.unique_keys.contains(key)).cloned().collect();
+        for at in lost {
+            table.columns.insert(at.min(table.columns.len()), before.columns[at].clone());
+        }
+        table.primary_key = primary_key.unwrap_or_else(|| std::mem::take(&mut table.primary_key));
+        table.unique_keys.extend(unique_keys);
+    }
+}

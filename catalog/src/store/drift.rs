@@ -41,7 +41,7 @@ pub struct DriftRow {
     pub resolved_at: Option<SystemTime>,
     /// The event that told of that.
     pub resolved_sequence: Option<i64>,
-    /// Why it was resolved: `reverted`, `accepted` or `dropped`.
+    /// Why it was resolved: `reverted`, `superseded`, `accepted` or `dropped`.
     pub resolution: Option<String>,
 }
 

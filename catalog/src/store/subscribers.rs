@@ -242,6 +242,25 @@ impl ControlStore {
         Ok(())
     }
 
+    /// Sets a subscriber back to before the oldest event there is; gives its position then, or `None` when it is that already.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub(crate) async fn rewind_subscriber(&self, environment: &str, subscriber: &Subscriber) -> Result<Option<i64>> {
+        let oldest = "(SELECT MIN(seq) - 1 FROM events WHERE environment = ?1)";
+        let sql = format!(
+            "UPDATE subscribers SET position = {oldest}, attempts = 0, retry_at = NULL \
+             WHERE environment = ?1 AND name = ?2 AND created_at = ?3 AND position > {oldest} RETURNING position"
+        );
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .bind(environment)
+            .bind(&subscriber.name)
+            .bind(subscriber.id.0)
+            .fetch_optional(&self.0.writer)
+            .await
+            .map_err(unwritable)
+    }
+
     /// Notes how a subscriber does that has not taken the next event.
     ///
     /// # Errors

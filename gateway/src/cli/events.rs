@@ -129,14 +129,17 @@ fn line(event: &Value, terminal: &Terminal) -> String {
     let about: Vec<String> = datasource.into_iter().chain(subject).collect();
     let sequence = event["sequence"].to_string();
     let mut line = format!("{sequence:>6}  {}  {kind}  {}", terminal.dim(time), about.join("  "));
-    let reason =
-        event["data"]["reason"].as_str().map_or_else(|| "resolved".to_owned(), |reason| format!("resolved ({})", printable(reason)));
+    // An older event has one reason for all.
+    let resolved = |difference: &Value| {
+        let reason = difference["resolution"].as_str().or(event["data"]["reason"].as_str());
+        reason.map_or_else(|| "resolved".to_owned(), |reason| format!("resolved ({})", printable(reason)))
+    };
     let is_resolved = event["type"] == "external.schema.drift.resolved";
     for difference in event["data"]["differences"].as_array().into_iter().flatten() {
         let part = |key: &str| difference[key].as_str().map(printable);
         let (expected, actual) =
             (part("expected").unwrap_or_else(|| "none".to_owned()), part("actual").unwrap_or_else(|| "none".to_owned()));
-        let standing = if is_resolved { Some(reason.clone()) } else { part("severity") };
+        let standing = if is_resolved { Some(resolved(difference)) } else { part("severity") };
         let words = [standing, part("kind"), part("column"), Some(format!("{expected} → {actual}")), aside(difference)];
         line.push_str(&format!("\n        {}", words.into_iter().flatten().collect::<Vec<_>>().join("  ")));
     }
@@ -188,10 +191,23 @@ mod tests {
         for (reason, expected) in [
             (json!("accepted"), "        resolved (accepted)  missing_column  email  text → none"),
             (json!("reverted"), "        resolved (reverted)  missing_column  email  text → none"),
-            (Value::Null, "        resolved  missing_column  email  text → none"),
+            (json!(null), "        resolved  missing_column  email  text → none"),
         ] {
             assert_eq!(line(&event(reason), &Terminal::plain()).lines().nth(1), Some(expected));
         }
+    }
+
+    #[test]
+    fn what_is_resolved_for_several_reasons_says_each() {
+        let difference = |kind: &str, resolution: &str| json!({ "kind": kind, "column": "email", "resolution": resolution });
+        let differences = [difference("missing_column", "superseded"), difference("nullability_mismatch", "reverted")];
+        let event = json!({
+            "sequence": 44, "time": "2023-11-14T22:13:20Z", "type": "external.schema.drift.resolved", "subject": "public.cust",
+            "data": { "reason": null, "differences": differences },
+        });
+        let line = line(&event, &Terminal::plain());
+        let told: Vec<&str> = line.lines().skip(1).map(|line| line.split("  missing").next().unwrap_or_default().trim()).collect();
+        assert_eq!(told, ["resolved (superseded)", "resolved (reverted)  nullability_mismatch  email  none → none"]);
     }
 
     #[test]

@@ -96,6 +96,35 @@ async fn a_managed_datasource_is_given_the_table_and_each_event_once() {
 }
 
 #[tokio::test]
+async fn a_table_that_was_dropped_is_given_all_events_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log.db");
+    database(&file);
+    let world = World::start(folder.path(), vec![sqlite(&file, SchemaMode::Managed, true)], &[]).await;
+    world.environment.settled(PATIENCE).await;
+    world.subscribe(&sink()).await;
+    world.append(&[DRIFT, QUERY]).await;
+    let taken = async || {
+        let mut before = -1;
+        // The table that is made is an event too.
+        loop {
+            let last = *world.environment.latest_event().borrow();
+            if last == before {
+                return last;
+            }
+            world.until("sink", |row| row.position >= last && row.state == SubscriberState::Ready).await;
+            before = last;
+        }
+    };
+    taken().await;
+    write_sqlite_sample(&file, "DROP TABLE causeway_events;").unwrap();
+    world.append(&[DRIFT]).await;
+    let last = taken().await;
+    assert_eq!(rows(&world, "SELECT count(*), min(sequence) FROM causeway_events").await, [[last.to_string(), "1".to_owned()]]);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_schema_that_is_not_ours_is_left_alone_until_somebody_makes_the_table() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("log.db");

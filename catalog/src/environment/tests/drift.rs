@@ -1,6 +1,7 @@
 //! Drift: told once, after a second look, and told again when it is gone.
 
 use super::*;
+use crate::drift::Contract;
 use crate::event::EventType;
 
 async fn kinds(environment: &Environment) -> Vec<String> {
@@ -340,7 +341,7 @@ async fn a_refresh_accepts_what_is_exposed_and_leaves_contracts_as_they_are() {
     let mut declared = datasource("crm");
     declared.validation.on_mismatch = OnMismatch::Warn;
     let mut contract = pinned("c", "contract", &[], &[]);
-    contract.columns = Some(crate::drift::Contract::of(&table("public", "contract", &["id", "cust_nm"])).columns);
+    contract.columns = Some(Contract::of(&table("public", "contract", &["id", "cust_nm"])).columns);
     declared.tables = vec![contract, pinned("f", "follows", &[("cust_nm", "name")], &[])];
     let store = ControlStore::open(folder.path()).await.unwrap();
     let environment = start_on(store, vec![declared], &[("crm", &crm)]).await;
@@ -530,5 +531,74 @@ async fn a_source_marked_as_it_was_is_not_looked_at() {
         check().await;
         looks(1);
     }
+    environment.stop().await;
+}
+
+/// Each difference ever noted: kind, column, actual, resolution.
+async fn resolutions(environment: &Environment) -> Vec<String> {
+    let rows = environment.drift(DriftSelection::default()).await.unwrap();
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    rows.iter().map(|row| format!("{} {} {} {}", row.kind, text(&row.column), text(&row.actual), text(&row.resolution))).collect()
+}
+
+#[tokio::test]
+async fn what_did_not_go_back_is_superseded() {
+    let crm = source();
+    let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    let of_type = |remote_type: &str, nullable: bool| {
+        let mut seen = crm.seen.lock().unwrap();
+        seen.tables[0] = table("public", "cust", &["id", "cust_nm"]);
+        seen.tables[0].columns[0].remote_type = remote_type.to_owned();
+        seen.tables[0].columns[0].nullable = nullable;
+    };
+    of_type("text", false);
+    environment.check_drift("crm").await.unwrap();
+    of_type("varchar", true);
+    environment.check_drift("crm").await.unwrap();
+    let expected = ["type_mismatch id text superseded", "nullability_mismatch id not null reverted", "type_mismatch id varchar -"];
+    assert_eq!(resolutions(&environment).await, expected);
+    let told = drift_events(&environment).await.pop().unwrap();
+    let told: Vec<&serde_json::Value> = told.data["resolved"].as_array().unwrap().iter().map(|one| &one["resolution"]).collect();
+    assert_eq!(told, ["superseded", "reverted"]);
+
+    // Renamed away: its column has no other type than before.
+    crm.seen.lock().unwrap().tables[0] = table("public", "cust_old", &["id", "cust_nm"]);
+    environment.check_drift("crm").await.unwrap();
+    assert!(resolutions(&environment).await.contains(&"type_mismatch id varchar superseded".to_owned()));
+    of_type("bigint", true);
+    environment.check_drift("crm").await.unwrap();
+    let rows = resolutions(&environment).await;
+    assert!(rows.iter().any(|row| row == "missing_table - - reverted"), "{rows:?}");
+    assert!(rows.iter().any(|row| row == "new_table - public.cust_old reverted"), "{rows:?}");
+    environment.stop().await;
+}
+
+#[tokio::test]
+async fn a_contract_that_was_edited_reverts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let crm = source();
+    let pin = |columns: &[&str]| {
+        let columns = Contract::of(&table("public", "cust", columns)).columns;
+        let mut declared = datasource("crm");
+        declared.validation.on_mismatch = OnMismatch::Warn;
+        declared.tables = vec![PinnedTable { columns: Some(columns), ..pinned("c", "cust", &[], &[]) }];
+        declared
+    };
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_on(store, vec![pin(&["id", "cust_nm", "email"])], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    let missing = "missing_column email -";
+    assert_eq!(resolutions(&environment).await, [format!("{missing} -")]);
+    environment.stop().await;
+    environment.store().close().await;
+    drop(environment);
+
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_on(store, vec![pin(&["id", "cust_nm"])], &[("crm", &crm)]).await;
+    environment.settled(PATIENCE).await;
+    assert_eq!(resolutions(&environment).await, [format!("{missing} superseded")]);
+    let told = drift_events(&environment).await.pop().unwrap();
+    assert_eq!((&told.data["reason"], &told.data["differences"][0]["resolution"]), (&"superseded".into(), &"superseded".into()));
     environment.stop().await;
 }

@@ -265,3 +265,56 @@ async fn a_table_that_is_only_imported_is_new_to_its_datasource() {
     assert!(open(&environment).await.is_empty());
     environment.stop().await;
 }
+
+#[tokio::test]
+async fn an_import_gives_up_what_may_not_be_read() {
+    for telling in BOTH {
+        let folder = tempfile::tempdir().unwrap();
+        let crm = source();
+        let environment = start_on(ControlStore::open(folder.path()).await.unwrap(), vec![datasource("crm")], &[("crm", &crm)]).await;
+        environment.settled(PATIENCE).await;
+        let wanted = imports::import(imports::only(&["cust"]), "sales");
+        environment.import("crm", &wanted).await.unwrap();
+        crm.seen.lock().unwrap().tables[0].columns[1].remote_type = "bigint".to_owned();
+        environment.check_drift("crm").await.unwrap();
+        crm.hide(telling, "cust", Some("cust_nm"));
+        let report = environment.import("crm", &wanted).await.unwrap();
+        assert!(report.tables[0].differences.is_empty(), "{telling:?}: nothing is known to be gone: {:?}", report.tables[0].differences);
+        let rows = environment.drift(DriftSelection::open_of("crm")).await.unwrap();
+        let about: Vec<String> = rows.iter().flat_map(|row| &row.published).map(ToString::to_string).collect();
+        assert!(!about.contains(&"sales.cust".to_owned()), "{telling:?}: {about:?}");
+        let resolved = environment.events(0, 1000).await.unwrap();
+        let resolved = resolved.iter().rfind(|event| event.kind == "external.schema.drift.resolved").unwrap();
+        assert_eq!((&resolved.data["reason"], resolved.actor.as_deref()), (&"accepted".into(), Some("ana")), "{telling:?}");
+        let told = resolved.data["differences"][0]["published"].as_array().unwrap().iter().map(|name| &name["schema"]);
+        assert!(told.collect::<Vec<_>>().contains(&&"sales".into()), "{telling:?}: {}", resolved.data);
+        environment.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_hidden_during_an_outage_stays_as_it_was_accepted() {
+    for (telling, is_checked) in BOTH.into_iter().flat_map(|telling| [true, false].map(|is_checked| (telling, is_checked))) {
+        let crm = source();
+        crm.seen.lock().unwrap().tables[0].primary_key = vec!["id".to_owned()];
+        let environment = start(vec![datasource("crm")], &[("crm", &crm)]).await;
+        environment.settled(PATIENCE).await;
+        crm.hide(telling, "cust", Some("id"));
+        if is_checked {
+            environment.check_drift("crm").await.unwrap();
+        }
+        crm.set(&Mood::Refuses(ErrorKind::Unreachable));
+        until(&environment, in_state("crm", DatasourceState::Error)).await;
+        crm.set(&Mood::Well);
+        until(&environment, in_state("crm", DatasourceState::Running)).await;
+        assert_eq!(omitted(&environment), ["public.cust.id"], "{telling:?} {is_checked}");
+        let shown = environment.snapshot().schemas["crm"].tables["cust"].columns.fields().len();
+        assert_eq!(shown, 2, "{telling:?} {is_checked}");
+        assert_eq!(environment.check_drift("crm").await.unwrap().events, 0, "{telling:?} {is_checked}");
+        crm.show("cust", &["id", "cust_nm"]);
+        crm.seen.lock().unwrap().tables[0].primary_key = vec!["id".to_owned()];
+        assert_eq!(environment.check_drift("crm").await.unwrap(), DriftCheck::default(), "{telling:?} {is_checked}");
+        assert!(told(&environment, 0).await.is_empty() && omitted(&environment).is_empty(), "{telling:?} {is_checked}");
+        environment.stop().await;
+    }
+}

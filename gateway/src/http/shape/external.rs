@@ -161,7 +161,7 @@ pub(crate) struct Drift {
     pub(crate) event: i64,
     pub(crate) resolved_at: Option<String>,
     pub(crate) resolved_event: Option<i64>,
-    /// Why it was resolved: `reverted`, `accepted` or `dropped`.
+    /// Why it was resolved: `reverted`, `superseded`, `accepted` or `dropped`.
     pub(crate) resolution: Option<String>,
 }
 
