@@ -6,7 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use causeway_providers::{Deadline, Introspection, Omission, OmissionCause, Remote, RemotePresence, RemoteTable, Result, Subject};
+use causeway_providers::{
+    Deadline, Introspection, Omission, OmissionCause, Remote, RemoteColumn, RemotePresence, RemoteTable, Result, Subject,
+};
 
 use super::Member;
 use crate::baseline::unreadable;
@@ -37,8 +39,11 @@ impl Member {
         remote: &Arc<dyn Remote>,
         deadline: Deadline,
     ) -> Result<()> {
-        let tables = accepted.into_iter().flat_map(|accepted| &accepted.tables).map(RemoteTable::subject);
-        let mut missing = untold(seen, tables);
+        let subjects = |table: &RemoteTable| {
+            let column = |column: &RemoteColumn| Subject::column(&table.schema, &table.name, &column.name);
+            table.columns.iter().map(column).chain([table.subject()]).collect::<Vec<_>>()
+        };
+        let mut missing = untold(seen, accepted.into_iter().flat_map(|accepted| &accepted.tables).flat_map(subjects));
         missing.extend(self.known_to_be_hidden(seen));
         leave_out(seen, &self.forbidden(remote, missing, deadline).await?);
         Ok(())
