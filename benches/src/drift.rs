@@ -96,7 +96,7 @@ pub(crate) async fn run(scale: f64, rounds: u32, extent: Extent) {
         let share = 100.0 * (p50.as_secs_f64() / base - 1.0);
         println!("| {name} | {:.3} | {:.3} | {share:+.1} % | {} |", millis(p50), millis(p99), memory[index] >> 10);
     }
-    println!("\n| round | statements that list tables, per datasource | other statements, per datasource | between two looks, ms |");
+    println!("\n| round | statements of checks, per datasource | other statements, per datasource | between two of checks, ms |");
     println!("|---|---|---|---|");
     for (round, seen) in seen.iter().enumerate() {
         let looks = range(seen.values().map(|seen| seen.looks.len()));
@@ -157,7 +157,7 @@ fn read_log(log: &str, span: Range<f64>) -> BTreeMap<String, Seen> {
         let mut parts = line.splitn(3, '|');
         let (Some(moment), Some(database), Some(message)) = (parts.next(), parts.next(), parts.next()) else { continue };
         let Some(moment) = moment.parse().ok().filter(|moment| span.contains(moment)) else { continue };
-        // What has parameters is asked by the extended protocol, what sets up a session by the simple one.
+        // A check asks by the extended protocol, for the catalog's mark or its tables; what sets up a session comes by the simple one.
         if message.starts_with("LOG:  execute ") {
             all.entry(database.to_owned()).or_default().looks.push(moment);
         } else if message.starts_with("LOG:  statement:") {
