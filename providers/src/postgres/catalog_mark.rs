@@ -2,7 +2,7 @@
 //!
 //! Every change of a table is a change of rows in the system's own tables, and every such change leaves rows that another transaction
 //! wrote. So the mark is made of how many rows there are and which transactions wrote them. That takes one pass over each of these tables
-//! without joins, names or privileges: some twentieth of what a look takes. What is written in place, without a transaction of its own, is
+//! without joins, names or privileges: a small part of what a look takes. What is written in place, without a transaction of its own, is
 //! what the server keeps for its planner alone.
 
 use tokio_postgres::error::SqlState;
