@@ -5,9 +5,9 @@
 //! without joins, names or privileges: a small part of what a look takes. What is written in place, without a transaction of its own, is
 //! what the server keeps for its planner alone.
 
-use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error as DriverError};
 
+use super::failure;
 use super::shape::written;
 use crate::remote::CatalogMark;
 
@@ -51,20 +51,7 @@ pub(super) async fn read(client: &Client) -> Result<Option<CatalogMark>, DriverE
             let mark = rows.first().map(|row| row.try_get::<_, Option<String>>(0)).transpose()?.flatten();
             Ok(mark.map(CatalogMark::new))
         }
-        Err(error) if is_unknown_there(&error) => Ok(None),
+        Err(error) if failure::is_unknown_there(&error) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// Whether the server lacks what was asked for, as one that only speaks PostgreSQL's protocol may.
-fn is_unknown_there(error: &DriverError) -> bool {
-    let absent = [
-        SqlState::UNDEFINED_COLUMN,
-        SqlState::UNDEFINED_TABLE,
-        SqlState::UNDEFINED_FUNCTION,
-        SqlState::UNDEFINED_OBJECT,
-        SqlState::FEATURE_NOT_SUPPORTED,
-        SqlState::INSUFFICIENT_PRIVILEGE,
-    ];
-    error.code().is_some_and(|code| absent.contains(code))
 }

@@ -241,6 +241,19 @@ fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Opti
     None
 }
 
+/// Whether the server lacks what was asked for, as one that only speaks PostgreSQL's protocol may.
+pub(super) fn is_unknown_there(error: &DriverError) -> bool {
+    let absent = [
+        SqlState::UNDEFINED_COLUMN,
+        SqlState::UNDEFINED_TABLE,
+        SqlState::UNDEFINED_FUNCTION,
+        SqlState::UNDEFINED_OBJECT,
+        SqlState::FEATURE_NOT_SUPPORTED,
+        SqlState::INSUFFICIENT_PRIVILEGE,
+    ];
+    error.code().is_some_and(|code| absent.contains(code))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -95,11 +95,13 @@ impl KnownTables {
         self.read(|known| Some(Arc::clone(&known.tables.get(&table.schema)?.get(&table.name)?.shape)))
     }
 
-    /// Notes that a table of the same columns is `relation` now, and who wrote them.
-    pub(super) fn is_written(&self, table: &RemoteTable, relation: u32, written: Option<i64>) {
+    /// Notes that a table whose columns are still those of `shape` is `relation` now, and who wrote them. What a look has seen since
+    /// stays.
+    pub(super) fn is_written(&self, table: &RemoteTable, shape: &Arc<Shape>, relation: u32, written: Option<i64>) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(table) = known.tables.get_mut(&table.schema).and_then(|tables| tables.get_mut(&table.name)) {
-            table.shape = Arc::new(Shape { relation, written, columns: table.shape.columns.clone() });
+        let known = known.tables.get_mut(&table.schema).and_then(|tables| tables.get_mut(&table.name));
+        if let Some(known) = known.filter(|known| Arc::ptr_eq(&known.shape, shape)) {
+            known.shape = Arc::new(Shape { relation, written, columns: shape.columns.clone() });
         }
     }
 

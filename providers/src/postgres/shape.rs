@@ -7,10 +7,13 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as DriverError, Statement};
 
+use super::failure;
 use super::known_tables::KnownTables;
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
 use crate::remote::{RemoteColumn, RemoteTable};
@@ -104,8 +107,8 @@ fn hash(value: &(impl Hash + ?Sized)) -> u64 {
 pub(super) async fn prepare(client: &Client) -> Result<Option<Statement>, DriverError> {
     match client.prepare_typed(WRITTEN_SINCE, &[Type::TEXT_ARRAY, Type::OID_ARRAY, Type::INT8_ARRAY]).await {
         Ok(statement) => Ok(Some(statement)),
-        Err(error) if error.code().is_some() => {
-            tracing::debug!(code = error.code().map(tokio_postgres::error::SqlState::code), "changes of tables are not seen by statements");
+        Err(error) if failure::is_unknown_there(&error) => {
+            tracing::debug!(code = error.code().map(SqlState::code), "changes of tables are not seen by statements");
             Ok(None)
         }
         Err(error) => Err(error),
@@ -116,7 +119,8 @@ pub(super) async fn prepare(client: &Client) -> Result<Option<Statement>, Driver
 #[derive(Debug)]
 pub(super) struct Shapes<'a> {
     known: &'a KnownTables,
-    tables: Vec<&'a RemoteTable>,
+    /// Each as it was planned, and as the last look before the statement saw it: a look since then may have seen another one.
+    tables: Vec<(&'a RemoteTable, Arc<Shape>)>,
     names: Vec<String>,
     relations: Vec<u32>,
     written: Vec<Option<i64>>,
@@ -136,10 +140,10 @@ impl<'a> Shapes<'a> {
             if let Some(column) = table.columns.iter().find(is_other) {
                 return Err(changed(table, column));
             }
-            shapes.tables.push(table);
             shapes.names.push(dialect.table(&table.schema, &table.name));
             shapes.relations.push(shape.relation);
             shapes.written.push(shape.written);
+            shapes.tables.push((table, shape));
         }
         Ok(shapes)
     }
@@ -154,10 +158,9 @@ impl<'a> Shapes<'a> {
     /// Compares what the tables at `places` are now with what they were at the last look; gives the error of the first column that is
     /// another one. A table whose columns are as they were is known as it is from then on.
     pub(super) async fn changed(&self, client: &Client, places: &[usize]) -> Result<Option<Error>, DriverError> {
-        for (table, name) in places.iter().filter_map(|place| Some((*self.tables.get(*place)?, self.names.get(*place)?))) {
+        for ((table, known), name) in places.iter().filter_map(|place| Some((self.tables.get(*place)?, self.names.get(*place)?))) {
             let parameters: [(&(dyn ToSql + Sync), Type); 1] = [(name, Type::TEXT)];
             let rows = client.query_typed(NOW, &parameters).await?;
-            let Some(known) = self.known.shape(table) else { continue };
             let now = rows.iter().map(|row| Ok((row.try_get(1)?, hash(row.try_get::<_, &str>(2)?))));
             let now: HashMap<&str, u64> = now.collect::<Result<_, DriverError>>()?;
             // A column that is gone fails by itself, if it is asked for.
@@ -169,7 +172,7 @@ impl<'a> Shapes<'a> {
                 return Ok(Some(changed(table, column)));
             }
             if let Some(row) = rows.first() {
-                self.known.is_written(table, row.try_get(0)?, row.try_get(3)?);
+                self.known.is_written(table, known, row.try_get(0)?, row.try_get(3)?);
             }
         }
         Ok(None)
