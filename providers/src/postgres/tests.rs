@@ -8,6 +8,7 @@ mod one_moment;
 mod parallel;
 mod scanning;
 mod server;
+mod shape;
 mod statistics;
 mod tls;
 mod types;
