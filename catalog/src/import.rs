@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::asking::Asking;
 use crate::baseline::{Declared, unreadable};
 use crate::datasource::{Expose, SchemaMode};
-use crate::drift::{Contract, Difference, TableImage, compare_readable, table_fingerprint};
+use crate::drift::{Contract, Difference, TableImage, compare_table, table_fingerprint};
 use crate::event::{EventType, NewEvent};
 use crate::member::{Acceptance, Accepted, Imports, Member};
 use crate::publication::Publication;
@@ -171,7 +171,7 @@ impl Member {
         let types = |expected: &str, actual: &str| self.type_change(expected, actual);
         let hidden = unreadable(seen);
         let is_hidden = |column: &str| hidden.contains(Subject::column(&table.schema, &table.name, column).to_string().as_str());
-        let differences = |earlier: &StoredForeignTable| compare_readable(&earlier.contract, table, &types, &is_hidden);
+        let differences = |earlier: &StoredForeignTable| compare_table(&earlier.contract, table, &types, &is_hidden);
         ImportedTable {
             remote_schema: table.schema.clone(),
             remote_table: table.name.clone(),

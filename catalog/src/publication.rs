@@ -15,7 +15,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder};
 use crate::baseline::{Declared, Pin, PublishedIn, unreadable};
 use crate::contracted::contracted;
 use crate::datasource::{Expose, SchemaMode};
-use crate::drift::{Severity, compare_readable};
+use crate::drift::{Severity, compare_table};
 use crate::published::Offer;
 use crate::snapshot::{ForeignTable, SnapshotSchema};
 use crate::unopened::Unopened;
@@ -339,7 +339,7 @@ impl<'a> Building<'a> {
             return Some(Fault::Mismatch(format!("{} has no column {column}", subject(table))));
         }
         let differences = match &pin.contract {
-            Some(contract) => compare_readable(contract, table, self.declared.types, &is_unreadable),
+            Some(contract) => compare_table(contract, table, self.declared.types, &is_unreadable),
             None => Vec::new(),
         };
         let errors: Vec<String> = differences

@@ -67,8 +67,8 @@ pub trait Remote: fmt::Debug + Send + Sync {
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection>;
 
     /// A mark of what a look finds, to spare looks that would find nothing new: as long as it is the same, so is what the source has in
-    /// any scope, and what our user may read of it. Sizes, estimates and comments may change under one mark. A look that follows the mark sees what
-    /// the mark is of, or something newer. It is one remote statement that costs a small part of a look; `None` when the source has no
+    /// any scope, and what our user may read of it. Sizes, estimates and comments may change under one mark. A look that follows the mark
+    /// sees what the mark is of, or something newer. It is one remote statement that costs a small part of a look; `None` when the source has no
     /// such mark, or when a look is due for what no mark tells.
     ///
     /// # Errors

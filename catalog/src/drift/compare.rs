@@ -254,7 +254,7 @@ pub(crate) fn compare(base: &Baseline, seen: &Observation<'_>, types: TypeRule<'
                 if is_key_unknown(contract, table, &is_unreadable) {
                     keys.insert(name);
                 }
-                let mut found = differences(contract, table, types, &is_unreadable);
+                let mut found = compare_table(contract, table, types, &is_unreadable);
                 add_collations(&mut found, expectation, table);
                 found
             }
@@ -316,29 +316,13 @@ fn is_unreadable(seen: &Observation<'_>, table: &Subject, column: &str) -> bool 
     !seen.unreadable.is_empty() && seen.unreadable.contains(Subject::column(&table.schema, &table.table, column).to_string().as_str())
 }
 
-/// How one table differs from its contract.
-#[cfg(test)]
-pub(crate) fn compare_table(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>) -> Vec<Difference> {
-    differences(contract, table, types, &|_| false)
-}
-
-/// The same, as far as our user may read the table's columns.
-pub(crate) fn compare_readable(
-    contract: &Contract,
-    table: &RemoteTable,
-    types: TypeRule<'_>,
-    is_unreadable: &dyn Fn(&str) -> bool,
-) -> Vec<Difference> {
-    differences(contract, table, types, is_unreadable)
-}
-
 fn drift(expectation: &Expectation, table: Option<&RemoteTable>, types: TypeRule<'_>) -> TableDrift {
     let Expectation { contract, earlier, .. } = expectation;
     // What was accepted may be what is there: then it is the contract that says otherwise.
     let is_other = |earlier: &&RemoteTable| {
         table.is_none_or(|table| {
             let before = Contract { ignore_columns: contract.ignore_columns.clone(), ..Contract::of(earlier) };
-            !differences(&before, table, types, &|_| false).is_empty() || recollated(contract, earlier, table).next().is_some()
+            !compare_table(&before, table, types, &|_| false).is_empty() || recollated(contract, earlier, table).next().is_some()
         })
     };
     let as_agreed = || TableImage::agreed(contract, &table.into_iter().chain(earlier).collect::<Vec<_>>(), types);
@@ -362,7 +346,13 @@ fn missing_table(name: &str) -> Difference {
     }
 }
 
-fn differences(contract: &Contract, table: &RemoteTable, types: TypeRule<'_>, is_unreadable: &dyn Fn(&str) -> bool) -> Vec<Difference> {
+/// How one table differs from its contract, as far as our user may read its columns.
+pub(crate) fn compare_table(
+    contract: &Contract,
+    table: &RemoteTable,
+    types: TypeRule<'_>,
+    is_unreadable: &dyn Fn(&str) -> bool,
+) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut add = |kind, column: Option<&str>, expected: Option<String>, actual: Option<String>, severity| {
         found.push(Difference { kind, column: column.map(str::to_owned), expected, actual, severity, published: Vec::new() });

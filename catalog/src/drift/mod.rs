@@ -7,10 +7,8 @@ mod image;
 #[cfg(test)]
 mod tests;
 
-#[cfg(test)]
-pub(crate) use compare::compare_table;
 pub use compare::{Difference, DifferenceKind, DriftReport, Severity, TableDrift};
-pub(crate) use compare::{Observation, TypeRule, compare, compare_readable, key_word, nullability_word, type_words};
+pub(crate) use compare::{Observation, TypeRule, compare, compare_table, key_word, nullability_word, type_words};
 pub(crate) use contract::{Baseline, Expectation, Standing};
 pub use contract::{Contract, ContractColumn};
 pub(crate) use describe::describe;

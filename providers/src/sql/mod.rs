@@ -76,8 +76,8 @@ pub trait SplitScan: fmt::Debug + Send + Sync {
     /// The streams of one run. Together they give each row of the select once, all as of one moment; which of them gives a row is
     /// decided when it is read.
     ///
-    /// `reliance` is that of the select. Returns at once; connecting happens when the first stream is polled. No stream waits for a connection of its own: one
-    /// connection suffices for all of them, however few of them are read. Otherwise as [`SqlRemote::execute`]: the query timeout is
+    /// `reliance` is that of the select. Returns at once; connecting happens when the first stream is polled. No stream waits for a
+    /// connection of its own: one connection suffices for all of them, however few of them are read. Otherwise as [`SqlRemote::execute`]: the query timeout is
     /// that of all streams together, and dropping the last of them ends the work at the source.
     ///
     /// # Errors

@@ -8,6 +8,16 @@ async fn kinds(environment: &Environment) -> Vec<String> {
     environment.events(0, 1000).await.unwrap().into_iter().map(|event| event.kind).collect()
 }
 
+/// An environment whose `crm.cust` was imported as `sales.cust`, and the folder of its store.
+async fn imported(crm: &Arc<FakeSource>) -> (Arc<Environment>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = ControlStore::open(folder.path()).await.unwrap();
+    let environment = start_on(store, vec![datasource("crm")], &[("crm", crm)]).await;
+    environment.settled(PATIENCE).await;
+    environment.import("crm", &imports::import(imports::only(&["cust"]), "sales")).await.unwrap();
+    (environment, folder)
+}
+
 async fn drift_events(environment: &Environment) -> Vec<Event> {
     let mut events = environment.events(0, 1000).await.unwrap();
     events.retain(|event| event.kind.starts_with("external.schema.drift"));
@@ -93,12 +103,8 @@ async fn what_is_broken_is_what_each_contract_says() {
 
 #[tokio::test]
 async fn what_was_about_a_dropped_table_alone_is_closed_with_it() {
-    let folder = tempfile::tempdir().unwrap();
     let crm = source();
-    let store = ControlStore::open(folder.path()).await.unwrap();
-    let environment = start_on(store, vec![datasource("crm")], &[("crm", &crm)]).await;
-    environment.settled(PATIENCE).await;
-    environment.import("crm", &imports::import(imports::only(&["cust"]), "sales")).await.unwrap();
+    let (environment, _folder) = imported(&crm).await;
     crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id"]);
     environment.check_drift("crm").await.unwrap();
     // From here on the import alone misses the column.
@@ -432,12 +438,8 @@ async fn an_event_says_which_of_its_differences_is_new() {
 
 #[tokio::test]
 async fn a_difference_that_is_gone_for_some_tables_is_told_to_be() {
-    let folder = tempfile::tempdir().unwrap();
     let crm = source();
-    let store = ControlStore::open(folder.path()).await.unwrap();
-    let environment = start_on(store, vec![datasource("crm")], &[("crm", &crm)]).await;
-    environment.settled(PATIENCE).await;
-    environment.import("crm", &imports::import(imports::only(&["cust"]), "sales")).await.unwrap();
+    let (environment, _folder) = imported(&crm).await;
     crm.seen.lock().unwrap().tables[0] = table("public", "cust", &["id"]);
     environment.check_drift("crm").await.unwrap();
     let (name, one) = (|schema: &str| serde_json::json!([{ "schema": schema, "name": "cust" }]), drift_events(&environment).await.len());

@@ -19,13 +19,19 @@ fn value(answer: &[(char, Vec<u8>)]) -> String {
     String::from_utf8(answer[1].1[6..].to_vec()).unwrap()
 }
 
+/// A table of one row, published as `kept`.
+fn published(gateway: &Gateway) -> Arc<dyn TableProvider> {
+    let batch = rows("n", [7]);
+    let table: Arc<dyn TableProvider> = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
+    gateway.environment.publish("kept", Arc::clone(&table));
+    table
+}
+
 #[tokio::test]
 async fn the_last_few_plans_are_kept() {
     let gateway = Gateway::start().await;
     let mut raw = gateway.raw().await;
-    let batch = rows("n", [7]);
-    let table: Arc<dyn TableProvider> = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
-    gateway.environment.publish("kept", Arc::clone(&table));
+    let table = published(&gateway);
     let free = Arc::strong_count(&table);
     let held = |table: &Arc<dyn TableProvider>| Arc::strong_count(table) > free;
     assert_eq!(value(&raw.query("select n from kept").await), "7");
@@ -52,9 +58,7 @@ async fn the_last_few_plans_are_kept() {
 async fn plans_of_long_statements_are_not_kept() {
     let gateway = Gateway::start().await;
     let mut raw = gateway.raw().await;
-    let batch = rows("n", [7]);
-    let table: Arc<dyn TableProvider> = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
-    gateway.environment.publish("kept", Arc::clone(&table));
+    let table = published(&gateway);
     let free = Arc::strong_count(&table);
     let list = |values: i64| (1..=values).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
     let long = format!("select n from kept where n in ({})", list(1000));
