@@ -32,6 +32,7 @@ mod skip;
 pub mod sql;
 mod sqlite;
 mod subject;
+mod tls;
 mod type_change;
 mod writer;
 

@@ -5,7 +5,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, Join, JoinType, Operator, binary_expr};
 
 use causeway_providers::Capabilities;
-use causeway_providers::sql::{Reliance, SqlRemote, Translation, translate};
+use causeway_providers::sql::{Dialect, Reliance, SqlRemote, Translation, translate};
 
 use super::Reason;
 use super::absorb::{Absorbed, FILTERED};
@@ -42,13 +42,13 @@ pub(super) fn join(node: &Join, left: &OpenSelect, right: &OpenSelect, aliases: 
         }
         JoinType::Inner => combined(left, right, "JOIN", Some(on)),
         JoinType::Left => {
-            let mut right = right;
             let on = [on, std::mem::take(&mut right.filter)].concat();
+            outer_condition(node, &on, left.dialect())?;
             combined(left, right, "LEFT JOIN", Some(on))
         }
         JoinType::Right => {
-            let mut left = left;
             let on = [on, std::mem::take(&mut left.filter)].concat();
+            outer_condition(node, &on, left.dialect())?;
             combined(left, right, "RIGHT JOIN", Some(on))
         }
         JoinType::Full => combined(left, right, "FULL JOIN", Some(on)),
@@ -140,6 +140,15 @@ fn conditions(node: &Join, left: &OpenSelect, right: &OpenSelect) -> Result<Cond
         }
     }
     Ok(conditions)
+}
+
+/// Whether the source takes `on` as the condition of an outer join.
+fn outer_condition(node: &Join, on: &[String], dialect: &dyn Dialect) -> Result<(), Reason> {
+    let is_by_equality = !node.on.is_empty() && node.null_equality == NullEquality::NullEqualsNothing;
+    if !is_by_equality && !on.is_empty() && !dialect.joins_outer_on_anything() {
+        return Err("the source computes outer joins by equalities".to_owned());
+    }
+    Ok(())
 }
 
 fn combined(left: OpenSelect, right: OpenSelect, keyword: &str, on: Option<Vec<String>>) -> OpenSelect {

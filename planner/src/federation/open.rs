@@ -129,6 +129,14 @@ impl OpenColumn {
         }
     }
 
+    /// In the form in which it may leave the source.
+    fn fetched(&self, dialect: &dyn Dialect) -> String {
+        match &self.form {
+            Form::Remote { table, index } => dialect.fetched(&table.columns[*index], &self.sql),
+            Form::Derived | Form::Computed { .. } => self.output(dialect),
+        }
+    }
+
     /// As a derived table passes it on: remote columns as they are, so that they still compare as themselves.
     fn passed_on(&self) -> &str {
         match &self.form {
@@ -278,7 +286,10 @@ impl OpenSelect {
             .iter()
             .enumerate()
             .map(|(at, column)| SelectItem {
-                sql: column.output(self.dialect()),
+                sql: match named {
+                    ColumnAliases::None => column.fetched(self.dialect()),
+                    ColumnAliases::Positional => column.output(self.dialect()),
+                },
                 alias: (named == ColumnAliases::Positional).then(|| format!("c{at}")),
             })
             .collect();

@@ -14,6 +14,8 @@ const STATEMENTS: &[&str] = &[
     "SELECT c.name, o.total FROM customers c LEFT JOIN (SELECT * FROM orders WHERE status = 'paid') o ON o.customer_id = c.id",
     "SELECT c.name, o.x FROM customers c LEFT JOIN (SELECT customer_id, coalesce(total, 0) AS x FROM orders) o ON o.customer_id = c.id",
     "SELECT c.name, o.total FROM customers c RIGHT JOIN orders o ON o.customer_id = c.id AND c.city = 'Rome'",
+    "SELECT c.id, o.id FROM (SELECT * FROM customers ORDER BY id LIMIT 3) c LEFT JOIN orders o ON o.total > 3.00",
+    "SELECT c.id, (SELECT max(total) FROM orders) FROM customers c",
     "SELECT c.id, o.id FROM customers c FULL JOIN orders o ON o.customer_id = c.id",
     "SELECT c.id, o.id FROM (SELECT * FROM customers WHERE id < 4) c FULL JOIN (SELECT * FROM orders WHERE status = 'open') o ON o.customer_id = c.id",
     "SELECT name FROM customers WHERE id IN (SELECT customer_id FROM orders)",

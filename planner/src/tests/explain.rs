@@ -37,6 +37,18 @@ async fn push_down_off_is_said() {
     assert!(page.contains("push-down is off"), "{page}");
 }
 
+#[tokio::test]
+async fn an_outer_join_that_the_source_would_refuse_stays_here() {
+    let world = world();
+    let few = "(SELECT * FROM customers ORDER BY id LIMIT 3) c";
+    let page = world.explain(&format!("SELECT c.id, o.id FROM {few} LEFT JOIN orders o ON o.total > 3.00")).await.join("\n");
+    assert!(page.contains("the source computes outer joins by equalities") && !page.contains("LEFT JOIN"), "{page}");
+    for condition in ["o.customer_id = c.id AND o.total > 3.00", "true"] {
+        let page = world.explain(&format!("SELECT c.id, o.id FROM {few} LEFT JOIN orders o ON {condition}")).await.join("\n");
+        assert!(page.contains("LEFT JOIN"), "{page}");
+    }
+}
+
 /// The side a hash join reads first is the one with fewer rows, also when it is a statement over several tables.
 #[tokio::test]
 async fn what_a_statement_is_believed_to_give_decides_which_side_is_read_first() {

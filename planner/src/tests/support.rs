@@ -118,6 +118,10 @@ impl Dialect for TestDialect {
         format!("{left} IS NOT DISTINCT FROM {right}")
     }
 
+    fn joins_outer_on_anything(&self) -> bool {
+        false
+    }
+
     fn like(&self) -> LikeSupport {
         LikeSupport::Exact
     }

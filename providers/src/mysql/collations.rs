@@ -4,11 +4,12 @@ use datafusion::scalar::ScalarValue;
 
 use super::connect::Session;
 use super::decode::changed;
+use super::dialect::MySqlDialect;
 use super::introspect::text;
 use super::scan::Interruption;
 use crate::error::{Error, ErrorKind};
 use crate::remote::{Comparison, RemoteColumn, RemoteTable};
-use crate::sql::{Dialect, MySqlDialect, Reliance};
+use crate::sql::{Dialect, Reliance};
 
 /// Looks at the collations that `reliance` needs to be as they were. Under any of them equal texts are equal, so those of columns that
 /// are only asked for such are not among them, and for nearly all statements there is nothing to look at.

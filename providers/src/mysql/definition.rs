@@ -3,9 +3,10 @@
 use mysql_async::Row;
 
 use super::connect::{Flavor, Session};
+use super::dialect::MySqlDialect;
 use super::failure;
 use super::introspect::text;
-use crate::sql::{Dialect, MySqlDialect};
+use crate::sql::Dialect;
 use crate::writer::bootstrap::{Definition, Filling, FoundColumn, FoundTable};
 use crate::writer::{DescribedColumn, DescribedType, KEY_LENGTH, TableDescriptor};
 

@@ -5,6 +5,7 @@ mod connect;
 mod declared_type;
 mod decode;
 mod definition;
+mod dialect;
 mod failure;
 mod introspect;
 mod manifest;
@@ -29,6 +30,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use tokio_util::sync::CancellationToken;
 
 use self::connect::{Flavor, Server, ServerDial};
+use self::dialect::MySqlDialect;
 use self::introspect::Place;
 use self::manifest::MANIFEST;
 use self::policy::{Policy, ZeroDates};
@@ -41,9 +43,7 @@ use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::{Access, Pool, PoolState, Pooled};
 use crate::remote::{CatalogMark, Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
-use crate::sql::{
-    Dialect, MySqlDialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics,
-};
+use crate::sql::{Dialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics};
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
 use crate::writer::Writer;

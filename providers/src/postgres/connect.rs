@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::copy_reader::ReadError;
-use super::described::{Wanted, check};
+use super::described::{Wanted, text_forms};
 use super::manifest::{DATABASE, HOST, PASSWORD, PORT, USER};
 use super::{failure, shape, tls};
 use crate::deadline::Deadline;
@@ -377,13 +377,13 @@ impl Lease {
         let limit = limit.map(|limit| limit + REMOTE_GRACE);
         let before = async { if before.is_empty() { Ok(()) } else { self.client().batch_execute(before).await } };
         let written = async {
-            match wanted {
+            match &wanted {
                 Some(wanted) => wanted.shapes.written_since(self.client(), self.connection().shapes.as_ref()).await,
                 None => Ok(Vec::new()),
             }
         };
         let described = async {
-            match wanted {
+            match &wanted {
                 Some(_) => Ok(Some(self.client().prepare(sql).await?)),
                 None => Ok(None),
             }
@@ -407,7 +407,8 @@ impl Lease {
                 }
             }
             if let Some(described) = described? {
-                check(wanted.schema, described.columns()).map_err(ReadError::Value)?;
+                let forms = text_forms(wanted.decoder.schema(), described.columns()).map_err(ReadError::Value)?;
+                wanted.decoder.expect(forms);
             }
         }
         Ok(self.client().copy_out(&statement?).await?)

@@ -8,9 +8,10 @@ mod numeric;
 mod tests;
 
 use bytes::{Buf, Bytes, BytesMut};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Field, SchemaRef};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
+pub(super) use self::column::TextForm;
 use self::column::{Column, Room, ValueFault};
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
 
@@ -27,6 +28,8 @@ const BATCH_BYTES: usize = 16 << 20;
 pub(super) struct CopyDecoder {
     schema: SchemaRef,
     columns: Vec<Column>,
+    /// How the texts of each column come.
+    forms: Vec<TextForm>,
     /// Where the fields of the row at hand lie in `input`; `None` is NULL.
     fields: Vec<Option<(usize, usize)>>,
     input: Bytes,
@@ -59,7 +62,7 @@ impl CopyDecoder {
     /// [`ErrorKind::Internal`] when a field has a type that no value can be decoded to.
     pub(super) fn new(schema: SchemaRef, batch_rows: usize) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| {
-            Column::new(field.data_type(), Room::default()).ok_or_else(|| {
+            Column::new(field.data_type(), TextForm::Plain, Room::default()).ok_or_else(|| {
                 let text = format!("column \"{}\" is wanted as {}, which is not read from PostgreSQL", field.name(), field.data_type());
                 Error::new(ErrorKind::Internal, text)
             })
@@ -67,6 +70,7 @@ impl CopyDecoder {
         let columns = columns.collect::<Result<Vec<_>>>()?;
         Ok(Self {
             fields: Vec::with_capacity(columns.len()),
+            forms: vec![TextForm::Plain; columns.len()],
             schema,
             columns,
             input: Bytes::new(),
@@ -80,6 +84,14 @@ impl CopyDecoder {
     /// What the rows become.
     pub(super) fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// From here on the texts of each column come as `forms` says, one for each column of the schema.
+    pub(super) fn expect(&mut self, forms: Vec<TextForm>) {
+        for ((column, field), form) in self.columns.iter_mut().zip(self.schema.fields()).zip(&forms) {
+            *column = empty(field, *form, Room::default());
+        }
+        self.forms = forms;
     }
 
     /// Adds a message. Call [`decode`](Self::decode) until it is starved before the next one.
@@ -140,7 +152,7 @@ impl CopyDecoder {
         let rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
         let mut arrays = Vec::with_capacity(self.columns.len());
-        for (column, field) in self.columns.iter_mut().zip(self.schema.fields()) {
+        for ((column, field), form) in self.columns.iter_mut().zip(self.schema.fields()).zip(&self.forms) {
             let room = column.room(rows);
             let array = column.finish().map_err(|cause| {
                 Error::new(ErrorKind::Invalid, format!("column \"{}\" holds text that is not UTF-8", field.name()))
@@ -152,7 +164,7 @@ impl CopyDecoder {
                 return Err(Error::new(ErrorKind::SchemaMismatch, text).code(TYPE_CHANGED).hint("refresh the catalog of the datasource"));
             }
             // The next batch is probably as long as this one.
-            *column = Column::new(field.data_type(), room).expect("the type was accepted when the decoder was made");
+            *column = empty(field, *form, room);
             arrays.push(array);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -225,6 +237,11 @@ impl CopyDecoder {
         let text = format!("column \"{}\" {}", self.schema.field(index).name(), fault.message());
         Error::new(ErrorKind::Invalid, text).hint(fault.hint())
     }
+}
+
+/// A column for values of `field`, whose type the decoder was made for.
+fn empty(field: &Field, form: TextForm, room: Room) -> Column {
+    Column::new(field.data_type(), form, room).expect("the type was accepted when the decoder was made")
 }
 
 fn malformed(what: &str) -> Error {

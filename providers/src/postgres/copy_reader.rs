@@ -60,6 +60,11 @@ impl CopyReader {
         Self { decoder, linger: Box::pin(sleep(LINGER)), pause: Pause::First }
     }
 
+    /// What decodes the rows.
+    pub(super) fn decoder(&mut self) -> &mut CopyDecoder {
+        &mut self.decoder
+    }
+
     /// Reads until a batch should leave or the result is complete.
     pub(super) async fn step(&mut self, rows: &mut Pin<Box<CopyOutStream>>) -> Result<Step, ReadError> {
         if !std::future::poll_fn(|context| self.poll_batch(rows, context)).await? {

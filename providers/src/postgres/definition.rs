@@ -3,8 +3,9 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error as DriverError, Row};
 
+use super::dialect::PostgresDialect;
 use super::introspect::DEFAULT_SCHEMA;
-use crate::sql::{Dialect, PostgresDialect};
+use crate::sql::Dialect;
 use crate::writer::KEY_LENGTH;
 use crate::writer::bootstrap::{Definition, Filling, FoundColumn, FoundTable};
 use crate::writer::{DescribedColumn, DescribedType, TableDescriptor};

@@ -1,43 +1,55 @@
-//! Whether a statement gives the types that its rows are decoded as. A binary `COPY` does not say what its bytes are, and those of one
-//! type are values of another too.
+//! Whether a statement gives the types that its rows are decoded as, and how. A binary `COPY` does not say what its bytes are, and
+//! those of one type are values of another too.
 
-use datafusion::arrow::datatypes::{DataType, Field, IntervalUnit, Schema, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, FieldRef, IntervalUnit, Schema, TimeUnit};
 use tokio_postgres::Column;
 use tokio_postgres::types::{Kind, Type};
 
+use super::copy_binary::{CopyDecoder, TextForm};
 use super::shape::Shapes;
 use super::type_mapping::{UNCONSTRAINED, precision_and_scale};
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
 
 /// What the source must be for a statement.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Wanted<'a> {
-    /// What the rows are decoded as.
-    pub(super) schema: &'a Schema,
+    /// What decodes the rows. It is told how they come.
+    pub(super) decoder: &'a mut CopyDecoder,
     /// The tables, as the last look saw them and as the statement was made for them.
     pub(super) shapes: &'a Shapes<'a>,
 }
 
-/// Compares what the source says a statement gives with the `schema` it is wanted in.
+/// Compares what the source says a statement gives with the `schema` it is wanted in, and says how the texts of each column come.
 ///
 /// # Errors
 /// `SchemaMismatch` with the code [`TYPE_CHANGED`], naming the first column of another type.
-pub(super) fn check(schema: &Schema, described: &[Column]) -> Result<()> {
+pub(super) fn text_forms(schema: &Schema, described: &[Column]) -> Result<Vec<TextForm>> {
     // Rows that are only counted have a column nobody reads.
     if schema.fields().is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     if schema.fields().len() != described.len() {
         let text = format!("a statement for {} columns gives {}", schema.fields().len(), described.len());
         return Err(Error::new(ErrorKind::Internal, text));
     }
-    let is_as_wanted = |field: &Field, column: &Column| is_read_as(field.data_type(), column.type_()) && fits(field.data_type(), column);
-    match schema.fields().iter().zip(described).find(|(field, column)| !is_as_wanted(field, column)) {
-        None => Ok(()),
-        Some((field, column)) => {
-            let text = format!("column \"{}\" is {} at the source now, which is another type", field.name(), column.type_().name());
-            Err(Error::new(ErrorKind::SchemaMismatch, text).code(TYPE_CHANGED).hint("refresh the catalog of the datasource"))
+    let form = |(field, column): (&FieldRef, &Column)| {
+        if is_read_as(field.data_type(), column.type_()) && fits(field.data_type(), column) {
+            return Ok(text_form(column.type_()));
         }
+        let text = format!("column \"{}\" is {} at the source now, which is another type", field.name(), column.type_().name());
+        Err(Error::new(ErrorKind::SchemaMismatch, text).code(TYPE_CHANGED).hint("refresh the catalog of the datasource"))
+    };
+    schema.fields().iter().zip(described).map(form).collect()
+}
+
+/// How the texts of a type, or of an array of it, come.
+fn text_form(remote: &Type) -> TextForm {
+    match remote.kind() {
+        Kind::Array(of) => text_form(of),
+        _ if *remote == Type::BPCHAR => TextForm::BlankPadded,
+        _ if *remote == Type::UUID => TextForm::Uuid,
+        _ if *remote == Type::JSONB => TextForm::Jsonb,
+        _ => TextForm::Plain,
     }
 }
 
@@ -81,8 +93,9 @@ fn fits(data_type: &DataType, column: &Column) -> bool {
     }
 }
 
-/// Types whose binary form is their text.
-const TEXTS: [Type; 8] = [Type::TEXT, Type::VARCHAR, Type::BPCHAR, Type::NAME, Type::JSON, Type::CHAR, Type::XML, Type::UNKNOWN];
+/// Types whose binary form is their text, or one that a [`TextForm`] reads as it.
+const TEXTS: [Type; 10] =
+    [Type::TEXT, Type::VARCHAR, Type::BPCHAR, Type::NAME, Type::JSON, Type::CHAR, Type::XML, Type::UNKNOWN, Type::UUID, Type::JSONB];
 
 #[cfg(test)]
 mod tests {
@@ -100,15 +113,31 @@ mod tests {
             (DataType::Utf8, Type::BPCHAR),
             (DataType::Timestamp(TimeUnit::Microsecond, Some("+00:00".into())), Type::TIMESTAMPTZ),
             (list.clone(), Type::INT4_ARRAY),
+            (DataType::Utf8, Type::JSONB),
         ];
         assert!(read.iter().all(|(data_type, remote)| is_read_as(data_type, remote)), "{read:?}");
         let not_read = [
             (DataType::Int32, Type::FLOAT4),
             (DataType::Int64, Type::TIMESTAMP),
-            (DataType::Utf8, Type::JSONB),
+            (DataType::Utf8, Type::INET),
+            (DataType::Binary, Type::JSONB),
             (DataType::Timestamp(TimeUnit::Microsecond, None), Type::TIMESTAMPTZ),
             (list, Type::FLOAT4_ARRAY),
         ];
         assert!(!not_read.iter().any(|(data_type, remote)| is_read_as(data_type, remote)), "{not_read:?}");
+    }
+
+    #[test]
+    fn texts_are_read_in_the_form_of_their_type() {
+        for (remote, expected) in [
+            (Type::VARCHAR, TextForm::Plain),
+            (Type::JSON, TextForm::Plain),
+            (Type::BPCHAR, TextForm::BlankPadded),
+            (Type::BPCHAR_ARRAY, TextForm::BlankPadded),
+            (Type::UUID, TextForm::Uuid),
+            (Type::JSONB_ARRAY, TextForm::Jsonb),
+        ] {
+            assert_eq!(text_form(&remote), expected, "{remote}");
+        }
     }
 }

@@ -2,13 +2,12 @@
 
 use crate::capabilities::Capabilities;
 use crate::manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
+use crate::tls::{SSLMODE, SSLROOTCERT};
 
 pub(super) const HOST: &str = "host";
 pub(super) const PORT: &str = "port";
 pub(super) const DATABASE: &str = "database";
 pub(super) const USER: &str = "user";
-pub(super) const SSLMODE: &str = "sslmode";
-pub(super) const SSLROOTCERT: &str = "sslrootcert";
 pub(super) const NUMERIC: &str = "numeric";
 pub(super) const PASSWORD: &str = "password";
 

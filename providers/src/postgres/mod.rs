@@ -8,6 +8,7 @@ mod copy_reader;
 mod declared_type;
 mod definition;
 mod described;
+mod dialect;
 mod exported_snapshot;
 mod failure;
 mod introspect;
@@ -36,6 +37,7 @@ use futures::future::{BoxFuture, join};
 use tokio_util::sync::CancellationToken;
 
 use self::connect::{Connections, Lease, Target};
+use self::dialect::PostgresDialect;
 use self::exported_snapshot::ExportedSnapshot;
 use self::introspect::Look;
 use self::known_tables::KnownTables;
@@ -52,10 +54,7 @@ use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::{Access, PoolState};
 use crate::remote::{CatalogMark, Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
-use crate::sql::{
-    Dialect, PostgresDialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans,
-    TableStatistics,
-};
+use crate::sql::{Dialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics};
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
 use crate::writer::Writer;

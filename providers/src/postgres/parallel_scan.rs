@@ -311,10 +311,12 @@ impl Run {
         let mut reader = CopyReader::new(CopyDecoder::new(Arc::clone(&self.schema), self.limits.batch_rows)?);
         let shapes = Shapes::of(&self.reliance, &self.scan.source.known, self.scan.source.dialect)?;
         // Reading it once keeps the table from being changed until the transaction ends.
-        let mut wanted = Some(Wanted { schema: &self.schema, shapes: &shapes });
+        let mut is_checked = false;
         while let Some(range) = ranges.take() {
             let sql = self.statement(range);
-            let rows = match seat.copy_out(&sql, wanted.take(), self.limits.query_timeout).await {
+            let wanted = (!is_checked).then(|| Wanted { decoder: reader.decoder(), shapes: &shapes });
+            is_checked = true;
+            let rows = match seat.copy_out(&sql, wanted, self.limits.query_timeout).await {
                 Ok(rows) => rows,
                 Err(ReadError::Value(error)) => return Err(seat.fail(error)),
                 Err(ReadError::Driver(error)) => return Err(seat.fail(failure::running(error, clock(self.deadline)))),

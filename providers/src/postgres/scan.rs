@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::SendableRecordBatchStream;
@@ -73,8 +73,13 @@ impl Scan {
         within(deadline, &self.source.closed, self.read(decoder, sender, deadline)).await.map_err(|error| error.at(self.source.id.as_str()))
     }
 
-    async fn read(&self, decoder: CopyDecoder, sender: Sender<DataFusionResult<RecordBatch>>, deadline: Option<Deadline>) -> Result<()> {
-        let (seat, rows) = self.start(decoder.schema(), deadline).await?;
+    async fn read(
+        &self,
+        mut decoder: CopyDecoder,
+        sender: Sender<DataFusionResult<RecordBatch>>,
+        deadline: Option<Deadline>,
+    ) -> Result<()> {
+        let (seat, rows) = self.start(&mut decoder, deadline).await?;
         let mut reader = CopyReader::new(decoder);
         let mut rows = Box::pin(rows);
         loop {
@@ -103,7 +108,7 @@ impl Scan {
     }
 
     /// Sends the statement, on another connection when the one from the pool turns out to be dead.
-    async fn start(&self, schema: &Schema, deadline: Option<Deadline>) -> Result<(Seat, CopyOutStream)> {
+    async fn start(&self, decoder: &mut CopyDecoder, deadline: Option<Deadline>) -> Result<(Seat, CopyOutStream)> {
         let shapes = Shapes::of(&self.sql.reliance, &self.source.known, self.source.dialect)?;
         let mut seat = match &self.snapshot {
             Some((snapshot, turn)) => snapshot.seat(*turn, deadline).await?,
@@ -111,7 +116,7 @@ impl Scan {
         };
         loop {
             let replaceable = seat.is_replaceable();
-            match seat.copy_out(&self.sql.text, Some(Wanted { schema, shapes: &shapes }), self.limits.query_timeout).await {
+            match seat.copy_out(&self.sql.text, Some(Wanted { decoder, shapes: &shapes }), self.limits.query_timeout).await {
                 Ok(rows) => return Ok((seat, rows)),
                 Err(ReadError::Value(error)) => return Err(seat.fail(error)),
                 Err(ReadError::Driver(error)) => {

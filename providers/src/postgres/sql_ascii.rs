@@ -3,8 +3,9 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 
+use super::dialect::PostgresDialect;
 use crate::remote::RemoteColumn;
-use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, PostgresDialect, Quoting};
+use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting};
 
 /// [`PostgresDialect`] without what depends on where characters begin.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +44,10 @@ impl Dialect for SqlAsciiDialect {
         PostgresDialect.output(column, sql)
     }
 
+    fn fetched(&self, column: &RemoteColumn, sql: &str) -> String {
+        PostgresDialect.fetched(column, sql)
+    }
+
     fn tells_null(&self, column: &RemoteColumn) -> bool {
         PostgresDialect.tells_null(column)
     }
@@ -60,6 +65,10 @@ impl Dialect for SqlAsciiDialect {
     }
 
     /// `_` matches one byte over there.
+    fn joins_outer_on_anything(&self) -> bool {
+        PostgresDialect.joins_outer_on_anything()
+    }
+
     fn like(&self) -> LikeSupport {
         LikeSupport::Local
     }

@@ -37,6 +37,12 @@ pub trait Dialect: Debug + Send + Sync {
     /// A column as it must stand in the select list so that its values arrive as the column's Arrow type.
     fn output(&self, column: &RemoteColumn, sql: &str) -> String;
 
+    /// A column as it must stand in the outermost select list of a statement. Its values may arrive in a form that only the scan
+    /// understands, and that is cheaper to make.
+    fn fetched(&self, column: &RemoteColumn, sql: &str) -> String {
+        self.output(column, sql)
+    }
+
     /// Whether `IS NULL` on the column, asked anywhere in a statement, is true of NULL alone.
     fn tells_null(&self, column: &RemoteColumn) -> bool;
 
@@ -48,6 +54,9 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// `a IS NOT DISTINCT FROM b`.
     fn null_safe_equal(&self, left: &str, right: &str) -> String;
+
+    /// Whether an outer join may have any condition. Otherwise it needs a plain `=` between the sides, or holds always (`1 = 1`).
+    fn joins_outer_on_anything(&self) -> bool;
 
     /// How `LIKE` with a literal pattern may be shipped.
     fn like(&self) -> LikeSupport;

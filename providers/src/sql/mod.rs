@@ -1,7 +1,6 @@
-//! What every source that takes SQL text shares: dialects, the translation of expressions, the select statement, the scan.
+//! What every source that takes SQL text shares: what a dialect says, the translation of expressions, the select statement, the scan.
 
 mod dialect;
-mod dialects;
 mod dynamic_filter;
 mod normalize;
 mod reliance;
@@ -23,7 +22,6 @@ use crate::error::Result;
 use crate::remote::{Remote, RemoteTable};
 
 pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
-pub use dialects::{MySqlDialect, PostgresDialect, SqliteDialect};
 pub use dynamic_filter::{LONGEST_WAIT, MOST_KEYS};
 pub use normalize::{Quoting, normalize};
 pub use reliance::Reliance;

@@ -71,7 +71,7 @@ impl SqlTable {
             .map(|&index| {
                 let column = &self.table.columns[index];
                 let quoted = dialect.quote(&column.name);
-                let sql = dialect.output(column, &quoted);
+                let sql = dialect.fetched(column, &quoted);
                 let alias = (sql != quoted).then_some(quoted);
                 SelectItem { sql, alias }
             })

@@ -4,10 +4,11 @@ use datafusion::arrow::datatypes::DataType;
 use rusqlite::{Connection, Row};
 
 use super::connect::write_failure;
+use super::dialect::SqliteDialect;
 use super::introspect::SCHEMA;
 use super::type_mapping::{Behaviour, map};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{Dialect, SqliteDialect};
+use crate::sql::Dialect;
 use crate::writer::bootstrap::{Definition, Filling, FoundColumn, FoundTable, not_a_table};
 use crate::writer::{DescribedColumn, DescribedType, TableDescriptor};
 

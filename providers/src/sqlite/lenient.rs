@@ -3,8 +3,9 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 
+use super::dialect::SqliteDialect;
 use crate::remote::{Comparison, RemoteColumn};
-use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting, SqliteDialect};
+use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting};
 
 /// [`SqliteDialect`] without what depends on a stored value being NULL.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +59,10 @@ impl Dialect for LenientDialect {
 
     fn null_safe_equal(&self, left: &str, right: &str) -> String {
         SqliteDialect.null_safe_equal(left, right)
+    }
+
+    fn joins_outer_on_anything(&self) -> bool {
+        SqliteDialect.joins_outer_on_anything()
     }
 
     fn like(&self) -> LikeSupport {

@@ -5,6 +5,7 @@ mod decimal;
 mod declared_type;
 mod decode;
 mod definition;
+mod dialect;
 mod instant;
 mod introspect;
 mod lenient;
@@ -32,6 +33,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use tokio_util::sync::CancellationToken;
 
 use self::connect::{Database, DatabaseFile, Stop};
+use self::dialect::SqliteDialect;
 use self::lenient::LenientDialect;
 use self::policy::Mismatch;
 use crate::capabilities::Capabilities;
@@ -43,9 +45,7 @@ use crate::manifest::Manifest;
 use crate::options::Options;
 use crate::pool::{Access, Pool, PoolState, Pooled};
 use crate::remote::{CatalogMark, Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
-use crate::sql::{
-    Dialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, SqliteDialect, StatementScans, TableStatistics,
-};
+use crate::sql::{Dialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics};
 use crate::subject::Subject;
 use crate::type_change::TypeChange;
 use crate::writer::Writer;

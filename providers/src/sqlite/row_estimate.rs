@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
+use super::dialect::SqliteDialect;
 use super::introspect::query;
 use crate::error::{ErrorKind, Result};
-use crate::sql::{Dialect, SqliteDialect};
+use crate::sql::Dialect;
 
 /// What `ANALYZE` counted, when it ever ran; the first number of `stat` is the rows of an index, of all rows unless it is partial.
 const ANALYSED: &str = "SELECT tbl, max(CAST(stat AS INTEGER)) FROM main.sqlite_stat1 WHERE tbl IS NOT NULL GROUP BY tbl";

@@ -13,11 +13,12 @@ use rusqlite::types::ValueRef;
 
 use super::connect::failure;
 use super::decode::ColumnBuilder;
+use super::dialect::SqliteDialect;
 use super::introspect::SCHEMA;
 use super::policy::Mismatch;
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
 use crate::remote::{RemoteColumn, RemoteTable, TableKind};
-use crate::sql::{Dialect, Reliance, SqliteDialect};
+use crate::sql::{Dialect, Reliance};
 
 /// Rows between two looks at whether the work is still wanted; the values read so far are forgotten then, too.
 const ROWS_AT_ONCE: usize = 4096;

@@ -5,8 +5,9 @@ use datafusion::scalar::ScalarValue;
 use mysql_async::prelude::Queryable;
 
 use super::server::{TestServer, cells, table};
+use crate::mysql::dialect::MySqlDialect;
 use crate::remote::Comparison;
-use crate::sql::{Dialect, MySqlDialect, NullOrder};
+use crate::sql::{Dialect, NullOrder};
 
 const TEXTS: &[&str] = &[
     "",

@@ -5,7 +5,8 @@ use datafusion::scalar::ScalarValue;
 use mysql_async::prelude::Queryable;
 
 use super::server::{TestServer, cells};
-use crate::sql::{Dialect, MySqlDialect};
+use crate::mysql::dialect::MySqlDialect;
+use crate::sql::Dialect;
 
 const TEXTS: &[&str] = &[
     "",

@@ -6,7 +6,8 @@ use mysql_async::prelude::Queryable;
 
 use super::server::{TestServer, cells, ours, table};
 use crate::error::ErrorKind;
-use crate::sql::{Argument, Dialect, LikeSupport, MySqlDialect, NullOrder, TableScope, Translation, translate};
+use crate::mysql::dialect::MySqlDialect;
+use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, TableScope, Translation, translate};
 
 fn argument(sql: &str, data_type: DataType) -> Argument<'static> {
     Argument { sql: sql.to_owned(), data_type, literal: None }

@@ -13,6 +13,7 @@ use datafusion::arrow::datatypes::{
     IntervalMonthDayNano, IntervalUnit, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, i256,
 };
 use datafusion::arrow::error::ArrowError;
+use uuid::Uuid;
 
 use super::numeric;
 
@@ -80,6 +81,23 @@ impl ValueFault {
     }
 }
 
+/// What the bytes of a text are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in super::super) enum TextForm {
+    /// The text.
+    #[default]
+    Plain,
+    /// The text, filled up with blanks, which are no part of it.
+    BlankPadded,
+    /// The 16 bytes of a UUID.
+    Uuid,
+    /// The text behind the number of its format.
+    Jsonb,
+}
+
+/// The only format of `jsonb` there is.
+const JSONB_FORMAT: u8 = 1;
+
 /// What to make room for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Room {
@@ -111,6 +129,7 @@ pub(super) enum Column {
 #[derive(Debug)]
 pub(super) struct BytesColumn {
     data_type: DataType,
+    form: TextForm,
     offsets: Vec<i32>,
     values: Vec<u8>,
     validity: NullBufferBuilder,
@@ -127,8 +146,8 @@ pub(super) struct ListColumn {
 }
 
 impl Column {
-    /// An empty column of `data_type`; `None` when no binary form decodes to it.
-    pub(super) fn new(data_type: &DataType, room: Room) -> Option<Self> {
+    /// An empty column of `data_type`, whose texts come in `form`; `None` when no binary form decodes to it.
+    pub(super) fn new(data_type: &DataType, form: TextForm, room: Room) -> Option<Self> {
         let Room { rows: room, bytes } = room;
         let room = room.max(FIRST_ROOM);
         Some(match data_type {
@@ -158,6 +177,7 @@ impl Column {
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Binary | DataType::LargeBinary | DataType::BinaryView => {
                 Column::Bytes(BytesColumn {
                     data_type: data_type.clone(),
+                    form,
                     offsets: first_offset(room),
                     values: Vec::with_capacity(bytes),
                     validity: NullBufferBuilder::new(room),
@@ -169,7 +189,7 @@ impl Column {
                 validity: NullBufferBuilder::new(room),
                 // A list of lists has no binary form: PostgreSQL's arrays nest as dimensions.
                 items: Box::new(
-                    Column::new(element.data_type(), Room { rows: room, bytes }).filter(|items| !matches!(items, Column::List(_)))?,
+                    Column::new(element.data_type(), form, Room { rows: room, bytes }).filter(|items| !matches!(items, Column::List(_)))?,
                 ),
                 length: 0,
             }),
@@ -246,7 +266,18 @@ impl BytesColumn {
     fn append(&mut self, value: Option<&[u8]>) -> Result<(), ValueFault> {
         match value {
             Some(raw) => {
-                self.values.extend_from_slice(raw);
+                match self.form {
+                    TextForm::Plain => self.values.extend_from_slice(raw),
+                    TextForm::BlankPadded => self.values.extend_from_slice(without_padding(raw)),
+                    TextForm::Uuid => {
+                        let mut text = Uuid::encode_buffer();
+                        self.values.extend_from_slice(Uuid::from_bytes(exact(raw)?).hyphenated().encode_lower(&mut text).as_bytes());
+                    }
+                    TextForm::Jsonb => match raw.split_first() {
+                        Some((&JSONB_FORMAT, text)) => self.values.extend_from_slice(text),
+                        _ => return Err(ValueFault::Malformed),
+                    },
+                }
                 self.validity.append_non_null();
             }
             None => self.validity.append_null(),
@@ -344,6 +375,11 @@ fn append<T: ArrowPrimitiveType>(
 #[inline]
 fn exact<const N: usize>(raw: &[u8]) -> Result<[u8; N], ValueFault> {
     raw.try_into().map_err(|_| ValueFault::Malformed)
+}
+
+fn without_padding(raw: &[u8]) -> &[u8] {
+    let length = raw.iter().rposition(|&byte| byte != b' ').map_or(0, |last| last + 1);
+    &raw[..length]
 }
 
 fn take_i32(rest: &mut &[u8]) -> Result<i32, ValueFault> {

@@ -7,7 +7,7 @@ use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, Int32Type, Schema, SchemaRef, i256};
 
 use super::column::ValueFault;
-use super::{CopyDecoder, Progress, numeric};
+use super::{CopyDecoder, Progress, TextForm, numeric};
 use crate::error::{ErrorKind, TYPE_CHANGED};
 
 const TRAILER: [u8; 2] = [0xff, 0xff];
@@ -73,6 +73,36 @@ fn a_result_without_its_trailer_is_not_complete() {
         decoder.push(Bytes::copy_from_slice(&bytes[..end]));
         decoder.decode().unwrap();
         assert!(!decoder.is_complete(), "complete after {end} of {} bytes", bytes.len());
+    }
+}
+
+/// One value of a text column that comes in `form`.
+fn text(form: TextForm, value: &[u8]) -> Result<String, ErrorKind> {
+    let schema = Arc::new(Schema::new(vec![Field::new("s", DataType::Utf8, true)]));
+    let mut decoder = CopyDecoder::new(schema, 1).unwrap();
+    decoder.expect(vec![form]);
+    decoder.push(Bytes::from([header(), row(&[Some(value)])].concat()));
+    decoder.decode().map_err(|error| error.kind())?;
+    let batch = decoder.take_batch().map_err(|error| error.kind())?;
+    Ok(batch.column(0).as_string::<i32>().value(0).to_owned())
+}
+
+#[test]
+fn texts_come_in_several_forms() {
+    let uuid: Vec<u8> = (0..16).map(|byte| byte * 17).collect();
+    for (form, value, expected) in [
+        (TextForm::Plain, " a ".as_bytes(), " a "),
+        (TextForm::BlankPadded, b" a\xc3\xa4  ", " aä"),
+        (TextForm::BlankPadded, b"a\t  ", "a\t"),
+        (TextForm::BlankPadded, b"   ", ""),
+        (TextForm::BlankPadded, b"", ""),
+        (TextForm::Uuid, &uuid, "00112233-4455-6677-8899-aabbccddeeff"),
+        (TextForm::Jsonb, b"\x01{\"a\": 1}", "{\"a\": 1}"),
+    ] {
+        assert_eq!(text(form, value).as_deref(), Ok(expected), "{form:?}");
+    }
+    for (form, value) in [(TextForm::Uuid, &uuid[1..]), (TextForm::Jsonb, b"\x02{}"), (TextForm::Jsonb, b"")] {
+        assert_eq!(text(form, value), Err(ErrorKind::Invalid), "{form:?}");
     }
 }
 

@@ -11,8 +11,9 @@ use datafusion::scalar::ScalarValue;
 
 use super::server::Database;
 use super::{PostgresRemote, column, look, open, read};
+use crate::postgres::dialect::PostgresDialect;
 use crate::remote::RemoteTable;
-use crate::sql::{Argument, Dialect, PostgresDialect};
+use crate::sql::{Argument, Dialect};
 
 const TABLE: &str = r"
     CREATE TABLE t (id integer, i2 smallint, i4 integer, i8 bigint, f4 real, f8 double precision, d1 numeric(12, 3), d2 numeric(40, 5),

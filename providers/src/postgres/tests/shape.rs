@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::server::Database;
 use super::{look, open};
 use crate::error::TYPE_CHANGED;
+use crate::postgres::dialect::PostgresDialect;
 use crate::postgres::shape::{self, Shapes};
 use crate::remote::RemoteTable;
-use crate::sql::{PostgresDialect, Reliance};
+use crate::sql::Reliance;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_meanwhile_hides_no_change() {

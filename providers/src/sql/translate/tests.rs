@@ -67,6 +67,10 @@ impl Dialect for Plain {
         format!("{left} IS NOT DISTINCT FROM {right}")
     }
 
+    fn joins_outer_on_anything(&self) -> bool {
+        true
+    }
+
     fn like(&self) -> LikeSupport {
         LikeSupport::Exact
     }

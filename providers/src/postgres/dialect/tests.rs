@@ -7,7 +7,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::PostgresDialect;
 use crate::remote::{Comparison, Presentation, RemoteColumn};
-use crate::sql::dialect::{Argument, Dialect, NullOrder};
+use crate::sql::{Argument, Dialect, NullOrder};
 
 fn column(remote_type: &str, data_type: DataType) -> RemoteColumn {
     RemoteColumn {
@@ -148,4 +148,26 @@ fn orders_place_nulls() {
     assert_eq!(PostgresDialect.order_by("x", &DataType::Utf8, false, NullOrder::Last), "x DESC NULLS LAST");
     assert_eq!(PostgresDialect.limit(Some(5), 2), "LIMIT 5 OFFSET 2");
     assert_eq!(PostgresDialect.limit(None, 0), "");
+}
+
+#[test]
+fn the_source_makes_no_text_that_is_made_here() {
+    let utf8 = DataType::Utf8;
+    let texts = DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)));
+    let cases = [
+        ("character(25)", &utf8, "c"),
+        ("bpchar", &utf8, "c"),
+        ("uuid", &utf8, "c"),
+        ("jsonb", &utf8, "c"),
+        ("uuid[]", &texts, "c"),
+        ("\"char\"", &utf8, "CAST(c AS text)"),
+        ("other.uuid", &utf8, "CAST(c AS text)"),
+        ("mood", &utf8, "CAST(c AS text)"),
+    ];
+    for (remote_type, data_type, expected) in cases {
+        let column = column(remote_type, data_type.clone());
+        assert_eq!(PostgresDialect.fetched(&column, "c"), expected, "{remote_type}");
+        // A statement above computes with the text.
+        assert!(PostgresDialect.output(&column, "c").starts_with("CAST(c AS text"), "{remote_type}");
+    }
 }

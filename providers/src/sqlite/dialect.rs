@@ -5,13 +5,12 @@ use datafusion::arrow::temporal_conversions::date32_to_datetime;
 use datafusion::scalar::ScalarValue;
 
 use crate::remote::RemoteColumn;
-use crate::sql::Quoting;
-use crate::sql::dialect::{Argument, Dialect, LikeSupport, NullOrder};
+use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting};
 
 /// The dialect. Its connections must have double-quoted strings off, as the `sqlite` connector's do: an unknown `"name"` is an error
 /// then and never a string.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SqliteDialect;
+pub(super) struct SqliteDialect;
 
 impl Dialect for SqliteDialect {
     fn quote(&self, identifier: &str) -> String {
@@ -97,6 +96,10 @@ impl Dialect for SqliteDialect {
 
     fn null_safe_equal(&self, left: &str, right: &str) -> String {
         format!("({left} IS {right})")
+    }
+
+    fn joins_outer_on_anything(&self) -> bool {
+        true
     }
 
     fn like(&self) -> LikeSupport {

@@ -7,15 +7,14 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::scalar::ScalarValue;
 
 use crate::remote::RemoteColumn;
-use crate::sql::Quoting;
-use crate::sql::dialect::{Argument, Dialect, LikeSupport, NullOrder};
+use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting};
 
 /// The dialect of MySQL and MariaDB, for a session as the connector sets it: UTC, utf8mb4, double quotes are no identifiers.
 ///
 /// No literal ever holds a quote or a backslash, so that no `sql_mode` can make one end early.
 /// The default is what both servers understand alike.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct MySqlDialect {
+pub(super) struct MySqlDialect {
     flavor: Flavor,
     dates: Dates,
 }
@@ -43,18 +42,18 @@ const DECIMAL_SCALE: i8 = 30;
 
 impl MySqlDialect {
     /// For a MariaDB server.
-    pub const fn maria_db() -> Self {
+    pub(super) const fn maria_db() -> Self {
         Self { flavor: Flavor::MariaDb, dates: Dates::AsStored }
     }
 
     /// For a MySQL server.
-    pub const fn my_sql() -> Self {
+    pub(super) const fn my_sql() -> Self {
         Self { flavor: Flavor::MySql, dates: Dates::AsStored }
     }
 
     /// The same for a datasource that reads a date such as `0000-00-00` as NULL: which dates are NULL is then decided here.
     #[must_use]
-    pub const fn with_dates_that_are_null(self) -> Self {
+    pub(super) const fn with_dates_that_are_null(self) -> Self {
         Self { dates: Dates::NullWhenNone, ..self }
     }
 
@@ -227,6 +226,10 @@ impl Dialect for MySqlDialect {
 
     fn null_safe_equal(&self, left: &str, right: &str) -> String {
         format!("{left} <=> {right}")
+    }
+
+    fn joins_outer_on_anything(&self) -> bool {
+        true
     }
 
     fn like(&self) -> LikeSupport {

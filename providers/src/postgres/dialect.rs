@@ -11,12 +11,11 @@ use datafusion::arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, Dec
 use datafusion::scalar::ScalarValue;
 
 use crate::remote::RemoteColumn;
-use crate::sql::Quoting;
-use crate::sql::dialect::{Argument, Dialect, LikeSupport, NullOrder};
+use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting};
 
 /// PostgreSQL's dialect, for sessions with `standard_conforming_strings` on, `TimeZone` UTC and ISO dates.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct PostgresDialect;
+pub(super) struct PostgresDialect;
 
 impl Dialect for PostgresDialect {
     fn quote(&self, identifier: &str) -> String {
@@ -131,6 +130,10 @@ impl Dialect for PostgresDialect {
         }
     }
 
+    fn fetched(&self, column: &RemoteColumn, sql: &str) -> String {
+        if has_text_form(&column.remote_type, &column.data_type) { sql.to_owned() } else { self.output(column, sql) }
+    }
+
     fn tells_null(&self, _column: &RemoteColumn) -> bool {
         true
     }
@@ -147,6 +150,10 @@ impl Dialect for PostgresDialect {
 
     fn null_safe_equal(&self, left: &str, right: &str) -> String {
         format!("{left} IS NOT DISTINCT FROM {right}")
+    }
+
+    fn joins_outer_on_anything(&self) -> bool {
+        true
     }
 
     fn like(&self) -> LikeSupport {
@@ -262,15 +269,7 @@ fn decimal_digits(data_type: &DataType) -> Option<(u8, u8)> {
 /// Types of users are printed with their schema when they share a name with one of these; all that is not known here is cast.
 fn arrives_as_it_is(remote_type: &str, data_type: &DataType) -> bool {
     // `timestamp(3) without time zone` is `timestamp` and a tail, with a modifier between them.
-    let is = |head: &str, tail: &str| {
-        remote_type.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)).is_some_and(|modifier| {
-            modifier.is_empty()
-                || modifier
-                    .strip_prefix('(')
-                    .and_then(|inner| inner.strip_suffix(')'))
-                    .is_some_and(|inner| inner.bytes().all(|b| b.is_ascii_digit() || b == b','))
-        })
-    };
+    let is = |head, tail| is_type(remote_type, head, tail);
     match data_type {
         DataType::Boolean => is("boolean", ""),
         DataType::Int16 => is("smallint", ""),
@@ -289,6 +288,28 @@ fn arrives_as_it_is(remote_type: &str, data_type: &DataType) -> bool {
         DataType::List(element) => remote_type.strip_suffix("[]").is_some_and(|item| arrives_as_it_is(item, element.data_type())),
         _ => false,
     }
+}
+
+/// Whether the binary form of values of that type, or of arrays of it, is decoded to their text. The source would make the text at a
+/// multiple of the cost.
+fn has_text_form(remote_type: &str, data_type: &DataType) -> bool {
+    let is = |head| is_type(remote_type, head, "");
+    match data_type {
+        DataType::Utf8 => is("character") || is("bpchar") || is("uuid") || is("jsonb"),
+        DataType::List(element) => remote_type.strip_suffix("[]").is_some_and(|item| has_text_form(item, element.data_type())),
+        _ => false,
+    }
+}
+
+/// Whether `remote_type` is `head` and `tail`, with or without a modifier between them.
+fn is_type(remote_type: &str, head: &str, tail: &str) -> bool {
+    remote_type.strip_prefix(head).and_then(|rest| rest.strip_suffix(tail)).is_some_and(|modifier| {
+        modifier.is_empty()
+            || modifier
+                .strip_prefix('(')
+                .and_then(|inner| inner.strip_suffix(')'))
+                .is_some_and(|inner| inner.bytes().all(|b| b.is_ascii_digit() || b == b','))
+    })
 }
 
 /// 8-4-4-4-12 hexadecimal digits, in lower case as PostgreSQL prints them.

@@ -4,7 +4,7 @@ use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::scalar::ScalarValue;
 
 use super::{PostgresDialect, decimal_digits, is_text};
-use crate::sql::dialect::{Argument, Dialect};
+use crate::sql::{Argument, Dialect};
 
 pub(super) fn scalar(dialect: &PostgresDialect, name: &str, arguments: &[Argument<'_>], result: &DataType) -> Option<String> {
     match (name, arguments) {
