@@ -78,7 +78,7 @@ pub trait Remote: fmt::Debug + Send + Sync {
     /// Asks the source about tables, or columns, that a look did not find: are they gone, or may our user not read them any more? The
     /// answers are in the order of `subjects`.
     ///
-    /// It is one remote statement however many there are, but for MySQL, which can only be asked for one after the other.
+    /// It is one remote statement however many there are, unless the source can only be asked for one after the other.
     ///
     /// # Errors
     /// As [`ping`](Self::ping). A source that does not answer has not said that a table is absent.

@@ -31,6 +31,6 @@ pub use postgres::{PostgresDatabase, PostgresServer};
 pub use process::{Finished, Supervised, finish_within};
 pub use psql::{Psql, PsqlOutput};
 pub use rows::{Cell, Order, Row, assert_same_rows, compare_rows, raw_rows, text_rows};
-pub use skip::skip;
+pub use skip::{skip, skip_for};
 pub use sqlite::write_sqlite;
 pub use wait::{eventually, eventually_async};

@@ -281,6 +281,10 @@ fn semi_joins(sampled: &Sampled, most: usize) -> Vec<Query> {
             [
                 format!("SELECT a.{name} FROM {table} a WHERE EXISTS ({some})"),
                 format!("SELECT a.{name} FROM {table} a WHERE NOT EXISTS ({some})"),
+                // A source that makes a join of it may lose the NULLs.
+                format!(
+                    "SELECT a.{name} FROM {table} a WHERE EXISTS (SELECT 1 FROM {table} b WHERE b.{name} IS NOT DISTINCT FROM a.{name})"
+                ),
                 format!("SELECT a.{name} FROM {table} a WHERE a.{name} IN (SELECT b.{name} FROM {table} b)"),
                 format!("SELECT a.{name} FROM {table} a WHERE a.{name} NOT IN (SELECT b.{name} FROM {table} b)"),
             ]
