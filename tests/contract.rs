@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use causeway_tests::{Datasource, MariaDbServer, PostgresServer, causeway, finish_within, write_sqlite};
+use causeway_tests::{ClickHouseServer, Datasource, MariaDbServer, PostgresServer, causeway, finish_within, write_sqlite};
 use serde_json::Value;
 
 /// Tables beside those that are read.
@@ -69,6 +69,14 @@ fn sqlite() {
     let path = folder.path().join("contract.db");
     write_sqlite(&path, include_str!("sql/contract/sqlite.sql"));
     leaves_out(&holds(&Datasource::sqlite("contract", &path), 400), &["introspection", "lost connection"]);
+}
+
+#[test]
+fn clickhouse() {
+    let Some(server) = ClickHouseServer::shared() else { return };
+    let database = server.database("contract");
+    database.script(include_str!("sql/contract/clickhouse.sql"));
+    leaves_out(&holds(&database.datasource("contract"), 1_000), &[]);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! expressions. Drivers and object stores are known in this crate and nowhere else.
 
 mod capabilities;
+mod clickhouse;
 mod connector;
 #[cfg(feature = "contract")]
 pub mod contract;

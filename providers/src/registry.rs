@@ -18,6 +18,7 @@ impl ConnectorRegistry {
                 Arc::new(crate::postgres::PostgresConnector),
                 Arc::new(crate::mysql::MySqlConnector),
                 Arc::new(crate::sqlite::SqliteConnector),
+                Arc::new(crate::clickhouse::ClickHouseConnector),
                 Arc::new(crate::files::FilesConnector),
                 Arc::new(crate::memory::MemoryConnector::default()),
             ],

@@ -6,6 +6,7 @@
 #![allow(clippy::missing_panics_doc, reason = "see above: panicking is how this crate reports")]
 
 mod binary;
+mod clickhouse;
 mod discard;
 mod four_sources;
 mod gateway;
@@ -21,6 +22,7 @@ mod sqlite;
 mod wait;
 
 pub use binary::causeway;
+pub use clickhouse::{ClickHouseDatabase, ClickHouseServer};
 pub use discard::{Canceller, DiscardingClient, Protocol, Received};
 pub use four_sources::FourSources;
 pub use gateway::{Datasource, Gateway, Memory};

@@ -43,10 +43,9 @@ async fn an_outer_join_that_the_source_would_refuse_stays_here() {
     let few = "(SELECT * FROM customers ORDER BY id LIMIT 3) c";
     let page = world.explain(&format!("SELECT c.id, o.id FROM {few} LEFT JOIN orders o ON o.total > 3.00")).await.join("\n");
     assert!(page.contains("the source computes outer joins by equalities") && !page.contains("LEFT JOIN"), "{page}");
-    for condition in ["o.customer_id = c.id AND o.total > 3.00", "true"] {
-        let page = world.explain(&format!("SELECT c.id, o.id FROM {few} LEFT JOIN orders o ON {condition}")).await.join("\n");
-        assert!(page.contains("LEFT JOIN"), "{page}");
-    }
+    let sql = format!("SELECT c.id, o.id FROM {few} LEFT JOIN orders o ON o.customer_id = c.id AND o.total > 3.00");
+    let page = world.explain(&sql).await.join("\n");
+    assert!(page.contains("LEFT JOIN"), "{page}");
 }
 
 /// The side a hash join reads first is the one with fewer rows, also when it is a statement over several tables.
