@@ -1,7 +1,7 @@
 //! Every line item into Arrow and no further: over one connection, over as many as the pool has, and as `postgres_fdw` reads them
 //! into another PostgreSQL.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use causeway_tests::{Gateway, PostgresDatabase, Psql};
 use tokio::runtime::Runtime;
@@ -28,46 +28,78 @@ pub(crate) fn run(runtime: &Runtime, scale: f64, rounds: u32) {
         Gateway::start([database.datasource("pg").external("query_timeout", "30m").external("pool", &pool)])
     };
     let (one, five) = (gateway(1), gateway(5));
-    let ways: [(&str, &Psql, &str); 3] = [
-        ("one connection", &one.psql(), THROUGH),
-        ("a pool of five", &five.psql(), THROUGH),
-        ("postgres_fdw, default options", foreign.psql(), FOREIGN),
+    let way = |name, psql, sql, gateway| Way { name, psql, sql, gateway, took: Measurements::default(), grown_kib: 0 };
+    let mut ways = [
+        way("one connection", one.psql(), THROUGH, Some(&one)),
+        way("a pool of five", five.psql(), THROUGH, Some(&five)),
+        way("postgres_fdw, default options", foreign.psql().clone(), FOREIGN, None),
     ];
-    let mut measured = [Measurements::default(), Measurements::default(), Measurements::default()];
     // The first round warms the caches and does not count.
     for round in 0..=rounds {
-        for (index, (name, psql, sql)) in ways.iter().enumerate() {
-            let took = read(psql, sql, rows, name);
-            if round > 0 {
-                measured[index].add(took);
-            }
+        for way in &mut ways {
+            way.read(rows, round > 0);
         }
         eprintln!("round {round} of {rounds} done");
     }
 
     println!("{rows} line items read into memory and dropped, {rounds} rounds; medians\n");
-    println!("| way | seconds | as fast as one connection | as fast as postgres_fdw | all rounds |");
-    println!("|---|---|---|---|---|");
-    let [base, _, fdw] = &measured;
-    for (index, (name, _, _)) in ways.iter().enumerate() {
-        let times = |other: &Measurements| other.median().as_secs_f64() / measured[index].median().as_secs_f64();
+    println!("| way | seconds | as fast as one connection | as fast as postgres_fdw | partitions | memory grown by, MiB | all rounds |");
+    println!("|---|---|---|---|---|---|---|");
+    let [base, _, fdw] = &ways;
+    for way in &ways {
+        let times = |other: &Way<'_>| other.took.median().as_secs_f64() / way.took.median().as_secs_f64();
+        let (partitions, grown) = match way.gateway {
+            Some(_) => (partitions(&way.psql).to_string(), (way.grown_kib >> 10).to_string()),
+            None => ("-".to_owned(), "-".to_owned()),
+        };
         println!(
-            "| {name} | {:.2} | {:.2}x | {:.2}x | {} |",
-            measured[index].median().as_secs_f64(),
+            "| {} | {:.2} | {:.2}x | {:.2}x | {partitions} | {grown} | {} |",
+            way.name,
+            way.took.median().as_secs_f64(),
             times(base),
             times(fdw),
-            measured[index].seconds()
+            way.took.seconds()
         );
     }
 }
 
-/// Runs a statement whose plan tells how many rows were read.
-fn read(psql: &Psql, sql: &str, rows: u64, name: &str) -> Duration {
-    let start = Instant::now();
-    let plan = psql.rows(sql).join("\n");
-    let took = start.elapsed();
-    assert!(plan.contains(&format!("rows={rows}")), "{name} reads {rows} rows:\n{plan}");
-    took
+/// A way to read all rows.
+struct Way<'a> {
+    name: &'static str,
+    psql: Psql,
+    sql: &'static str,
+    /// The gateway that reads them, if one does.
+    gateway: Option<&'a Gateway>,
+    took: Measurements,
+    /// The most that its resident memory rose above what it was before.
+    grown_kib: u64,
+}
+
+impl Way<'_> {
+    /// Runs the statement, whose plan tells how many rows were read.
+    fn read(&mut self, rows: u64, counts: bool) {
+        let before = self.gateway.map(|gateway| {
+            gateway.forget_peak();
+            gateway.memory().resident
+        });
+        let start = Instant::now();
+        let plan = self.psql.rows(self.sql).join("\n");
+        let took = start.elapsed();
+        assert!(plan.contains(&format!("rows={rows}")), "{} reads {rows} rows:\n{plan}", self.name);
+        if counts {
+            self.took.add(took);
+            if let Some((gateway, before)) = self.gateway.zip(before) {
+                self.grown_kib = self.grown_kib.max(gateway.memory().peak.saturating_sub(before));
+            }
+        }
+    }
+}
+
+/// In how many streams the gateway reads.
+fn partitions(psql: &Psql) -> u64 {
+    let plan = psql.rows("EXPLAIN SELECT * FROM pg.lineitem").join("\n");
+    let streams = plan.split_once(" in ").and_then(|(_, rest)| rest.split_once(" streams")).and_then(|(count, _)| count.parse().ok());
+    streams.unwrap_or(1)
 }
 
 /// A foreign table over the line items, in another database of the same server.

@@ -17,10 +17,7 @@ use super::failure::{self, Failure};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::Remote;
-use crate::sql::{RemoteSql, ScanLimits};
-
-/// Batches read ahead of the consumer.
-const READ_AHEAD: usize = 2;
+use crate::sql::{BATCHES_AHEAD, RemoteSql, ScanLimits};
 
 /// The rows of `sql` as batches of `schema`. Nothing happens before the stream is polled.
 pub(super) fn execute(
@@ -31,7 +28,7 @@ pub(super) fn execute(
 ) -> Result<SendableRecordBatchStream> {
     let adapted = Arc::clone(&schema);
     let batches = futures::stream::once(async move {
-        let mut task = RecordBatchReceiverStream::builder(Arc::clone(&schema), READ_AHEAD);
+        let mut task = RecordBatchReceiverStream::builder(Arc::clone(&schema), BATCHES_AHEAD);
         let output = task.tx();
         // Dropping the stream aborts the task, and that drops the session, which ends the statement at the server.
         task.spawn(async move {

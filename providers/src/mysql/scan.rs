@@ -22,13 +22,7 @@ use super::{MySqlRemote, collations};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::Remote;
-use crate::sql::{RemoteSql, ScanLimits};
-
-/// Batches read ahead of the consumer.
-const READ_AHEAD: usize = 2;
-
-/// A batch leaves when it holds about so many bytes, however few rows they are.
-const BATCH_BYTES: usize = 4 << 20;
+use crate::sql::{BATCH_BYTES, BATCHES_AHEAD, RemoteSql, ScanLimits};
 
 /// How long a batch that is not the first waits for the source to go on before it leaves unfilled.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -43,7 +37,7 @@ pub(super) fn execute(
     let batch = BatchBuilder::new(Arc::clone(&schema), remote.policy.zero_dates).map_err(|error| error.at(remote.id().as_str()))?;
     let adapted = Arc::clone(&schema);
     let batches = futures::stream::once(async move {
-        let mut task = RecordBatchReceiverStream::builder(schema, READ_AHEAD);
+        let mut task = RecordBatchReceiverStream::builder(schema, BATCHES_AHEAD);
         let output = task.tx();
         // Dropping the stream aborts the task, and that drops the session, which ends the statement at the server.
         task.spawn(async move {

@@ -14,14 +14,13 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 pub(super) use self::column::TextForm;
 use self::column::{Column, Room, ValueFault};
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
+use crate::sql::BATCH_BYTES;
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// Signature, flags, length of the header's extension.
 const HEADER: usize = 11 + 4 + 4;
 /// The flag of a format that still has object ids, which no server we know sends.
 const CRITICAL_FLAGS: u32 = 0xFFFF_0000;
-/// A batch is full when its rows came in as many bytes, so that wide rows do not pile up in memory.
-const BATCH_BYTES: usize = 16 << 20;
 
 /// A `COPY` stream on its way to record batches of one schema.
 #[derive(Debug)]

@@ -32,12 +32,10 @@ use super::shape::Shapes;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shared_rows::{RowQueue, shared_rows};
-use crate::sql::{Reliance, ScanLimits, Select, SplitScan, Turn};
+use crate::sql::{BATCHES_AHEAD, Reliance, ScanLimits, Select, SplitScan, Turn};
 
 /// The first server that reads a range of `ctid` without reading the rest of the table.
 pub(super) const OLDEST_SERVER: u32 = 14;
-/// Batches that may wait for the readers, for each stream.
-const BATCHES_AHEAD: usize = 2;
 
 /// Nodes of a plan that read all of a table. One with any other reads less than that, and reads it once.
 const WHOLE_TABLE: [&str; 4] = ["Seq Scan", "Append", "Gather", "Result"];

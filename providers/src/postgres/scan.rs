@@ -29,10 +29,7 @@ use super::shape::Shapes;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::RemoteId;
-use crate::sql::{Dialect, RemoteSql, ScanLimits, Turn};
-
-/// Batches that may wait for the reader.
-const BATCHES_AHEAD: usize = 2;
+use crate::sql::{BATCHES_AHEAD, Dialect, RemoteSql, ScanLimits, Turn};
 
 /// Where statements run.
 #[derive(Debug, Clone)]

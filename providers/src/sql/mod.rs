@@ -32,6 +32,12 @@ pub use statistics::{ColumnEstimate, TableStatistics};
 pub use table::SqlTable;
 pub use translate::{ColumnScope, ScopedColumn, TableScope, Translation, Value, nullness, translate, translate_value};
 
+/// A batch leaves when its rows hold so many bytes, however few they are.
+pub(crate) const BATCH_BYTES: usize = 4 << 20;
+/// Batches that may wait for their reader, in each partition of a scan. Beside them there are the one that is being filled and the one
+/// that is computed with.
+pub(crate) const BATCHES_AHEAD: usize = 2;
+
 /// A remote that takes SQL text.
 pub trait SqlRemote: Remote {
     /// How the source writes SQL, and what it computes as we do.

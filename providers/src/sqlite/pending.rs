@@ -15,9 +15,7 @@ use super::connect::failure;
 use super::decode::ColumnBuilder;
 use super::policy::Mismatch;
 use crate::error::{Error, ErrorKind, Result};
-
-/// A batch is handed on when its text and blobs reach this, however few its rows.
-const BATCH_BYTES: usize = 4 << 20;
+use crate::sql::BATCH_BYTES;
 
 /// Rows under construction.
 pub(super) struct Pending {

@@ -26,10 +26,7 @@ use super::verify;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::{Access, Pooled};
-use crate::sql::{RemoteSql, ScanLimits};
-
-/// Batches that may wait for the consumer. More would only hold memory: SQLite reads on while the consumer works.
-const BATCHES_AHEAD: usize = 2;
+use crate::sql::{BATCHES_AHEAD, RemoteSql, ScanLimits};
 
 /// Rows do not wait longer than this for a batch to fill.
 const ROW_AGE: Duration = Duration::from_millis(20);
