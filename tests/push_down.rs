@@ -193,3 +193,59 @@ async fn labels_are_compared_as_texts() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_whose_text_is_made_here_are_the_same_everywhere() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("made_here");
+    database.script(
+        "CREATE DOMAIN key AS uuid;
+         CREATE TABLE t (id int PRIMARY KEY, u uuid, k key, c char(6), d jsonb, us uuid[], cs char(3)[], told text, v varchar(40));
+         INSERT INTO t SELECT g, CASE WHEN g % 7 <> 0 THEN md5((g % 40)::text)::uuid END, md5((g % 5)::text)::uuid,
+             (ARRAY['a', 'a  ', ' a', 'ä', NULL])[g % 5 + 1], ('{\"b\": [1, 2.50], \"a\": \"' || g % 3 || '\"}')::jsonb,
+             ARRAY[md5(g::text)::uuid, NULL], ARRAY['x', ' y '], md5((g % 40)::text)::uuid::text, 'a  ' FROM generate_series(1, 200) g;
+         CREATE TABLE r AS SELECT u, c, id FROM t WHERE id % 9 = 0;
+         CREATE VIEW both_kinds AS SELECT c FROM t UNION ALL SELECT v FROM t;",
+    );
+    let gateway = Gateway::start([database.datasource("crm")]);
+    for (sql, at_source) in [
+        ("SELECT * FROM crm.t ORDER BY id", true),
+        ("SELECT id, u FROM crm.t ORDER BY u DESC NULLS LAST, id LIMIT 50", true),
+        ("SELECT id, u FROM crm.t ORDER BY u NULLS FIRST, id", true),
+        ("SELECT u, count(*) FROM crm.t GROUP BY u ORDER BY u", true),
+        ("SELECT count(*) FROM (SELECT DISTINCT u, c FROM crm.t) s", true),
+        ("SELECT t.id, r.u, r.id FROM crm.t JOIN crm.r ON r.u = t.u ORDER BY 1, 3", true),
+        ("SELECT t.id FROM crm.t LEFT JOIN crm.r ON r.u = t.u WHERE r.u IS NULL ORDER BY 1", true),
+        ("SELECT id FROM crm.t WHERE EXISTS (SELECT 1 FROM crm.r WHERE r.u IS NOT DISTINCT FROM t.u) ORDER BY 1", true),
+        (
+            "SELECT id FROM crm.t WHERE u IN ('c4ca4238-a0b9-2382-0dcc-509a6f75849b', 'cfcd2084-95d5-65ef-66e7-dff9f98764da') ORDER BY 1",
+            true,
+        ),
+        // In other spellings, of which one is none.
+        ("SELECT id FROM crm.t WHERE u IN ('C4CA4238A0B923820DCC509A6F75849B', '{cfcd2084-95d5-65ef-66e7-dff9f98764da}') ORDER BY 1", true),
+        ("SELECT id FROM crm.t WHERE 'C4CA4238-A0B9-2382-0DCC-509A6F75849B' = u ORDER BY 1", true),
+        // Of another type, though it is text here as well.
+        ("SELECT id FROM crm.t WHERE u = told ORDER BY 1", false),
+        ("SELECT id FROM crm.t WHERE u = k ORDER BY 1", false),
+        ("SELECT id FROM crm.t WHERE u > 'c4ca4238-a0b9-2382-0dcc-509a6f75849b' ORDER BY 1", false),
+        ("SELECT min(u), max(u), count(u) FROM crm.t", false),
+        ("SELECT id, coalesce(u, told) FROM crm.t ORDER BY id", false),
+        ("SELECT id, upper(u), u || 'x', CASE WHEN id > 50 THEN u ELSE told END FROM crm.t ORDER BY id", false),
+        ("SELECT c, length(c), c || '|' FROM crm.both_kinds ORDER BY 1, 2", false),
+        ("SELECT u FROM crm.t UNION ALL SELECT told FROM crm.t ORDER BY 1", false),
+        ("SELECT c, count(*) FROM (SELECT c FROM crm.t UNION ALL SELECT v FROM crm.t) s GROUP BY c ORDER BY 1", false),
+        ("SELECT d, count(*) FROM crm.t GROUP BY d ORDER BY 1", false),
+    ] {
+        let (on, off) = (outcome(&gateway, "on", sql).await, outcome(&gateway, "off", sql).await);
+        assert!(off.is_ok(), "{sql}: {off:?}");
+        assert_eq!(on, off, "{sql}");
+        let plan = outcome(&gateway, "on", &format!("EXPLAIN {sql}")).await.unwrap().into_iter().flatten().flatten().collect::<Vec<_>>();
+        let stays = plan.iter().any(|line| line == "Computed here");
+        assert_eq!(!stays, at_source, "{sql}:\n{}", plan.join("\n"));
+    }
+    // As the source prints them itself.
+    let sql = "SELECT id, u, k, trim(trailing from c) AS c, d, told, v FROM t ORDER BY id";
+    let source = database.psql().rows(&sql.replace("told, v", "told, v || '' AS v"));
+    let here = gateway.psql().rows("SELECT id, u, k, c, d, told, v FROM crm.t ORDER BY id");
+    assert_eq!(here, source);
+}

@@ -92,7 +92,7 @@ macro_rules! words {
 
 words!(StoredKind, TableKind, Table, PartitionedTable, View, MaterializedView, ForeignTable);
 words!(StoredPresentation, Presentation, Plain, Uuid, Json, Jsonb, Bpchar, UnconstrainedNumeric);
-words!(StoredComparison, Comparison, Total, Equality, Float, SupersetEquality, None);
+words!(StoredComparison, Comparison, Total, Equality, Float, OwnType, SupersetEquality, None);
 
 impl StoredPresentation {
     fn plain() -> Self {

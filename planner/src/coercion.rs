@@ -7,6 +7,7 @@
 //! - A date and an interval make a timestamp; DataFusion would drop the hours.
 //! - Intervals compare by their length, a month being 30 days and a day 24 hours; DataFusion would compare months first.
 //! - A text beside a `bytea` or a timestamp is read as one, see `text_literals`.
+//! - A text beside a `uuid` is read as one; it is text to DataFusion, which would tell its spellings apart.
 //! - `jsonb` is compared as a document and `json` not at all, see `json::comparison`.
 
 use std::sync::{Arc, LazyLock};
@@ -25,6 +26,8 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
 use datafusion::scalar::ScalarValue;
+
+use causeway_providers::Presentation;
 
 use crate::json::comparison;
 use crate::text_literals;
@@ -60,6 +63,10 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let expr = match documents(expr, schema)? {
         Ok(compared) => return Ok(Transformed::yes(compared)),
         Err(other) => other,
+    };
+    let expr = match uuids(expr, schema)? {
+        read if read.transformed => return Ok(read),
+        other => other.data,
     };
     match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if meets(op) => {
@@ -165,6 +172,41 @@ fn documents(expr: Expr, schema: &DFSchema) -> Result<Result<Expr, Expr>> {
         }
         other => Err(other),
     })
+}
+
+/// A comparison of a `uuid` with literals, which become what they are as one.
+fn uuids(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let is_uuid = |expr: &Expr| expr.to_field(schema).is_ok_and(|(_, field)| Presentation::of(&field) == Presentation::Uuid);
+    let read = |expr: &mut Expr| -> Result<bool> {
+        let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = expr else { return Ok(false) };
+        let canonical = text_literals::uuid(text)?;
+        let changed = *text != canonical;
+        *text = canonical;
+        Ok(changed)
+    };
+    let mut changed = false;
+    let expr = match expr {
+        Expr::BinaryExpr(mut binary) if compares(binary.op) => {
+            if is_uuid(&binary.left) {
+                changed = read(&mut binary.right)?;
+            } else if is_uuid(&binary.right) {
+                changed = read(&mut binary.left)?;
+            }
+            Expr::BinaryExpr(binary)
+        }
+        Expr::InList(mut list) if is_uuid(&list.expr) => {
+            for item in &mut list.list {
+                changed |= read(item)?;
+            }
+            Expr::InList(list)
+        }
+        Expr::Between(mut between) if is_uuid(&between.expr) => {
+            changed = read(&mut between.low)? | read(&mut between.high)?;
+            Expr::Between(between)
+        }
+        other => other,
+    };
+    Ok(transformed(expr, changed))
 }
 
 /// Makes a sum of `bigint` one of `numeric`, which does not overflow. Whether there was one.

@@ -24,6 +24,43 @@ pub(crate) fn read(text: &str, data_type: &DataType) -> Result<Option<ScalarValu
     }
 }
 
+/// The form that a `uuid` has here of one that PostgreSQL takes: in either case, in braces or not, and with a hyphen or none behind
+/// any four digits.
+///
+/// # Errors
+/// When the text is no `uuid`.
+pub(crate) fn uuid(text: &str) -> Result<String> {
+    canonical(text).ok_or_else(|| {
+        let fault = Error::new(ErrorKind::InvalidText, format!("invalid input syntax for type uuid: \"{text}\""));
+        DataFusionError::External(Box::new(fault))
+    })
+}
+
+fn canonical(text: &str) -> Option<String> {
+    let inner = match text.strip_prefix('{') {
+        Some(rest) => rest.strip_suffix('}')?,
+        None => text,
+    };
+    let (mut digits, mut may_part) = (String::with_capacity(36), false);
+    let mut count = 0;
+    for letter in inner.chars() {
+        if letter == '-' && may_part && count < 32 {
+            may_part = false;
+            continue;
+        }
+        if !letter.is_ascii_hexdigit() {
+            return None;
+        }
+        if matches!(count, 8 | 12 | 16 | 20) {
+            digits.push('-');
+        }
+        digits.push(letter.to_ascii_lowercase());
+        count += 1;
+        may_part = count % 4 == 0;
+    }
+    (count == 32).then_some(digits)
+}
+
 /// `\x` and hexadecimal digits, or text with `\\` and `\ooo` for bytes.
 /// Source: PostgreSQL's manual, section "Binary Data Types".
 fn bytea(text: &str) -> Option<Vec<u8>> {
@@ -75,6 +112,26 @@ fn with_seconds(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_uuid_has_one_form() {
+        let form = "c4ca4238-a0b9-2382-0dcc-509a6f75849b";
+        for text in [
+            form,
+            "C4CA4238-A0B9-2382-0DCC-509A6F75849B",
+            "{c4ca4238-a0b9-2382-0dcc-509a6f75849b}",
+            "c4ca4238a0b923820dcc509a6f75849b",
+            "c4ca-4238-a0b9-2382-0dcc-509a-6f75-849b",
+        ] {
+            assert_eq!(uuid(text).unwrap(), form, "{text}");
+        }
+        for text in
+            ["", "nonsense", "{c4ca4238a0b923820dcc509a6f75849b", "c4ca4238--a0b923820dcc509a6f75849b", "c4ca4238a0b923820dcc509a6f75849b-"]
+        {
+            assert!(uuid(text).is_err(), "{text}");
+        }
+        assert!(uuid("c4-ca4238a0b923820dcc509a6f75849b").is_err() && uuid("c4ca4238a0b923820dcc509a6f75849bc4").is_err());
+    }
 
     #[test]
     fn bytea_is_read_as_postgres_writes_it() {

@@ -321,6 +321,9 @@ pub enum Comparison {
     Equality,
     /// As [`Comparison::Total`] but for NaN and signed zero: range and equality with an ordinary, non-zero literal agree.
     Float,
+    /// As [`Comparison::Total`] among columns of the same type at the source, and with no other value but the literals that
+    /// [`Dialect::literal_of`](crate::sql::Dialect::literal_of) writes (a `uuid`, which is text here).
+    OwnType,
     /// The source's `=` holds for every pair ours holds for, and more (case-insensitive or padded collations).
     SupersetEquality,
     /// Nothing may be compared over there.

@@ -197,8 +197,11 @@ impl PostgresDatabase {
     }
 }
 
-/// The folder of the newest installed server's programs.
+/// The folder of the server's programs: as told, else of the newest that is installed.
 fn programs() -> Option<PathBuf> {
+    if let Some(told) = std::env::var_os("CAUSEWAY_TEST_POSTGRES_BIN") {
+        return Some(PathBuf::from(told));
+    }
     let complete = |folder: &Path| ["postgres", "initdb", "psql"].iter().all(|name| folder.join(name).is_file());
     let packaged = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path());
     let mut packaged: Vec<_> = packaged.filter(|path| complete(&path.join("bin"))).collect();

@@ -193,7 +193,12 @@ impl<'a> Section<'a> {
             Value::Mapping(entries) => {
                 let pair = |entry: &Entry| match &entry.value.value {
                     Value::Scalar(text) => Some((entry.key.clone(), Text { text: text.clone(), line: entry.value.line })),
-                    Value::Null | Value::List(_) | Value::Mapping(_) => {
+                    Value::Null => {
+                        let what = "has no value; the word null is written in quotes: \"null\"";
+                        self.fault_at(entry.line, &format!("{key}.{}", entry.key), what);
+                        None
+                    }
+                    Value::List(_) | Value::Mapping(_) => {
                         self.fault_at(entry.line, &format!("{key}.{}", entry.key), "is not a single value");
                         None
                     }

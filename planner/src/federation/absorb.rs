@@ -166,7 +166,7 @@ pub(super) fn sort(node: &Sort, open: &OpenSelect, aliases: &mut Aliases) -> Res
                 continue;
             }
             match value.comparison {
-                Comparison::Total => {}
+                Comparison::Total | Comparison::OwnType => {}
                 Comparison::Equality | Comparison::SupersetEquality => {
                     let collation = value.column.and_then(|column| column.collation.as_deref()).unwrap_or("default");
                     return Err(format!("collation {collation} is not C: order kept local"));

@@ -76,7 +76,7 @@ fn group_keys(open: &OpenSelect, exprs: &[Expr], input: &DFSchema) -> Result<Vec
         .map(|expr| {
             let key = open.compute(expr, &scope)?;
             match key.comparison() {
-                Comparison::Total | Comparison::Equality => Ok(key),
+                Comparison::Total | Comparison::Equality | Comparison::OwnType => Ok(key),
                 Comparison::Float => Err("zero and NaN are grouped otherwise at the source".to_owned()),
                 Comparison::SupersetEquality => Err(match key.column().and_then(|column| column.collation.as_deref()) {
                     Some(collation) => format!("collation {collation} holds different texts equal: grouped here"),

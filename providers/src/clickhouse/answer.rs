@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::buffer::Buffer;
+use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::ipc::reader::StreamDecoder;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -12,6 +13,8 @@ use super::failure::{Failure, Refusal};
 
 /// So many of the last bytes are kept: the server may have begun a result when it finds that it cannot go on, and says so behind it.
 const TAIL: usize = 16 << 10;
+/// What each message of a stream of batches begins with.
+const CONTINUATION: [u8; 4] = [0xff; 4];
 /// So many bytes that make no sense are read on, in search of what the server says.
 const LOST: usize = 1 << 20;
 
@@ -20,7 +23,17 @@ pub(super) struct Answer {
     body: Incoming,
     decoder: StreamDecoder,
     buffer: Buffer,
+    /// What came behind the last whole batch.
     tail: Tail,
+    begun: Begun,
+}
+
+/// How far it is seen that a body is a stream of batches at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    /// So many bytes of it came, and they could be.
+    Perhaps(usize),
+    Surely,
 }
 
 impl Answer {
@@ -31,7 +44,8 @@ impl Answer {
     pub(super) async fn of(response: Response<Incoming>) -> Result<Self, Failure> {
         let (head, body) = response.into_parts();
         let told = head.headers.get("x-clickhouse-exception-code").and_then(|code| code.to_str().ok()?.parse().ok());
-        let mut answer = Self { body, decoder: StreamDecoder::new(), buffer: Buffer::default(), tail: Tail::default() };
+        let mut answer =
+            Self { body, decoder: StreamDecoder::new(), buffer: Buffer::default(), tail: Tail::default(), begun: Begun::Perhaps(0) };
         if head.status == StatusCode::OK && told.is_none() {
             return Ok(answer);
         }
@@ -51,22 +65,39 @@ impl Answer {
         loop {
             while !self.buffer.is_empty() {
                 match self.decoder.decode(&mut self.buffer) {
-                    Ok(Some(batch)) => return Ok(Some(batch)),
-                    Ok(None) => {}
-                    Err(cause) => {
-                        self.skip().await?;
-                        return Err(match Refusal::find(&self.tail.0) {
-                            Some(refusal) => Failure::Refused(refusal),
-                            None => Failure::Garbled(Some(cause)),
-                        });
+                    Ok(Some(batch)) => {
+                        // A row may hold the text of an error.
+                        self.tail = Tail::default();
+                        self.tail.push(&self.buffer);
+                        return Ok(Some(batch));
                     }
+                    Ok(None) => {}
+                    Err(cause) => return Err(self.is_none(Some(cause)).await),
                 }
             }
             match self.receive().await? {
+                Some(bytes) if !self.begins(&bytes) => return Err(self.is_none(None).await),
                 Some(bytes) => self.buffer = Buffer::from(bytes),
                 None if self.is_whole() => return Ok(None),
                 None => return Err(Refusal::find(&self.tail.0).map_or(Failure::Cut, Failure::Refused)),
             }
+        }
+    }
+
+    /// Whether the next `bytes` are still those of a stream of batches, as far as its first four say.
+    fn begins(&mut self, bytes: &[u8]) -> bool {
+        let Begun::Perhaps(seen) = self.begun else { return true };
+        let wanted = &CONTINUATION[seen..];
+        let compared = wanted.len().min(bytes.len());
+        self.begun = if compared == wanted.len() { Begun::Surely } else { Begun::Perhaps(seen + compared) };
+        wanted[..compared] == bytes[..compared]
+    }
+
+    /// Why what comes is no stream of batches: the server says what is wrong, or it is another one.
+    async fn is_none(&mut self, cause: Option<ArrowError>) -> Failure {
+        match self.skip().await {
+            Ok(()) => Refusal::find(&self.tail.0).map_or(Failure::Garbled(cause), Failure::Refused),
+            Err(failure) => failure,
         }
     }
 

@@ -157,7 +157,7 @@ impl Server {
         Request::builder()
             .method(Method::POST)
             .uri(path)
-            .header(HOST, format!("{}:{}", self.host, self.port))
+            .header(HOST, authority(&self.host, self.port))
             .header("X-ClickHouse-User", &self.user)
             .header("X-ClickHouse-Key", &self.password)
             .body(Full::new(Bytes::copy_from_slice(sql.as_bytes())))
@@ -188,6 +188,11 @@ impl Server {
             tracing::warn!(query_id = id, server = %self.place, "an abandoned statement could not be ended at the server");
         }
     }
+}
+
+/// Host and port as a request names them.
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Makes connections.

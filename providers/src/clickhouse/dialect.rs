@@ -181,6 +181,11 @@ impl Dialect for ClickHouseDialect {
         LikeSupport::Local
     }
 
+    fn longest_list(&self) -> usize {
+        // Each literal is a call of a function to the parser, which takes 50,000 elements in all.
+        1_000
+    }
+
     fn computes(&self) -> bool {
         // Integers wrap around.
         false

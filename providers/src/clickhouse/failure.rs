@@ -46,6 +46,10 @@ impl Refusal {
         let told = String::from_utf8_lossy(told);
         let begins = |part: &&str| part.contains("DB::Exception: ");
         let last = told.split("Code: ").skip(1).filter(begins).last()?;
+        // What a row holds is followed by what else the batch does.
+        if last.contains('\0') {
+            return None;
+        }
         let digits = last.find(|letter: char| !letter.is_ascii_digit())?;
         let code = last[..digits].parse().ok()?;
         let text = last.split_once("DB::Exception: ").map_or("", |(_, text)| text);
@@ -53,7 +57,7 @@ impl Refusal {
         let is_name = |part: &&str| part.len() > 2 && part.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
         let name = name.into_iter().find(is_name).unwrap_or_default().to_owned();
         // What follows repeats the statement.
-        let text = [" In scope ", ": In scope", ": while ", ": While ", " (version", "Stack trace"]
+        let text = [" In scope ", ": In scope", " while ", ": While ", "(while ", "(version", "Stack trace"]
             .iter()
             .fold(text, |text, mark| text.split(mark).next().unwrap_or_default());
         let text = text.split(&format!("({name})")).next().unwrap_or_default().trim().trim_end_matches('.').to_owned();

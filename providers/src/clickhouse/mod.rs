@@ -146,19 +146,23 @@ impl ClickHouseRemote {
     async fn look(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
         let (mut session, _) = self.proven_session(deadline).await?;
         let seen = introspect::introspect(&mut session, &self.server.database, scope).await;
-        let seen = seen.map_err(|cause| failure::of_statement(cause, None))?;
-        session.finish();
-        session.give_back();
-        Ok(seen)
+        settle(session, seen)
     }
 
     async fn look_for(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {
         let (mut session, _) = self.proven_session(deadline).await?;
-        let presence = introspect::presence(&mut session, subjects).await.map_err(|cause| failure::of_statement(cause, None))?;
+        let presence = introspect::presence(&mut session, subjects).await;
+        settle(session, presence)
+    }
+}
+
+/// Gives a connection back after one of our own statements. One that was refused is over at the server as well.
+fn settle<T>(mut session: Pooled<ServerDial>, outcome: Result<T, Failure>) -> Result<T> {
+    if matches!(outcome, Ok(_) | Err(Failure::Refused(_))) {
         session.finish();
         session.give_back();
-        Ok(presence)
     }
+    outcome.map_err(|cause| failure::of_statement(cause, None))
 }
 
 /// What a server of `version` computes as we do.

@@ -8,8 +8,8 @@ use std::time::Duration;
 /// It reads only. Rows arrive as Arrow without compression and dictionaries, texts as bytes so that a bad one can be told by its
 /// column. Times are UTC. A join gives all rows, the missing ones as NULL, `IN` knows no NULL, a column comes before an alias of its
 /// name, and a number in ORDER BY is no position. A limit that is met is an error, never a shorter result. A reader that takes its
-/// time is not hung up on. A statement ends when its client is gone, and an error comes as text and not as a row.
-const NORMALISE: [(&str, &str); 31] = [
+/// time is not hung up on. Rows come in blocks that are no larger than a batch. A statement ends when its client is gone, and an error comes as text and not as a row.
+const NORMALISE: [(&str, &str); 32] = [
     ("readonly", "2"),
     ("default_format", "ArrowStream"),
     ("wait_end_of_query", "0"),
@@ -17,6 +17,7 @@ const NORMALISE: [(&str, &str); 31] = [
     ("cancel_http_readonly_queries_on_client_close", "1"),
     ("http_send_timeout", "604800"),
     ("max_query_size", "16777216"),
+    ("max_block_size", "8192"),
     ("session_timezone", "UTC"),
     ("output_format_arrow_string_as_string", "0"),
     ("output_format_arrow_fixed_string_as_fixed_byte_array", "1"),

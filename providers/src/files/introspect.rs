@@ -7,8 +7,8 @@ use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::execution::SessionState;
 use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectMeta;
 use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::compression::Compression;
 use super::connect::{StoreKind, read_failure_in_file, still_there, store_failure};
@@ -28,6 +28,9 @@ use crate::subject::Subject;
 
 /// Files have no schemas.
 pub(super) const SCHEMA: &str = "";
+
+/// What a Parquet file ends with: the length of its metadata before that, and a word.
+const FOOTER_BYTES: u64 = 8;
 
 /// So many tables are looked at at once.
 const CONCURRENCY: usize = 8;
@@ -223,11 +226,23 @@ async fn parquet(source: &Source, state: &SessionState, layout: &Layout) -> Resu
 
 async fn parquet_schema(source: &Source, state: &SessionState, layout: &Layout, file: &ObjectMeta) -> Result<SchemaRef, Fault> {
     let path = file.location.as_ref();
+    if !has_room_for_its_footer(source, file).await? {
+        return Err(blame(layout, path, "it is not a Parquet file that can be read"));
+    }
     let inferred = parquet_format().infer_schema(state, &source.location.store, std::slice::from_ref(file)).await;
     inferred.map_err(|e| match Error::find(&read_failure_in_file(e, path)) {
         Some(error) if error.kind() != ErrorKind::Invalid => Fault::of(Error::new(error.kind(), error.message())),
         _ => blame(layout, path, "it is not a Parquet file that can be read"),
     })
+}
+
+/// Whether a file ends as a Parquet file does, and is as long as its footer says that it is. The reader takes that for granted.
+async fn has_room_for_its_footer(source: &Source, file: &ObjectMeta) -> Result<bool, Fault> {
+    let Some(start) = file.size.checked_sub(FOOTER_BYTES) else { return Ok(false) };
+    let read = source.location.store.get_range(&file.location, start..file.size).await;
+    let end = read.map_err(|e| Fault::of(store_failure(&e, file.location.as_ref())))?;
+    let Some((length, magic)) = end.split_first_chunk::<4>() else { return Ok(false) };
+    Ok(matches!(magic, b"PAR1" | b"PARE") && u64::from(u32::from_le_bytes(*length)) <= start)
 }
 
 async fn csv(source: &Source, layout: &Layout, delimiter: u8) -> Result<Schema, Fault> {

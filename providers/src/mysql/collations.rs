@@ -57,6 +57,6 @@ pub(super) async fn check(session: &mut Session, dialect: MySqlDialect, reliance
 fn is_decided_by_collation(comparison: Comparison) -> bool {
     match comparison {
         Comparison::Total | Comparison::Equality | Comparison::Float => true,
-        Comparison::SupersetEquality | Comparison::None => false,
+        Comparison::OwnType | Comparison::SupersetEquality | Comparison::None => false,
     }
 }

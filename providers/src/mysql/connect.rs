@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 use crate::pool::{Access, Dial};
 use crate::remote::ServerVersion;
+use crate::tls::{Check, SSLMODE, SSLROOTCERT, client_config};
 
 /// What every session is set to, whatever the server's defaults and the user's `init_connect` are.
 ///
@@ -110,10 +111,16 @@ impl Server {
             .max_allowed_packet(Some(MAX_PACKET))
             .wait_timeout(Some(604_800))
             .prefer_socket(false);
-        let mode = options.required("sslmode")?;
+        let mode = options.required(SSLMODE)?;
+        // The driver reads the file itself, when it connects. What is wrong with the options is told now, and by name.
+        match (mode, options.path(SSLROOTCERT)) {
+            (VERIFY_FULL, None) => {}
+            (VERIFY_FULL, Some(_)) => drop(client_config(options, Check::ChainAndName)?),
+            _ => drop(client_config(options, Check::Nothing)?),
+        }
         let encrypted = (mode != DISABLE).then(|| {
             ring_by_default();
-            base.clone().ssl_opts(tls(mode, options.path("sslrootcert")))
+            base.clone().ssl_opts(tls(mode, options.path(SSLROOTCERT)))
         });
         Ok(Arc::new(Self {
             host: host.to_owned(),

@@ -16,6 +16,7 @@ use mysql_async::{Row, Value};
 use self::value::{boolean, bytes, date, decimal128, decimal256, double, integer, interval, single, text, timestamp};
 use super::policy::ZeroDates;
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
+use crate::sql::row_bytes;
 
 /// Rows on their way to a batch.
 pub(super) struct BatchBuilder {
@@ -26,6 +27,8 @@ pub(super) struct BatchBuilder {
     tables: Vec<String>,
     rows: usize,
     bytes: usize,
+    /// What each row holds beside the bytes of its values.
+    row_bytes: usize,
 }
 
 impl BatchBuilder {
@@ -33,7 +36,7 @@ impl BatchBuilder {
     /// [`ErrorKind::Unsupported`] for an Arrow type no column of this connector has.
     pub(super) fn new(schema: SchemaRef, zero_dates: ZeroDates) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| Column::new(field)).collect::<Result<_>>()?;
-        Ok(Self { schema, columns, zero_dates, tables: Vec::new(), rows: 0, bytes: 0 })
+        Ok(Self { row_bytes: row_bytes(&schema), schema, columns, zero_dates, tables: Vec::new(), rows: 0, bytes: 0 })
     }
 
     /// Takes what the server says of the columns of the result: which tables they are of, for errors, and that numbers are numbers. It
@@ -75,13 +78,14 @@ impl BatchBuilder {
             if value == Value::NULL && !field.is_nullable() {
                 return Err(changed(format!("column \"{}\" is NOT NULL but holds NULL", field.name())));
             }
-            self.bytes += 8 + if let Value::Bytes(bytes) = &value { bytes.len() } else { 0 };
+            self.bytes += if let Value::Bytes(bytes) = &value { bytes.len() } else { 0 };
             match column.push(value) {
                 Err(Fault::NoDate(_)) if self.zero_dates == ZeroDates::Null && field.is_nullable() => column.push_null(),
                 pushed => pushed.map_err(|fault| fault.at(field, self.tables.get(at).filter(|table| !table.is_empty())))?,
             }
         }
         self.rows += 1;
+        self.bytes += self.row_bytes;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use crate::capabilities::Capabilities;
 use crate::manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
+use crate::tls::{SSLMODE, SSLROOTCERT};
 
 /// `sslmode`: never encrypt.
 pub(super) const DISABLE: &str = "disable";
@@ -49,14 +50,14 @@ pub(super) static MANIFEST: Manifest = Manifest {
             doc: "The user to connect as; it needs no more than SELECT.",
         },
         OptionSpec {
-            name: "sslmode",
+            name: SSLMODE,
             value: ValueKind::Choice(&[DISABLE, PREFER, REQUIRE, VERIFY_FULL]),
             presence: Presence::Default(PREFER),
             visibility: Visibility::Public,
             doc: "Whether the connection is encrypted, and whether the server's certificate is checked (verify-full).",
         },
         OptionSpec {
-            name: "sslrootcert",
+            name: SSLROOTCERT,
             value: ValueKind::Path,
             presence: Presence::Optional,
             visibility: Visibility::Public,

@@ -14,7 +14,7 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 pub(super) use self::column::TextForm;
 use self::column::{Column, Room, ValueFault};
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
-use crate::sql::BATCH_BYTES;
+use crate::sql::{BATCH_BYTES, row_bytes};
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// Signature, flags, length of the header's extension.
@@ -34,6 +34,8 @@ pub(super) struct CopyDecoder {
     input: Bytes,
     rows: usize,
     bytes: usize,
+    /// What each row holds beside the bytes that it came in.
+    row_bytes: usize,
     batch_rows: usize,
     state: State,
 }
@@ -70,6 +72,7 @@ impl CopyDecoder {
         Ok(Self {
             fields: Vec::with_capacity(columns.len()),
             forms: vec![TextForm::Plain; columns.len()],
+            row_bytes: row_bytes(&schema),
             schema,
             columns,
             input: Bytes::new(),
@@ -227,7 +230,7 @@ impl CopyDecoder {
             }
         }
         self.rows += 1;
-        self.bytes += at;
+        self.bytes += at + self.row_bytes;
         self.input.advance(at);
         Ok(true)
     }

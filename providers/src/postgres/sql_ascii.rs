@@ -64,11 +64,11 @@ impl Dialect for SqlAsciiDialect {
         PostgresDialect.null_safe_equal(left, right)
     }
 
-    /// `_` matches one byte over there.
     fn joins_outer_on_anything(&self) -> bool {
         PostgresDialect.joins_outer_on_anything()
     }
 
+    /// `_` matches one byte over there.
     fn like(&self) -> LikeSupport {
         LikeSupport::Local
     }

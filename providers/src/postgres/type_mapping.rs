@@ -105,7 +105,8 @@ fn scalar(base: &Type, modifier: i32, collation: Option<Collation<'_>>, policy: 
         Type::NUMERIC => numeric(modifier, policy),
         Type::TEXT | Type::VARCHAR | Type::NAME => text(Presentation::Plain, collated()),
         Type::BPCHAR => text(Presentation::Bpchar, collated()),
-        Type::UUID => text(Presentation::Uuid, Comparison::None),
+        // Ordered by its bytes, and so are the digits that they are written as.
+        Type::UUID => text(Presentation::Uuid, Comparison::OwnType),
         Type::JSON => text(Presentation::Json, Comparison::None),
         Type::JSONB => text(Presentation::Jsonb, Comparison::None),
         Type::BYTEA => total(DataType::Binary),

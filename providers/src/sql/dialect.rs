@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 
+use super::dynamic_filter::MOST_KEYS;
 use super::normalize::Quoting;
 use crate::remote::RemoteColumn;
 
@@ -60,6 +61,11 @@ pub trait Dialect: Debug + Send + Sync {
 
     /// How `LIKE` with a literal pattern may be shipped.
     fn like(&self) -> LikeSupport;
+
+    /// The most literals that an `IN` list may have.
+    fn longest_list(&self) -> usize {
+        MOST_KEYS
+    }
 
     /// Whether `+ - *` on integers and decimals, `CASE` and `coalesce` give our results or an error.
     fn computes(&self) -> bool;

@@ -47,8 +47,9 @@ impl DynamicFilters {
         self.0.iter()
     }
 
-    /// Waits until they are made, or [`LONGEST_WAIT`] has passed, and gives what they say of the rows of `schema`.
-    pub(super) async fn conditions(&self, schema: &Schema) -> Vec<Expr> {
+    /// Waits until they are made, or [`LONGEST_WAIT`] has passed, and gives what they say of the rows of `schema`, in lists of
+    /// `most_keys` at most.
+    pub(super) async fn conditions(&self, schema: &Schema, most_keys: usize) -> Vec<Expr> {
         let all = async {
             for filter in self.0.iter().filter_map(dynamic) {
                 filter.wait_complete().await;
@@ -56,7 +57,7 @@ impl DynamicFilters {
         };
         // Whichever is made by then counts: each keeps all rows until it is.
         let _ = tokio::time::timeout(LONGEST_WAIT, all).await;
-        self.0.iter().filter_map(|filter| condition(filter, schema)).collect()
+        self.0.iter().filter_map(|filter| condition(filter, schema, most_keys)).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every source that takes SQL text shares: what a dialect says, the translation of expressions, the select statement, the scan.
 
+mod batch;
 mod dialect;
 mod dynamic_filter;
 mod normalize;
@@ -21,6 +22,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use crate::error::Result;
 use crate::remote::{Remote, RemoteTable};
 
+pub(crate) use batch::{BATCH_BYTES, BATCHES_AHEAD, row_bytes};
 pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
 pub use dynamic_filter::{LONGEST_WAIT, MOST_KEYS};
 pub use normalize::{Quoting, normalize};
@@ -31,12 +33,6 @@ pub use shared_snapshot::{SharedSnapshot, StatementScans, Turn, share_snapshots}
 pub use statistics::{ColumnEstimate, TableStatistics};
 pub use table::SqlTable;
 pub use translate::{ColumnScope, ScopedColumn, TableScope, Translation, Value, nullness, translate, translate_value};
-
-/// A batch leaves when its rows hold so many bytes, however few they are.
-pub(crate) const BATCH_BYTES: usize = 4 << 20;
-/// Batches that may wait for their reader, in each partition of a scan. Beside them there are the one that is being filled and the one
-/// that is computed with.
-pub(crate) const BATCHES_AHEAD: usize = 2;
 
 /// A remote that takes SQL text.
 pub trait SqlRemote: Remote {

@@ -20,7 +20,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
-use super::dynamic_filter::DynamicFilters;
+use super::dynamic_filter::{DynamicFilters, MOST_KEYS};
 use super::shared_snapshot::shared_snapshot;
 use super::{Reliance, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, Turn, normalize};
 use crate::deadline::Deadline;
@@ -154,7 +154,8 @@ struct Narrowing {
 impl Narrowing {
     /// The statement with what the filters say, once they do.
     async fn narrowed(&self, statement: &Statement, schema: &SchemaRef) -> Narrowed {
-        let conditions = self.filters.conditions(schema).await;
+        let most_keys = self.table.remote().dialect().longest_list().min(MOST_KEYS);
+        let conditions = self.filters.conditions(schema, most_keys).await;
         let Some(select) = self.table.narrow(&self.select, &conditions) else {
             return Narrowed { statement: statement.clone(), added: None };
         };

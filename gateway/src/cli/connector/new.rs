@@ -28,12 +28,12 @@ pub(in super::super) struct Arguments {
 /// What a skeleton has without being asked.
 const ALWAYS: [&str; 2] = ["discover", "read"];
 
-/// Words that are no name of a module in Rust, those that are reserved for later as well.
-const KEYWORDS: [&str; 51] = [
+/// Words that are no name of a module in Rust: its keywords, those that are reserved for later as well, and its own crates.
+const KEYWORDS: [&str; 54] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn", "else", "enum", "extern",
     "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv",
     "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use",
-    "virtual", "where", "while", "yield",
+    "virtual", "where", "while", "yield", "alloc", "core", "std",
 ];
 
 pub(super) fn run(arguments: &Arguments, registry: &ConnectorRegistry, terminal: &Terminal) -> u8 {
@@ -50,9 +50,12 @@ pub(super) fn run(arguments: &Arguments, registry: &ConnectorRegistry, terminal:
     terminal.line(format!("{} holds a connector that reads the lines of a text file. Next:\n", folder.display()));
     terminal.line(format!("  1. lib.rs: add `mod {name};`"));
     terminal.line(format!("  2. registry.rs: add `Arc::new(crate::{name}::{type_name}Connector),`"));
-    terminal.line(format!("  3. cargo test -p causeway-providers --features contract {name}::"));
+    terminal.line(format!(
+        "  3. docs/connectors.md: add the row of `{name}`; the test that compares the table with the manifests says how it reads"
+    ));
+    terminal.line(format!("  4. cargo test -p causeway-providers --features contract {name}::"));
     terminal
-        .line(format!("  4. make it read your source, and let `causeway connector test --config {name}.yaml` tell what is not true yet"));
+        .line(format!("  5. make it read your source, and let `causeway connector test --config {name}.yaml` tell what is not true yet"));
     OK
 }
 

@@ -16,10 +16,11 @@ pub(super) enum UnitScale {
 }
 
 impl UnitScale {
-    /// The extreme numbers stay what they are, because they stand for the infinities.
+    /// The extreme numbers stay what they are, because they stand for the infinities. Those of nanoseconds stand for none: they are
+    /// moments of the years 1677 and 2262.
     pub(super) fn microseconds(self, value: i64) -> Result<i64, PgError> {
         match (value, self) {
-            (i64::MAX | i64::MIN, _) => Ok(value),
+            (i64::MAX | i64::MIN, UnitScale::Times(_)) => Ok(value),
             (_, UnitScale::Thousandths) => Ok(value.div_euclid(1_000)),
             (_, UnitScale::Times(factor)) => {
                 value.checked_mul(factor).ok_or_else(|| PgError::new(DATETIME_OVERFLOW, "timestamp out of range"))

@@ -172,6 +172,7 @@ fn times_and_timestamps() {
     assert_eq!(texts(Time64NanosecondArray::from(vec![1_500_000_999])), ["00:00:01.5"]);
     assert_eq!(texts(TimestampSecondArray::from(vec![1_704_103_200])), ["2024-01-01 10:00:00"]);
     assert_eq!(texts(TimestampNanosecondArray::from(vec![-1])), ["1969-12-31 23:59:59.999999"]);
+    assert_eq!(texts(TimestampNanosecondArray::from(vec![i64::MAX])), ["2262-04-11 23:47:16.854775"]);
     let extremes = TimestampMicrosecondArray::from(vec![i64::MAX, i64::MIN, -62_135_596_800_000_001]);
     assert_eq!(texts(extremes), ["infinity", "-infinity", "0001-12-31 23:59:59.999999 BC"]);
     assert_eq!(

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Int64Array, RecordBatch};
+use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::arrow::ipc::writer::StreamWriter;
 
@@ -60,8 +60,12 @@ fn server(answer: Vec<u8>) -> u16 {
 }
 
 async fn answered(answer: Vec<u8>) -> Result<usize, (ErrorKind, String)> {
+    answered_as(answer, DataType::Int64).await
+}
+
+async fn answered_as(answer: Vec<u8>, data_type: DataType) -> Result<usize, (ErrorKind, String)> {
     let remote = Arc::new(ClickHouseRemote::open(&options(server(answer), &[], "")).await.unwrap());
-    let rows = cells(&remote, "SELECT 1", &[DataType::Int64]).await;
+    let rows = cells(&remote, "SELECT 1", &[data_type]).await;
     rows.map(|rows| rows.len()).map_err(|error| (ours(&error).kind(), ours(&error).with_causes()))
 }
 
@@ -113,7 +117,21 @@ async fn what_is_no_clickhouse_server_is_told() {
     let missing = format!("HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n", page.len());
     for head in [ok, missing] {
         let (kind, text) = answered([head.as_bytes(), page].concat()).await.unwrap_err();
-        assert_eq!(kind, ErrorKind::Unreachable, "{text}");
+        assert!(kind == ErrorKind::Unreachable && text.contains("not a ClickHouse server"), "{text}");
     }
     assert_eq!(answered(b"220 mail.example ESMTP\r\n".to_vec()).await.unwrap_err().0, ErrorKind::Unreachable);
+}
+
+#[tokio::test]
+async fn what_a_row_says_is_not_what_the_server_says() {
+    let said = "Code: 241. DB::Exception: Memory limit exceeded for 4111. (MEMORY_LIMIT_EXCEEDED) (version 26.9.2.1)";
+    let rows = whole(Arc::new(StringArray::from(vec![said, said])));
+    // Cut behind the batch, within it, and within its last text.
+    let open = &rows[..rows.len() - END.len()];
+    for cut in [open, &open[..open.len() - 3], &open[..open.len() / 2]] {
+        for parts in [vec![cut], vec![cut, b""]] {
+            let (kind, text) = answered_as(chunked(&parts), DataType::Utf8).await.unwrap_err();
+            assert!(kind == ErrorKind::Unreachable && !text.contains("4111"), "{kind:?} {text}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use secrecy::SecretString;
+use tempfile::TempDir;
 
 use crate::clickhouse::ClickHouseRemote;
 use crate::clickhouse::manifest::MANIFEST;
@@ -37,6 +38,8 @@ pub(super) const PASSWORD: &str = r#"p'ä"s\s:w?"#;
 pub(super) struct TestServer {
     port: u16,
     process: Child,
+    /// Where it keeps its data, which it does not remove when it is killed.
+    _folder: TempDir,
 }
 
 impl TestServer {
@@ -53,12 +56,14 @@ impl TestServer {
     }
 
     fn run(python: PathBuf) -> Self {
-        let mut process =
-            Command::new(python).args(["-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(python);
+        command.args(["-c", SCRIPT]).env("TMPDIR", folder.path());
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim().strip_prefix("port ").unwrap_or_else(|| panic!("the server did not start: run server.py by hand"));
-        Self { port: port.parse().unwrap(), process }
+        Self { port: port.parse().unwrap(), process, _folder: folder }
     }
 
     pub(super) fn port(&self) -> u16 {

@@ -14,22 +14,26 @@ use datafusion::physical_expr::expressions::{
     BinaryExpr, CaseExpr, CastExpr, Column, DynamicFilterPhysicalExpr, InListExpr, IsNullExpr, Literal,
 };
 
-use super::MOST_KEYS;
+/// The rows of `schema` that `filter` keeps, or a superset of them, in lists of `most_keys` at most and else as ranges; `None` when
+/// nothing can be said.
+pub(super) fn condition(filter: &Arc<dyn PhysicalExpr>, schema: &Schema, most_keys: usize) -> Option<Expr> {
+    told(filter, schema, most_keys).or_else(|| told(filter, schema, 0))
+}
 
-/// The rows of `schema` that `filter` keeps, or a superset of them; `None` when nothing can be said.
-pub(super) fn condition(filter: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Option<Expr> {
+fn told(filter: &Arc<dyn PhysicalExpr>, schema: &Schema, most_keys: usize) -> Option<Expr> {
+    let condition = |filter| told(filter, schema, most_keys);
     if let Some(dynamic) = filter.downcast_ref::<DynamicFilterPhysicalExpr>() {
-        return condition(&dynamic.current().ok()?, schema);
+        return condition(&dynamic.current().ok()?);
     }
     if let Some(binary) = filter.downcast_ref::<BinaryExpr>() {
         return match binary.op() {
-            Operator::And => both(condition(binary.left(), schema), condition(binary.right(), schema)),
-            Operator::Or => either([condition(binary.left(), schema)?, condition(binary.right(), schema)?]),
+            Operator::And => both(condition(binary.left()), condition(binary.right())),
+            Operator::Or => either([condition(binary.left())?, condition(binary.right())?], most_keys),
             _ => comparison(binary, schema),
         };
     }
     if let Some(list) = filter.downcast_ref::<InListExpr>() {
-        return member(list, schema);
+        return member(list, schema, most_keys);
     }
     if let Some(is_null) = filter.downcast_ref::<IsNullExpr>() {
         return Key::of(is_null.arg(), schema).map(|key| key.column.is_null());
@@ -37,7 +41,7 @@ pub(super) fn condition(filter: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Opti
     if let Some(case) = filter.downcast_ref::<CaseExpr>() {
         // One branch for each partition of the other side: a row is kept by some branch or by none.
         let branches = case.when_then_expr().iter().map(|(_, then)| then).chain(case.else_expr());
-        return either(branches.map(|branch| condition(branch, schema)).collect::<Option<Vec<_>>>()?);
+        return either(branches.map(condition).collect::<Option<Vec<_>>>()?, most_keys);
     }
     match filter.downcast_ref::<Literal>()?.value() {
         ScalarValue::Boolean(Some(false) | None) => Some(lit(false)),
@@ -54,8 +58,8 @@ fn both(one: Option<Expr>, other: Option<Expr>) -> Option<Expr> {
     }
 }
 
-/// One of the conditions. Lists of one key become one list.
-fn either(conditions: impl IntoIterator<Item = Expr>) -> Option<Expr> {
+/// One of the conditions. Lists of one key become one list, which may be too long.
+fn either(conditions: impl IntoIterator<Item = Expr>, most_keys: usize) -> Option<Expr> {
     let mut all: Vec<Expr> = Vec::new();
     for condition in conditions {
         if condition == lit(false) {
@@ -66,7 +70,7 @@ fn either(conditions: impl IntoIterator<Item = Expr>) -> Option<Expr> {
             (_, condition) => all.push(condition),
         }
     }
-    if all.iter().any(|condition| matches!(condition, Expr::InList(list) if list.list.len() > MOST_KEYS)) {
+    if all.iter().any(|condition| matches!(condition, Expr::InList(list) if list.list.len() > most_keys)) {
         return None;
     }
     Some(all.into_iter().reduce(Expr::or).unwrap_or_else(|| lit(false)))
@@ -83,8 +87,8 @@ fn comparison(binary: &BinaryExpr, schema: &Schema) -> Option<Expr> {
     }
 }
 
-fn member(list: &InListExpr, schema: &Schema) -> Option<Expr> {
-    if list.negated() || list.len() > MOST_KEYS {
+fn member(list: &InListExpr, schema: &Schema, most_keys: usize) -> Option<Expr> {
+    if list.negated() || list.len() > most_keys {
         return None;
     }
     let key = Key::of(list.expr(), schema)?;
@@ -163,7 +167,7 @@ mod tests {
     }
 
     fn of(filter: &Arc<dyn PhysicalExpr>) -> Option<Expr> {
-        condition(filter, &schema())
+        condition(filter, &schema(), 5)
     }
 
     #[test]
@@ -187,7 +191,7 @@ mod tests {
         assert_eq!(of(&beyond), None);
         assert_eq!(of(&expressions::lit(true)), None);
         assert_eq!(of(&binary(listed(&[1]), Operator::Or, expressions::lit(true))), None, "one side may keep anything");
-        assert_eq!(of(&listed(&(0..=10_000).collect::<Vec<_>>())), None, "too many");
+        assert_eq!(of(&listed(&[1, 2, 3, 4, 5, 6])), None, "too many");
         let negated = in_list(physical("k"), vec![expressions::lit(1_i32)], &true, &schema()).unwrap();
         assert_eq!(of(&negated), None);
         let float = binary(Arc::new(CastExpr::new(physical("k"), DataType::Float64, None)), Operator::Eq, expressions::lit(1.0));
@@ -203,6 +207,14 @@ mod tests {
         );
         let case: Arc<dyn PhysicalExpr> = Arc::new(case.unwrap());
         assert_eq!(of(&case), Some(col("k").in_list(vec![lit(1_i32), lit(2_i32), lit(3_i32)], false)));
+        let part = |values: &[i64]| {
+            let (low, high) = (expressions::lit(values[0]), expressions::lit(values[values.len() - 1]));
+            let range = binary(binary(wide(), Operator::GtEq, low), Operator::And, binary(wide(), Operator::LtEq, high));
+            binary(range, Operator::And, listed(values))
+        };
+        let range = |low: i32, high: i32| col("k").gt_eq(lit(low)).and(col("k").lt_eq(lit(high)));
+        let ranges = Some(range(1, 4).or(range(7, 9)));
+        assert_eq!(of(&binary(part(&[1, 2, 4]), Operator::Or, part(&[7, 8, 9]))), ranges, "one list of all would be too long");
         let nulls: Arc<dyn PhysicalExpr> = Arc::new(IsNullExpr::new(physical("t")));
         assert_eq!(of(&binary(expressions::lit(false), Operator::Or, nulls)), Some(col("t").is_null()));
     }

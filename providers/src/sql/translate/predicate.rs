@@ -10,9 +10,6 @@ use super::{ColumnScope, Reason};
 use crate::remote::Comparison;
 use crate::sql::dialect::{Dialect, LikeSupport};
 
-/// Longest `IN` list shipped; a longer one would make statements no source's parser enjoys.
-const IN_LIST_LIMIT: usize = 1000;
-
 /// A predicate in the source's words.
 pub(super) struct Predicate {
     /// How it is written; safe to embed anywhere.
@@ -152,6 +149,15 @@ fn agree(left: &Value<'_>, usage: Use, right: &Value<'_>) -> Result<bool, Reason
     if left.is_text() && left.literal.is_none() && right.literal.is_none() && left.collation() != right.collation() {
         return Err(format!("collations {} and {} differ", name(left), name(right)));
     }
+    if left.comparison == Comparison::OwnType || right.comparison == Comparison::OwnType {
+        return match (left.column, right.column) {
+            (Some(one), Some(other)) if left.comparison == right.comparison && one.remote_type == other.remote_type => Ok(true),
+            (one, other) => Err(match one.or(other) {
+                Some(column) => format!("column {} of type {} is compared with its own type only", column.name, column.remote_type),
+                None => format!("{} compares otherwise at the source", left.data_type),
+            }),
+        };
+    }
     let weaker = |a: Comparison, b: Comparison| if rank(a) >= rank(b) { a } else { b };
     match (weaker(left.comparison, right.comparison), usage) {
         (Comparison::Total, _) | (Comparison::Equality, Use::Equal | Use::NotEqual | Use::NullSafe) => Ok(true),
@@ -162,7 +168,7 @@ fn agree(left: &Value<'_>, usage: Use, right: &Value<'_>) -> Result<bool, Reason
         (Comparison::SupersetEquality, Use::NotEqual | Use::Order | Use::NullSafe) => {
             Err(format!("collation {} holds different texts equal: only = narrows", collation(left, right)))
         }
-        (Comparison::None, _) => Err(match left.column.or(right.column) {
+        (Comparison::OwnType | Comparison::None, _) => Err(match left.column.or(right.column) {
             Some(column) => format!("type {} of column {} compares otherwise at the source", column.remote_type, column.name),
             None => format!("{} compares otherwise at the source", left.data_type),
         }),
@@ -176,7 +182,8 @@ fn rank(comparison: Comparison) -> u8 {
         Comparison::Float => 1,
         Comparison::Equality => 2,
         Comparison::SupersetEquality => 3,
-        Comparison::None => 4,
+        Comparison::OwnType => 4,
+        Comparison::None => 5,
     }
 }
 
@@ -208,8 +215,9 @@ fn range(dialect: &dyn Dialect, between: &Between, scope: &dyn ColumnScope) -> R
 }
 
 fn in_list(dialect: &dyn Dialect, list: &InList, scope: &dyn ColumnScope) -> Result<Predicate, Reason> {
-    if list.list.len() > IN_LIST_LIMIT {
-        return Err(format!("an IN list of {} values is longer than {IN_LIST_LIMIT}", list.list.len()));
+    let longest = dialect.longest_list();
+    if list.list.len() > longest {
+        return Err(format!("an IN list of {} values is longer than {longest}", list.list.len()));
     }
     let value = translate_value(dialect, &list.expr, scope)?;
     let usage = if list.negated { Use::NotEqual } else { Use::Equal };

@@ -210,7 +210,7 @@ fn call<'a>(dialect: &dyn Dialect, function: &'a ScalarFunction, scope: &'a dyn 
         // Naming the function helps more than its argument when the function itself could not go either.
         if dialect.function(name, &[], &DataType::Null).is_none() { format!("{}: {reason}", unknown()) } else { reason }
     })?;
-    if values.iter().any(|v| v.comparison == Comparison::None || v.is_bpchar()) {
+    if values.iter().any(|v| matches!(v.comparison, Comparison::OwnType | Comparison::None) || v.is_bpchar()) {
         return Err(format!("an argument of {name} is not the same value at the source"));
     }
     let fields: Vec<FieldRef> = values.iter().map(|v| Arc::new(Field::new("argument", v.data_type.clone(), true))).collect();
