@@ -350,6 +350,16 @@ impl Session {
         self.connection().query_drop(statement).await
     }
 
+    /// All rows of several of our own statements, which are sent at once.
+    pub(super) async fn all_rows(&mut self, sql: &str) -> mysql_async::Result<Vec<Row>> {
+        let mut result = self.connection().query_iter(sql).await?;
+        let mut rows = Vec::new();
+        while !result.is_empty() {
+            rows.extend(result.collect::<Row>().await?);
+        }
+        Ok(rows)
+    }
+
     /// All rows of one of our own statements, whose result is small.
     pub(super) async fn rows(&mut self, sql: &str) -> mysql_async::Result<Vec<Row>> {
         self.connection().query(sql).await
