@@ -20,13 +20,23 @@ const BEGIN: &str = "COMMIT AND NO CHAIN NO RELEASE; START TRANSACTION WITH CONS
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Moment(BTreeMap<String, String>);
 
+/// What a server tells of where a snapshot stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Told {
+    At(Moment),
+    /// Something was written at that very time. Another one may be told.
+    Moved,
+    /// It does not tell, or what it tells is not to be relied on.
+    Nothing,
+}
+
 /// Begins a transaction with a snapshot, in one trip to the server.
 pub(super) async fn begin(session: &mut Session) -> mysql_async::Result<()> {
     session.all_rows(BEGIN).await.map(drop)
 }
 
-/// As [`begin`], and tells where the snapshot stands; `None` where that cannot be told, or changed meanwhile.
-pub(super) async fn begin_told(session: &mut Session) -> mysql_async::Result<Option<Moment>> {
+/// As [`begin`], and tells where the snapshot stands.
+pub(super) async fn begin_told(session: &mut Session) -> mysql_async::Result<Told> {
     let look = |when: &str| {
         format!(
             "SELECT '{when}', VARIABLE_NAME, VARIABLE_VALUE FROM information_schema.SESSION_STATUS \
@@ -37,14 +47,14 @@ pub(super) async fn begin_told(session: &mut Session) -> mysql_async::Result<Opt
                   WHERE VARIABLE_NAME IN ('LOG_SLAVE_UPDATES', 'HOSTNAME', 'PORT', 'SERVER_ID')";
     let (before, begin, after) = (look("before"), "START TRANSACTION WITH CONSISTENT SNAPSHOT", look("after"));
     let rows = session.all_rows(&format!("COMMIT AND NO CHAIN NO RELEASE; {before}; {begin}; {after}; {server}")).await?;
-    Ok(moment(&rows.iter().filter_map(told).collect::<Vec<_>>()))
+    Ok(told(&rows.iter().filter_map(status).collect::<Vec<_>>()))
 }
 
-fn told(row: &Row) -> Option<[String; 3]> {
+fn status(row: &Row) -> Option<[String; 3]> {
     Some([text(row, 0)?, text(row, 1)?.to_ascii_uppercase(), text(row, 2)?])
 }
 
-fn moment(told: &[[String; 3]]) -> Option<Moment> {
+fn told(told: &[[String; 3]]) -> Told {
     let of = |when: &str| -> BTreeMap<String, String> {
         told.iter().filter(|row| row[0] == when).map(|[_, name, value]| (name.clone(), value.clone())).collect()
     };
@@ -55,11 +65,14 @@ fn moment(told: &[[String; 3]]) -> Option<Moment> {
     let is_logged = after.get("BINLOG_SNAPSHOT_FILE").is_some_and(|file| !file.is_empty()) && is_number("BINLOG_SNAPSHOT_POSITION");
     let is_source = is(&after, "SLAVES_RUNNING", &["0"]) && !is(&after, "WSREP_READY", &["ON"]);
     let logs_all = is_source || is(&server, "LOG_SLAVE_UPDATES", &["ON", "1"]);
-    if !(is_logged && logs_all && is_number("INNODB_MAX_TRX_ID") && before == after) {
-        return None;
+    if !(is_logged && logs_all && is_number("INNODB_MAX_TRX_ID")) {
+        return Told::Nothing;
+    }
+    if before != after {
+        return Told::Moved;
     }
     after.extend(server);
-    Some(Moment(after))
+    Told::At(Moment(after))
 }
 
 #[cfg(test)]
@@ -67,7 +80,7 @@ mod tests {
     use super::*;
 
     /// What a server with a binary log tells, after `changes` of a part and a name to a value; without one, it is not told.
-    fn after(changes: &[(&str, &str, Option<&str>)]) -> Option<Moment> {
+    fn after(changes: &[(&str, &str, Option<&str>)]) -> Told {
         let status = |when| {
             [
                 (when, "BINLOG_SNAPSHOT_FILE", "bin.000001"),
@@ -83,13 +96,13 @@ mod tests {
             let value = change.map_or(Some(value), |(_, _, value)| *value)?;
             Some([when, name, value].map(str::to_owned))
         });
-        moment(&rows.collect::<Vec<_>>())
+        told(&rows.collect::<Vec<_>>())
     }
 
     #[test]
     fn equal_moments_are_those_of_one_server_at_one_position() {
         let known = after(&[]);
-        assert!(known.is_some());
+        assert!(matches!(known, Told::At(_)));
         assert_eq!(known, after(&[]));
         for other in [
             ("status", "BINLOG_SNAPSHOT_POSITION", Some("513")),
@@ -99,16 +112,17 @@ mod tests {
             ("server", "PORT", Some("3307")),
         ] {
             let other = after(&[other]);
-            assert!(other.is_some());
+            assert!(matches!(other, Told::At(_)));
             assert_ne!(known, other);
         }
     }
 
     #[test]
     fn what_moves_or_is_not_told_or_not_logged_is_no_moment() {
+        for change in [("after", "BINLOG_SNAPSHOT_POSITION", Some("513")), ("after", "INNODB_MAX_TRX_ID", Some("78"))] {
+            assert_eq!(after(&[change]), Told::Moved, "{change:?}");
+        }
         for change in [
-            ("after", "BINLOG_SNAPSHOT_POSITION", Some("513")),
-            ("after", "INNODB_MAX_TRX_ID", Some("78")),
             ("status", "BINLOG_SNAPSHOT_FILE", Some("")),
             ("status", "BINLOG_SNAPSHOT_FILE", None),
             ("status", "BINLOG_SNAPSHOT_POSITION", None),
@@ -117,11 +131,12 @@ mod tests {
             ("status", "SLAVES_RUNNING", Some("1")),
             ("status", "WSREP_READY", Some("ON")),
         ] {
-            assert_eq!(after(&[change]), None, "{change:?}");
+            assert_eq!(after(&[change]), Told::Nothing, "{change:?}");
         }
         for replica in [("status", "SLAVES_RUNNING", Some("1")), ("status", "WSREP_READY", Some("ON"))] {
-            assert!(after(&[replica, ("server", "LOG_SLAVE_UPDATES", Some("ON"))]).is_some(), "{replica:?}");
-            assert_eq!(after(&[replica, ("server", "LOG_SLAVE_UPDATES", None)]), None, "{replica:?}");
+            let logging = after(&[replica, ("server", "LOG_SLAVE_UPDATES", Some("ON"))]);
+            assert!(matches!(logging, Told::At(_)), "{replica:?}");
+            assert_eq!(after(&[replica, ("server", "LOG_SLAVE_UPDATES", None)]), Told::Nothing, "{replica:?}");
         }
     }
 }

@@ -25,7 +25,7 @@ use super::decode::BatchBuilder;
 use super::introspect::text;
 use super::key_ranges::{KeyRange, KeyRanges};
 use super::known_tables::Clustered;
-use super::moment::{self, Moment};
+use super::moment::{self, Told};
 use super::row_reader::{Interruption, Output, RowReader};
 use super::{MySqlRemote, collations, failure};
 use crate::deadline::Deadline;
@@ -135,7 +135,7 @@ struct Run {
 /// How the first worker reads.
 enum Opened {
     /// In ranges, in which others may help, and those who do from the start.
-    Ranges(Lease, Vec<Lease>, Option<Moment>, KeyRanges),
+    Ranges(Lease, Vec<Lease>, Told, KeyRanges),
     /// All at once: the source does not let us do otherwise.
     Whole(Lease),
 }
@@ -223,7 +223,8 @@ impl Run {
             let (together, apart): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, other)| self.is_one(&moment, other));
             let is_told = self.is_one(&moment, &moment);
             helpers.extend(together.into_iter().map(|(helper, _)| helper));
-            if left > 0 && !(is_told && apart.is_empty()) {
+            let may_agree = matches!(moment, Told::At(_) | Told::Moved);
+            if left > 0 && may_agree && !(is_told && apart.is_empty()) {
                 helpers.extend(apart.into_iter().map(|(helper, _)| helper));
                 continue;
             }
@@ -260,17 +261,17 @@ impl Run {
     }
 
     /// Begins a transaction with a snapshot, and tells where it stands if that matters.
-    async fn begin(&self, lease: &mut Lease) -> Result<Option<Moment>, DriverError> {
+    async fn begin(&self, lease: &mut Lease) -> Result<Told, DriverError> {
         lease.begin();
         lease.limit_time(self.limits.query_timeout).await?;
         match self.scan.remote.parallel_scans {
             ParallelScans::Consistent => moment::begin_told(lease).await,
-            ParallelScans::Always | ParallelScans::Never => moment::begin(lease).await.map(|()| None),
+            ParallelScans::Always | ParallelScans::Never => moment::begin(lease).await.map(|()| Told::Nothing),
         }
     }
 
     /// As [`begin`](Self::begin) on each; those that fail or take long are closed.
-    async fn begin_all(&self, helpers: Vec<Lease>) -> Vec<(Lease, Option<Moment>)> {
+    async fn begin_all(&self, helpers: Vec<Lease>) -> Vec<(Lease, Told)> {
         let begun = join_all(helpers.into_iter().map(async |mut helper| {
             let moment = timeout(GATHERING, self.begin(&mut helper)).await.ok()?.ok()?;
             Some((helper, moment))
@@ -279,10 +280,10 @@ impl Run {
     }
 
     /// Whether snapshots that stand there may be read together.
-    fn is_one(&self, moment: &Option<Moment>, other: &Option<Moment>) -> bool {
+    fn is_one(&self, moment: &Told, other: &Told) -> bool {
         match self.scan.remote.parallel_scans {
             ParallelScans::Always => true,
-            ParallelScans::Consistent => moment.is_some() && moment == other,
+            ParallelScans::Consistent => matches!(moment, Told::At(_)) && moment == other,
             ParallelScans::Never => false,
         }
     }
@@ -311,7 +312,7 @@ impl Run {
 
     /// Joins the first worker on a connection that is to spare, if nothing was committed since. A worker that cannot join leaves all
     /// ranges to the others.
-    async fn join(self: Arc<Self>, first: Arc<Option<Moment>>) -> Joining {
+    async fn join(self: Arc<Self>, first: Arc<Told>) -> Joining {
         loop {
             let mut lease = match self.scan.remote.pool.acquire_spare(self.deadline).await {
                 None => return Joining::Unneeded,

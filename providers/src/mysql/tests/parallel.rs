@@ -365,7 +365,8 @@ async fn every_stream_learns_of_a_failure() {
     let mut failing = parts(&plan);
     failing[0].next().await.unwrap().unwrap();
     // One of them is enough.
-    let victim = "SELECT MAX(ID) FROM information_schema.PROCESSLIST WHERE USER = 'reader' AND DB = 'failing'";
+    let victim = "SELECT MAX(p.ID) FROM information_schema.INNODB_TRX x JOIN information_schema.PROCESSLIST p ON p.ID = x.trx_mysql_thread_id \
+                  WHERE p.USER = 'reader' AND p.DB = 'failing'";
     let victim: u64 = admin.query_first(victim).await.unwrap().unwrap();
     admin.query_drop(format!("KILL CONNECTION {victim}")).await.unwrap();
     for part in failing {
