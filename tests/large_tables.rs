@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use causeway_tests::{Gateway, PostgresServer, text_rows};
+use causeway_tests::{Gateway, MariaDbServer, PostgresServer, text_rows};
 use futures::future::join_all;
 
 const ROWS: i64 = 54_000;
@@ -34,12 +34,37 @@ async fn a_large_table_is_read_in_streams_and_whole() {
         );
         let plan = text_rows(&client, &format!("EXPLAIN {sql}")).await.unwrap();
         let plan: String = plan.into_iter().flatten().flatten().map(|line| line + "\n").collect();
-        let cores = available_parallelism().map_or(1, NonZeroUsize::get);
-        let streams = match cores.min(4) {
-            1 => "RemoteScan on shop [1]".to_owned(),
-            streams => format!("RemoteScan on shop [1] in {streams} streams"),
-        };
-        assert!(plan.contains(&streams), "{plan}");
+        assert!(plan.contains(&in_streams()), "{plan}");
+    }
+}
+
+/// How a plan shows a scan that is read over as many connections as there may be.
+fn in_streams() -> String {
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    match cores.min(4) {
+        1 => "RemoteScan on shop [1]".to_owned(),
+        streams => format!("RemoteScan on shop [1] in {streams} streams"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_table_of_mariadb_is_read_in_streams_as_its_option_says() {
+    let Some(server) = MariaDbServer::shared() else { return };
+    let database = server.database("large_table");
+    database.script(
+        "CREATE TABLE big (id int PRIMARY KEY, name varchar(4000)) ENGINE=InnoDB CHARACTER SET latin1;
+         INSERT INTO big SELECT seq, CONCAT(seq, REPEAT('x', 3990)) FROM seq_1_to_10000; ANALYZE TABLE big",
+    );
+    for (choice, is_split) in [("consistent", false), ("always", true), ("never", false)] {
+        let gateway = Gateway::start([database.datasource("shop").option("parallel_scans", choice)]);
+        let client = gateway.connect().await;
+        let sql = "SELECT count(*), sum(id), min(reverse(name)) = repeat('x', 3990) || '00001' FROM shop.big";
+        let rows = text_rows(&client, sql).await.unwrap();
+        assert_eq!(rows[0].iter().flatten().collect::<Vec<_>>(), ["10000", "50005000", "t"], "{choice}");
+        let plan = text_rows(&client, &format!("EXPLAIN {sql}")).await.unwrap();
+        let plan: String = plan.into_iter().flatten().flatten().map(|line| line + "\n").collect();
+        let expected = if is_split { in_streams() } else { "RemoteScan on shop [1]".to_owned() };
+        assert!(plan.contains(&expected) && (is_split || !plan.contains("streams")), "{choice}: {plan}");
     }
 }
 

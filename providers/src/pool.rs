@@ -117,6 +117,11 @@ impl<D: Dial> Pool<D> {
         &self.dial
     }
 
+    /// How many connections it has at most.
+    pub(crate) fn most(&self) -> usize {
+        self.limits.max_connections
+    }
+
     /// How it is doing.
     pub(crate) fn state(&self) -> PoolState {
         let shelf = self.lock();

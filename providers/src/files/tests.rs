@@ -290,6 +290,7 @@ async fn odd_files_are_left_out_and_hide_nobody() {
         ("array.json", "[{\"a\": 1}]"),
         ("torn.json", "{\"a\": 1}\n{\"a\": "),
         ("broken.parquet", "PAR1 but not really"),
+        ("claims.parquet", "PAR1junkjunkPAR1"),
         ("readme.md", "hello"),
     ])
     .await;
@@ -303,6 +304,7 @@ async fn odd_files_are_left_out_and_hide_nobody() {
         [
             "array.json: it is a JSON array; one object per line is read",
             "broken.parquet: it is not a Parquet file that can be read",
+            "claims.parquet: it is not a Parquet file that can be read",
             "empty.csv: the file is empty",
             "endless.csv: its first row is too long, or a quote is not closed",
             "latin.csv: it is not UTF-8",

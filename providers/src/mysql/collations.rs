@@ -6,7 +6,7 @@ use super::connect::Session;
 use super::decode::changed;
 use super::dialect::MySqlDialect;
 use super::introspect::text;
-use super::scan::Interruption;
+use super::row_reader::Interruption;
 use crate::error::{Error, ErrorKind};
 use crate::remote::{Comparison, RemoteColumn, RemoteTable};
 use crate::sql::{Dialect, Reliance};

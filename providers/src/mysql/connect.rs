@@ -23,6 +23,7 @@ use crate::tls::{Check, SSLMODE, SSLROOTCERT, client_config};
 
 /// What every session is set to, whatever the server's defaults and the user's `init_connect` are.
 ///
+/// A statement by itself is a transaction, so that none sees what an earlier one saw, and no snapshot is ended because it is read slowly.
 /// Times are UTC. Backslashes escape, as the driver assumes. Zero dates are not turned into NULL. A result is never cut short.
 /// Sort keys are longer than any text column whose order is trusted. A reader that takes its time is not hung up on.
 const NORMALISE: &str = "SET NAMES utf8mb4, \
@@ -32,7 +33,9 @@ const NORMALISE: &str = "SET NAMES utf8mb4, \
      SESSION sql_auto_is_null = 0, \
      SESSION max_sort_length = 4096, \
      SESSION wait_timeout = 604800, \
-     SESSION net_write_timeout = 604800";
+     SESSION net_write_timeout = 604800, \
+     SESSION autocommit = 1 \
+     /*M!100300 , SESSION idle_transaction_timeout = 0, SESSION idle_readonly_transaction_timeout = 0 */";
 
 /// The largest packet the driver takes: as much as the protocol's servers allow.
 const MAX_PACKET: usize = 1 << 30;
@@ -172,7 +175,7 @@ impl Server {
             connection.query_drop(NORMALISE).await?;
             // One that writes keeps what the server says of the user.
             if access == Access::Read {
-                connection.query_drop("SET SESSION TRANSACTION READ ONLY").await?;
+                connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
             }
             let row: Option<Row> = connection.query_first("SELECT VERSION()").await?;
             Ok(row.and_then(|mut row| row.take_opt::<String, _>(0)).and_then(Result::ok).unwrap_or_default())
@@ -352,6 +355,16 @@ impl Session {
         self.limit_time(None).await?;
         let statement = format!("USE `{}`", self.server.database.replace('`', "``"));
         self.connection().query_drop(statement).await
+    }
+
+    /// All rows of several of our own statements, which are sent at once.
+    pub(super) async fn all_rows(&mut self, sql: &str) -> mysql_async::Result<Vec<Row>> {
+        let mut result = self.connection().query_iter(sql).await?;
+        let mut rows = Vec::new();
+        while !result.is_empty() {
+            rows.extend(result.collect::<Row>().await?);
+        }
+        Ok(rows)
     }
 
     /// All rows of one of our own statements, whose result is small.

@@ -12,6 +12,14 @@ pub(super) fn timed_out(limit: Duration) -> Error {
         .hint("narrow the query, or raise external.query_timeout of the datasource")
 }
 
+/// The error of waiting for a connection, of a statement that may take `limit`.
+pub(super) fn while_waiting(error: Error, limit: Option<Duration>) -> Error {
+    match (error.kind(), limit) {
+        (ErrorKind::Timeout, Some(limit)) => timed_out(limit).because(error),
+        _ => error,
+    }
+}
+
 /// The error of a statement. `limit` is the time limit the server was given for it.
 pub(super) fn of_statement(failure: DriverFailure, limit: Option<Duration>) -> Error {
     match failure {

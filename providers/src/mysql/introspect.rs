@@ -1,10 +1,11 @@
 //! What a server has, read from `information_schema` in bulk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use mysql_async::{Row, Value};
 
 use super::connect::{Flavor, Session};
+use super::known_tables::Clustered;
 use super::policy::Policy;
 use super::type_mapping::{ColumnType, map};
 use crate::remote::{
@@ -24,6 +25,8 @@ pub(super) struct Place {
     ignore_case: bool,
     /// Whether the server tells which columns were made as `json`: MariaDB since 10.3 does.
     tells_checks: bool,
+    /// Whether what is committed is written to a binary log.
+    pub(super) has_binary_log: bool,
 }
 
 /// Asks a new connection once.
@@ -32,7 +35,8 @@ pub(super) async fn place(session: &mut Session) -> mysql_async::Result<Place> {
         .rows(
             "SELECT DATABASE(), @@lower_case_table_names, \
                  (SELECT COUNT(*) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'information_schema' \
-                  AND TABLE_NAME = 'CHECK_CONSTRAINTS' AND COLUMN_NAME = 'TABLE_NAME')",
+                  AND TABLE_NAME = 'CHECK_CONSTRAINTS' AND COLUMN_NAME = 'TABLE_NAME'), \
+                 @@log_bin",
         )
         .await?;
     let row = rows.first();
@@ -40,6 +44,7 @@ pub(super) async fn place(session: &mut Session) -> mysql_async::Result<Place> {
         default_schema: row.and_then(|row| text(row, 0)).unwrap_or_default(),
         ignore_case: row.and_then(|row| number(row, 1)) != Some(0),
         tells_checks: row.and_then(|row| number(row, 2)) == Some(1),
+        has_binary_log: row.and_then(|row| number(row, 3)) == Some(1),
     })
 }
 
@@ -56,8 +61,8 @@ const POSITION: usize = 4;
 const KIND: usize = 5;
 const ROWS_OR_PRECISION: usize = 6;
 const COMMENT: usize = 7;
-const FULL_TYPE: usize = 8;
-const SCALE: usize = 9;
+const ENGINE_OR_FULL_TYPE: usize = 8;
+const BYTES_OR_SCALE: usize = 9;
 const OCTETS: usize = 10;
 const COLLATION: usize = 11;
 const NULLABLE: usize = 12;
@@ -73,7 +78,7 @@ fn look(place: &Place) -> String {
     let mut parts = vec![
         part(
             "t",
-            &["TABLE_SCHEMA", "TABLE_NAME", "NULL", "NULL", "TABLE_TYPE", "TABLE_ROWS", "TABLE_COMMENT"],
+            &["TABLE_SCHEMA", "TABLE_NAME", "NULL", "NULL", "TABLE_TYPE", "TABLE_ROWS", "TABLE_COMMENT", "ENGINE", "DATA_LENGTH"],
             &format!("TABLES WHERE TABLE_SCHEMA NOT IN {OWN}"),
         ),
         part(
@@ -108,8 +113,16 @@ fn look(place: &Place) -> String {
     parts.join(" UNION ALL ")
 }
 
+/// The tables that lie in the order of an integer, by schema and name.
+type ByKey = HashMap<Key, Clustered>;
+
 /// Reads everything in `scope`, in one statement.
-pub(super) async fn introspect(session: &mut Session, place: &Place, policy: Policy, scope: &Scope) -> mysql_async::Result<Introspection> {
+pub(super) async fn introspect(
+    session: &mut Session,
+    place: &Place,
+    policy: Policy,
+    scope: &Scope,
+) -> mysql_async::Result<(Introspection, ByKey)> {
     let mut rows = session.rows(&look(place)).await?;
     rows.sort_by_cached_key(|row| (text(row, SCHEMA), text(row, TABLE), number(row, POSITION)));
     let mut parts: BTreeMap<String, Vec<Row>> = BTreeMap::new();
@@ -118,9 +131,25 @@ pub(super) async fn introspect(session: &mut Session, place: &Place, policy: Pol
     }
     let mut part = |name: &str| parts.remove(name).unwrap_or_default();
     let wanted = Wanted { schemas: &scope.schemas, ignore_case: place.ignore_case, policy };
-    let mut introspection = assemble(place.default_schema.clone(), &wanted, &part("t"), &part("c"), &part("k"));
+    let tables = part("t");
+    let mut introspection = assemble(place.default_schema.clone(), &wanted, &tables, &part("c"), &part("k"));
     mark_json(&mut introspection.tables, &part("j"));
-    Ok(introspection)
+    let clustered = clustered(&introspection.tables, &tables);
+    Ok((introspection, clustered))
+}
+
+fn clustered(tables: &[RemoteTable], rows: &[Row]) -> ByKey {
+    let stored = |row: &Row| {
+        let place = (text(row, SCHEMA)?, text(row, TABLE)?);
+        Some((place, (text(row, ENGINE_OR_FULL_TYPE)?, number(row, BYTES_OR_SCALE)?)))
+    };
+    let stored: HashMap<Key, (String, u64)> = rows.iter().filter_map(stored).collect();
+    let known = |table: &RemoteTable| {
+        let place = (table.schema.clone(), table.name.clone());
+        let (engine, bytes) = stored.get(&place)?;
+        Some((place, Clustered::of(table, engine, *bytes)?))
+    };
+    tables.iter().filter_map(known).collect()
 }
 
 /// Tables that one statement asks for: its text has to fit into a packet.
@@ -281,13 +310,13 @@ fn assemble(default_schema: String, wanted: &Wanted<'_>, tables: &[Row], columns
 }
 
 fn column(row: &Row, name: String, policy: Policy) -> Result<RemoteColumn, (String, String)> {
-    let (data_type, remote_type) = (text(row, KIND).unwrap_or_default(), text(row, FULL_TYPE).unwrap_or_default());
+    let (data_type, remote_type) = (text(row, KIND).unwrap_or_default(), text(row, ENGINE_OR_FULL_TYPE).unwrap_or_default());
     let collation = text(row, COLLATION);
     let described = ColumnType {
         name: &data_type,
         full: &remote_type,
         precision: number(row, ROWS_OR_PRECISION),
-        scale: number(row, SCALE),
+        scale: number(row, BYTES_OR_SCALE),
         octets: number(row, OCTETS),
         collation: collation.as_deref(),
     };

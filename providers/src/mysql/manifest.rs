@@ -79,6 +79,14 @@ pub(super) static MANIFEST: Manifest = Manifest {
                   as text.",
         },
         OptionSpec {
+            name: "parallel_scans",
+            value: ValueKind::Choice(&["consistent", "always", "never"]),
+            presence: Presence::Default("consistent"),
+            visibility: Visibility::Public,
+            doc: "Whether a large table is read over several connections at once: when all of them are known to see one moment, always, \
+                  or never.",
+        },
+        OptionSpec {
             name: "password",
             value: ValueKind::Text,
             presence: Presence::Optional,

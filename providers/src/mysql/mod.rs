@@ -8,8 +8,13 @@ mod definition;
 mod dialect;
 mod failure;
 mod introspect;
+mod key_ranges;
+mod known_tables;
 mod manifest;
+mod moment;
+mod parallel_scan;
 mod policy;
+mod row_reader;
 mod scan;
 mod type_change;
 mod type_mapping;
@@ -32,7 +37,9 @@ use tokio_util::sync::CancellationToken;
 use self::connect::{Flavor, Server, ServerDial};
 use self::dialect::MySqlDialect;
 use self::introspect::Place;
+use self::known_tables::KnownTables;
 use self::manifest::MANIFEST;
+use self::parallel_scan::{ParallelScan, ParallelScans};
 use self::policy::{Policy, ZeroDates};
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
@@ -80,7 +87,11 @@ pub(crate) struct MySqlRemote {
     writing: Arc<Pool<ServerDial>>,
     dialect: MySqlDialect,
     place: Place,
+    flavor: Flavor,
     policy: Policy,
+    parallel_scans: ParallelScans,
+    /// What the last look told of the tables' sizes.
+    known: KnownTables,
     query_timeout: Option<Duration>,
     closed: CancellationToken,
 }
@@ -90,12 +101,14 @@ impl MySqlRemote {
         let id = options.id.clone();
         let at = |error: Error| error.at(id.as_str());
         let policy = Policy::of(options).map_err(at)?;
+        let parallel_scans = ParallelScans::of(options).map_err(at)?;
         let server = Server::new(options).map_err(at)?;
         let deadline = Deadline::after(options.pool.connect_timeout);
         let [pool, writing] =
             [Access::Read, Access::Write].map(|access| Pool::new(id.clone(), access.limits(options.pool), server.connections(access)));
         let mut session = pool.acquire(None).await?;
-        let dialect = match session.flavor() {
+        let flavor = session.flavor();
+        let dialect = match flavor {
             Flavor::MariaDb => MySqlDialect::maria_db(),
             Flavor::MySql => MySqlDialect::my_sql(),
         };
@@ -108,7 +121,8 @@ impl MySqlRemote {
         session.finish();
         session.give_back();
         let (query_timeout, closed) = (options.query_timeout, CancellationToken::new());
-        Ok(Self { id, server, pool, writing, dialect, place, policy, query_timeout, closed })
+        let known = KnownTables::default();
+        Ok(Self { id, server, pool, writing, dialect, place, flavor, policy, parallel_scans, known, query_timeout, closed })
     }
 
     /// A connection of the pool. One that idled may have been closed by the server.
@@ -122,11 +136,11 @@ impl MySqlRemote {
     }
 
     /// A connection that has just answered and has no time limit, for statements of our own.
-    async fn proven_session(&self, deadline: Deadline) -> Result<Pooled<ServerDial>> {
-        let mut session = self.session(Some(deadline)).await?;
+    async fn proven_session(&self, deadline: Option<Deadline>) -> Result<Pooled<ServerDial>> {
+        let mut session = self.session(deadline).await?;
         if session.has_served() && session.prove().await.is_err() {
             drop(session);
-            session = self.fresh_session(Some(deadline)).await?;
+            session = self.fresh_session(deadline).await?;
         }
         Ok(session)
     }
@@ -143,18 +157,19 @@ impl MySqlRemote {
     }
 
     async fn look(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {
-        let mut session = self.proven_session(deadline).await?;
+        let mut session = self.proven_session(Some(deadline)).await?;
         session.begin();
-        let introspection = introspect::introspect(&mut session, &self.place, self.policy, scope)
+        let (introspection, clustered) = introspect::introspect(&mut session, &self.place, self.policy, scope)
             .await
             .map_err(|cause| failure::of_statement(cause, None))?;
+        self.known.learn(scope, clustered);
         session.finish();
         session.give_back();
         Ok(introspection)
     }
 
     async fn look_for(&self, subjects: &[Subject], deadline: Deadline) -> Result<Vec<RemotePresence>> {
-        let mut session = self.proven_session(deadline).await?;
+        let mut session = self.proven_session(Some(deadline)).await?;
         session.begin();
         let presence = introspect::presence(&mut session, subjects).await.map_err(|cause| failure::of_statement(cause, None))?;
         session.finish();
@@ -176,7 +191,7 @@ impl Remote for MySqlRemote {
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {
         self.pool.has_room()?;
         let ping = async {
-            let mut session = self.proven_session(deadline).await?;
+            let mut session = self.proven_session(Some(deadline)).await?;
             let version = session.server_version();
             session.finish();
             session.give_back();
@@ -233,13 +248,18 @@ impl SqlRemote for MySqlRemote {
         scan::execute(self, sql, schema, limits)
     }
 
-    fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
-        // Two connections have two snapshots, and no way to share one.
-        None
+    fn split(self: Arc<Self>, table: &RemoteTable, select: &Select, streams: usize) -> Option<Arc<dyn SplitScan>> {
+        let may_be_split = match self.parallel_scans {
+            ParallelScans::Consistent => self.flavor == Flavor::MariaDb && self.place.has_binary_log,
+            ParallelScans::Always => true,
+            ParallelScans::Never => false,
+        };
+        let table = self.known.clustered(table).filter(|_| may_be_split)?;
+        ParallelScan::new(self, select, table, streams).map(|scan| Arc::new(scan) as Arc<dyn SplitScan>)
     }
 
     fn share_snapshot(self: Arc<Self>, _scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
-        // As above.
+        // Two connections have two snapshots, and no way to share one that is there already.
         None
     }
 

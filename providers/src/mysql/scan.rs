@@ -1,31 +1,21 @@
 //! Runs one statement and streams its rows, in a task of its own so that reading and computing overlap.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
-use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter};
 use futures::StreamExt;
-use mysql_async::prelude::Queryable;
-use mysql_async::{Params, Row};
-use tokio::sync::mpsc::Sender;
 
 use super::connect::Session;
 use super::decode::BatchBuilder;
 use super::failure;
+use super::row_reader::{Interruption, Output, RowReader};
 use super::{MySqlRemote, collations};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::remote::Remote;
-use crate::sql::{BATCH_BYTES, BATCHES_AHEAD, RemoteSql, ScanLimits};
-
-/// How long a batch that is not the first waits for the source to go on before it leaves unfilled.
-const PAUSE: Duration = Duration::from_millis(5);
+use crate::sql::{BATCHES_AHEAD, RemoteSql, ScanLimits};
 
 /// The rows of `sql` as batches of `schema`. Nothing happens before the stream is polled.
 pub(super) fn execute(
@@ -41,7 +31,8 @@ pub(super) fn execute(
         let output = task.tx();
         // Dropping the stream aborts the task, and that drops the session, which ends the statement at the server.
         task.spawn(async move {
-            let run = remote.until_closed(Scan { remote: &remote, sql: &sql, limits, output: &output }.run(batch));
+            let rows = RowReader::new(batch, limits.batch_rows, Output::Stream(output.clone()));
+            let run = remote.until_closed(Scan { remote: &remote, sql: &sql, limits }.run(rows));
             let outcome = match limits.query_timeout {
                 Some(limit) => tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Err(failure::timed_out(limit))),
                 None => run.await,
@@ -62,25 +53,20 @@ struct Scan<'a> {
     remote: &'a MySqlRemote,
     sql: &'a RemoteSql,
     limits: ScanLimits,
-    output: &'a Sender<DataFusionResult<RecordBatch>>,
 }
 
 impl Scan<'_> {
-    async fn run(self, mut batch: BatchBuilder) -> Result<()> {
+    async fn run(self, mut rows: RowReader) -> Result<()> {
         let deadline = self.limits.query_timeout.map(Deadline::after);
-        let out_of_time = |error: Error| match (error.kind(), self.limits.query_timeout) {
-            (ErrorKind::Timeout, Some(limit)) => failure::timed_out(limit).because(error),
-            _ => error,
-        };
+        let out_of_time = |error: Error| failure::while_waiting(error, self.limits.query_timeout);
         let mut session = self.remote.session(deadline).await.map_err(out_of_time)?;
-        let mut answered = false;
-        let mut outcome = self.read(&mut session, &mut batch, &mut answered).await;
+        let mut outcome = self.read(&mut session, &mut rows).await;
         // A connection that idled may have been closed by the server, which only shows now. Statements read: one may be run again.
-        if !answered && session.has_served() && outcome.as_ref().is_err_and(Interruption::is_lost_connection) {
+        if !rows.has_answered() && session.has_served() && outcome.as_ref().is_err_and(Interruption::is_lost_connection) {
             session.finish();
             drop(session);
             session = self.remote.fresh_session(deadline).await.map_err(out_of_time)?;
-            outcome = self.read(&mut session, &mut batch, &mut answered).await;
+            outcome = self.read(&mut session, &mut rows).await;
         }
         match outcome {
             Ok(()) => {
@@ -100,72 +86,10 @@ impl Scan<'_> {
         }
     }
 
-    async fn read(&self, session: &mut Session, batch: &mut BatchBuilder, answered: &mut bool) -> Result<(), Interruption> {
+    async fn read(&self, session: &mut Session, rows: &mut RowReader) -> Result<(), Interruption> {
         session.begin();
         session.limit_time(self.limits.query_timeout).await?;
         collations::check(session, self.remote.dialect, &self.sql.reliance).await?;
-        // Prepared, although it has no parameters: the binary protocol gives numbers and times exactly, without text in between.
-        let mut result = session.connection().exec_iter(self.sql.text.as_str(), Params::Empty).await?;
-        *answered = true;
-        batch.come_from(result.columns_ref()).map_err(Interruption::Here)?;
-        let Some(mut rows) = result.stream::<Row>().await? else {
-            return Err(Interruption::Here(Error::new(ErrorKind::Internal, "the statement gave no result")));
-        };
-        let mut first = true;
-        loop {
-            let row = match futures::poll!(rows.next()) {
-                Poll::Ready(row) => row,
-                Poll::Pending if batch.rows() == 0 => rows.next().await,
-                Poll::Pending => match paused(first, rows.next()).await {
-                    Some(row) => row,
-                    None => {
-                        self.send(batch, &mut first).await?;
-                        continue;
-                    }
-                },
-            };
-            let Some(row) = row else { break };
-            batch.push(row?).map_err(Interruption::Here)?;
-            if batch.rows() >= self.limits.batch_rows || batch.bytes() >= BATCH_BYTES {
-                self.send(batch, &mut first).await?;
-            }
-        }
-        if batch.rows() > 0 {
-            self.send(batch, &mut first).await?;
-        }
-        Ok(())
-    }
-
-    async fn send(&self, batch: &mut BatchBuilder, first: &mut bool) -> Result<(), Interruption> {
-        *first = false;
-        let batch = batch.finish().map_err(Interruption::Here)?;
-        self.output.send(Ok(batch)).await.map_err(|_| Interruption::Unwanted)
-    }
-}
-
-/// What `next` gives, unless the source pauses. Before the first batch any pause counts.
-async fn paused<T>(first: bool, next: impl Future<Output = T>) -> Option<T> {
-    if first { None } else { tokio::time::timeout(PAUSE, next).await.ok() }
-}
-
-/// Why reading ended early.
-pub(super) enum Interruption {
-    /// The server or the connection to it.
-    Remote(mysql_async::Error),
-    /// A row we cannot take.
-    Here(Error),
-    /// Nobody reads any more.
-    Unwanted,
-}
-
-impl Interruption {
-    fn is_lost_connection(&self) -> bool {
-        matches!(self, Self::Remote(cause) if failure::lost_connection(cause))
-    }
-}
-
-impl From<mysql_async::Error> for Interruption {
-    fn from(cause: mysql_async::Error) -> Self {
-        Self::Remote(cause)
+        rows.read(session, &self.sql.text).await
     }
 }

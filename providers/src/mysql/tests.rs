@@ -6,6 +6,8 @@ mod connections;
 mod introspection;
 mod lifetime;
 mod literals;
+mod moments;
+mod parallel;
 mod pushdown;
 mod server;
 mod types;

@@ -73,8 +73,8 @@ pub trait SplitScan: fmt::Debug + Send + Sync {
     /// How many streams.
     fn streams(&self) -> usize;
 
-    /// The streams of one run. Together they give each row of the select once, all as of one moment; which of them gives a row is
-    /// decided when it is read.
+    /// The streams of one run. Together they give each row of the select once, all as of one moment unless the datasource's options say
+    /// otherwise; which of them gives a row is decided when it is read.
     ///
     /// `reliance` is that of the select. Returns at once; connecting happens when the first stream is polled. No stream waits for a
     /// connection of its own: one connection suffices for all of them, however few of them are read. Otherwise as [`SqlRemote::execute`]: the query timeout is

@@ -158,3 +158,19 @@ async fn certificates_are_checked_when_asked() {
     let error = cipher(&[("sslmode", "verify-full"), ("sslrootcert", "/no/such/file.pem")]).await.unwrap_err();
     assert!(error.message().contains("cannot connect"), "{error:?}");
 }
+
+#[tokio::test]
+async fn each_statement_sees_what_is_committed_by_then_whatever_the_server_is_set_to() {
+    let Some(server) = TestServer::start(&["--autocommit=0", "--transaction-isolation=READ-UNCOMMITTED"]) else { return };
+    let mut admin = server.database("committed").await;
+    admin.query_drop("CREATE TABLE t (x int) ENGINE=InnoDB").await.unwrap();
+    let mut options = server.options("committed");
+    options.pool.max_connections = 1;
+    let remote = Arc::new(MySqlRemote::open(&options).await.unwrap());
+    let count = async || cells(&remote, "SELECT COUNT(*) FROM t", &[DataType::Int64]).await.unwrap().concat().concat();
+    assert_eq!(count().await, "0");
+    admin.query_drop("INSERT INTO t VALUES (1)").await.unwrap();
+    assert_eq!(count().await, "0");
+    admin.query_drop("COMMIT").await.unwrap();
+    assert_eq!(count().await, "1");
+}

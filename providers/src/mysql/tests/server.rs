@@ -49,6 +49,13 @@ impl TestServer {
         installed().then(|| SHARED.get_or_init(|| TestServer::run(&[])))
     }
 
+    /// A server that writes a binary log, and whatever it is asked to `mysql.general_log`; `None`, said loudly, where MariaDB is not
+    /// installed.
+    pub(super) fn logging() -> Option<&'static TestServer> {
+        static LOGGING: OnceLock<TestServer> = OnceLock::new();
+        installed().then(|| LOGGING.get_or_init(|| TestServer::run(&["--log-bin=bin", "--general-log", "--log-output=TABLE"])))
+    }
+
     /// A server for one test; `None`, said loudly, where MariaDB is not installed.
     pub(super) fn start(arguments: &[&str]) -> Option<TestServer> {
         installed().then(|| TestServer::run(arguments))

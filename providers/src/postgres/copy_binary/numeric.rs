@@ -72,7 +72,7 @@ impl<'a> Numeric<'a> {
             -3 => (1000, 1),
             _ => return Err(ValueFault::NumericOutOfRange),
         };
-        if last % divisor != 0 {
+        if !last.is_multiple_of(divisor) {
             return Err(ValueFault::NumericOutOfRange);
         }
         Ok((last / divisor, digits))
