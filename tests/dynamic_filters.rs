@@ -80,3 +80,27 @@ fn text_of_another_collation_is_not_asked_for() {
     let read = scans(&psql, turned, "shop");
     assert!(read.len() == 1 && !read[0].contains("narrowed by a join"), "{read:?}");
 }
+
+#[test]
+fn many_keys_are_a_list_and_too_many_are_a_range() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("narrowed_by_many");
+    database.script(LINES);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.db");
+    let table = |name: &str, count: u32| {
+        format!(
+            "CREATE TABLE {name} (id INTEGER); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
+             INSERT INTO {name} SELECT 20000 + i * 2 FROM n;"
+        )
+    };
+    write_sqlite(&file, &[table("listed", 3_000), table("ranged", 10_001)].concat());
+    let gateway = Gateway::start([database.datasource("crm"), Datasource::sqlite("shop", &file)]);
+    let psql = gateway.psql();
+    for (name, joined, read) in [("listed", 3_000, 3_000), ("ranged", 10_001, 20_001)] {
+        let join = format!("SELECT count(*) || '|' FROM shop.{name} w JOIN crm.lines l ON l.id = w.id");
+        assert_eq!(same_rows(&psql, &join), [format!("{joined}|")]);
+        let scans = scans(&psql, &join, "crm");
+        assert!(scans[0].contains("narrowed by a join to") && scans[0].contains(&format!("(rows={read},")), "{name}: {scans:.300?}");
+    }
+}

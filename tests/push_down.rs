@@ -208,7 +208,8 @@ async fn values_whose_text_is_made_here_are_the_same_everywhere() {
          CREATE VIEW both_kinds AS SELECT c FROM t UNION ALL SELECT v FROM t;",
     );
     let gateway = Gateway::start([database.datasource("crm")]);
-    for (sql, at_source) in [
+    // What the source is to compute as a whole.
+    for (sql, whole) in [
         ("SELECT * FROM crm.t ORDER BY id", true),
         ("SELECT id, u FROM crm.t ORDER BY u DESC NULLS LAST, id LIMIT 50", true),
         ("SELECT id, u FROM crm.t ORDER BY u NULLS FIRST, id", true),
@@ -239,9 +240,11 @@ async fn values_whose_text_is_made_here_are_the_same_everywhere() {
         let (on, off) = (outcome(&gateway, "on", sql).await, outcome(&gateway, "off", sql).await);
         assert!(off.is_ok(), "{sql}: {off:?}");
         assert_eq!(on, off, "{sql}");
-        let plan = outcome(&gateway, "on", &format!("EXPLAIN {sql}")).await.unwrap().into_iter().flatten().flatten().collect::<Vec<_>>();
-        let stays = plan.iter().any(|line| line == "Computed here");
-        assert_eq!(!stays, at_source, "{sql}:\n{}", plan.join("\n"));
+        if whole {
+            let plan = outcome(&gateway, "on", &format!("EXPLAIN {sql}")).await.unwrap().into_iter().flatten().flatten();
+            let plan = plan.collect::<Vec<_>>();
+            assert!(!plan.iter().any(|line| line == "Computed here"), "{sql}:\n{}", plan.join("\n"));
+        }
     }
     // As the source prints them itself.
     let sql = "SELECT id, u, k, trim(trailing from c) AS c, d, told, v FROM t ORDER BY id";

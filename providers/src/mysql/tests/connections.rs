@@ -156,7 +156,12 @@ async fn certificates_are_checked_when_asked() {
         assert!(error.message().contains("TLS handshake failed"), "{error:?}");
     }
     let error = cipher(&[("sslmode", "verify-full"), ("sslrootcert", "/no/such/file.pem")]).await.unwrap_err();
-    assert!(error.message().contains("cannot connect"), "{error:?}");
+    assert!(error.message().contains("cannot read sslrootcert /no/such/file.pem"), "{error:?}");
+    // Nobody is to believe that a certificate is checked when it is not.
+    for mode in ["disable", "prefer", "require"] {
+        let error = cipher(&[("sslmode", mode), ("sslrootcert", &ca)]).await.unwrap_err();
+        assert_eq!((error.kind(), error.message()), (ErrorKind::Invalid, &*format!("sslrootcert is not checked with sslmode {mode}")));
+    }
 }
 
 #[tokio::test]

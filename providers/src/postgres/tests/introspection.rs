@@ -169,7 +169,7 @@ async fn collations_decide_what_may_be_compared() {
         ("n", Comparison::Total, Some("C")),
         ("fixed", Comparison::Total, Some("C")),
         ("mood", Comparison::None, None),
-        ("id", Comparison::None, None),
+        ("id", Comparison::OwnType, None),
         ("doc", Comparison::None, None),
         ("i", Comparison::Total, None),
         ("f", Comparison::Float, None),

@@ -75,6 +75,10 @@ impl Dialect for Plain {
         LikeSupport::Exact
     }
 
+    fn longest_list(&self) -> usize {
+        1_000
+    }
+
     fn computes(&self) -> bool {
         true
     }
