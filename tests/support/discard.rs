@@ -102,6 +102,15 @@ impl DiscardingClient {
     /// # Errors
     /// When the connection breaks; an error of the statement is part of what is received.
     pub fn run(&mut self, sql: &str, protocol: Protocol) -> io::Result<Received> {
+        self.run_and_tell(sql, protocol, || {})
+    }
+
+    /// As [`run`](Self::run); calls `at_first_row` when the first row is here.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn run_and_tell(&mut self, sql: &str, protocol: Protocol, at_first_row: impl FnOnce()) -> io::Result<Received> {
+        let mut at_first_row = Some(at_first_row);
         let start = Instant::now();
         self.begin(sql, protocol)?;
         let mut received = Received { rows: 0, bytes: 0, first_row: None, total: Duration::ZERO, error: None };
@@ -110,6 +119,9 @@ impl DiscardingClient {
             match kind {
                 b'D' => {
                     received.first_row.get_or_insert_with(|| start.elapsed());
+                    if let Some(tell) = at_first_row.take() {
+                        tell();
+                    }
                     received.rows += 1;
                     received.bytes += length as u64 + 5;
                     self.skip(length)?;
