@@ -7,6 +7,7 @@ use causeway_tests::{Gateway, PostgresDatabase, Psql};
 use tokio::runtime::Runtime;
 
 use crate::load;
+use crate::session_share::SessionShare;
 use crate::summary::Measurements;
 
 /// Reads all rows and drops them.
@@ -18,7 +19,7 @@ const FOREIGN: &str = "EXPLAIN (ANALYZE, TIMING OFF) SELECT * FROM lineitem";
 ///
 /// # Panics
 /// When a way reads another number of rows.
-pub(crate) fn run(runtime: &Runtime, scale: f64, rounds: u32) {
+pub(crate) fn run(runtime: &Runtime, scale: f64, rounds: u32, session_share: Option<f64>) {
     let server = load::server();
     let (database, rows) = runtime.block_on(load::lineitem(&server, scale));
     let foreign = server.database("foreigner");
@@ -34,6 +35,7 @@ pub(crate) fn run(runtime: &Runtime, scale: f64, rounds: u32) {
         way("a pool of five", five.psql(), THROUGH, Some(&five)),
         way("postgres_fdw, default options", foreign.psql().clone(), FOREIGN, None),
     ];
+    let _held = session_share.map(|share| SessionShare::of_sessions("reader", share));
     // The first round warms the caches and does not count.
     for round in 0..=rounds {
         for way in &mut ways {
@@ -42,18 +44,19 @@ pub(crate) fn run(runtime: &Runtime, scale: f64, rounds: u32) {
         eprintln!("round {round} of {rounds} done");
     }
 
-    println!("{rows} line items read into memory and dropped, {rounds} rounds; medians\n");
-    println!("| way | seconds | as fast as one connection | as fast as postgres_fdw | partitions | memory grown by, MiB | all rounds |");
+    let cores = session_share.map_or(String::new(), |share| format!("; each session of the server has {share} of a core"));
+    println!("{rows} line items read into memory and dropped, {rounds} rounds; medians{cores}\n");
+    println!("| way | seconds | as fast as one connection | as fast as postgres_fdw | connections | memory grown by, MiB | all rounds |");
     println!("|---|---|---|---|---|---|---|");
     let [base, _, fdw] = &ways;
     for way in &ways {
         let times = |other: &Way<'_>| other.took.median().as_secs_f64() / way.took.median().as_secs_f64();
-        let (partitions, grown) = match way.gateway {
-            Some(_) => (partitions(&way.psql).to_string(), (way.grown_kib >> 10).to_string()),
+        let (connections, grown) = match way.gateway {
+            Some(_) => (connections(&way.psql).to_string(), (way.grown_kib >> 10).to_string()),
             None => ("-".to_owned(), "-".to_owned()),
         };
         println!(
-            "| {} | {:.2} | {:.2}x | {:.2}x | {partitions} | {grown} | {} |",
+            "| {} | {:.2} | {:.2}x | {:.2}x | {connections} | {grown} | {} |",
             way.name,
             way.took.median().as_secs_f64(),
             times(base),
@@ -95,11 +98,12 @@ impl Way<'_> {
     }
 }
 
-/// In how many streams the gateway reads.
-fn partitions(psql: &Psql) -> u64 {
+/// Over how many connections the gateway reads at most.
+fn connections(psql: &Psql) -> u64 {
     let plan = psql.rows("EXPLAIN SELECT * FROM pg.lineitem").join("\n");
-    let streams = plan.split_once(" in ").and_then(|(_, rest)| rest.split_once(" streams")).and_then(|(count, _)| count.parse().ok());
-    streams.unwrap_or(1)
+    let count =
+        plan.split_once("over up to ").and_then(|(_, rest)| rest.split_once(" connections")).and_then(|(count, _)| count.parse().ok());
+    count.unwrap_or(1)
 }
 
 /// A foreign table over the line items, in another database of the same server.

@@ -11,7 +11,9 @@ mod load;
 mod lookup;
 mod machine;
 mod mariadb;
+mod memory;
 mod scan;
+mod session_share;
 mod summary;
 
 use std::time::Duration;
@@ -64,9 +66,15 @@ enum Bench {
         seconds: u64,
     },
     /// All line items into memory and no further: over one connection, over several, and as postgres_fdw reads them.
-    Arrow,
+    Arrow {
+        /// How much of a core each session of the server may use, as if it had cores of its own; needs root.
+        #[arg(long, value_parser = share)]
+        session_share: Option<f64>,
+    },
     /// All line items of MariaDB into memory, and as the Python package connectorx reads them.
     Mariadb,
+    /// What scans of tables of odd shapes hold; checks it against what is stated.
+    Memory,
     /// A few rows of MariaDB joined with all line items, with and without dynamic filters.
     Join,
     /// All line items to a client that discards them, and how much memory the gateway takes for that.
@@ -89,6 +97,13 @@ fn scale(text: &str) -> Result<f64, String> {
     }
 }
 
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.01..=1.0).contains(&share) => Ok(share),
+        _ => Err("a share of a core is a number from 0.01 to 1".to_owned()),
+    }
+}
+
 fn main() {
     let arguments = Arguments::parse();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be started");
@@ -100,8 +115,9 @@ fn main() {
             let extent = drift::Extent { datasources, tables, watched: Duration::from_secs(seconds) };
             runtime.block_on(drift::run(arguments.scale, arguments.rounds, extent));
         }
-        Bench::Arrow => into_arrow::run(&runtime, arguments.scale, arguments.rounds),
+        Bench::Arrow { session_share } => into_arrow::run(&runtime, arguments.scale, arguments.rounds, session_share),
         Bench::Mariadb => mariadb::run(&runtime, arguments.scale, arguments.rounds),
+        Bench::Memory => memory::run(),
         Bench::Join => join::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Scan => scan::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Lookup { count, clients } => runtime.block_on(lookup::run(arguments.scale, arguments.rounds, count, clients)),
