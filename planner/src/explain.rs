@@ -87,8 +87,12 @@ impl Page {
                     1 => String::new(),
                     streams => format!(" in {streams} streams"),
                 };
+                let connections = match scan.connections() {
+                    1 => String::new(),
+                    connections => format!(" over up to {connections} connections"),
+                };
                 let narrowing = scan.narrowing().map(|narrowing| format!(", {narrowing}")).unwrap_or_default();
-                format!("RemoteScan on {} [{}]{streams}{narrowing}", scan.remote().id(), self.statements.len())
+                format!("RemoteScan on {} [{}]{streams}{connections}{narrowing}", scan.remote().id(), self.statements.len())
             }
             None => displayable(plan).one_line().to_string().trim_end().to_owned(),
         };

@@ -10,6 +10,7 @@ mod clickhouse;
 mod connector;
 #[cfg(feature = "contract")]
 pub mod contract;
+mod crew;
 mod deadline;
 mod declared_type;
 mod error;

@@ -298,7 +298,7 @@ impl OpenSelect {
 
     /// The finished statement and what it may take.
     pub(super) fn finish(&self) -> (RemoteSql, ScanLimits) {
-        let limits = ScanLimits { query_timeout: self.query_timeout, batch_rows: BATCH_ROWS };
+        let limits = ScanLimits::new(self.query_timeout, BATCH_ROWS);
         (RemoteSql { text: self.output(ColumnAliases::None), reliance: self.reliance.clone() }, limits)
     }
 

@@ -31,7 +31,7 @@ fn product(remote: &dyn SqlRemote, sampled: &Sampled) -> String {
 }
 
 fn limits(query_timeout: Option<Duration>) -> ScanLimits {
-    ScanLimits { query_timeout, batch_rows: BATCH_ROWS }
+    ScanLimits::new(query_timeout, BATCH_ROWS)
 }
 
 /// Counts without an end: the source computes and sends nothing.

@@ -17,7 +17,6 @@ use futures::FutureExt;
 use futures::future::join_all;
 use mysql_async::{Error as DriverError, Row};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::connect::ServerDial;
@@ -28,6 +27,7 @@ use super::known_tables::Clustered;
 use super::moment::{self, Told};
 use super::row_reader::{Interruption, Output, RowReader};
 use super::{MySqlRemote, collations, failure};
+use crate::crew::{Joining, Role, Shift, batch_bytes, readers, work};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
@@ -76,18 +76,19 @@ pub(super) struct ParallelScan {
     select: Select,
     table: Clustered,
     streams: usize,
+    /// Connections that read it at most.
+    readers: usize,
 }
 
 impl ParallelScan {
-    /// How `select` on `table` is read in up to `streams`; `None` when one is as good, or all there may be.
+    /// How `select` on `table` is read into up to `streams`; `None` when one connection is as good, or all there may be.
     pub(super) fn new(remote: Arc<MySqlRemote>, select: &Select, table: Clustered, streams: usize) -> Option<Self> {
         // With a filter the source may find the few rows by an index, and whether it does is not asked of every look-up.
         if table.bytes < SMALLEST_SPLIT || !select.filter.is_empty() {
             return None;
         }
-        // One connection stays for somebody else.
-        let streams = streams.min(remote.pool.most().saturating_sub(1));
-        (streams > 1).then(|| Self { remote, select: select.clone(), table, streams })
+        let readers = readers(remote.pool.most(), streams);
+        (readers > 1).then(|| Self { remote, select: select.clone(), table, streams: streams.min(readers), readers })
     }
 }
 
@@ -96,16 +97,21 @@ impl SplitScan for ParallelScan {
         self.streams
     }
 
+    fn connections(&self) -> usize {
+        self.readers
+    }
+
     fn start(&self, schema: &SchemaRef, reliance: &Reliance, limits: ScanLimits) -> Result<Vec<SendableRecordBatchStream>> {
         // It proves that every column can be decoded; each connection has a builder of its own.
         let zero_dates = self.remote.policy.zero_dates;
         BatchBuilder::new(Arc::clone(schema), zero_dates).map_err(|error| error.at(self.remote.id().as_str()))?;
         let (scan, row_schema, reliance) = (self.clone(), Arc::clone(schema), reliance.clone());
+        let limits = ScanLimits { batch_bytes: batch_bytes(self.readers, self.streams), ..limits };
         Ok(shared_rows(schema, self.streams, BATCHES_AHEAD * self.streams, move |queue| {
             async move {
                 let deadline = limits.query_timeout.map(Deadline::after);
                 let remote = Arc::clone(&scan.remote);
-                let run = Arc::new(Run { scan, schema: row_schema, reliance, limits, deadline, queue, progress: Notify::new() });
+                let run = Run { scan, schema: row_schema, reliance, limits, deadline, queue, progress: Notify::new() };
                 let done = remote.until_closed(run.conduct());
                 let outcome = match limits.query_timeout {
                     Some(limit) => timeout(limit, done).await.unwrap_or_else(|_| Err(failure::timed_out(limit))),
@@ -138,67 +144,47 @@ enum Opened {
     Whole(Lease),
 }
 
-/// What became of a worker that was to join.
-enum Joining {
-    Joined(Lease),
-    /// No connection was to spare.
-    Unneeded,
-    /// It could not, and the next one could not either.
-    Failed,
+/// The ranges of a table, and who reads them.
+struct Shared {
+    run: Run,
+    moment: Told,
+    ranges: KeyRanges,
 }
 
-/// Whether a worker may leave before all is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// It keeps the table as it is, and stays.
-    First,
-    /// It leaves when somebody waits for its connection.
-    Joined,
+impl Shift for Shared {
+    type Seat = Lease;
+
+    fn is_over(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    fn progress(&self) -> &Notify {
+        &self.run.progress
+    }
+
+    async fn join(self: Arc<Self>) -> Joining<Lease> {
+        self.run.join(&self.moment).await
+    }
+
+    async fn read(self: Arc<Self>, lease: Lease, role: Role) -> Result<()> {
+        self.run.read_ranges(lease, &self.ranges, role).await
+    }
 }
 
 impl Run {
     /// Reads everything, with as many workers as there are connections to spare.
-    async fn conduct(self: Arc<Self>) -> Result<()> {
-        let (first, helpers, moment, ranges) = match self.open().await? {
-            Opened::Ranges(first, helpers, moment, ranges) => (first, helpers, Arc::new(moment), Arc::new(ranges)),
-            Opened::Whole(first) => return self.read_ranges(first, Arc::new(KeyRanges::whole()), Role::First).await,
-        };
-        // Both end with this: whoever is still joining when all is read is not waited for.
-        let (mut readers, mut joining) = (JoinSet::new(), JoinSet::new());
-        readers.spawn(Arc::clone(&self).read_ranges(first, Arc::clone(&ranges), Role::First));
-        for helper in helpers {
-            joining.spawn(Arc::clone(&self).enter(helper));
-        }
-        let (mut is_joinable, mut ask) = (true, true);
-        loop {
-            if ask && is_joinable {
-                while readers.len() + joining.len() < self.scan.streams && !ranges.is_empty() {
-                    joining.spawn(Arc::clone(&self).join(Arc::clone(&moment)));
-                }
+    async fn conduct(self) -> Result<()> {
+        match self.open().await? {
+            Opened::Ranges(first, helpers, moment, ranges) => {
+                let readers = self.scan.readers;
+                let shared = Arc::new(Shared { run: self, moment, ranges });
+                let entering = helpers.into_iter().map(|helper| {
+                    let shared = Arc::clone(&shared);
+                    async move { shared.run.enter(helper).await }
+                });
+                work(Arc::clone(&shared), readers, first, entering).await
             }
-            ask = tokio::select! {
-                ended = readers.join_next() => match ended {
-                    // The first one stays to the end, so all is read.
-                    None => return Ok(()),
-                    Some(Ok(result)) => {
-                        result?;
-                        false
-                    }
-                    Some(Err(cause)) => return Err(Error::new(ErrorKind::Internal, "a worker of the scan stopped").because(cause)),
-                },
-                Some(ended) = joining.join_next() => {
-                    match ended {
-                        Ok(Joining::Joined(lease)) => {
-                            readers.spawn(Arc::clone(&self).read_ranges(lease, Arc::clone(&ranges), Role::Joined));
-                        }
-                        Ok(Joining::Unneeded) => {}
-                        Ok(Joining::Failed) | Err(_) => is_joinable = false,
-                    }
-                    false
-                }
-                // A connection may have come free since.
-                () = self.progress.notified() => true,
-            };
+            Opened::Whole(first) => self.read_ranges(first, &KeyRanges::whole(), Role::First).await,
         }
     }
 
@@ -254,7 +240,7 @@ impl Run {
 
     /// The connections that are to spare, as far as they are there soon.
     async fn gather(&self) -> Vec<Lease> {
-        let spare = (1..self.scan.streams).map(|_| timeout(GATHERING, self.scan.remote.pool.acquire_spare(self.deadline)));
+        let spare = (1..self.scan.readers).map(|_| timeout(GATHERING, self.scan.remote.pool.acquire_spare(self.deadline)));
         join_all(spare).await.into_iter().filter_map(|lease| lease.ok()??.ok()).collect()
     }
 
@@ -310,7 +296,7 @@ impl Run {
 
     /// Joins the first worker on a connection that is to spare, if nothing was committed since. A worker that cannot join leaves all
     /// ranges to the others.
-    async fn join(self: Arc<Self>, first: Arc<Told>) -> Joining {
+    async fn join(&self, first: &Told) -> Joining<Lease> {
         loop {
             let mut lease = match self.scan.remote.pool.acquire_spare(self.deadline).await {
                 None => return Joining::Unneeded,
@@ -318,7 +304,7 @@ impl Run {
                 Some(Ok(lease)) => lease,
             };
             match self.begin(&mut lease).await {
-                Ok(moment) if self.is_one(&first, &moment) => return self.enter(lease).await,
+                Ok(moment) if self.is_one(first, &moment) => return self.enter(lease).await,
                 Ok(_) => {
                     end(lease).await;
                     return self.stay_away("something was committed since");
@@ -331,7 +317,7 @@ impl Run {
     }
 
     /// Makes a worker whose snapshot is taken a reader.
-    async fn enter(self: Arc<Self>, mut lease: Lease) -> Joining {
+    async fn enter(&self, mut lease: Lease) -> Joining<Lease> {
         match self.touch(&mut lease).await {
             Ok(_) => Joining::Joined(lease),
             Err(Interruption::Remote(cause)) => self.stay_away(&cause),
@@ -340,15 +326,15 @@ impl Run {
         }
     }
 
-    fn stay_away(&self, reason: impl std::fmt::Display) -> Joining {
+    fn stay_away(&self, reason: impl std::fmt::Display) -> Joining<Lease> {
         tracing::debug!(datasource = %self.scan.remote.id(), %reason, "a worker could not join the scan");
         Joining::Failed
     }
 
     /// Reads one range after another until there is none.
-    async fn read_ranges(self: Arc<Self>, mut lease: Lease, ranges: Arc<KeyRanges>, role: Role) -> Result<()> {
+    async fn read_ranges(&self, mut lease: Lease, ranges: &KeyRanges, role: Role) -> Result<()> {
         let batch = BatchBuilder::new(Arc::clone(&self.schema), self.scan.remote.policy.zero_dates)?;
-        let mut reader = RowReader::new(batch, self.limits.batch_rows, Output::Queue(Arc::clone(&self.queue)));
+        let mut reader = RowReader::new(batch, self.limits, Output::Queue(Arc::clone(&self.queue)));
         let checked = collations::check(&mut lease, self.scan.remote.dialect, &self.reliance).await;
         checked.map_err(|interruption| self.stopped(interruption))?;
         while let Some(range) = ranges.take() {

@@ -17,7 +17,7 @@ use super::decode::BatchBuilder;
 use super::failure;
 use crate::error::{Error, ErrorKind};
 use crate::shared_rows::RowQueue;
-use crate::sql::BATCH_BYTES;
+use crate::sql::ScanLimits;
 
 /// How long a batch that is not the first waits for the source to go on before it leaves unfilled.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -33,15 +33,15 @@ pub(super) enum Output {
 /// Reads statements of one schema, one after the other.
 pub(super) struct RowReader {
     batch: BatchBuilder,
-    batch_rows: usize,
+    limits: ScanLimits,
     output: Output,
     has_sent: bool,
     has_answered: bool,
 }
 
 impl RowReader {
-    pub(super) fn new(batch: BatchBuilder, batch_rows: usize, output: Output) -> Self {
-        Self { batch, batch_rows, output, has_sent: false, has_answered: false }
+    pub(super) fn new(batch: BatchBuilder, limits: ScanLimits, output: Output) -> Self {
+        Self { batch, limits, output, has_sent: false, has_answered: false }
     }
 
     /// Whether the source has answered a statement: it cannot be sent on another connection any more.
@@ -72,7 +72,7 @@ impl RowReader {
             };
             let Some(row) = row else { break };
             self.batch.push(row?).map_err(Interruption::Here)?;
-            if self.batch.rows() >= self.batch_rows || self.batch.bytes() >= BATCH_BYTES {
+            if self.batch.rows() >= self.limits.batch_rows || self.batch.bytes() >= self.limits.batch_bytes {
                 self.send().await?;
             }
         }

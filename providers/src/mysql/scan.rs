@@ -31,7 +31,7 @@ pub(super) fn execute(
         let output = task.tx();
         // Dropping the stream aborts the task, and that drops the session, which ends the statement at the server.
         task.spawn(async move {
-            let rows = RowReader::new(batch, limits.batch_rows, Output::Stream(output.clone()));
+            let rows = RowReader::new(batch, limits, Output::Stream(output.clone()));
             let run = remote.until_closed(Scan { remote: &remote, sql: &sql, limits }.run(rows));
             let outcome = match limits.query_timeout {
                 Some(limit) => tokio::time::timeout(limit, run).await.unwrap_or_else(|_| Err(failure::timed_out(limit))),

@@ -14,7 +14,7 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 pub(super) use self::column::TextForm;
 use self::column::{Column, Room, ValueFault};
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
-use crate::sql::{BATCH_BYTES, row_bytes};
+use crate::sql::{ScanLimits, row_bytes};
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// Signature, flags, length of the header's extension.
@@ -36,7 +36,7 @@ pub(super) struct CopyDecoder {
     bytes: usize,
     /// What each row holds beside the bytes that it came in.
     row_bytes: usize,
-    batch_rows: usize,
+    limits: ScanLimits,
     state: State,
 }
 
@@ -57,11 +57,11 @@ pub(super) enum Progress {
 }
 
 impl CopyDecoder {
-    /// A decoder for rows of `schema`, at most `batch_rows` in a batch.
+    /// A decoder for rows of `schema`, in batches as `limits` say.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when a field has a type that no value can be decoded to.
-    pub(super) fn new(schema: SchemaRef, batch_rows: usize) -> Result<Self> {
+    pub(super) fn new(schema: SchemaRef, limits: ScanLimits) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| {
             Column::new(field.data_type(), TextForm::Plain, Room::default()).ok_or_else(|| {
                 let text = format!("column \"{}\" is wanted as {}, which is not read from PostgreSQL", field.name(), field.data_type());
@@ -78,7 +78,7 @@ impl CopyDecoder {
             input: Bytes::new(),
             rows: 0,
             bytes: 0,
-            batch_rows: batch_rows.max(1),
+            limits,
             state: State::Header,
         })
     }
@@ -117,7 +117,7 @@ impl CopyDecoder {
             return Ok(Progress::Starved);
         }
         while self.state == State::Rows {
-            if self.rows >= self.batch_rows || self.bytes >= BATCH_BYTES {
+            if self.rows >= self.limits.batch_rows.max(1) || self.bytes >= self.limits.batch_bytes {
                 return Ok(Progress::Full);
             }
             if !self.take_row()? {

@@ -296,6 +296,6 @@ impl SharedSnapshot for ExportedSnapshot {
     }
 
     fn split(self: Arc<Self>, select: &Select, streams: usize, turn: Turn) -> Arc<dyn SplitScan> {
-        Arc::new(ParallelScan { source: self.source.clone(), select: select.clone(), streams, snapshot: Some((self, turn)) })
+        Arc::new(ParallelScan::in_snapshot(self.source.clone(), select, streams, Some((self, turn))))
     }
 }

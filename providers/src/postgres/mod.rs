@@ -256,10 +256,7 @@ impl SqlRemote for PostgresRemote {
 
     fn split(self: Arc<Self>, table: &RemoteTable, select: &Select, streams: usize) -> Option<Arc<dyn SplitScan>> {
         let blocks = self.known.blocks(table).filter(|_| self.reads_ranges)?;
-        let streams = parallel_scan::streams(blocks, streams, self.connections.most());
-        (streams > 1).then(|| {
-            Arc::new(ParallelScan { source: self.source(), select: select.clone(), streams, snapshot: None }) as Arc<dyn SplitScan>
-        })
+        ParallelScan::new(self.source(), select, blocks, streams).map(|scan| Arc::new(scan) as Arc<dyn SplitScan>)
     }
 
     fn share_snapshot(self: Arc<Self>, scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {

@@ -1,13 +1,14 @@
 //! Reads a table over several connections at once, each taking the next range of its blocks, all in one exported snapshot.
 //!
-//! The first connection opens the snapshot and reads whatever nobody else does; the others join it while there are connections to
-//! spare, and leave between two ranges when somebody waits for theirs. So any number of connections from one upwards reads the
+//! The first connection opens the snapshot, and the others join it (`crew`). So any number of connections from one upwards reads the
 //! whole table, and none is held by somebody who only waits.
 //!
 //! `TRUNCATE` and rewrites of a table are not versioned as rows are: a snapshot taken before sees an empty table after. Each
 //! connection therefore locks the table against them before it looks, and until it has read what it took. The first one holds its lock
 //! as long as anything is left to take, so none that joins finds another table than it did.
 
+use std::future::Ready;
+use std::iter;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -15,7 +16,6 @@ use datafusion::execution::SendableRecordBatchStream;
 use futures::FutureExt;
 use serde_json::Value;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Error as DriverError, SimpleQueryRow};
 
@@ -29,8 +29,9 @@ use super::failure;
 use super::scan::{Source, clock, within};
 use super::seat::{Seat, end};
 use super::shape::Shapes;
+use crate::crew::{Joining, Role, Shift, batch_bytes, readers, work};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::shared_rows::{RowQueue, shared_rows};
 use crate::sql::{BATCHES_AHEAD, Reliance, ScanLimits, Select, SplitScan, Turn};
 
@@ -43,12 +44,27 @@ const WHOLE_TABLE: [&str; 4] = ["Seq Scan", "Append", "Gather", "Result"];
 /// A scan of one table, to be started any number of times.
 #[derive(Debug, Clone)]
 pub(super) struct ParallelScan {
-    pub(super) source: Source,
+    source: Source,
     /// A select of the bare table; it may filter.
-    pub(super) select: Select,
-    pub(super) streams: usize,
+    select: Select,
+    streams: usize,
+    /// Connections that read it at most.
+    readers: usize,
     /// The snapshot it reads in; without one it takes its own.
-    pub(super) snapshot: Option<(Arc<ExportedSnapshot>, Turn)>,
+    snapshot: Option<(Arc<ExportedSnapshot>, Turn)>,
+}
+
+impl ParallelScan {
+    /// How a table of so many `blocks` is read into up to `streams`; `None` when one connection is as good, or all there may be.
+    pub(super) fn new(source: Source, select: &Select, blocks: u64, streams: usize) -> Option<Self> {
+        (blocks >= SMALLEST_SPLIT && source.connections.most() > 2).then(|| Self::in_snapshot(source, select, streams, None))
+    }
+
+    /// The same in a snapshot that is there, once it is known that there are several streams.
+    pub(super) fn in_snapshot(source: Source, select: &Select, streams: usize, snapshot: Option<(Arc<ExportedSnapshot>, Turn)>) -> Self {
+        let readers = readers(source.connections.most(), streams);
+        Self { select: select.clone(), streams: streams.min(readers), readers, snapshot, source }
+    }
 }
 
 impl SplitScan for ParallelScan {
@@ -56,15 +72,20 @@ impl SplitScan for ParallelScan {
         self.streams
     }
 
+    fn connections(&self) -> usize {
+        self.readers
+    }
+
     fn start(&self, schema: &SchemaRef, reliance: &Reliance, limits: ScanLimits) -> Result<Vec<SendableRecordBatchStream>> {
         // It proves that every column can be decoded; each connection has a decoder of its own.
-        CopyDecoder::new(Arc::clone(schema), limits.batch_rows).map_err(|error| error.at(self.source.id.as_str()))?;
+        CopyDecoder::new(Arc::clone(schema), limits).map_err(|error| error.at(self.source.id.as_str()))?;
         let (scan, row_schema, reliance) = (self.clone(), Arc::clone(schema), reliance.clone());
+        let limits = ScanLimits { batch_bytes: batch_bytes(self.readers, self.streams), ..limits };
         Ok(shared_rows(schema, self.streams, BATCHES_AHEAD * self.streams, move |queue| {
             async move {
                 let deadline = limits.query_timeout.map(Deadline::after);
                 let (id, closed) = (scan.source.id.clone(), scan.source.closed.clone());
-                let run = Arc::new(Run { scan, schema: row_schema, reliance, limits, deadline, queue, progress: Notify::new() });
+                let run = Run { scan, schema: row_schema, reliance, limits, deadline, queue, progress: Notify::new() };
                 within(deadline, &closed, run.conduct()).await.map_err(|error| error.at(id.as_str()))
             }
             .boxed()
@@ -101,66 +122,42 @@ enum Opened {
     Whole(Option<Seat>),
 }
 
-/// What became of a worker that was to join.
-enum Joining {
-    Joined(Lease),
-    /// No connection was to spare.
-    Unneeded,
-    /// It could not, and the next one could not either.
-    Failed,
+/// The ranges of a table, and who reads them.
+struct Shared {
+    run: Run,
+    view: View,
+    ranges: BlockRanges,
 }
 
-/// Whether a worker may leave before all is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    /// It holds the snapshot that others join, and stays.
-    First,
-    /// It leaves when somebody waits for its connection.
-    Joined,
+impl Shift for Shared {
+    type Seat = Seat;
+
+    fn is_over(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    fn progress(&self) -> &Notify {
+        &self.run.progress
+    }
+
+    async fn join(self: Arc<Self>) -> Joining<Seat> {
+        self.run.join(&self.view).await
+    }
+
+    async fn read(self: Arc<Self>, seat: Seat, role: Role) -> Result<()> {
+        self.run.read_ranges(seat, &self.ranges, role).await
+    }
 }
 
 impl Run {
     /// Reads everything, with as many workers as there are connections to spare.
-    async fn conduct(self: Arc<Self>) -> Result<()> {
-        let (seat, view, ranges) = match self.open().await? {
-            Opened::Ranges(seat, view, ranges) => (seat, view, ranges),
-            Opened::Whole(seat) => return self.read_whole(seat).await,
-        };
-        let (view, ranges) = (Arc::new(view), Arc::new(ranges));
-        // Both end with this: whoever is still joining when all is read is not waited for.
-        let (mut readers, mut joining) = (JoinSet::new(), JoinSet::new());
-        readers.spawn(Arc::clone(&self).read_ranges(seat, Arc::clone(&ranges), Role::First));
-        let mut is_joinable = true;
-        let mut ask = true;
-        loop {
-            if ask && is_joinable {
-                while readers.len() + joining.len() < self.scan.streams && !ranges.is_empty() {
-                    joining.spawn(Arc::clone(&self).join(Arc::clone(&view)));
-                }
+    async fn conduct(self) -> Result<()> {
+        match self.open().await? {
+            Opened::Ranges(seat, view, ranges) => {
+                let readers = self.scan.readers;
+                work(Arc::new(Shared { run: self, view, ranges }), readers, seat, iter::empty::<Ready<_>>()).await
             }
-            ask = tokio::select! {
-                ended = readers.join_next() => match ended {
-                    // The first one stays to the end, so all is read.
-                    None => return Ok(()),
-                    Some(Ok(result)) => {
-                        result?;
-                        false
-                    }
-                    Some(Err(cause)) => return Err(Error::new(ErrorKind::Internal, "a worker of the scan stopped").because(cause)),
-                },
-                Some(ended) = joining.join_next() => {
-                    match ended {
-                        Ok(Joining::Joined(lease)) => {
-                            readers.spawn(Arc::clone(&self).read_ranges(Seat::in_transaction(lease), Arc::clone(&ranges), Role::Joined));
-                        }
-                        Ok(Joining::Unneeded) => {}
-                        Ok(Joining::Failed) | Err(_) => is_joinable = false,
-                    }
-                    false
-                }
-                // A connection may have come free since.
-                () = self.progress.notified() => true,
-            };
+            Opened::Whole(seat) => self.read_whole(seat).await,
         }
     }
 
@@ -225,13 +222,13 @@ impl Run {
         let (last, plans) = rows.split_last()?;
         let view = View { snapshot: last.get(0)?.to_owned(), blocks: last.get(1)?.parse().ok()? };
         let is_whole = plans.iter().filter_map(|row| row.get(0)).all(reads_everything);
-        let ranges = if is_whole { BlockRanges::new(view.blocks, self.scan.streams) } else { BlockRanges::whole() };
+        let ranges = if is_whole { BlockRanges::new(view.blocks, self.scan.readers) } else { BlockRanges::whole() };
         Some((view, ranges))
     }
 
     /// Joins the snapshot of the first worker on a connection that is to spare. A worker that cannot join leaves all ranges to the
     /// others.
-    async fn join(self: Arc<Self>, first: Arc<View>) -> Joining {
+    async fn join(&self, first: &View) -> Joining<Seat> {
         loop {
             let mut lease = match self.scan.source.connections.lease_spare(self.deadline).await {
                 Ok(Some(lease)) => lease,
@@ -240,7 +237,7 @@ impl Run {
             };
             let used = lease.is_used();
             match self.join_on(&mut lease, &first.snapshot).await {
-                Ok(_) => return Joining::Joined(lease),
+                Ok(_) => return Joining::Joined(Seat::in_transaction(lease)),
                 Err(error) if failure::is_lost(&error) => {
                     lease.discard();
                     if !used {
@@ -255,7 +252,7 @@ impl Run {
         }
     }
 
-    fn stay_away(&self, reason: impl std::fmt::Display) -> Joining {
+    fn stay_away(&self, reason: impl std::fmt::Display) -> Joining<Seat> {
         tracing::debug!(datasource = %self.scan.source.id, %reason, "a worker could not join the scan");
         Joining::Failed
     }
@@ -305,8 +302,8 @@ impl Run {
     }
 
     /// Reads one range after another until there is none.
-    async fn read_ranges(self: Arc<Self>, mut seat: Seat, ranges: Arc<BlockRanges>, role: Role) -> Result<()> {
-        let mut reader = CopyReader::new(CopyDecoder::new(Arc::clone(&self.schema), self.limits.batch_rows)?);
+    async fn read_ranges(&self, mut seat: Seat, ranges: &BlockRanges, role: Role) -> Result<()> {
+        let mut reader = CopyReader::new(CopyDecoder::new(Arc::clone(&self.schema), self.limits)?);
         let shapes = Shapes::of(&self.reliance, &self.scan.source.known, self.scan.source.dialect)?;
         // Reading it once keeps the table from being changed until the transaction ends.
         let mut is_checked = false;
@@ -342,12 +339,12 @@ impl Run {
     }
 
     /// Reads the table in one statement, on `seat` if there is one.
-    async fn read_whole(self: Arc<Self>, seat: Option<Seat>) -> Result<()> {
+    async fn read_whole(&self, seat: Option<Seat>) -> Result<()> {
         let seat = match seat {
             Some(seat) => seat,
             None => Seat::alone(self.proven().await?),
         };
-        self.read_ranges(seat, Arc::new(BlockRanges::whole()), Role::First).await
+        self.read_ranges(seat, &BlockRanges::whole(), Role::First).await
     }
 
     /// A connection that has just answered.
@@ -384,15 +381,6 @@ fn node_reads_everything(node: &Value) -> bool {
     is_whole && below.is_some_and(|plans| plans.iter().all(node_reads_everything))
 }
 
-/// How many streams a table of so many blocks is read in.
-pub(super) fn streams(blocks: u64, wanted: usize, connections: usize) -> usize {
-    if blocks < SMALLEST_SPLIT {
-        return 1;
-    }
-    // One connection stays for somebody else.
-    wanted.min(connections.saturating_sub(1)).max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -410,14 +398,5 @@ mod tests {
         for odd in ["", "[]", "{}", "[{}]", "[{\"Plan\": {}}]", "[{\"Plan\": {\"Node Type\": \"Append\", \"Plans\": 7}}]"] {
             assert!(!reads_everything(odd), "{odd}");
         }
-    }
-
-    #[test]
-    fn small_tables_and_small_pools_have_one_stream() {
-        assert_eq!(streams(SMALLEST_SPLIT - 1, 8, 5), 1);
-        assert_eq!(streams(SMALLEST_SPLIT, 8, 5), 4);
-        assert_eq!(streams(1_000_000, 3, 5), 3);
-        assert_eq!(streams(1_000_000, 8, 2), 1);
-        assert_eq!(streams(1_000_000, 8, 1), 1);
     }
 }

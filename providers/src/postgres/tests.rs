@@ -38,7 +38,7 @@ use crate::sql::{RemoteSql, ScanLimits, SqlRemote, SqlTable};
 /// Long enough for a busy machine; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const LIMITS: ScanLimits = ScanLimits { query_timeout: Some(PATIENCE), batch_rows: 8192 };
+const LIMITS: ScanLimits = ScanLimits::new(Some(PATIENCE), 8192);
 
 fn options(values: &[(&str, &str)], password: Option<&str>) -> Options {
     let values: BTreeMap<String, String> = values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();

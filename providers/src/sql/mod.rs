@@ -55,7 +55,7 @@ pub trait SqlRemote: Remote {
     /// code [`TYPE_CHANGED`](crate::TYPE_CHANGED) when a column is not what the statement was made for, all naming the datasource.
     fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream>;
 
-    /// How a scan of `table` is read in several streams, at most `streams`; `None` when it is read in one. Does no IO.
+    /// How a scan of `table` is read over several connections into at most `streams`; `None` when one connection reads it. Does no IO.
     ///
     /// `select` reads the bare table and may filter; it neither sorts, groups nor limits.
     fn split(self: Arc<Self>, table: &RemoteTable, select: &Select, streams: usize) -> Option<Arc<dyn SplitScan>>;
@@ -68,10 +68,13 @@ pub trait SqlRemote: Remote {
     fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>>;
 }
 
-/// A scan of one table that is read in several streams.
+/// A scan of one table that is read over several connections, into one stream or more.
 pub trait SplitScan: fmt::Debug + Send + Sync {
     /// How many streams.
     fn streams(&self) -> usize;
+
+    /// How many connections read at once, at most.
+    fn connections(&self) -> usize;
 
     /// The streams of one run. Together they give each row of the select once, all as of one moment unless the datasource's options say
     /// otherwise; which of them gives a row is decided when it is read.
@@ -108,4 +111,13 @@ pub struct ScanLimits {
     pub query_timeout: Option<Duration>,
     /// At most so many rows in a batch.
     pub batch_rows: usize,
+    /// A batch leaves when its rows hold so many bytes, however few they are.
+    pub batch_bytes: usize,
+}
+
+impl ScanLimits {
+    /// Batches of at most so many rows, and of the bytes that are usual.
+    pub const fn new(query_timeout: Option<Duration>, batch_rows: usize) -> Self {
+        Self { query_timeout, batch_rows, batch_bytes: BATCH_BYTES }
+    }
 }

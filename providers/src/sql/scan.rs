@@ -93,6 +93,11 @@ impl RemoteScan {
         self.properties.partitioning.partition_count()
     }
 
+    /// How many connections read it at once, at most.
+    pub fn connections(&self) -> usize {
+        self.reading.statement.split.as_ref().map_or(1, |split| split.scan.connections())
+    }
+
     /// The statement the remote will get.
     pub fn sql(&self) -> &RemoteSql {
         &self.reading.statement.sql
@@ -136,7 +141,7 @@ struct Statement {
     split: Option<Split>,
 }
 
-/// A select that is read in several streams.
+/// A select that is read over several connections.
 #[derive(Debug, Clone)]
 struct Split {
     scan: Arc<dyn SplitScan>,

@@ -58,7 +58,7 @@ impl SqlTable {
 
     /// What one scan of it may take.
     pub fn limits(&self) -> ScanLimits {
-        ScanLimits { query_timeout: self.query_timeout, batch_rows: BATCH_ROWS }
+        ScanLimits::new(self.query_timeout, BATCH_ROWS)
     }
 
     /// The select statement that reads `projection` of the rows `filters` leave.
@@ -181,11 +181,7 @@ impl TableProvider for SqlTable {
         let share = statistics.as_ref().map_or(1.0, |statistics| statistics.share(filters));
         let streams = state.config().target_partitions();
         // A limit is reached soon, and few rows are found without reading all of them.
-        let split = if limit.is_none() && share >= FEW && streams > 1 {
-            Arc::clone(&self.remote).split(&self.table, &select, streams)
-        } else {
-            None
-        };
+        let split = if limit.is_none() && share >= FEW { Arc::clone(&self.remote).split(&self.table, &select, streams) } else { None };
         let mut scan = RemoteScan::new(Arc::clone(&self.remote), sql, Arc::clone(&schema), self.limits());
         if let Some(split) = split {
             scan = scan.in_streams(split, &select);

@@ -15,12 +15,12 @@ use super::connect::failure;
 use super::decode::ColumnBuilder;
 use super::policy::Mismatch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{BATCH_BYTES, row_bytes};
+use crate::sql::{ScanLimits, row_bytes};
 
 /// Rows under construction.
 pub(super) struct Pending {
     schema: SchemaRef,
-    batch_rows: usize,
+    limits: ScanLimits,
     /// What each row holds beside its text and blobs.
     row_bytes: usize,
     mismatch: Mismatch,
@@ -51,10 +51,10 @@ struct State {
 }
 
 impl Pending {
-    pub(super) fn new(schema: SchemaRef, batch_rows: usize, mismatch: Mismatch) -> Result<Self> {
+    pub(super) fn new(schema: SchemaRef, limits: ScanLimits, mismatch: Mismatch) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| ColumnBuilder::new(field)).collect::<Result<Vec<_>>>()?;
         let state = State { columns, rows: 0, bytes: 0, since: None, handing_on: false };
-        Ok(Self { row_bytes: row_bytes(&schema), schema, batch_rows: batch_rows.max(1), mismatch, state: Mutex::new(state) })
+        Ok(Self { row_bytes: row_bytes(&schema), schema, limits, mismatch, state: Mutex::new(state) })
     }
 
     /// Adds a row. When that fills the batch it is returned, and [`handed_on`](Self::handed_on) must follow.
@@ -68,7 +68,7 @@ impl Pending {
         state.rows += 1;
         state.bytes += self.row_bytes;
         state.since.get_or_insert_with(Instant::now);
-        if state.rows < self.batch_rows && state.bytes < BATCH_BYTES {
+        if state.rows < self.limits.batch_rows.max(1) && state.bytes < self.limits.batch_bytes {
             return Ok(None);
         }
         state.handing_on = true;

@@ -40,7 +40,7 @@ pub(super) fn execute(
     schema: SchemaRef,
     limits: ScanLimits,
 ) -> Result<SendableRecordBatchStream> {
-    let rows = Arc::new(Pending::new(Arc::clone(&schema), limits.batch_rows, remote.mismatch).map_err(|e| e.at(remote.id.as_str()))?);
+    let rows = Arc::new(Pending::new(Arc::clone(&schema), limits, remote.mismatch).map_err(|e| e.at(remote.id.as_str()))?);
     let width = schema.fields().len();
     let batches = futures::stream::once(async move {
         let (sender, receiver) = mpsc::channel(BATCHES_AHEAD);

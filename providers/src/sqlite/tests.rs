@@ -77,7 +77,7 @@ impl Source {
 
     fn stream(&self, sql: &str, fields: &[(&str, DataType)], query_timeout: Option<Duration>) -> SendableRecordBatchStream {
         let fields: Vec<Field> = fields.iter().map(|(name, data_type)| Field::new(*name, data_type.clone(), true)).collect();
-        let limits = ScanLimits { query_timeout, batch_rows: 1024 };
+        let limits = ScanLimits::new(query_timeout, 1024);
         let remote = Arc::clone(&self.remote).as_sql().unwrap();
         remote.execute(RemoteSql::new(sql.to_owned()), Arc::new(Schema::new(fields)), limits).unwrap()
     }
@@ -198,7 +198,7 @@ async fn a_null_in_a_column_declared_without_is_an_error() {
     let source = Source::of("CREATE TABLE t (a INTEGER NOT NULL)").await;
     let remote = Arc::clone(&source.remote).as_sql().unwrap();
     let schema: SchemaRef = Arc::new(Schema::new(vec![Field::new("a", DataType::Int64, false)]));
-    let limits = ScanLimits { query_timeout: None, batch_rows: 10 };
+    let limits = ScanLimits::new(None, 10);
     let error = failure_of(remote.execute(RemoteSql::new("SELECT NULL".to_owned()), schema, limits).unwrap()).await;
     assert_eq!(error.kind(), ErrorKind::Invalid);
 }

@@ -98,7 +98,7 @@ async fn the_engine_ends_a_statement_by_its_own_limit() {
     let Some(server) = TestServer::shared() else { return };
     let remote = server.remote("default").await;
     let limit = Duration::from_millis(700);
-    let limits = ScanLimits { query_timeout: Some(limit), batch_rows: 8192 };
+    let limits = ScanLimits::new(Some(limit), 8192);
     let begun = Instant::now();
     let sql = RemoteSql::new(endless("limit_mark"));
     let mut stream = Arc::clone(&remote).execute(sql, schema(&[DataType::Int64]), limits).unwrap();

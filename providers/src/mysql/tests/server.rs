@@ -254,7 +254,7 @@ pub(super) fn schema(types: &[DataType]) -> SchemaRef {
     Arc::new(Schema::new(types.iter().enumerate().map(|(at, t)| Field::new(format!("c{at}"), t.clone(), true)).collect::<Vec<_>>()))
 }
 
-pub(super) const LIMITS: ScanLimits = ScanLimits { query_timeout: Some(Duration::from_secs(60)), batch_rows: 8192 };
+pub(super) const LIMITS: ScanLimits = ScanLimits::new(Some(Duration::from_secs(60)), 8192);
 
 pub(super) fn execute(remote: &Arc<MySqlRemote>, sql: &str, types: &[DataType]) -> SendableRecordBatchStream {
     Arc::clone(remote).execute(RemoteSql::new(sql.to_owned()), schema(types), LIMITS).unwrap()

@@ -9,6 +9,7 @@ use datafusion::arrow::datatypes::{DataType, Decimal128Type, Field, Int32Type, S
 use super::column::ValueFault;
 use super::{CopyDecoder, Progress, TextForm, numeric};
 use crate::error::{ErrorKind, TYPE_CHANGED};
+use crate::sql::ScanLimits;
 
 const TRAILER: [u8; 2] = [0xff, 0xff];
 
@@ -56,7 +57,7 @@ fn assert_is_stream(decoder: &mut CopyDecoder) {
 fn messages_may_end_anywhere() {
     let bytes = stream();
     for size in 1..=bytes.len() {
-        let mut decoder = CopyDecoder::new(schema(), 100).unwrap();
+        let mut decoder = CopyDecoder::new(schema(), ScanLimits::new(None, 100)).unwrap();
         for message in bytes.chunks(size) {
             decoder.push(Bytes::copy_from_slice(message));
             assert_eq!(decoder.decode().unwrap(), Progress::Starved);
@@ -69,7 +70,7 @@ fn messages_may_end_anywhere() {
 fn a_result_without_its_trailer_is_not_complete() {
     let bytes = stream();
     for end in 0..bytes.len() {
-        let mut decoder = CopyDecoder::new(schema(), 100).unwrap();
+        let mut decoder = CopyDecoder::new(schema(), ScanLimits::new(None, 100)).unwrap();
         decoder.push(Bytes::copy_from_slice(&bytes[..end]));
         decoder.decode().unwrap();
         assert!(!decoder.is_complete(), "complete after {end} of {} bytes", bytes.len());
@@ -79,7 +80,7 @@ fn a_result_without_its_trailer_is_not_complete() {
 /// One value of a text column that comes in `form`.
 fn text(form: TextForm, value: &[u8]) -> Result<String, ErrorKind> {
     let schema = Arc::new(Schema::new(vec![Field::new("s", DataType::Utf8, true)]));
-    let mut decoder = CopyDecoder::new(schema, 1).unwrap();
+    let mut decoder = CopyDecoder::new(schema, ScanLimits::new(None, 1)).unwrap();
     decoder.expect(vec![form]);
     decoder.push(Bytes::from([header(), row(&[Some(value)])].concat()));
     decoder.decode().map_err(|error| error.kind())?;
@@ -108,7 +109,7 @@ fn texts_come_in_several_forms() {
 
 #[test]
 fn a_full_batch_leaves_the_rest_for_the_next() {
-    let mut decoder = CopyDecoder::new(schema(), 2).unwrap();
+    let mut decoder = CopyDecoder::new(schema(), ScanLimits::new(None, 2)).unwrap();
     decoder.push(Bytes::from(stream()));
     assert_eq!(decoder.decode().unwrap(), Progress::Full);
     assert_eq!(decoder.take_batch().unwrap().num_rows(), 2);
@@ -119,7 +120,7 @@ fn a_full_batch_leaves_the_rest_for_the_next() {
 #[test]
 fn what_is_not_a_copy_is_refused() {
     let broken = |bytes: Vec<u8>| {
-        let mut decoder = CopyDecoder::new(schema(), 100).unwrap();
+        let mut decoder = CopyDecoder::new(schema(), ScanLimits::new(None, 100)).unwrap();
         decoder.push(Bytes::from(bytes));
         decoder.decode().unwrap_err()
     };
@@ -138,7 +139,7 @@ fn what_is_not_a_copy_is_refused() {
 #[test]
 fn null_where_none_was_declared_is_an_error() {
     let schema = Arc::new(Schema::new(vec![Field::new("i", DataType::Int32, false)]));
-    let mut decoder = CopyDecoder::new(schema, 100).unwrap();
+    let mut decoder = CopyDecoder::new(schema, ScanLimits::new(None, 100)).unwrap();
     let mut bytes = header();
     bytes.extend(row(&[None]));
     decoder.push(Bytes::from(bytes));
@@ -150,7 +151,7 @@ fn null_where_none_was_declared_is_an_error() {
 
 #[test]
 fn text_that_is_not_utf8_names_its_column() {
-    let mut decoder = CopyDecoder::new(schema(), 100).unwrap();
+    let mut decoder = CopyDecoder::new(schema(), ScanLimits::new(None, 100)).unwrap();
     let mut bytes = header();
     bytes.extend(row(&[None, Some(b"a\xff")]));
     decoder.push(Bytes::from(bytes));
@@ -163,7 +164,7 @@ fn text_that_is_not_utf8_names_its_column() {
 fn a_type_without_binary_form_is_refused_at_once() {
     for data_type in [DataType::UInt64, DataType::Decimal128(5, -2), DataType::Duration(datafusion::arrow::datatypes::TimeUnit::Second)] {
         let schema = Arc::new(Schema::new(vec![Field::new("v", data_type, true)]));
-        assert_eq!(CopyDecoder::new(schema, 100).unwrap_err().kind(), ErrorKind::Internal);
+        assert_eq!(CopyDecoder::new(schema, ScanLimits::new(None, 100)).unwrap_err().kind(), ErrorKind::Internal);
     }
 }
 
@@ -213,7 +214,7 @@ fn numerics_are_exact_or_refused() {
 #[test]
 fn a_column_that_failed_leaves_the_decoder_to_be_dropped_and_others_alone() {
     let schema = Arc::new(Schema::new(vec![Field::new("d", DataType::Decimal128(10, 2), true)]));
-    let mut decoder = CopyDecoder::new(schema, 100).unwrap();
+    let mut decoder = CopyDecoder::new(schema, ScanLimits::new(None, 100)).unwrap();
     let mut bytes = header();
     bytes.extend(row(&[Some(&raw(0, 0, &[12]))]));
     decoder.push(Bytes::from(bytes));

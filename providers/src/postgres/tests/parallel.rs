@@ -49,6 +49,10 @@ fn streams(plan: &Arc<dyn ExecutionPlan>) -> usize {
     plan.downcast_ref::<RemoteScan>().unwrap().streams()
 }
 
+fn connections(plan: &Arc<dyn ExecutionPlan>) -> usize {
+    plan.downcast_ref::<RemoteScan>().unwrap().connections()
+}
+
 fn parts(plan: &Arc<dyn ExecutionPlan>) -> Vec<SendableRecordBatchStream> {
     let task = context(4).task_ctx();
     (0..streams(plan)).map(|partition| plan.execute(partition, Arc::clone(&task)).unwrap()).collect()
@@ -85,14 +89,14 @@ fn sent(database: &Database, text: &str) -> usize {
 async fn all_rows_come_once_whatever_the_pool() {
     let Some(database) = Database::new(&format!("{BIG} ANALYZE big")).await else { return };
     let expected: Vec<i64> = (1..=54_000).collect();
-    for (connections, expected_streams) in [(1, 1), (2, 1), (3, 2), (5, 4), (20, 4)] {
-        let remote = PostgresRemote::open(&with_pool(&database, connections)).await.unwrap();
+    for (pool, expected_shape) in [(1, (1, 1)), (2, (1, 1)), (3, (2, 2)), (5, (4, 4)), (20, (4, 19))] {
+        let remote = PostgresRemote::open(&with_pool(&database, pool)).await.unwrap();
         let plan = plan(&remote, &table(&remote, "big").await, &[], None).await;
-        assert_eq!(streams(&plan), expected_streams, "{connections} connections");
+        assert_eq!((streams(&plan), connections(&plan)), expected_shape, "a pool of {pool}");
         for _ in 0..3 {
-            assert_eq!(ids(&plan).await.unwrap(), expected, "{connections} connections");
+            assert_eq!(ids(&plan).await.unwrap(), expected, "a pool of {pool}");
         }
-        assert!(database.connections(&database.admin().await).await <= connections as i64);
+        assert!(database.connections(&database.admin().await).await <= pool as i64);
         remote.close().await;
     }
     assert!(sent(&database, "SET TRANSACTION SNAPSHOT") > 0);
@@ -168,7 +172,9 @@ async fn what_is_small_or_no_table_has_one_stream() {
     assert_eq!(streams(&plan(&remote, &big, &[col("id").eq(lit(5i64))], None).await), 1);
     assert_eq!(streams(&plan(&remote, &big, &[], None).await), 4);
     let provider = SqlTable::new(Arc::clone(&remote) as Arc<dyn SqlRemote>, big, None);
-    assert_eq!(streams(&provider.scan(&context(1).state(), None, &[], None).await.unwrap()), 1);
+    let one = provider.scan(&context(1).state(), Some(&vec![0]), &[], None).await.unwrap();
+    assert_eq!((streams(&one), connections(&one)), (1, 4), "a gateway of one core");
+    assert_eq!(ids(&one).await.unwrap(), (1..=54_000).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]

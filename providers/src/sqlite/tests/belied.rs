@@ -61,7 +61,7 @@ async fn every_type_is_looked_at_as_it_is_read() {
         reliance.on(&Arc::new(source.table("t").await), 1);
         let statement = RemoteSql { text: "SELECT id FROM t".to_owned(), reliance };
         let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
-        let limits = ScanLimits { query_timeout: None, batch_rows: 1024 };
+        let limits = ScanLimits::new(None, 1024);
         let remote = Arc::clone(&source.remote).as_sql().unwrap();
         let error = failure_of(remote.execute(statement, schema, limits).unwrap()).await;
         assert_eq!(error.kind(), ErrorKind::Invalid, "{declared} {bad}");
@@ -113,7 +113,7 @@ async fn a_long_look_is_cancelled_like_a_statement() {
     reliance.on(&Arc::new(source.table("w").await), 0);
     let statement = RemoteSql { text: "SELECT v FROM t".to_owned(), reliance };
     let schema = Arc::new(Schema::new(vec![Field::new("v", DataType::Int64, true)]));
-    let limits = ScanLimits { query_timeout: Some(Duration::from_millis(200)), batch_rows: 1024 };
+    let limits = ScanLimits::new(Some(Duration::from_millis(200)), 1024);
     let remote = Arc::clone(&source.remote).as_sql().unwrap();
     let error = failure_of(remote.execute(statement, schema, limits).unwrap()).await;
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
