@@ -171,7 +171,10 @@ impl FilesTable {
             files.extend(group.iter().map(|file| file.object_meta.clone()));
         }
         futures::stream::iter(files)
-            .map(|file| async move { self.check_header(&file, delimiter).await.map_err(|e| e.at(self.source.id.as_str())) })
+            .map(|file| async move {
+                let checked = self.check_header(&file, delimiter).await;
+                checked.map_err(|e| e.detail(format!("table: {}", self.layout.name)).at(self.source.id.as_str()))
+            })
             .buffer_unordered(CONCURRENCY)
             .try_collect::<Vec<()>>()
             .await?;

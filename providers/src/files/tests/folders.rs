@@ -62,7 +62,8 @@ async fn a_folder_without_a_value_is_null() {
 
 #[tokio::test]
 async fn a_filter_that_a_value_does_not_suit_is_not_blamed_on_a_file() {
-    let context = lake(&[]).await.context().await;
+    let lake = lake(&[]).await;
+    let context = lake.context().await;
     for table in ["c", "j", "p"] {
         let error = query(&context, &format!("SELECT v FROM {table} WHERE CAST(k AS BIGINT) = 1")).await.unwrap_err();
         assert_eq!((error.kind(), error.datasource()), (ErrorKind::Invalid, Some("lake")));
