@@ -39,7 +39,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
         match behind {
             [high, low, behind @ ..] if *first == b'%' => match (hex(*high), hex(*low)) {
                 (Some(high), Some(low)) => {
-                    bytes.push(high << 4 | low);
+                    bytes.push((high << 4) | low);
                     rest = behind;
                 }
                 _ => bytes.push(b'%'),
@@ -118,7 +118,10 @@ impl KeyFilter {
                 Some(format!("{value} of the partition column \"{}\"", self.schema.fields().get(place)?.name()))
             })
             .collect();
-        let text = format!("a filter cannot be computed for the value {}", shown.join(" and "));
+        let text = match shown.as_slice() {
+            [] => "a filter cannot be computed".to_owned(),
+            shown => format!("a filter cannot be computed for the value {}", shown.join(" and ")),
+        };
         let failed = Error::new(ErrorKind::Invalid, text)
             .hint("the columns of folders named key=value are text; leave out such a folder before the filter converts its value");
         let failed = match sqlstate(&error) {

@@ -77,18 +77,14 @@ impl Reading for TableFiles {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let layout = Arc::clone(&self.layout);
-        let Some(filter) = self.filter.clone() else {
-            return match self.lists.are_kept() {
-                true => self.all(prefix),
-                false => {
-                    self.store.list(prefix).try_filter(move |meta| futures::future::ready(layout.holds(meta.location.as_ref()))).boxed()
-                }
-            };
+        let (layout, filter) = (Arc::clone(&self.layout), self.filter.clone());
+        let files = match &filter {
+            _ if self.lists.are_kept() => self.all(prefix),
+            Some(filter) => self.store.list(Some(&filter.narrowed(prefix.unwrap_or(&Path::ROOT)))),
+            None => self.store.list(prefix),
         };
-        let files =
-            if self.lists.are_kept() { self.all(prefix) } else { self.store.list(Some(&filter.narrowed(prefix.unwrap_or(&Path::ROOT)))) };
         let admitted = move |meta: ObjectMeta| {
+            let Some(filter) = &filter else { return Ok(layout.holds(meta.location.as_ref()).then_some(meta)) };
             let Some(values) = layout.key_values(meta.location.as_ref()) else { return Ok(None) };
             let admitted = filter.admits(&values).map_err(|e| Error::Generic { store: "folder keys", source: Box::new(e) })?;
             Ok(admitted.then_some(meta))
