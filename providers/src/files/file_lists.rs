@@ -9,11 +9,14 @@ use object_store::ObjectMeta;
 /// What the lists may take together; a longer list is not kept.
 const MOST_BYTES: usize = 16 << 20;
 
-/// The lists of a datasource's tables, by their names.
+/// Lists by their tables' names, and since when they are known.
+type Kept = HashMap<String, (Instant, Arc<[ObjectMeta]>)>;
+
+/// The lists of a datasource's tables.
 #[derive(Debug)]
 pub(super) struct FileLists {
     age: Duration,
-    kept: Mutex<HashMap<String, (Instant, Arc<[ObjectMeta]>)>>,
+    kept: Mutex<Kept>,
 }
 
 impl FileLists {
@@ -47,7 +50,7 @@ impl FileLists {
         self.kept().clear();
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<String, (Instant, Arc<[ObjectMeta]>)>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -198,7 +198,8 @@ impl Column {
             }
             Self::Object { fields, columns, nulls, .. } => {
                 let columns = columns.iter_mut().map(|column| column.take(rows)).collect();
-                Arc::new(StructArray::new(fields.clone(), columns, nulls.finish()))
+                let objects = StructArray::try_new_with_length(fields.clone(), columns, nulls.finish(), rows);
+                Arc::new(objects.expect("each value was put into all columns"))
             }
         }
     }
