@@ -64,6 +64,28 @@ fn a_join_reads_the_keys_of_its_other_side_alone() {
 }
 
 #[test]
+fn text_files_are_read_first_where_they_are_small() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("narrowed_by_files");
+    database.script(LINES);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("wanted.csv"), "customer,note\n7,seven\n9,nine\n").unwrap();
+    std::fs::write(folder.path().join("noted.jsonl"), "{\"customer\": 7, \"note\": \"seven\"}\n{\"customer\": 9}\n").unwrap();
+    let gateway = Gateway::start([database.datasource("crm"), Datasource::files("lake", folder.path())]);
+    let psql = gateway.psql();
+    for table in ["wanted", "noted"] {
+        for join in [
+            format!("SELECT l.id, l.price FROM crm.lines l JOIN lake.{table} w ON l.customer = w.customer ORDER BY l.id"),
+            format!("SELECT l.id, l.price FROM lake.{table} w JOIN crm.lines l ON l.customer = w.customer ORDER BY l.id"),
+        ] {
+            assert_eq!(same_rows(&psql, &join).len(), 100);
+            let read = scans(&psql, &join, "crm");
+            assert!(read.len() == 1 && read[0].contains("narrowed by a join to") && read[0].contains("(rows=100,"), "{join}: {read:?}");
+        }
+    }
+}
+
+#[test]
 fn text_of_another_collation_is_not_asked_for() {
     let (Some(postgres), Some(mariadb)) = (PostgresServer::shared(), MariaDbServer::shared()) else { return };
     let (lines, names) = (postgres.database("narrowed_text"), mariadb.database("narrowed_text"));

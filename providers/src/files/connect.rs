@@ -232,9 +232,31 @@ pub(super) fn read_failure(error: DataFusionError, what: &str, id: &RemoteId) ->
     }
 }
 
-/// An error while the file at `path` was read; the datasource is named further up.
-pub(super) fn read_failure_in_file(error: DataFusionError, path: &str) -> DataFusionError {
-    classify(error, path, |e| e)
+/// A file of a table, as errors name it; the datasource is named further up.
+#[derive(Debug, Clone)]
+pub(super) struct FileName {
+    path: Arc<str>,
+    table: Arc<str>,
+}
+
+impl FileName {
+    pub(super) fn new(path: &str, table: &Arc<str>) -> Self {
+        Self { path: path.into(), table: Arc::clone(table) }
+    }
+
+    /// An error about this file, whose text is told its path.
+    pub(super) fn error(&self, kind: ErrorKind, text: impl FnOnce(&str) -> String) -> Error {
+        self.of(Error::new(kind, text(&self.path)))
+    }
+
+    fn of(&self, error: Error) -> Error {
+        error.detail(format!("table: {}", self.table))
+    }
+}
+
+/// An error while a file was read.
+pub(super) fn read_failure_in_file(error: DataFusionError, file: &FileName) -> DataFusionError {
+    classify(error, &file.path, |e| file.of(e))
 }
 
 fn classify(error: DataFusionError, what: &str, name: impl Fn(Error) -> Error) -> DataFusionError {

@@ -1,4 +1,4 @@
-//! Column types from the text of CSV and JSON files.
+//! Column types from the text of CSV files.
 //!
 //! A type is inferred only when every value of the sample is written as that type would write it: a code such as `007` stays text.
 
@@ -10,12 +10,14 @@ use bytes::Bytes;
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::csv::ReaderBuilder;
 use datafusion::arrow::csv::reader::Format;
-use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
 use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::json::reader::infer_json_schema;
 
-/// Digits that any double keeps.
-const DOUBLE_DIGITS: usize = 17;
+use super::json_types::presented;
+use super::number::{NUMERIC, Numbers};
+use super::sample::{Sample, Volume};
+use super::written::{TIMESTAMP, boolean, date, timestamp_of};
+use crate::remote::Presentation;
 
 /// Names in the first row. Without one a column is called by its position.
 ///
@@ -46,12 +48,13 @@ pub(super) fn csv_names(head: &Bytes, delimiter: u8) -> Result<Vec<String>, Stri
 pub(super) struct CsvColumns {
     names: Vec<String>,
     columns: Vec<Candidates>,
+    volume: Volume,
 }
 
 impl CsvColumns {
     pub(super) fn new(names: Vec<String>) -> Self {
         let columns = vec![Candidates::default(); names.len()];
-        Self { names, columns }
+        Self { names, columns, volume: Volume::default() }
     }
 
     pub(super) fn names(&self) -> &[String] {
@@ -62,39 +65,39 @@ impl CsvColumns {
     ///
     /// # Errors
     /// The reason, for the user.
-    pub(super) fn look_at(&mut self, rows: &Bytes, delimiter: u8) -> Result<(), String> {
+    pub(super) fn look_at(&mut self, sample: &Sample, delimiter: u8) -> Result<(), String> {
         let text = self.names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Fields>();
         let reader = ReaderBuilder::new(Arc::new(Schema::new(text))).with_header(true).with_delimiter(delimiter);
-        for batch in reader.build(Cursor::new(rows)).map_err(|e| csv_reason(&e))? {
+        let mut rows = 0;
+        for batch in reader.build(Cursor::new(&sample.rows)).map_err(|e| csv_reason(&e))? {
             let batch = batch.map_err(|e| csv_reason(&e))?;
+            rows += batch.num_rows();
             for (array, column) in batch.columns().iter().zip(&mut self.columns) {
                 array.as_string::<i32>().iter().flatten().for_each(|value| column.see(value));
             }
         }
+        self.volume.add(sample.volume(rows));
         Ok(())
+    }
+
+    /// How much was looked at.
+    pub(super) fn volume(&self) -> Volume {
+        self.volume
     }
 
     /// Takes in what was seen in another file of the same names.
     pub(super) fn merge(&mut self, other: &Self) {
+        self.volume.add(other.volume);
         self.columns.iter_mut().zip(&other.columns).for_each(|(column, seen)| column.merge(seen));
     }
 
     pub(super) fn schema(&self) -> Schema {
-        let field = |(name, column): (&String, &Candidates)| Field::new(name, column.data_type(), true);
+        let field = |(name, column): (&String, &Candidates)| match column.data_type() {
+            numeric if numeric == NUMERIC => presented(name, numeric, Presentation::UnconstrainedNumeric),
+            data_type => Field::new(name, data_type, true),
+        };
         Schema::new(self.names.iter().zip(&self.columns).map(field).collect::<Fields>())
     }
-}
-
-/// The columns of JSON lines.
-///
-/// # Errors
-/// The reason, for the user.
-pub(super) fn json_schema(rows: &[u8]) -> Result<Schema, String> {
-    if rows.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-        return Err("it is a JSON array; one object per line is read".to_owned());
-    }
-    let (schema, _) = infer_json_schema(Cursor::new(rows), None).map_err(|_| "it is not one JSON object per line".to_owned())?;
-    if schema.fields().is_empty() { Err("its objects have no fields".to_owned()) } else { Ok(schema) }
 }
 
 /// Why a CSV file cannot be read. The library's text may quote a value, but for the one about the number of fields.
@@ -111,82 +114,47 @@ fn csv_reason(error: &ArrowError) -> String {
 struct Candidates {
     empty: bool,
     boolean: bool,
-    integer: bool,
-    double: bool,
+    numbers: Numbers,
     date: bool,
     timestamp: bool,
 }
 
 impl Default for Candidates {
     fn default() -> Self {
-        Self { empty: true, boolean: true, integer: true, double: true, date: true, timestamp: true }
+        Self { empty: true, boolean: true, numbers: Numbers::default(), date: true, timestamp: true }
     }
 }
 
 impl Candidates {
     fn see(&mut self, value: &str) {
         self.empty = false;
-        self.boolean &= value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false");
-        self.integer &= is_integer(value);
-        self.double &= is_double(value);
-        self.date &= is_date(value);
-        self.timestamp &= is_timestamp(value);
+        self.boolean = self.boolean && boolean(value).is_some();
+        self.numbers.see(value);
+        self.date = self.date && date(value).is_some();
+        self.timestamp = self.timestamp && timestamp_of(value).is_some();
     }
 
     fn merge(&mut self, other: &Self) {
         self.empty &= other.empty;
         self.boolean &= other.boolean;
-        self.integer &= other.integer;
-        self.double &= other.double;
+        self.numbers.merge(other.numbers);
         self.date &= other.date;
         self.timestamp &= other.timestamp;
     }
 
     fn data_type(&self) -> DataType {
-        match self {
-            Self { empty: true, .. } => DataType::Utf8,
-            Self { boolean: true, .. } => DataType::Boolean,
-            Self { integer: true, .. } => DataType::Int64,
-            Self { double: true, .. } => DataType::Float64,
-            Self { date: true, .. } => DataType::Date32,
-            Self { timestamp: true, .. } => DataType::Timestamp(TimeUnit::Microsecond, None),
-            _ => DataType::Utf8,
+        if self.empty {
+            return DataType::Utf8;
+        }
+        let number = self.numbers.data_type();
+        match (self.boolean, number, self.date, self.timestamp) {
+            (true, ..) => DataType::Boolean,
+            (false, Some(number), ..) => number,
+            (false, None, true, _) => DataType::Date32,
+            (false, None, false, true) => TIMESTAMP,
+            (false, None, false, false) => DataType::Utf8,
         }
     }
-}
-
-/// Digits without zeros in front, as an integer is written.
-fn is_canonical(digits: &str) -> bool {
-    digits == "0" || (!digits.starts_with('0') && !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
-}
-
-fn is_integer(value: &str) -> bool {
-    is_canonical(value.strip_prefix('-').unwrap_or(value)) && value.parse::<i64>().is_ok()
-}
-
-fn is_double(value: &str) -> bool {
-    let unsigned = value.strip_prefix('-').unwrap_or(value);
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    is_canonical(whole)
-        && digits(fraction)
-        && digits(exponent.trim_start_matches(['+', '-']))
-        && whole.len() + fraction.len() <= DOUBLE_DIGITS
-        && value.parse::<f64>().is_ok_and(f64::is_finite)
-}
-
-fn is_date(value: &str) -> bool {
-    value.len() == 10 && chrono::NaiveDate::parse_from_str(value, "%Y-%m-%d").is_ok()
-}
-
-/// A date and a time to the second or microsecond, without an offset.
-fn is_timestamp(value: &str) -> bool {
-    let time = value.get(11..).unwrap_or_default();
-    value.get(..10).is_some_and(is_date)
-        && value.get(10..11).is_some_and(|between| between == " " || between == "T")
-        && (time.len() == 8 || (10..=15).contains(&time.len()))
-        && chrono::NaiveTime::parse_from_str(time, "%H:%M:%S%.f").is_ok_and(|_| !time.contains(":60"))
 }
 
 #[cfg(test)]
@@ -201,23 +169,23 @@ mod tests {
 
     #[test]
     fn a_column_is_what_all_its_values_are() {
-        let micros = DataType::Timestamp(TimeUnit::Microsecond, None);
         let cases: &[(&[&str], DataType)] = &[
             (&[], DataType::Utf8),
             (&["1", "-20", "0"], DataType::Int64),
             (&["007"], DataType::Utf8),
             (&["+1"], DataType::Utf8),
-            (&["9223372036854775808"], DataType::Utf8),
+            (&["9223372036854775808"], NUMERIC),
+            (&["9007199254740993", "0.5"], NUMERIC),
             (&["1", "1.5", "-2e10"], DataType::Float64),
             (&["00.5"], DataType::Utf8),
-            (&["0.123456789012345678901"], DataType::Utf8),
+            (&["0.123456789012345678901"], NUMERIC),
             (&["1e999"], DataType::Utf8),
             (&["NaN"], DataType::Utf8),
             (&["true", "FALSE"], DataType::Boolean),
             (&["true", "1"], DataType::Utf8),
             (&["2024-02-29"], DataType::Date32),
             (&["2023-02-29"], DataType::Utf8),
-            (&["2024-02-29 12:00:00", "2024-02-29T12:00:00.123456"], micros),
+            (&["2024-02-29 12:00:00", "2024-02-29T12:00:00.123456"], TIMESTAMP),
             (&["2024-02-29 12:00:00.1234567"], DataType::Utf8),
             (&["2024-02-29 12:00:00Z"], DataType::Utf8),
             (&["2024-02-29", "2024-02-29 12:00:00"], DataType::Utf8),
@@ -231,8 +199,14 @@ mod tests {
 
     #[test]
     fn a_column_of_several_files_is_what_it_would_be_of_one() {
-        for (one, other) in [(&["1"][..], &["1.5"][..]), (&[], &["2024-02-29"]), (&["1"], &["x"]), (&[], &[]), (&["true"], &["false", ""])]
-        {
+        for (one, other) in [
+            (&["1"][..], &["1.5"][..]),
+            (&["9007199254740993"], &["1.5"]),
+            (&[], &["2024-02-29"]),
+            (&["1"], &["x"]),
+            (&[], &[]),
+            (&["true"], &["false", ""]),
+        ] {
             let seen = |values: &[&str]| {
                 let mut candidates = Candidates::default();
                 values.iter().for_each(|value| candidates.see(value));
@@ -249,13 +223,5 @@ mod tests {
         let names = |text: &'static str| csv_names(&Bytes::from_static(text.as_bytes()), b',');
         assert_eq!(names("\u{feff}id,,\"a \"\"b\"\"\"\n1,2,3\n").unwrap(), ["id", "column_2", "a \"b\""]);
         assert!(names("a,b,a\n").unwrap_err().contains("\"a\""));
-    }
-
-    #[test]
-    fn json_must_be_lines() {
-        assert_eq!(json_schema(b"{\"a\": 1}\n{\"a\": 2.5, \"b\": null}\n").unwrap().fields().len(), 2);
-        assert!(json_schema(b" [{\"a\": 1}]").unwrap_err().contains("array"));
-        assert!(json_schema(b"{\"a\": 1").is_err());
-        assert!(json_schema(b"{}\n").is_err());
     }
 }

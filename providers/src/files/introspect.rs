@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::execution::SessionState;
 use futures::{StreamExt, TryStreamExt};
@@ -11,11 +11,13 @@ use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStoreExt};
 
 use super::compression::Compression;
-use super::connect::{StoreKind, read_failure_in_file, still_there, store_failure};
+use super::connect::{FileName, StoreKind, read_failure_in_file, still_there, store_failure};
+use super::folder_keys;
 use super::globs::Glob;
-use super::infer::{CsvColumns, csv_names, json_schema};
+use super::infer::{CsvColumns, csv_names};
+use super::json_types::JsonColumns;
 use super::layout::{DELTA_LOG, Format, Layout, Place, above, arrange, arrange_globs};
-use super::sample;
+use super::sample::{self, Volume};
 use super::samples::{SampleKey, Told};
 use super::source::Source;
 use super::table::parquet_format;
@@ -64,9 +66,10 @@ pub(super) async fn introspect(source: &Source, choice: &Choice) -> Result<(Intr
     let mut tables = Vec::new();
     let mut known = BTreeMap::new();
     let mut looks = futures::stream::iter(looks).buffered(CONCURRENCY);
-    while let Some((columns, layout)) = looks.next().await {
+    while let Some((columns, mut layout)) = looks.next().await {
         match columns {
-            Ok(columns) => {
+            Ok((columns, volume)) => {
+                layout.volume = volume;
                 tables.push(RemoteTable {
                     schema: SCHEMA.to_owned(),
                     name: layout.name.clone(),
@@ -109,7 +112,7 @@ pub(super) async fn presence(source: &Source, choice: &Choice, subjects: &[Subje
 async fn presence_of(source: &Source, state: &SessionState, layout: Option<&Layout>, column: Option<&str>) -> Result<RemotePresence> {
     let Some(layout) = layout else { return Ok(RemotePresence::Absent) };
     match (look_at(source, state, layout).await, column) {
-        (Ok(columns), Some(wanted)) if !columns.iter().any(|column| column.name == wanted) => Ok(RemotePresence::Absent),
+        (Ok((columns, _)), Some(wanted)) if !columns.iter().any(|column| column.name == wanted) => Ok(RemotePresence::Absent),
         (Ok(_), _) => Ok(RemotePresence::Readable),
         (Err(Fault::Forbidden(_)), _) => Ok(RemotePresence::Forbidden),
         (Err(Fault::Table(_)), _) => Ok(RemotePresence::Absent),
@@ -159,29 +162,30 @@ async fn list(source: &Source, choice: &Choice) -> Result<(Vec<Layout>, Vec<Omis
     Ok(arrange_globs(&files, &choice.globs, choice.fallback))
 }
 
-async fn look_at(source: &Source, state: &SessionState, layout: &Layout) -> Result<Vec<RemoteColumn>, Fault> {
-    let found = match layout.format {
-        Format::Parquet => parquet(source, state, layout).await?,
+/// The columns of a table, and how much of text files they were told by.
+async fn look_at(source: &Source, state: &SessionState, layout: &Layout) -> Result<(Vec<RemoteColumn>, Volume), Fault> {
+    let (found, volume) = match layout.format {
+        Format::Parquet => (parquet(source, state, layout).await?, Volume::default()),
         Format::Csv(delimiter) => csv(source, layout, delimiter).await?,
         Format::Json => json(source, layout).await?,
     };
-    let column = |field: &Arc<Field>, nullable| RemoteColumn {
+    let column = |field: &Arc<Field>| RemoteColumn {
         name: field.name().clone(),
         remote_type: field.data_type().to_string(),
         data_type: publish(field.data_type()),
-        presentation: Presentation::Plain,
-        nullable,
+        presentation: Presentation::of(field),
+        nullable: true,
         comment: None,
         collation: None,
         comparison: Comparison::None,
     };
-    let mut columns: Vec<RemoteColumn> = found.fields().iter().map(|field| column(field, true)).collect();
-    columns.extend(layout.partitions.iter().map(|key| column(&Arc::new(Field::new(key, DataType::Utf8, false)), false)));
+    let mut columns: Vec<RemoteColumn> = found.fields().iter().map(column).collect();
+    columns.extend(folder_keys::columns(&layout.partitions).iter().map(column));
     let mut names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(Fault::Table(format!("two columns are called \"{}\"", pair[0]))),
-        None => Ok(columns),
+        None => Ok((columns, volume)),
     }
 }
 
@@ -200,10 +204,10 @@ async fn parquet(source: &Source, state: &SessionState, layout: &Layout) -> Resu
         // What a Parquet file has is not a question of how much of it is read.
         let key = SampleKey::of([file], 0);
         let schema = match source.samples.get(&key) {
-            Some(Told::Schema(schema)) => schema,
+            Some(Told::Schema(schema, _)) => schema,
             Some(Told::Csv(_)) | None => {
                 let schema = parquet_schema(source, state, layout, file).await?;
-                source.samples.keep(key, &[file], source.location.place, Told::Schema(Arc::clone(&schema)));
+                source.samples.keep(key, &[file], source.location.place, Told::Schema(Arc::clone(&schema), Volume::default()));
                 schema
             }
         };
@@ -230,7 +234,7 @@ async fn parquet_schema(source: &Source, state: &SessionState, layout: &Layout, 
         return Err(blame(layout, path, "it is not a Parquet file that can be read"));
     }
     let inferred = parquet_format().infer_schema(state, &source.location.store, std::slice::from_ref(file)).await;
-    inferred.map_err(|e| match Error::find(&read_failure_in_file(e, path)) {
+    inferred.map_err(|e| match Error::find(&read_failure_in_file(e, &FileName::new(path, &layout.name.as_str().into()))) {
         Some(error) if error.kind() != ErrorKind::Invalid => Fault::of(Error::new(error.kind(), error.message())),
         _ => blame(layout, path, "it is not a Parquet file that can be read"),
     })
@@ -245,7 +249,7 @@ async fn has_room_for_its_footer(source: &Source, file: &ObjectMeta) -> Result<b
     Ok(matches!(magic, b"PAR1" | b"PARE") && u64::from(u32::from_le_bytes(*length)) <= start)
 }
 
-async fn csv(source: &Source, layout: &Layout, delimiter: u8) -> Result<Schema, Fault> {
+async fn csv(source: &Source, layout: &Layout, delimiter: u8) -> Result<(Schema, Volume), Fault> {
     let chosen = sample::choose(&layout.files);
     let limit = sample::share(chosen.len());
     let mut columns: Option<CsvColumns> = None;
@@ -256,7 +260,7 @@ async fn csv(source: &Source, layout: &Layout, delimiter: u8) -> Result<Schema, 
         let key = SampleKey::of([file], read);
         let found = match source.samples.get(&key) {
             Some(Told::Csv(found)) => found,
-            Some(Told::Schema(_)) | None => {
+            Some(Told::Schema(..)) | None => {
                 let found = Arc::new(csv_columns(source, layout, file, delimiter, limit).await?);
                 source.samples.keep(key, &[file], source.location.place, Told::Csv(Arc::clone(&found)));
                 found
@@ -271,42 +275,36 @@ async fn csv(source: &Source, layout: &Layout, delimiter: u8) -> Result<Schema, 
             Some(columns) => columns.merge(&found),
         }
     }
-    columns.map(|columns| columns.schema()).ok_or_else(|| Fault::Table("it is empty".to_owned()))
+    columns.map(|columns| (columns.schema(), columns.volume())).ok_or_else(|| Fault::Table("it is empty".to_owned()))
 }
 
 async fn csv_columns(source: &Source, layout: &Layout, file: &ObjectMeta, delimiter: u8, limit: usize) -> Result<CsvColumns, Fault> {
     let in_file = |reason: String| blame(layout, file.location.as_ref(), &reason);
-    let rows = sample::rows(&source.location.store, file, limit, Some(b'"')).await.map_err(Fault::of)?;
-    let rows = rows.ok_or_else(|| in_file("its first row is too long, or a quote is not closed".to_owned()))?;
-    let names = csv_names(&rows, delimiter).map_err(in_file)?;
+    let sample = sample::rows(&source.location.store, file, limit, Some(b'"')).await.map_err(Fault::of)?;
+    let sample = sample.ok_or_else(|| in_file("its first row is too long, or a quote is not closed".to_owned()))?;
+    let names = csv_names(&sample.rows, delimiter).map_err(in_file)?;
     source.remember_header(file, names.clone().into());
     let mut columns = CsvColumns::new(names);
-    columns.look_at(&rows, delimiter).map_err(in_file)?;
+    columns.look_at(&sample, delimiter).map_err(in_file)?;
     Ok(columns)
 }
 
-async fn json(source: &Source, layout: &Layout) -> Result<Schema, Fault> {
+async fn json(source: &Source, layout: &Layout) -> Result<(Schema, Volume), Fault> {
     let chosen = sample::choose(&layout.files);
     let limit = sample::share(chosen.len());
     // The fields of a row may be of another type in each file: what they are is told of all files together.
     let key = SampleKey::of(chosen.iter().copied(), limit);
-    if let Some(Told::Schema(schema)) = source.samples.get(&key) {
-        return Ok(schema.as_ref().clone());
+    if let Some(Told::Schema(schema, volume)) = source.samples.get(&key) {
+        return Ok((schema.as_ref().clone(), volume));
     }
-    let mut lines = Vec::new();
+    let mut columns = JsonColumns::default();
     for file in &chosen {
         let path = file.location.as_ref();
-        let rows = sample::rows(&source.location.store, file, limit, None).await.map_err(Fault::of)?;
-        let rows = rows.ok_or_else(|| blame(layout, path, "its first line is too long"))?;
-        // Each on its own first, so that the reason names the file.
-        json_schema(&rows).map_err(|reason| blame(layout, path, &reason))?;
-        lines.extend_from_slice(&rows);
-        lines.push(b'\n');
+        let lines = sample::rows(&source.location.store, file, limit, None).await.map_err(Fault::of)?;
+        let lines = lines.ok_or_else(|| blame(layout, path, "its first line is too long"))?;
+        columns.look_at(&lines).map_err(|reason| blame(layout, path, &reason))?;
     }
-    let schema = json_schema(&lines).map_err(Fault::Table)?;
-    // A field that is null in the whole sample could be anything; text takes most of it.
-    let known = |field: &Arc<Field>| Field::new(field.name(), publish(field.data_type()), true);
-    let schema = Schema::new(schema.fields().iter().map(known).collect::<Fields>());
-    source.samples.keep(key, &chosen, source.location.place, Told::Schema(Arc::new(schema.clone())));
-    Ok(schema)
+    let schema = columns.schema().map_err(Fault::Table)?;
+    source.samples.keep(key, &chosen, source.location.place, Told::Schema(Arc::new(schema.clone()), columns.volume()));
+    Ok((schema, columns.volume()))
 }

@@ -1,11 +1,14 @@
 //! Which files make which table: decided from names alone.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use object_store::ObjectMeta;
 
 use super::compression::Compression;
+use super::folder_keys;
 use super::globs::Glob;
+use super::sample::Volume;
 use crate::remote::{Omission, OmissionCause};
 
 /// The folder that makes the one around it a Delta Lake table.
@@ -66,6 +69,8 @@ pub(super) struct Layout {
     pub(super) partitions: Vec<String>,
     /// Its files when it was looked at, by path. None is empty.
     pub(super) files: Vec<ObjectMeta>,
+    /// What the sample of text files told of their rows.
+    pub(super) volume: Volume,
 }
 
 /// Where a table's files are found when it is read.
@@ -107,6 +112,16 @@ impl Layout {
             }
         }
     }
+
+    /// The values of the keys of a file's folders; `None` for a file that is none of the table's.
+    pub(super) fn key_values<'p>(&self, path: &'p str) -> Option<Vec<Option<Cow<'p, str>>>> {
+        if !self.holds(path) {
+            return None;
+        }
+        let (folders, _) = below(&self.place, path)?;
+        let texts = folders.split('/').filter_map(|folder| folder.split_once('=').map(|(_, text)| text));
+        Some(texts.take(self.partitions.len()).map(folder_keys::value).collect())
+    }
 }
 
 /// Sorts files into tables, one per file or sub-folder. `fallback` is the format of names that do not tell.
@@ -123,7 +138,15 @@ pub(super) fn arrange(files: Vec<ObjectMeta>, fallback: Option<Format>) -> (Vec<
             None => match format_of(&path, fallback) {
                 Some(format) if file.size > 0 => {
                     let name = stem(&path).to_owned();
-                    single.push(Layout { name, format, fallback, place: Place::File(path), partitions: Vec::new(), files: vec![file] });
+                    single.push(Layout {
+                        name,
+                        format,
+                        fallback,
+                        place: Place::File(path),
+                        partitions: Vec::new(),
+                        files: vec![file],
+                        volume: Volume::default(),
+                    });
                 }
                 Some(_) => omitted.push(omission(&path, "the file is empty")),
                 None => omitted.push(omission(&path, "its name tells no format that is read; the option `format` can")),
@@ -291,7 +314,7 @@ fn gather(
         return Err("its files are empty".to_owned());
     }
     kept.sort_by(|a, b| a.location.cmp(&b.location));
-    Ok(Layout { name, format, fallback, place, partitions: partitions.unwrap_or_default(), files: kept })
+    Ok(Layout { name, format, fallback, place, partitions: partitions.unwrap_or_default(), files: kept, volume: Volume::default() })
 }
 
 /// The format that a file's name tells, without the ending of its compression. Parquet compresses within.
@@ -414,6 +437,15 @@ mod tests {
             (&tables[0].place, tables[0].partitions.as_slice()),
             (&Place::Folder("t".to_owned()), ["year", "month"].map(String::from).as_slice())
         );
+    }
+
+    #[test]
+    fn values_come_from_folders() {
+        let (tables, _) = arrange(files(&["t/k=a%2Fb/l=__HIVE_DEFAULT_PARTITION__/x.csv"]), None);
+        let values = |path| Some(tables[0].key_values(path)?.into_iter().map(|value| value.map(Cow::into_owned)).collect::<Vec<_>>());
+        assert_eq!(values("t/k=a%2Fb/l=__HIVE_DEFAULT_PARTITION__/x.csv"), Some(vec![Some("a/b".to_owned()), None]));
+        assert_eq!(values("t/k=1/l=/y.csv"), Some(vec![Some("1".to_owned()), Some(String::new())]));
+        assert_eq!(values("t/k=1/y.csv"), None);
     }
 
     #[test]

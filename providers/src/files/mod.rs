@@ -3,12 +3,19 @@
 mod compression;
 mod connect;
 mod declared_type;
+mod file_lists;
+mod folder_keys;
 mod globs;
 mod infer;
 mod introspect;
+mod json_lines;
+mod json_rows;
+mod json_text;
+mod json_types;
 mod layout;
 mod manifest;
-mod naming;
+mod number;
+mod parquet_files;
 mod read_only;
 mod refused_heads;
 mod rooted;
@@ -19,9 +26,12 @@ mod session;
 mod source;
 mod table;
 mod table_files;
+mod table_format;
+mod text_files;
 mod type_change;
 mod type_mapping;
 mod web;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -153,7 +163,7 @@ impl Remote for FilesRemote {
         let look = introspect::introspect(&self.source, &self.choice);
         let (seen, layouts) = self.bound("introspection", deadline, look).await?;
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = layouts;
-        self.source.forget_lists();
+        self.source.lists.forget();
         Ok(seen)
     }
 

@@ -1,12 +1,13 @@
 //! The first part of files, cut at the end of a row.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 
-use super::compression::{Compression, Unpacked};
+use super::compression::Compression;
 use super::connect::store_failure;
 use crate::error::Result;
 
@@ -32,19 +33,83 @@ pub(super) fn share(files: usize) -> usize {
     TABLE_BYTES / files.clamp(1, TABLE_FILES)
 }
 
+/// How much a sample held.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Volume {
+    pub(super) rows: u64,
+    /// The bytes of these rows as text.
+    pub(super) unpacked: u64,
+    /// The bytes they take where they are stored.
+    pub(super) stored: u64,
+}
+
+impl Volume {
+    pub(super) fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.unpacked += other.unpacked;
+        self.stored += other.stored;
+    }
+
+    /// About how many rows a file has that takes so many bytes; `None` when nothing is known.
+    pub(super) fn rows_in(&self, stored: u64) -> Option<u64> {
+        self.scaled(self.rows, stored)
+    }
+
+    /// About how many bytes its text has.
+    pub(super) fn unpacked_in(&self, stored: u64) -> Option<u64> {
+        self.scaled(self.unpacked, stored)
+    }
+
+    fn scaled(&self, of_sample: u64, stored: u64) -> Option<u64> {
+        let scaled = u128::from(of_sample) * u128::from(stored);
+        u64::try_from(scaled.checked_div(u128::from(self.stored))?).ok()
+    }
+}
+
+/// Rows from the beginning of a file.
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    /// Whole rows, unpacked.
+    pub(super) rows: Bytes,
+    /// How many bytes they take where they are stored, about.
+    stored: u64,
+}
+
+impl Sample {
+    /// How much it holds, when that is so many rows.
+    pub(super) fn volume(&self, rows: usize) -> Volume {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        Volume { rows: count(rows), unpacked: count(self.rows.len()), stored: self.stored }
+    }
+}
+
 /// The whole rows among the first `limit` bytes of a file, unpacked; `None` when not even one ends there.
-pub(super) async fn rows(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, limit: usize, quote: Option<u8>) -> Result<Option<Bytes>> {
-    let (bytes, whole) = head(store, file, limit).await.map_err(|e| store_failure(&e, file.location.as_ref()))?;
-    if whole { Ok(Some(bytes)) } else { Ok(last_row_end(&bytes, quote).map(|end| bytes.slice(..end))) }
+pub(super) async fn rows(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, limit: usize, quote: Option<u8>) -> Result<Option<Sample>> {
+    let Head { bytes, stored, whole } = head(store, file, limit).await.map_err(|e| store_failure(&e, file.location.as_ref()))?;
+    let end = if whole { Some(bytes.len()) } else { last_row_end(&bytes, quote) };
+    Ok(end.map(|end| {
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let all = Volume { rows: 0, unpacked: stored, stored: count(bytes.len()) };
+        Sample { rows: bytes.slice(..end), stored: all.unpacked_in(count(end)).unwrap_or(stored) }
+    }))
 }
 
 /// What stands in the first bytes, enough for the names of a CSV file.
 pub(super) async fn first_row(store: &Arc<dyn ObjectStore>, file: &ObjectMeta) -> Result<Option<Bytes>> {
-    rows(store, file, HEADER_BYTES, Some(b'"')).await
+    Ok(rows(store, file, HEADER_BYTES, Some(b'"')).await?.map(|sample| sample.rows))
 }
 
-/// The first `limit` bytes, and whether they are all there are.
-async fn head(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, limit: usize) -> object_store::Result<(Bytes, bool)> {
+/// The beginning of a file.
+struct Head {
+    bytes: Bytes,
+    /// How many bytes of the file it was unpacked from.
+    stored: u64,
+    /// Whether it is all there is.
+    whole: bool,
+}
+
+/// The first `limit` bytes, unpacked.
+async fn head(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, limit: usize) -> object_store::Result<Head> {
     let (_, compression) = Compression::of(file.location.as_ref());
     let most = u64::try_from(limit).unwrap_or(u64::MAX);
     if compression.is_none() && file.size > most {
@@ -52,20 +117,32 @@ async fn head(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, limit: usize) -> 
         match store.get_opts(&file.location, options).await {
             // A web server need not give parts of a file: its beginning is all that is read of it.
             Err(object_store::Error::NotSupported { .. }) => {}
-            found => return Ok((found?.bytes().await?, false)),
+            found => {
+                let bytes = found?.bytes().await?;
+                return Ok(Head { stored: u64::try_from(bytes.len()).unwrap_or(u64::MAX), bytes, whole: false });
+            }
         }
     }
-    let mut pieces = Unpacked::around(Arc::clone(store)).get_opts(&file.location, GetOptions::default()).await?.into_stream();
+    let stored = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&stored);
+    let count = move |piece: &Bytes| {
+        counter.fetch_add(u64::try_from(piece.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    };
+    let packed = store.get_opts(&file.location, GetOptions::default()).await?.into_stream().inspect_ok(count).boxed();
+    let mut pieces = match compression {
+        Some(compression) => compression.unpack(packed),
+        None => packed,
+    };
     let mut bytes = BytesMut::new();
     while let Some(piece) = pieces.try_next().await? {
         let room = limit.saturating_sub(bytes.len());
         if piece.len() > room {
             bytes.extend_from_slice(&piece[..room]);
-            return Ok((bytes.freeze(), false));
+            return Ok(Head { bytes: bytes.freeze(), stored: stored.load(Ordering::Relaxed), whole: false });
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok((bytes.freeze(), true))
+    Ok(Head { bytes: bytes.freeze(), stored: stored.load(Ordering::Relaxed), whole: true })
 }
 
 /// Behind the last line break that is not within quotes.
@@ -85,6 +162,15 @@ fn last_row_end(bytes: &[u8], quote: Option<u8>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_estimated_by_what_a_sample_took() {
+        let mut volume = Volume { rows: 10, unpacked: 1000, stored: 100 };
+        assert_eq!((volume.rows_in(100), volume.rows_in(1005), volume.unpacked_in(50)), (Some(10), Some(100), Some(500)));
+        volume.add(Volume { rows: 0, unpacked: 0, stored: 100 });
+        assert_eq!(volume.rows_in(100), Some(5));
+        assert_eq!(Volume::default().rows_in(100), None);
+    }
 
     #[test]
     fn rows_end_outside_of_quotes() {

@@ -12,6 +12,7 @@ use object_store::ObjectMeta;
 
 use super::connect::StoreKind;
 use super::infer::CsvColumns;
+use super::sample::Volume;
 use super::source::FileVersion;
 
 /// So many samples are kept; of more files than that some are read again.
@@ -22,8 +23,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// What a sample told.
 #[derive(Debug, Clone)]
 pub(super) enum Told {
-    /// The columns of a Parquet file, or of the JSON lines of a table's files together.
-    Schema(SchemaRef),
+    /// The columns of a Parquet file, or of the JSON lines of a table's files together, and how much of these it was.
+    Schema(SchemaRef, Volume),
     /// What the columns of a CSV file may be.
     Csv(Arc<CsvColumns>),
 }
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn a_sample_is_kept_as_long_as_looks_ask_for_it() {
         let samples = Samples::default();
-        let told = || Told::Schema(Arc::new(Schema::empty()));
+        let told = || Told::Schema(Arc::new(Schema::empty()), Volume::default());
         let (one, other) = (file(1, None), file(2, None));
         let (first, second) = (SampleKey::of([&one], 10), SampleKey::of([&other], 10));
         samples.begin();

@@ -16,6 +16,7 @@ use object_store::{ObjectMeta, ObjectStore};
 use tokio_util::sync::CancellationToken;
 
 use super::connect::{Location, StoreKind};
+use super::file_lists::FileLists;
 use super::samples::Samples;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,9 +24,6 @@ use crate::remote::RemoteId;
 
 /// The URL of the store in the datasource's own registry.
 pub(super) const STORE: &str = "files://store/";
-
-/// What the lists of files that are kept for the option `list_cache` may take; a longer list is not kept.
-const LIST_CACHE_BYTES: usize = 16 << 20;
 
 /// Headers of CSV files that are remembered; more are read again.
 const HEADERS: usize = 10_000;
@@ -41,6 +39,8 @@ pub(super) struct Source {
     caches: Arc<CacheManager>,
     headers: Mutex<HashMap<FileVersion, Arc<[String]>>>,
     pub(super) samples: Samples,
+    /// Which files tables had.
+    pub(super) lists: Arc<FileLists>,
 }
 
 /// One content of a file.
@@ -68,17 +68,16 @@ impl Source {
     pub(super) fn new(id: RemoteId, location: Location, query_timeout: Option<Duration>, list_age: Duration) -> Result<Self> {
         let internal = |e| Error::new(ErrorKind::Internal, "the datasource's caches cannot be made").because(e);
         let registry = registry_of(Arc::clone(&location.store))?;
+        // What is listed depends on the filters of a statement, so lists are kept further down.
         let mut caches = CacheManagerConfig::default().with_list_files_cache_limit(0);
-        if !list_age.is_zero() {
-            caches = caches.with_list_files_cache_limit(LIST_CACHE_BYTES).with_list_files_cache_ttl(Some(list_age));
-        }
         if location.place == StoreKind::Web {
             // A server need not tell when a file changed, by which what is kept of it would be told apart from what it is now.
             caches = caches.with_file_statistics_cache_limit(0).with_metadata_cache_limit(0);
         }
         let caches = CacheManager::try_new(&caches).map_err(internal)?;
         let (closed, headers, samples) = (CancellationToken::new(), Mutex::default(), Samples::default());
-        Ok(Self { id, location, query_timeout, closed, registry, caches, headers, samples })
+        let lists = Arc::new(FileLists::of_age(list_age));
+        Ok(Self { id, location, query_timeout, closed, registry, caches, headers, samples, lists })
     }
 
     /// The session's environment with this datasource's store and caches.
@@ -95,13 +94,6 @@ impl Source {
         runtime.object_store_registry = Arc::clone(files);
         runtime.cache_manager = Arc::clone(&self.caches);
         Arc::new(runtime)
-    }
-
-    /// Forgets which files there were.
-    pub(super) fn forget_lists(&self) {
-        if let Some(lists) = self.caches.get_list_files_cache() {
-            lists.clear();
-        }
     }
 
     /// Statistics of files, by path and content.

@@ -3,32 +3,38 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::TableReference;
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, ScalarValue, TableReference, project_schema};
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::csv::CsvFormat;
 use datafusion::datasource::file_format::json::JsonFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
-use datafusion::datasource::physical_plan::{FileScanConfig, FileScanConfigBuilder};
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl, PartitionedFile};
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
-use datafusion::execution::object_store::ObjectStoreRegistry;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion_datasource::compute_all_files_statistics;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectMeta;
 
 use super::connect::{read_failure, still_there};
+use super::folder_keys::{self, KeyFilter};
 use super::infer::csv_names;
 use super::layout::{Format, Layout, Place};
-use super::naming::NamedFiles;
+use super::parquet_files::ParquetFiles;
 use super::sample;
 use super::scan::SourceScan;
 use super::session::SourceSession;
 use super::source::{STORE, Source, registry_of};
 use super::table_files::TableFiles;
+use super::table_format::TableFormat;
+use super::text_files::{TextFiles, TextFormat, as_text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::RemoteTable;
 
@@ -39,10 +45,10 @@ const CONCURRENCY: usize = 8;
 #[derive(Debug)]
 pub(super) struct FilesTable {
     source: Arc<Source>,
+    /// The published columns; the last of them are keys of folders.
+    schema: SchemaRef,
     listing: ListingTable,
     layout: Arc<Layout>,
-    /// The store that lists this table's files alone.
-    files: Arc<dyn ObjectStoreRegistry>,
     /// The names a CSV file must have in its first row.
     names: Vec<String>,
 }
@@ -59,14 +65,19 @@ impl FilesTable {
                 .hint("refresh the datasource's catalog"));
         }
         let names = own.iter().map(|field| field.name().clone()).collect();
-        let options = ListingOptions::new(file_format(layout.format))
+        let options = ListingOptions::new(TableFormat::of(file_format(layout.format), Arc::clone(&layout)))
             .with_file_extension("")
             .with_table_partition_cols(partitions.iter().map(|key| (key.clone(), DataType::Utf8)).collect());
-        let config =
-            ListingTableConfig::new(url(&layout).map_err(internal)?).with_listing_options(options).with_schema(Arc::new(Schema::new(own)));
+        let own = Schema::new(own);
+        let schema =
+            Arc::new(Schema::new(own.fields().iter().cloned().chain(folder_keys::columns(partitions).iter().cloned()).collect::<Fields>()));
+        let listed = match layout.format {
+            Format::Csv(_) => as_text(&own),
+            Format::Parquet | Format::Json => own,
+        };
+        let config = ListingTableConfig::new(url(&layout).map_err(internal)?).with_listing_options(options).with_schema(Arc::new(listed));
         let listing = ListingTable::try_new(config).map_err(internal)?.with_cache(source.statistics());
-        let files = registry_of(TableFiles::of(Arc::clone(&source.location.store), Arc::clone(&layout)))?;
-        Ok(Self { source, listing, layout, files, names })
+        Ok(Self { source, schema, listing, layout, names })
     }
 
     /// What an error is about when it does not name a file.
@@ -85,26 +96,63 @@ impl FilesTable {
         limit: Option<usize>,
     ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
         still_there(&self.source.location.shown).map_err(|e| e.at(self.source.id.as_str()))?;
-        let session = SourceSession::new(state, self.source.runtime_of_table(state.runtime_env(), &self.files));
-        let plan = self.listing.scan(&session, projection, filters, limit).await?;
+        let keys = &self.layout.partitions;
+        let (of_folders, of_rows): (Vec<Expr>, Vec<Expr>) = filters.iter().cloned().partition(|filter| folder_keys::is_about(keys, filter));
+        let filter = if of_folders.is_empty() { None } else { Some(KeyFilter::new(keys, &of_folders, state, &self.source.id)?) };
+        let is_filtered = filter.is_some();
+        // It lists the files that are to be read, and so DataFusion knows nothing of these filters.
+        let (store, layout) = (Arc::clone(&self.source.location.store), Arc::clone(&self.layout));
+        let files = registry_of(TableFiles::of(store, layout, Arc::clone(&self.source.lists), filter))?;
+        let session = SourceSession::new(state, self.source.runtime_of_table(state.runtime_env(), &files));
+        let plan = self.listing.scan(&session, projection, &of_rows, limit).await?;
         let scan = plan.downcast_ref::<DataSourceExec>().and_then(|exec| exec.data_source().downcast_ref::<FileScanConfig>());
         let Some(scan) = scan else {
-            return if self.may_be_empty(filters) { Ok(plan) } else { Err(self.gone().into()) };
+            if is_filtered {
+                return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema, projection)?)));
+            }
+            return Err(self.gone().into());
         };
+        let scan = &self.with_nulls(scan)?;
         let scan = match self.layout.format {
-            Format::Parquet => scan.clone(),
+            Format::Parquet => {
+                let source = ParquetFiles::around(Arc::clone(scan.file_source()), &self.layout.name);
+                FileScanConfigBuilder::from(scan.clone()).with_source(source).build()
+            }
             Format::Csv(delimiter) => {
                 self.check_headers(scan, delimiter).await?;
-                named(scan)
+                self.text(scan, TextFormat::Csv)
             }
-            Format::Json => named(scan),
+            Format::Json => self.text(scan, TextFormat::Json),
         };
         Ok(DataSourceExec::from_data_source(SourceScan::new(Arc::new(scan), Arc::clone(&self.source), self.what())))
     }
 
-    /// Whether a filter on the folders' keys can have left no file.
-    fn may_be_empty(&self, filters: &[Expr]) -> bool {
-        !self.layout.partitions.is_empty() && !filters.is_empty()
+    /// The same scan with values read by our own rules.
+    fn text(&self, scan: &FileScanConfig, format: TextFormat) -> FileScanConfig {
+        let (own, keys) = self.schema.fields().split_at(self.names.len());
+        let own = Arc::new(Schema::new(own.iter().cloned().collect::<Fields>()));
+        let schema = TableSchema::builder(own).with_table_partition_cols(keys.to_vec()).build();
+        let source = TextFiles::around(Arc::clone(scan.file_source()), format, schema, &self.layout.name);
+        FileScanConfigBuilder::from(scan.clone()).with_source(source).build()
+    }
+
+    /// The same scan with keys that are NULL, which DataFusion takes for texts.
+    fn with_nulls(&self, scan: &FileScanConfig) -> DataFusionResult<FileScanConfig> {
+        let mut any = false;
+        let groups = scan.file_groups.iter().cloned().map(|group| {
+            let files = group.into_inner().into_iter().map(|mut file| {
+                any |= set_null_keys(&self.layout, &mut file);
+                file
+            });
+            FileGroup::new(files.collect())
+        });
+        let groups: Vec<FileGroup> = groups.collect();
+        if !any {
+            return Ok(scan.clone());
+        }
+        let is_exact = matches!(scan.statistics().num_rows, Precision::Exact(_));
+        let (groups, statistics) = compute_all_files_statistics(groups, Arc::clone(&self.schema), true, !is_exact)?;
+        Ok(FileScanConfigBuilder::from(scan.clone()).with_file_groups(groups).with_statistics(statistics).build())
     }
 
     fn gone(&self) -> Error {
@@ -123,7 +171,10 @@ impl FilesTable {
             files.extend(group.iter().map(|file| file.object_meta.clone()));
         }
         futures::stream::iter(files)
-            .map(|file| async move { self.check_header(&file, delimiter).await.map_err(|e| e.at(self.source.id.as_str())) })
+            .map(|file| async move {
+                let checked = self.check_header(&file, delimiter).await;
+                checked.map_err(|e| e.detail(format!("table: {}", self.layout.name)).at(self.source.id.as_str()))
+            })
             .buffer_unordered(CONCURRENCY)
             .try_collect::<Vec<()>>()
             .await?;
@@ -152,7 +203,7 @@ impl FilesTable {
 #[async_trait]
 impl TableProvider for FilesTable {
     fn schema(&self) -> SchemaRef {
-        self.listing.schema()
+        Arc::clone(&self.schema)
     }
 
     fn table_type(&self) -> TableType {
@@ -175,10 +226,24 @@ impl TableProvider for FilesTable {
     }
 }
 
-/// The same scan, whose errors name the file.
-fn named(scan: &FileScanConfig) -> FileScanConfig {
-    let source = NamedFiles::around(Arc::clone(scan.file_source()));
-    FileScanConfigBuilder::from(scan.clone()).with_source(source).build()
+/// Sets the keys that are NULL, in the file's statistics too; says whether there are any.
+fn set_null_keys(layout: &Layout, file: &mut PartitionedFile) -> bool {
+    let Some(values) = layout.key_values(file.object_meta.location.as_ref()) else { return false };
+    let nulls: Vec<usize> = values.iter().enumerate().filter(|(_, value)| value.is_none()).map(|(place, _)| place).collect();
+    for key in &nulls {
+        if let Some(value) = file.partition_values.get_mut(*key) {
+            *value = ScalarValue::Utf8(None);
+        }
+        let Some(statistics) = &mut file.statistics else { continue };
+        let statistics = Arc::make_mut(statistics);
+        let rows = statistics.num_rows;
+        // They end with those of the keys.
+        let first = statistics.column_statistics.len().saturating_sub(values.len());
+        if let Some(column) = statistics.column_statistics.get_mut(first + key) {
+            *column = ColumnStatistics { null_count: rows, ..ColumnStatistics::new_unknown() };
+        }
+    }
+    !nulls.is_empty()
 }
 
 fn file_format(format: Format) -> Arc<dyn FileFormat> {

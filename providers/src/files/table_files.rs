@@ -1,16 +1,20 @@
-//! The files of one table, out of its datasource's: what DataFusion lists is what the table's layout holds, and nothing else.
+//! The files of one table, out of its datasource's: what DataFusion lists is what the table's layout holds and what the filters on the
+//! keys of its folders leave, and nothing else.
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, GetResult, ObjectMeta, ObjectStore, Result};
+use object_store::{Error, GetOptions, GetResult, ObjectMeta, ObjectStore, Result};
 
+use super::file_lists::FileLists;
+use super::folder_keys::KeyFilter;
 use super::layout::Layout;
 use super::read_only::{ReadOnly, Reading};
 
@@ -19,11 +23,40 @@ use super::read_only::{ReadOnly, Reading};
 pub(super) struct TableFiles {
     store: Arc<dyn ObjectStore>,
     layout: Arc<Layout>,
+    lists: Arc<FileLists>,
+    filter: Option<Arc<KeyFilter>>,
 }
 
 impl TableFiles {
-    pub(super) fn of(store: Arc<dyn ObjectStore>, layout: Arc<Layout>) -> Arc<dyn ObjectStore> {
-        Arc::new(ReadOnly(Self { store, layout }))
+    pub(super) fn of(
+        store: Arc<dyn ObjectStore>,
+        layout: Arc<Layout>,
+        lists: Arc<FileLists>,
+        filter: Option<KeyFilter>,
+    ) -> Arc<dyn ObjectStore> {
+        Arc::new(ReadOnly(Self { store, layout, lists, filter: filter.map(Arc::new) }))
+    }
+
+    /// All files of the table, from the list that is kept if there is one.
+    fn all(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (store, layout, lists) = (Arc::clone(&self.store), Arc::clone(&self.layout), Arc::clone(&self.lists));
+        let prefix = prefix.cloned();
+        let listed = async move {
+            let files = match lists.get(&layout.name) {
+                Some(files) => files,
+                None => {
+                    let since = Instant::now();
+                    let listed =
+                        store.list(prefix.as_ref()).try_filter(|meta| futures::future::ready(layout.holds(meta.location.as_ref())));
+                    let files: Arc<[ObjectMeta]> = listed.try_collect::<Vec<_>>().await?.into();
+                    lists.keep(&layout.name, since, &files);
+                    files
+                }
+            };
+            let count = files.len();
+            Ok::<_, Error>(futures::stream::iter((0..count).map(move |place| Ok(files[place].clone()))))
+        };
+        futures::stream::once(listed).try_flatten().boxed()
     }
 }
 
@@ -44,7 +77,18 @@ impl Reading for TableFiles {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let layout = Arc::clone(&self.layout);
-        self.store.list(prefix).try_filter(move |meta| futures::future::ready(layout.holds(meta.location.as_ref()))).boxed()
+        let (layout, filter) = (Arc::clone(&self.layout), self.filter.clone());
+        let files = match &filter {
+            _ if self.lists.are_kept() => self.all(prefix),
+            Some(filter) => self.store.list(Some(&filter.narrowed(prefix.unwrap_or(&Path::ROOT)))),
+            None => self.store.list(prefix),
+        };
+        let admitted = move |meta: ObjectMeta| {
+            let Some(filter) = &filter else { return Ok(layout.holds(meta.location.as_ref()).then_some(meta)) };
+            let Some(values) = layout.key_values(meta.location.as_ref()) else { return Ok(None) };
+            let admitted = filter.admits(&values).map_err(|e| Error::Generic { store: "folder keys", source: Box::new(e) })?;
+            Ok(admitted.then_some(meta))
+        };
+        files.try_filter_map(move |meta| futures::future::ready(admitted(meta))).boxed()
     }
 }

@@ -2,6 +2,8 @@
 
 mod bucket;
 mod choosing;
+mod exact;
+mod folders;
 mod observed;
 mod reading;
 mod s3_service;

@@ -1,0 +1,130 @@
+//! A table's format as DataFusion's listing of files asks for it: keys of folders that may be NULL, statistics whose errors name the
+//! file, and for text files an estimate of their rows.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
+use datafusion::common::Statistics;
+use datafusion::common::not_impl_err;
+use datafusion::common::stats::Precision;
+use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::file_format::{FileFormat, FileMeta};
+use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::Result;
+use datafusion::physical_expr::{LexOrdering, LexRequirement};
+use datafusion::physical_plan::ExecutionPlan;
+use futures::FutureExt;
+use object_store::{ObjectMeta, ObjectStore};
+
+use super::connect::{FileName, read_failure_in_file};
+use super::folder_keys;
+use super::layout::{Format, Layout};
+use super::parquet_files::panicked;
+
+/// The format of a table's files.
+#[derive(Debug)]
+pub(super) struct TableFormat {
+    format: Arc<dyn FileFormat>,
+    layout: Arc<Layout>,
+    table: Arc<str>,
+}
+
+impl TableFormat {
+    pub(super) fn of(format: Arc<dyn FileFormat>, layout: Arc<Layout>) -> Arc<dyn FileFormat> {
+        let table = layout.name.as_str().into();
+        Arc::new(Self { format, layout, table })
+    }
+
+    /// What the sample tells of the rows of a whole file.
+    fn estimate(&self, schema: &SchemaRef, file: &ObjectMeta) -> Statistics {
+        let known =
+            |estimate: Option<u64>| estimate.and_then(|known| usize::try_from(known).ok()).map_or(Precision::Absent, Precision::Inexact);
+        let volume = self.layout.volume;
+        Statistics {
+            num_rows: known(volume.rows_in(file.size)),
+            total_byte_size: known(volume.unpacked_in(file.size)),
+            ..Statistics::new_unknown(schema)
+        }
+    }
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl FileFormat for TableFormat {
+    fn get_ext(&self) -> String {
+        self.format.get_ext()
+    }
+
+    fn get_ext_with_compression(&self, compression: &FileCompressionType) -> Result<String> {
+        self.format.get_ext_with_compression(compression)
+    }
+
+    fn compression_type(&self) -> Option<FileCompressionType> {
+        self.format.compression_type()
+    }
+
+    async fn infer_schema(&self, session: &dyn Session, store: &Arc<dyn ObjectStore>, files: &[ObjectMeta]) -> Result<SchemaRef> {
+        self.format.infer_schema(session, store, files).await
+    }
+
+    async fn infer_stats(
+        &self,
+        session: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        schema: SchemaRef,
+        file: &ObjectMeta,
+    ) -> Result<Statistics> {
+        Ok(self.infer_stats_and_ordering(session, store, schema, file).await?.statistics)
+    }
+
+    async fn infer_ordering(
+        &self,
+        session: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        schema: SchemaRef,
+        file: &ObjectMeta,
+    ) -> Result<Option<LexOrdering>> {
+        Ok(self.infer_stats_and_ordering(session, store, schema, file).await?.ordering)
+    }
+
+    async fn infer_stats_and_ordering(
+        &self,
+        session: &dyn Session,
+        store: &Arc<dyn ObjectStore>,
+        schema: SchemaRef,
+        file: &ObjectMeta,
+    ) -> Result<FileMeta> {
+        match self.layout.format {
+            Format::Csv(_) | Format::Json => Ok(FileMeta::new(self.estimate(&schema, file))),
+            Format::Parquet => {
+                let name = FileName::new(file.location.as_ref(), &self.table);
+                let told = AssertUnwindSafe(self.format.infer_stats_and_ordering(session, store, schema, file)).catch_unwind().await;
+                told.unwrap_or_else(|panic| Err(panicked(panic))).map_err(|e| read_failure_in_file(e, &name))
+            }
+        }
+    }
+
+    async fn create_physical_plan(&self, session: &dyn Session, scan: FileScanConfig) -> Result<Arc<dyn ExecutionPlan>> {
+        self.format.create_physical_plan(session, scan).await
+    }
+
+    async fn create_writer_physical_plan(
+        &self,
+        _input: Arc<dyn ExecutionPlan>,
+        _session: &dyn Session,
+        _sink: FileSinkConfig,
+        _order: Option<LexRequirement>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        not_impl_err!("files are read and not written")
+    }
+
+    fn file_source(&self, schema: TableSchema) -> Arc<dyn FileSource> {
+        let keys: Vec<_> = folder_keys::columns(&self.layout.partitions).iter().cloned().collect();
+        let schema = TableSchema::builder(Arc::clone(schema.file_schema())).with_table_partition_cols(keys).build();
+        self.format.file_source(schema)
+    }
+}
