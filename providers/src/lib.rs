@@ -5,6 +5,7 @@
 //! sub-plans, and one that takes rows is a [`Writer`]. What a source may compute for us is an allow-list: [`Capabilities`] for plan nodes, [`sql::translate`] for
 //! expressions. Drivers and object stores are known in this crate and nowhere else.
 
+mod addresses;
 mod capabilities;
 mod clickhouse;
 mod connector;

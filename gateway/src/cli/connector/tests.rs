@@ -130,10 +130,10 @@ struct Misdeclared {
 
 impl Misdeclared {
     fn new(inner: Arc<dyn Connector>, flip: fn(&mut Capabilities)) -> Self {
-        let Manifest { kind, version, description, mut capabilities, health_check, options } = *inner.manifest();
+        let Manifest { kind, version, description, mut capabilities, health_check, options, faults } = *inner.manifest();
         flip(&mut capabilities);
         // A manifest lives as long as the process, in tests as well.
-        let manifest = Box::leak(Box::new(Manifest { kind, version, description, capabilities, health_check, options }));
+        let manifest = Box::leak(Box::new(Manifest { kind, version, description, capabilities, health_check, options, faults }));
         Self { inner, manifest }
     }
 }
