@@ -76,6 +76,44 @@ fn every_fault_is_said_with_file_line_and_key() {
 }
 
 #[test]
+fn options_that_only_a_connector_can_judge_are_told_like_all_others() {
+    let folder = Folder::new();
+    let server = "options:\n  host: 127.0.0.1\n  database: d\n  user: u\n";
+    folder
+        .write("causeway.yaml", &main_file())
+        .write("datasources/lake.yaml", "name: lake\nconnector: files\noptions:\n  path: .\n  list_cache: soon\n  globs: 'a: x'\n")
+        .write("datasources/crm.yaml", &format!("name: crm\nconnector: postgres\n{server}  sslmode: verify-full\n"))
+        .write("datasources/shop.yaml", &format!("name: shop\nconnector: mysql\n{server}  sslrootcert: ca.pem\n"))
+        .write("datasources/log.yaml", &format!("name: log\nconnector: clickhouse\n{server}  sslmode: verify-full\n"));
+    for command in ["check", "serve"] {
+        let finished = folder.run(command);
+        let said = format!("{}{}", finished.stdout, finished.stderr);
+        assert!(!matches!(finished.code, None | Some(0)), "{command}: {said}");
+        for (file, line, key) in [
+            ("lake.yaml", 5, "options.list_cache"),
+            ("lake.yaml", 6, "options.globs"),
+            ("crm.yaml", 7, "options.sslmode"),
+            ("shop.yaml", 7, "options.sslrootcert"),
+            ("log.yaml", 7, "options.sslmode"),
+        ] {
+            let found = said.lines().any(|text| text.contains(&format!("{file}:{line}: {key}: ")));
+            assert!(found, "{command} does not say {file}:{line}: {key}:\n{said}");
+        }
+    }
+}
+
+#[test]
+fn check_says_what_can_be_done_about_a_datasource_that_does_not_open() {
+    let folder = Folder::new();
+    folder
+        .write("causeway.yaml", &main_file())
+        .write("datasources/desk.yaml", "name: desk\nconnector: sqlite\noptions:\n  path: ./missing.db\n");
+    let finished = folder.run("check");
+    assert_eq!(finished.code, Some(2), "{}{}", finished.stdout, finished.stderr);
+    assert!(finished.stdout.contains("hint: correct the option `path`"), "{}", finished.stdout);
+}
+
+#[test]
 fn a_fault_names_its_file_as_it_is_found_from_here() {
     let folder = Folder::new();
     folder.write("causeway.yaml", &main_file()).write("datasources/odd.yaml", "name: odd\nconnector: abacus\n");

@@ -7,19 +7,24 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use causeway_tests::{ClickHouseServer, Datasource, MariaDbServer, PostgresServer, causeway, finish_within, write_sqlite};
+use causeway_tests::{ClickHouseServer, Datasource, Finished, MariaDbServer, PostgresServer, causeway, finish_within, write_sqlite};
 use serde_json::Value;
 
 /// Tables beside those that are read.
 const MANY: usize = 5_000;
 
-/// Runs the contract, expects it to hold with at least so many checks, and prints how many there were.
-fn holds(datasource: &Datasource, at_least: u64) -> Value {
+/// Runs the contract on a datasource with these arguments.
+fn test(datasource: &Datasource, arguments: &[&str]) -> Finished {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(causeway());
     datasource.configure(&folder.path().join("datasource.yaml"), &mut command);
-    command.args(["connector", "test", "--json", "--config"]).arg(folder.path().join("datasource.yaml"));
-    let finished = finish_within(Duration::from_secs(600), &mut command);
+    command.args(["connector", "test"]).args(arguments).arg("--config").arg(folder.path().join("datasource.yaml"));
+    finish_within(Duration::from_secs(600), &mut command)
+}
+
+/// Runs the contract, expects it to hold with at least so many checks, and prints how many there were.
+fn holds(datasource: &Datasource, at_least: u64) -> Value {
+    let finished = test(datasource, &["--json"]);
     let report: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{}{}", finished.stdout, finished.stderr));
     let broken: Vec<String> = report["groups"]
         .as_array()
@@ -85,6 +90,105 @@ fn files() {
     write_files(folder.path());
     let expected = ["introspection", "waiting for a connection", "lost connection"];
     leaves_out(&holds(&Datasource::files("contract", folder.path()), 200), &expected);
+}
+
+/// The group of that name.
+fn group<'a>(report: &'a Value, name: &str) -> &'a Value {
+    report["groups"].as_array().unwrap().iter().find(|group| group["name"] == name).unwrap()
+}
+
+/// What was done with a table.
+fn checked<'a>(report: &'a Value, table: &str) -> (&'a str, &'a str) {
+    let found = report["tables"].as_array().unwrap().iter().find(|one| one["table"] == table).unwrap_or_else(|| panic!("{report}"));
+    (found["checked"].as_str().unwrap(), found["reason"].as_str().unwrap_or_default())
+}
+
+const BELIED: &str = "CREATE TABLE belied (id INTEGER PRIMARY KEY, n INTEGER, word TEXT);
+    WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 60)
+    INSERT INTO belied SELECT i, i * 37 % 60, char(64 + i % 40) FROM c;
+    UPDATE belied SET n = 'nine' WHERE id = 9;";
+
+#[test]
+fn a_value_that_is_none_of_its_columns_is_not_the_connectors_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop.db");
+    write_sqlite(&path, BELIED);
+    let shop = Datasource::sqlite("shop", &path);
+    let report = holds(&shop, 100);
+    let refused = report["refused_values"].as_array().unwrap();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    let [message, hint] = ["message", "hint"].map(|part| refused[0][part].as_str().unwrap());
+    assert!(message.contains("table \"belied\"") && message.contains("column \"n\""), "{message}");
+    assert!(hint.contains("id = 9") && hint.contains("`on_mismatch`"), "{hint}");
+    // The other columns are queried, that one is in none of the statements.
+    assert_eq!(checked(&report, "main.belied").0, "whole");
+    assert!(group(&report, "filter")["held"].as_u64().unwrap() > 20, "{report}");
+
+    let told = test(&shop, &[]);
+    assert_eq!(told.code, Some(0), "{}{}", told.stdout, told.stderr);
+    assert_eq!(told.stdout.matches("column \"n\" holds text").count(), 1, "{}", told.stdout);
+    assert!(told.stdout.contains("hint: ") && told.stdout.contains("keeps its contract"), "{}", told.stdout);
+    // With the option that reads it nothing is refused.
+    let read = holds(&shop.option("on_mismatch", "null"), 100);
+    assert_eq!(read["refused_values"], Value::from(Vec::<Value>::new()));
+}
+
+#[test]
+fn a_date_that_is_none_is_not_the_connectors_fault() {
+    let Some(server) = MariaDbServer::shared() else { return };
+    let database = server.database("contract_zero_dates");
+    database.script(
+        "SET SESSION sql_mode = '';
+         CREATE TABLE events (id int PRIMARY KEY, day date, word varchar(20));
+         INSERT INTO events SELECT seq, '2024-02-01', concat('w', seq % 7) FROM seq_1_to_40;
+         UPDATE events SET day = '0000-00-00' WHERE id = 17;",
+    );
+    let report = holds(&database.datasource("shop"), 100);
+    let refused = report["refused_values"].as_array().unwrap();
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert!(refused[0]["message"].as_str().unwrap().contains("column \"day\" holds 0000-00-00"), "{refused:?}");
+    assert!(refused[0]["hint"].as_str().unwrap().contains("`zero_dates`"), "{refused:?}");
+    assert_eq!(checked(&report, "contract_zero_dates.events").0, "whole");
+}
+
+#[test]
+fn of_a_large_table_a_part_is_queried_in_every_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shop.db");
+    let numbers = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 20000)";
+    write_sqlite(
+        &path,
+        &format!(
+            "CREATE TABLE large (id INTEGER PRIMARY KEY, n INTEGER, word TEXT);
+             {numbers} INSERT INTO large SELECT i, nullif(i * 37 % 60, 7), char(64 + i % 40) FROM c;
+             CREATE TABLE alike (n INTEGER, word TEXT);
+             {numbers} INSERT INTO alike SELECT 7, 'w' FROM c;"
+        ),
+    );
+    let shop = Datasource::sqlite("shop", &path);
+    let report = holds(&shop, 100);
+    assert_eq!(checked(&report, "main.large"), ("part", "id from 1 to 2000"));
+    let (how, why) = checked(&report, "main.alike");
+    assert!(how == "read" && why.contains("more than 5000 rows"), "{how}: {why}");
+    for name in ["filter", "limit", "sort", "aggregate", "inner join", "outer join", "full join", "semi join", "cancel"] {
+        assert!(group(&report, name)["held"].as_u64().unwrap() > 1, "{name}: {report}");
+    }
+    let told = test(&shop, &[]);
+    assert!(told.stdout.contains("1 of 2 tables were queried in every way (1 in a part)"), "{}", told.stdout);
+}
+
+#[test]
+fn what_no_relay_can_watch_is_told_as_not_checked() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("contract_socket");
+    database.script("CREATE TABLE t (id int PRIMARY KEY, word text); INSERT INTO t SELECT i, 'w' || i % 7 FROM generate_series(1, 40) i");
+    let report = holds(&database.datasource_by_socket("crm"), 100);
+    for name in ["introspection", "cancel", "statement timeout", "lost connection"] {
+        let left_out = group(&report, name)["left_out"][0].as_str().unwrap_or_default();
+        assert!(left_out.contains("not checked, because it is reached by a socket"), "{name}: {report}");
+    }
+    let told = test(&database.datasource_by_socket("crm"), &[]);
+    assert!(told.stdout.contains("what was left out is told above"), "{}", told.stdout);
 }
 
 /// A CSV file, a folder of JSON lines, and values that say what they are to be read as.

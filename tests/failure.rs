@@ -177,3 +177,20 @@ fn a_table_that_is_left_out_says_why() {
     let unknown = psql.commands(&["SELECT * FROM crm.nothing"]).stderr;
     assert!(unknown.contains("does not exist") && !unknown.contains("HINT"), "{unknown}");
 }
+
+#[test]
+fn a_file_that_is_left_out_says_why() {
+    let (mixed, alone) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(mixed.path().join("good.csv"), "id\n1\n").unwrap();
+    for folder in [&mixed, &alone] {
+        std::fs::write(folder.path().join("bad.parquet"), "this is no Parquet").unwrap();
+    }
+    let gateway = Gateway::start([Datasource::files("mixed", mixed.path()), Datasource::files("alone", alone.path())]);
+    let psql = gateway.psql();
+    assert_eq!(psql.rows("SELECT id FROM mixed.good"), ["1"]);
+    for datasource in ["mixed", "alone"] {
+        let refused = psql.commands(&["\\set VERBOSITY verbose", &format!("SELECT * FROM {datasource}.bad")]).stderr;
+        let hint = format!("HINT:  bad.parquet of datasource \"{datasource}\" is left out: ");
+        assert!(refused.contains("42P01") && refused.contains(&hint) && refused.contains("causeway.omissions"), "{datasource}: {refused}");
+    }
+}

@@ -73,6 +73,8 @@ pub struct DatasourceStatus {
     pub state: DatasourceState,
     /// The text of the last error, without secrets; kept until it runs again.
     pub last_error: Option<String>,
+    /// What the reader can do about it, when the error says so.
+    pub last_hint: Option<String>,
     /// Since when what we know of its tables may be out of date.
     pub stale_since: Option<SystemTime>,
     /// Tables and columns that are not published, and why.
@@ -169,6 +171,7 @@ impl Environment {
                     datasource: Arc::clone(&entry.member.datasource),
                     state: live.state,
                     last_error: live.last_error.as_ref().map(|error| error.message().to_owned()),
+                    last_hint: live.last_error.as_ref().and_then(|error| error.hint_text()).map(str::to_owned),
                     stale_since: live.stale_since,
                     omitted: live.omitted.clone(),
                     mismatches: live.mismatches.iter().map(|mismatch| mismatch.text.clone()).collect(),

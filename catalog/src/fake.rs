@@ -28,6 +28,7 @@ static MANIFEST: Manifest = Manifest {
     capabilities: Capabilities::SCAN_ONLY,
     health_check: "Is told.",
     options: &[],
+    faults: |_| Vec::new(),
 };
 
 /// What the source does when asked.

@@ -13,6 +13,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// it was published with.
 pub const TYPE_CHANGED: &str = "SOURCE_TYPE_CHANGED";
 
+/// The code of an [`Invalid`](ErrorKind::Invalid) that a statement ran into: a value at the source is none that its column, as it is
+/// published, can hold. The source's data are at fault, not whoever reads them.
+pub const VALUE_REFUSED: &str = "SOURCE_VALUE_REFUSED";
+
 /// What went wrong, by what the reader can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {

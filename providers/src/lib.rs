@@ -5,6 +5,7 @@
 //! sub-plans, and one that takes rows is a [`Writer`]. What a source may compute for us is an allow-list: [`Capabilities`] for plan nodes, [`sql::translate`] for
 //! expressions. Drivers and object stores are known in this crate and nowhere else.
 
+mod addresses;
 mod capabilities;
 mod clickhouse;
 mod connector;
@@ -42,7 +43,7 @@ pub use capabilities::Capabilities;
 pub use connector::Connector;
 pub use deadline::Deadline;
 pub use declared_type::DeclaredType;
-pub use error::{Error, ErrorKind, Result, TYPE_CHANGED, with_causes};
+pub use error::{Error, ErrorKind, Result, TYPE_CHANGED, VALUE_REFUSED, with_causes};
 pub use manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
 pub use memory::{MemoryConnector, MemoryTable};
 pub use options::{OptionFault, Options, PoolLimits};

@@ -1,6 +1,7 @@
 //! What a connector says about itself: its kind, what its sources compute, its options and which of them are secret.
 
 use crate::capabilities::Capabilities;
+use crate::options::{OptionFault, Options};
 
 /// The static description of a connector.
 #[derive(Debug)]
@@ -17,6 +18,9 @@ pub struct Manifest {
     pub health_check: &'static str,
     /// The options it takes, in the order the documentation shows them.
     pub options: &'static [OptionSpec],
+    /// What is wrong with options each of which is as [`options`](Self::options) says: texts with a form of their own, and what does not go
+    /// together. No IO: neither files nor servers are asked, so that a configuration is judged by itself.
+    pub faults: fn(&Options) -> Vec<OptionFault>,
 }
 
 /// One option of a connector.

@@ -67,11 +67,18 @@ pub struct OptionFault {
     pub message: String,
 }
 
+impl OptionFault {
+    /// What is wrong with an option that is no credential.
+    pub fn new(key: &str, message: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), visibility: Visibility::Public, message: message.into() }
+    }
+}
+
 impl Options {
     /// Checks `values` and `secrets` against `manifest`, fills in defaults, and resolves relative paths from `base`.
     ///
     /// # Errors
-    /// Every fault at once, in the manifest's order, unknown keys last.
+    /// Every fault at once, in the manifest's order, unknown keys last. What the options are together is looked at when each is right.
     pub fn check(
         manifest: &Manifest,
         id: RemoteId,
@@ -127,11 +134,12 @@ impl Options {
                 message: format!("is not a credential of connector {}: {}", manifest.kind, names(Visibility::Secret)),
             });
         }
-        if faults.is_empty() {
-            Ok(Self { id, pool: PoolLimits::default(), query_timeout: None, values: checked, secrets })
-        } else {
-            Err(faults)
+        if !faults.is_empty() {
+            return Err(faults);
         }
+        let options = Self { id, pool: PoolLimits::default(), query_timeout: None, values: checked, secrets };
+        let faults = (manifest.faults)(&options);
+        if faults.is_empty() { Ok(options) } else { Err(faults) }
     }
 
     /// The same with another value for an option that the manifest knows.

@@ -34,6 +34,7 @@ pub struct PostgresServer {
 #[derive(Debug, Clone)]
 pub struct PostgresDatabase {
     port: u16,
+    socket_folder: PathBuf,
     name: String,
     psql: Psql,
 }
@@ -135,7 +136,8 @@ impl PostgresServer {
 
     fn named(&self, name: &str) -> PostgresDatabase {
         let psql = Psql::new(self.programs.join("psql"), self.port, name, USER, Some(PASSWORD));
-        PostgresDatabase { port: self.port, name: name.to_owned(), psql }
+        let socket_folder = self.folder.path().join("server");
+        PostgresDatabase { port: self.port, socket_folder, name: name.to_owned(), psql }
     }
 }
 
@@ -177,10 +179,19 @@ impl PostgresDatabase {
         self.datasource_of(name, USER, PASSWORD)
     }
 
+    /// It as a datasource called `name` that is reached by the server's socket in the file system.
+    pub fn datasource_by_socket(&self, name: &str) -> Datasource {
+        self.datasource_at(name, &self.socket_folder.to_string_lossy(), USER, PASSWORD)
+    }
+
     /// It as a datasource called `name`, for a role that the test has made.
     pub fn datasource_of(&self, name: &str, user: &str, password: &str) -> Datasource {
+        self.datasource_at(name, "127.0.0.1", user, password)
+    }
+
+    fn datasource_at(&self, name: &str, host: &str, user: &str, password: &str) -> Datasource {
         Datasource::new(name, "postgres")
-            .option("host", "127.0.0.1")
+            .option("host", host)
             .option("port", &self.port.to_string())
             .option("database", &self.name)
             .option("user", user)

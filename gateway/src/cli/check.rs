@@ -49,6 +49,8 @@ struct Checked {
     state: &'static str,
     tables: usize,
     error: Option<String>,
+    /// What can be done about the error.
+    hint: Option<String>,
     /// What keeps pinned tables from being served, a sentence each.
     mismatches: Vec<String>,
     /// How pinned tables differ from what they are pinned to, warnings included.
@@ -158,6 +160,7 @@ fn checked(environment: &Environment, drift: &[DriftRow]) -> Vec<Checked> {
             state: status.state.as_str(),
             code: code(&status),
             error: status.last_error,
+            hint: status.last_hint,
             untold: mismatches.iter().filter(|mismatch| !told.iter().any(|pin| mismatch.starts_with(pin))).cloned().collect(),
             mismatches,
             differences: of_pins.into_iter().map(DriftedColumn::from).collect(),
@@ -219,6 +222,9 @@ fn show_one(one: &Checked, terminal: &Terminal) {
     let mut lines = Vec::new();
     lines.extend(
         one.error.iter().filter(|_| one.mismatches.is_empty()).map(|error| format!("  {} {}", terminal.red("error:"), printable(error))),
+    );
+    lines.extend(
+        one.hint.iter().filter(|_| one.mismatches.is_empty()).map(|hint| format!("  {} {}", terminal.dim("hint:"), printable(hint))),
     );
     if !one.differences.is_empty() {
         lines.push(render(&one.differences, Against::Contract, terminal));

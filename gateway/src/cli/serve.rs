@@ -103,7 +103,10 @@ fn refused(environment: &Environment, terminal: &Terminal) -> Option<u8> {
         let code = code(&status);
         if code != OK || status.state != DatasourceState::Running {
             let reason = status.last_error.clone().unwrap_or_else(|| status.mismatches.join("; "));
-            terminal.error(&format!("datasource \"{}\" is in state {}: {reason}", status.datasource.name, status.state.as_str()), None);
+            terminal.error(
+                &format!("datasource \"{}\" is in state {}: {reason}", status.datasource.name, status.state.as_str()),
+                status.last_hint.as_deref(),
+            );
             worst = worst.max(Some(code));
         }
     }

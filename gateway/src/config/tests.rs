@@ -30,6 +30,7 @@ static MANIFEST: Manifest = Manifest {
         option("path", ValueKind::Path, Presence::Optional, Visibility::Public),
         option("password", ValueKind::Text, Presence::Required, Visibility::Secret),
     ],
+    faults: |_| Vec::new(),
 };
 
 #[derive(Debug)]

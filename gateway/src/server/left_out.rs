@@ -12,10 +12,12 @@ pub(super) fn why(all: &[DatasourceStatus], snapshot: &CatalogSnapshot, schemas:
 
 fn of_datasource(status: &DatasourceStatus, snapshot: &CatalogSnapshot, schema: &str, name: &str) -> Option<String> {
     let datasource = &status.datasource;
-    if let Some(omission) = status.omitted.iter().find(|omission| {
-        let (remote_schema, remote_table) = table_of(&omission.subject);
-        published_names(status, &remote_schema, &remote_table).contains(&name) && published(status, snapshot, &remote_schema) == schema
-    }) {
+    let is_it = |(remote_schema, remote_table): &(String, String)| {
+        published_names(status, remote_schema, remote_table).contains(&name) && published(status, snapshot, remote_schema) == schema
+    };
+    let mut own = snapshot.schemas.values().filter(|schema| schema.datasource.as_ref() == Some(&datasource.name));
+    let reading = if own.any(|schema| !schema.remote_schema.is_empty()) { Reading::Table } else { Reading::TableOrFile };
+    if let Some(omission) = status.omitted.iter().find(|omission| tables_of(&omission.subject, reading).iter().any(is_it)) {
         return Some(format!(
             "{} of datasource \"{}\" is left out: {}. SELECT * FROM causeway.omissions lists all that is.",
             omission.subject, datasource.name, omission.reason
@@ -37,15 +39,27 @@ fn of_datasource(status: &DatasourceStatus, snapshot: &CatalogSnapshot, schema: 
         .then(|| format!("Datasource \"{}\" publishes only what stands under its `tables:`, as its expose is pinned.", datasource.name))
 }
 
-/// The remote schema and table an omission is about; the path of a file is the table that would be named after it.
-fn table_of(subject: &str) -> (String, String) {
+/// How the subject of an omission is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Its source has schemas.
+    Table,
+    /// Its source has none that is known: it may be one of files.
+    TableOrFile,
+}
+
+/// The remote schema and table an omission may be about. The path of a file is the table that would be named after it, up to its first
+/// dot, which would else look like the one between a schema and a table.
+fn tables_of(subject: &str, reading: Reading) -> Vec<(String, String)> {
+    let file = subject.rsplit('/').next().unwrap_or(subject);
+    let file = (String::new(), file.split('.').next().unwrap_or(file).to_owned());
     match remote_name::split(subject) {
-        Ok((Some(schema), table)) if Subject::table(&schema, &table).to_string() == subject && !subject.contains('/') => (schema, table),
-        Ok((None, table)) => (String::new(), table),
-        _ => {
-            let file = subject.rsplit('/').next().unwrap_or(subject);
-            (String::new(), file.split('.').next().unwrap_or(file).to_owned())
-        }
+        Ok((Some(schema), table)) if Subject::table(&schema, &table).to_string() == subject && !subject.contains('/') => match reading {
+            Reading::Table => vec![(schema, table)],
+            Reading::TableOrFile => vec![(schema, table), file],
+        },
+        Ok((None, table)) => vec![(String::new(), table)],
+        _ => vec![file],
     }
 }
 
@@ -69,6 +83,8 @@ fn published(status: &DatasourceStatus, snapshot: &CatalogSnapshot, remote_schem
     match (own, datasource.schema_names.get(remote_schema)) {
         (Some((name, _)), _) => name.clone(),
         (None, Some(chosen)) => chosen.clone(),
+        // A source without schemas has its tables under the datasource's own name.
+        (None, None) if remote_schema.is_empty() => datasource.name.clone(),
         (None, None) => format!("{}_{remote_schema}", datasource.name),
     }
 }

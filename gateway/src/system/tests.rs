@@ -22,6 +22,7 @@ static MANIFEST: Manifest = Manifest {
     capabilities: Capabilities::SCAN_ONLY,
     health_check: "Is told.",
     options: &[],
+    faults: |_| Vec::new(),
 };
 
 /// Opens for every datasource but `down`.

@@ -53,7 +53,8 @@ impl Answer {
         Err(match (Refusal::find(&answer.tail.0), told) {
             (Some(refusal), _) => Failure::Refused(refusal),
             (None, Some(code)) => Failure::Refused(Refusal::unexplained(code)),
-            (None, None) => Failure::Garbled(None),
+            (None, None) if is_unserved(head.status) => Failure::Unserved(head.status),
+            (None, None) => Failure::Garbled,
         })
     }
 
@@ -96,7 +97,7 @@ impl Answer {
     /// Why what comes is no stream of batches: the server says what is wrong, or it is another one.
     async fn is_none(&mut self, cause: Option<ArrowError>) -> Failure {
         match self.skip().await {
-            Ok(()) => Refusal::find(&self.tail.0).map_or(Failure::Garbled(cause), Failure::Refused),
+            Ok(()) => Refusal::find(&self.tail.0).map_or(cause.map_or(Failure::Garbled, Failure::Damaged), Failure::Refused),
             Err(failure) => failure,
         }
     }
@@ -131,6 +132,11 @@ impl Answer {
         }
         Ok(())
     }
+}
+
+/// Whether it is what a proxy or an overloaded server says instead of an answer.
+fn is_unserved(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 /// The last bytes of a body.

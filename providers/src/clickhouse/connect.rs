@@ -26,6 +26,7 @@ use super::answer::Answer;
 use super::dialect::string;
 use super::failure::{self, Failure};
 use super::{settings, tls};
+use crate::addresses::first_to_answer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 use crate::pool::Dial;
@@ -122,18 +123,19 @@ impl Server {
     }
 
     /// A connection to the first of the host's addresses that answers. A name may stand for several servers, so it is kept which.
-    async fn connect(self: &Arc<Self>) -> Result<Session> {
-        let unreachable = |cause| failure::unreachable(cause, &self.place);
-        let mut last = None;
-        for address in tokio::net::lookup_host((self.host.as_str(), self.port)).await.map_err(unreachable)? {
-            match self.dial(address).await {
-                Ok((sender, connection)) => {
-                    return Ok(Session { sender, connection, address, server: Arc::clone(self), served: false, running: None });
-                }
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| unreachable(std::io::Error::other("the name has no address"))))
+    async fn connect(self: &Arc<Self>, limit: Duration) -> Result<Session> {
+        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
+        let addresses = found.map_err(|cause| failure::unreachable(cause, &self.place))?.collect();
+        first_to_answer(
+            addresses,
+            limit,
+            || self.silent(),
+            |address| async move {
+                let (sender, connection) = self.dial(address).await?;
+                Ok(Session { sender, connection, address, server: Arc::clone(self), served: false, running: None })
+            },
+        )
+        .await
     }
 
     async fn dial(&self, address: SocketAddr) -> Result<(SendRequest<Full<Bytes>>, AbortOnDropHandle<()>)> {
@@ -205,7 +207,7 @@ impl Dial for ServerDial {
     async fn connect(&self) -> Result<Session> {
         // The pool has the same limit, but knows no host to name: leave it a little time.
         let limit = self.0.connect_timeout.mul_f64(0.95);
-        tokio::time::timeout(limit, self.0.connect()).await.unwrap_or_else(|_| Err(self.0.silent()))
+        tokio::time::timeout(limit, self.0.connect(limit)).await.unwrap_or_else(|_| Err(self.0.silent()))
     }
 
     fn is_usable(&self, session: &Session) -> bool {
@@ -260,7 +262,7 @@ impl Session {
         let mut rows = Vec::new();
         while let Some(batch) = answer.next().await? {
             let columns: Option<Vec<&BinaryArray>> = batch.columns().iter().map(|column| column.as_any().downcast_ref()).collect();
-            let columns = columns.ok_or(Failure::Garbled(None))?;
+            let columns = columns.ok_or(Failure::Garbled)?;
             let text = |column: &BinaryArray, row| (!column.is_null(row)).then(|| String::from_utf8_lossy(column.value(row)).into_owned());
             rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|column| text(column, row)).collect()));
         }
@@ -270,7 +272,7 @@ impl Session {
     /// What the server says its version is.
     pub(super) async fn version(&mut self) -> Result<String, Failure> {
         let rows = self.rows("SELECT version()").await?;
-        rows.into_iter().flatten().flatten().next().ok_or(Failure::Garbled(None))
+        rows.into_iter().flatten().flatten().next().ok_or(Failure::Garbled)
     }
 }
 

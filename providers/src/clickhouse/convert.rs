@@ -6,7 +6,7 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, ListArray,
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Date32Type, Field, SchemaRef, TimeUnit, UInt16Type};
 
-use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
+use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED, VALUE_REFUSED};
 
 /// The columns of `batch` as those of `schema`, by position.
 ///
@@ -48,6 +48,7 @@ impl Fault {
             Fault::Mismatch(arrived) => changed(format!("column \"{column}\" arrived as {arrived}, not as {}", field.data_type())),
             Fault::TooLarge => changed(format!("column \"{column}\" holds a value that does not fit {}", field.data_type())),
             Fault::NotText => Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds bytes that are not UTF-8"))
+                .code(VALUE_REFUSED)
                 .hint("correct the value at the source, or leave the column out"),
         }
     }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use datafusion::arrow::error::ArrowError;
+use hyper::StatusCode;
 
 use crate::error::{Error, ErrorKind, TYPE_CHANGED};
+use crate::tls;
 
 /// What keeps a request from being answered to its end.
 #[derive(Debug)]
@@ -15,8 +17,12 @@ pub(super) enum Failure {
     Cut,
     /// The server says what is wrong.
     Refused(Refusal),
-    /// What comes is not what was asked for.
-    Garbled(Option<ArrowError>),
+    /// What comes is nothing that a ClickHouse server sends.
+    Garbled,
+    /// A result that began as one cannot be read further.
+    Damaged(ArrowError),
+    /// An answer in HTTP's words alone, as something before the server gives it when there is no server for it.
+    Unserved(StatusCode),
     /// The request cannot be made.
     Unsendable(hyper::http::Error),
 }
@@ -26,7 +32,7 @@ impl Failure {
     pub(super) fn is_lost_connection(&self) -> bool {
         match self {
             Self::Lost(_) | Self::Cut => true,
-            Self::Refused(_) | Self::Garbled(_) | Self::Unsendable(_) => false,
+            Self::Refused(_) | Self::Garbled | Self::Damaged(_) | Self::Unserved(_) | Self::Unsendable(_) => false,
         }
     }
 }
@@ -136,13 +142,14 @@ pub(super) fn of_statement(failure: Failure, limit: Option<Duration>) -> Error {
         Failure::Lost(cause) => lost().because(cause),
         Failure::Cut => lost(),
         Failure::Refused(refusal) => refusal.of_statement(limit),
-        Failure::Garbled(cause) => {
-            let error = Error::new(ErrorKind::Unreachable, "what answers is not a ClickHouse server's HTTP interface")
-                .hint("check options.host and options.port: the HTTP interface has a port of its own, 8123 as a rule");
-            match cause {
-                Some(cause) => error.because(cause),
-                None => error,
-            }
+        Failure::Garbled => Error::new(ErrorKind::Unreachable, "what answers is not a ClickHouse server's HTTP interface")
+            .hint("check options.host and options.port: the HTTP interface has a port of its own, 8123 as a rule"),
+        Failure::Damaged(cause) => Error::new(ErrorKind::Failed, "the result began as one and then was damaged: it cannot be read further")
+            .hint("run the statement again; if it stays so, look at what stands between here and the server, such as a proxy")
+            .because(cause),
+        Failure::Unserved(status) => {
+            Error::new(ErrorKind::Unreachable, format!("the answer is HTTP status {status}, and not from a ClickHouse server"))
+                .hint("a proxy before the server may have none to send the request to: check that the server is up, and try again")
         }
         Failure::Unsendable(cause) => Error::new(ErrorKind::Internal, "the request cannot be made").because(cause),
     }
@@ -165,10 +172,9 @@ pub(super) fn of_connect(failure: Failure, place: &str) -> Error {
 
 /// The error of a connection to `place` that cannot be made.
 pub(super) fn unreachable(cause: std::io::Error, place: &str) -> Error {
-    let is_tls = cause.get_ref().is_some_and(|inner| inner.is::<rustls::Error>());
-    if is_tls {
-        return Error::new(ErrorKind::Unreachable, format!("cannot connect to {place}: the TLS handshake failed"))
-            .hint("check options.sslmode, options.sslrootcert, and that options.port is one with TLS and the certificate for options.host")
+    if let Some((reason, hint)) = tls::cause_in(&cause).map(tls::explained) {
+        return Error::new(ErrorKind::Unreachable, format!("cannot connect to {place}: the TLS handshake failed: {reason}"))
+            .hint(hint)
             .because(cause);
     }
     Error::new(ErrorKind::Unreachable, format!("cannot connect to {place}: {cause}"))

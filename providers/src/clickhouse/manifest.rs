@@ -80,4 +80,5 @@ pub(super) static MANIFEST: Manifest = Manifest {
             doc: "The user's password.",
         },
     ],
+    faults: super::tls::faults,
 };

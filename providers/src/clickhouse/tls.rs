@@ -6,13 +6,13 @@ use tokio_rustls::TlsConnector;
 
 use super::manifest::{DISABLE, REQUIRE, VERIFY_FULL};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::Options;
-use crate::tls::{Check, SSLMODE, client_config};
+use crate::options::{OptionFault, Options};
+use crate::tls::{Check, Roots, SSLMODE, client_config};
 
 /// How to talk TLS; `None` is not to.
 ///
 /// # Errors
-/// `Invalid` when `sslrootcert` is missing, of no use or not read.
+/// `Invalid` when the file that `sslrootcert` names cannot be read.
 pub(super) fn from_options(options: &Options) -> Result<Option<TlsConnector>> {
     let (is_encrypted, check) = match options.required(SSLMODE)? {
         DISABLE => (false, Check::Nothing),
@@ -22,4 +22,9 @@ pub(super) fn from_options(options: &Options) -> Result<Option<TlsConnector>> {
     };
     let config = client_config(options, check)?;
     Ok(is_encrypted.then(|| TlsConnector::from(Arc::new(config))))
+}
+
+/// What is wrong with the options of TLS together.
+pub(super) fn faults(options: &Options) -> Vec<OptionFault> {
+    crate::tls::faults(options, &[VERIFY_FULL], Roots::Named)
 }

@@ -9,6 +9,8 @@ use datafusion::arrow::array::{ArrayRef, RecordBatch};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::SchemaProvider;
 
+use super::refusal::Refusal;
+
 /// The schema that the tables of a statement are in.
 pub const SCHEMA: &str = "source";
 
@@ -18,8 +20,8 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Answers one query. `tables` are the schema [`SCHEMA`]; what a source may compute, it is asked to.
     ///
     /// # Errors
-    /// The text of whatever kept it from answering.
-    async fn answer(&self, tables: Arc<dyn SchemaProvider>, sql: &str) -> Result<Answer, String>;
+    /// Whatever kept it from answering: what the connector said, when it was that.
+    async fn answer(&self, tables: Arc<dyn SchemaProvider>, sql: &str) -> Result<Answer, Refusal>;
 }
 
 /// An answer, and who computed it.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::relay::{Relay, relayed};
+use super::relay::Route;
 use super::report::Group;
 use super::{Opened, PATIENCE, told};
 use crate::deadline::Deadline;
@@ -28,7 +28,7 @@ pub(super) async fn check(opened: &Opened<'_>) -> Group {
     let again = remote.introspect(&Scope::default(), Deadline::after(LOOK)).await;
     let again = again.map_err(told).and_then(|again| {
         // What a source believes of the number of rows may change by itself.
-        if names(&again) == names(seen) { Ok(()) } else { Err("it tells something else".to_owned()) }
+        if names(&again) == names(seen) { Ok(()) } else { Err("it tells something else".into()) }
     });
     group.check("a second look", again);
     group.holds("tables are sorted", seen.tables.is_sorted_by_key(|table| (&table.schema, &table.name)));
@@ -40,8 +40,8 @@ pub(super) async fn check(opened: &Opened<'_>) -> Group {
         let unknown = keys.filter(|column| !columns.contains(column.as_str())).count();
         let held = match (columns.len() == table.columns.len(), unknown) {
             (true, 0) => Ok(()),
-            (false, _) => Err("it has a column twice".to_owned()),
-            (true, _) => Err("a key names a column that it does not have".to_owned()),
+            (false, _) => Err("it has a column twice".into()),
+            (true, _) => Err("a key names a column that it does not have".into()),
         };
         group.check(format!("columns and keys of {}", table.subject()), held);
     }
@@ -49,7 +49,7 @@ pub(super) async fn check(opened: &Opened<'_>) -> Group {
         let provider = Arc::clone(remote).table(table);
         let held = provider.map_err(told).and_then(|provider| {
             let (found, promised) = (provider.schema(), table.arrow_schema());
-            if found == promised { Ok(()) } else { Err(format!("it is {found:?}, introspection said {promised:?}")) }
+            if found == promised { Ok(()) } else { Err(format!("it is {found:?}, introspection said {promised:?}").into()) }
         });
         group.check(format!("the schema of {}", table.subject()), held);
     }
@@ -86,7 +86,7 @@ async fn scopes(opened: &Opened<'_>, group: &mut Group) {
         let told_there = opened.remote.introspect(&scope, Deadline::after(LOOK)).await.map_err(told).and_then(|told| {
             let expected: Vec<_> = opened.seen.tables.iter().filter(|table| table.schema == schema).map(|table| table.subject()).collect();
             let found: Vec<_> = told.tables.iter().map(|table| table.subject()).collect();
-            if found == expected { Ok(()) } else { Err(format!("{} tables, and {} without a scope", found.len(), expected.len())) }
+            if found == expected { Ok(()) } else { Err(format!("{} tables, and {} without a scope", found.len(), expected.len()).into()) }
         });
         group.check(format!("a look at schema {schema} alone"), told_there);
     }
@@ -109,7 +109,7 @@ async fn presence(opened: &Opened<'_>, group: &mut Group) {
             RemotePresence::Readable if at < there => Ok(()),
             // A source may not tell what our user may know nothing of.
             RemotePresence::Absent | RemotePresence::Forbidden if at >= there => Ok(()),
-            other => Err(format!("it is {other:?}")),
+            other => Err(format!("it is {other:?}").into()),
         };
         group.check(format!("presence of {subject}"), held);
     }
@@ -118,18 +118,21 @@ async fn presence(opened: &Opened<'_>, group: &mut Group) {
 /// A look is a few exchanges with the source, however many tables there are.
 async fn exchanges(opened: &Opened<'_>, group: &mut Group) {
     let contract = opened.contract;
-    let Some(relay) = Relay::start(contract.options).await else {
-        group.leave_out("exchanges with the source: it is not reached by host and port alone");
-        return;
+    let relay = match Route::to(contract.options).await {
+        Route::Relayed(relay) => relay,
+        other => {
+            group.leave_out(format!("exchanges with the source: not checked, because {}", other.why_not()));
+            return;
+        }
     };
     let counted = async {
-        let remote = contract.connector.open(&relayed(contract.options, &relay)).await.map_err(told)?;
+        let remote = contract.connector.open(&relay.options(contract.options)).await.map_err(told)?;
         remote.introspect(&Scope::default(), Deadline::after(LOOK)).await.map_err(told)?;
         let before = relay.exchanges();
         remote.introspect(&Scope::default(), Deadline::after(LOOK)).await.map_err(told)?;
         let exchanges = relay.exchanges() - before;
         remote.close().await;
-        if exchanges <= MOST_EXCHANGES { Ok(()) } else { Err(format!("it takes {exchanges} exchanges")) }
+        if exchanges <= MOST_EXCHANGES { Ok(()) } else { Err(format!("it takes {exchanges} exchanges").into()) }
     };
     group.check(format!("a look at {} tables takes at most {MOST_EXCHANGES} exchanges", opened.seen.tables.len()), counted.await);
 }

@@ -11,7 +11,9 @@ mod engine;
 mod introspection;
 mod kit;
 mod lifetime;
+mod part;
 mod push_down;
+mod refusal;
 mod relay;
 mod report;
 mod sampled;
@@ -29,7 +31,8 @@ use tokio::time::timeout;
 pub use alone::DataFusionAlone;
 pub use engine::{Answer, Engine, SCHEMA};
 pub use kit::{SKELETON, SKELETON_FILES};
-pub use report::{Group, Report};
+pub use refusal::Refusal;
+pub use report::{Checked, Group, Report, TableExtent};
 
 use crate::connector::Connector;
 use crate::deadline::Deadline;
@@ -43,7 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How much is looked at. More takes longer and proves more.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
-    /// Tables that are queried in every way, those with most rows first.
+    /// Tables that are queried in every way, those of which most rows are known first.
     pub tables: usize,
     /// Columns of each that are.
     pub columns: usize,
@@ -86,19 +89,21 @@ impl Contract<'_> {
         progress("introspection");
         report.add(introspection::check(&opened).await);
         progress("scans");
-        let (tables, scans) = scanning::check(&opened).await;
-        report.add(scans);
+        let scanned = scanning::check(&opened).await;
+        report.add(scanned.group);
         progress("values");
-        report.add(values::check(&tables));
-        let mut queried: Vec<&Sampled> = tables.iter().filter(|table| table.is_queried()).collect();
+        report.add(values::check(&scanned.known));
+        let mut queried: Vec<&Sampled> = scanned.known.iter().filter(|table| table.not_queried().is_none()).collect();
         queried.sort_by_key(|table| std::cmp::Reverse(table.rows.num_rows()));
         queried.truncate(self.extent.tables);
+        report.tables = scanned.known.iter().map(|table| table.extent(&queried)).chain(scanned.others).collect();
+        report.tables.sort_by(|a, b| a.table.cmp(&b.table));
         for class in push_down::CLASSES {
             progress(class.name);
             report.add(class.check(&opened, &queried).await);
         }
         progress("cancel, time limits, waiting and lost connections");
-        for group in lifetime::check(&opened, &tables).await {
+        for group in lifetime::check(&opened, &scanned.known).await {
             report.add(group);
         }
         opened.remote.close().await;
@@ -107,7 +112,7 @@ impl Contract<'_> {
 
     async fn open(&self, group: &mut Group) -> Option<Opened<'_>> {
         let remote = timeout(PATIENCE, self.connector.open(self.options)).await;
-        let remote = group.value("it opens", remote.map_err(|_| "it does not end".to_owned()).and_then(|opened| opened.map_err(told)))?;
+        let remote = group.value("it opens", remote.map_err(|_| "it does not end".into()).and_then(|opened| opened.map_err(told)))?;
         let seen = remote.introspect(&Scope::default(), Deadline::after(PATIENCE)).await;
         let seen = group.value("it tells its tables", seen.map_err(told))?;
         Some(Opened { contract: self, remote, seen })
@@ -120,27 +125,23 @@ impl Opened<'_> {
         self.seen.tables.iter().filter(|table| table.schema == self.seen.default_schema)
     }
 
-    /// Answers a statement on tables of a remote.
-    async fn ask(&self, remote: &Arc<dyn Remote>, tables: &[&RemoteTable], sql: &str) -> Result<Answer, String> {
-        let mut providers = BTreeMap::new();
-        for table in tables {
-            providers.insert(table.name.clone(), Arc::clone(remote).table(table).map_err(told)?);
-        }
-        self.answer(providers, sql).await
+    /// Answers a statement on a table of a remote, as far as it is looked at.
+    async fn ask(&self, remote: &Arc<dyn Remote>, sampled: &Sampled, sql: &str) -> Result<Answer, Refusal> {
+        self.answer(BTreeMap::from([(sampled.table.name.clone(), sampled.at(remote)?)]), sql).await
     }
 
     /// Answers a statement on tables.
-    async fn answer(&self, tables: BTreeMap<String, Arc<dyn TableProvider>>, sql: &str) -> Result<Answer, String> {
+    async fn answer(&self, tables: BTreeMap<String, Arc<dyn TableProvider>>, sql: &str) -> Result<Answer, Refusal> {
         let schema = MemorySchemaProvider::new();
         for (name, table) in tables {
-            schema.register_table(name, table).map_err(|error| error.to_string())?;
+            schema.register_table(name, table)?;
         }
         let answered = timeout(PATIENCE, self.contract.engine.answer(Arc::new(schema), sql)).await;
-        answered.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+        answered.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs()).into()))
     }
 }
 
-/// An error as a failure tells it.
-fn told(error: impl std::error::Error) -> String {
-    crate::error::with_causes(&error)
+/// An error as a check tells it.
+fn told(error: impl Into<Refusal>) -> Refusal {
+    error.into()
 }

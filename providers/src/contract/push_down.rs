@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 
-use super::Opened;
 use super::declared::Declared;
 use super::engine::{Answer, counted, rows};
 use super::report::Group;
 use super::sampled::{Sampled, quoted};
+use super::{Opened, Refusal};
 use crate::capabilities::Capabilities;
 use crate::remote::{Comparison, Remote, RemoteColumn};
 
@@ -77,7 +77,7 @@ impl Class {
             .flat_map(|table| (self.queries)(table, opened.contract.extent.columns).into_iter().map(move |query| (*table, query)))
             .collect();
         if queries.is_empty() {
-            group.leave_out("no table of 2 to 5,000 rows has columns for it");
+            group.leave_out("no table that is queried has columns for it");
             return group;
         }
         let mut at_the_source = 0;
@@ -88,31 +88,33 @@ impl Class {
         }
         match is_declared {
             true if at_the_source == 0 => {
-                group.check("it is declared", Err(format!("none of {} queries runs at the source", queries.len())))
+                group.check("it is declared", Err(format!("none of {} queries runs at the source", queries.len()).into()))
             }
             true => group.check("it is declared", Ok(())),
-            false if at_the_source > 0 => group.check("it is not declared", Err(format!("{at_the_source} queries run at the source"))),
+            false if at_the_source > 0 => {
+                group.check("it is not declared", Err(format!("{at_the_source} queries run at the source").into()))
+            }
             false => group.check("it is not declared", self.cannot(opened, &queries).await),
         }
         group
     }
 
     /// Whether the rows are those of the same statement on the same rows in memory; and who computed them.
-    async fn compare(&self, opened: &Opened<'_>, remote: &Arc<dyn Remote>, sampled: &Sampled, query: &Query) -> Result<bool, String> {
+    async fn compare(&self, opened: &Opened<'_>, remote: &Arc<dyn Remote>, sampled: &Sampled, query: &Query) -> Result<bool, Refusal> {
         let alone = BTreeMap::from([(sampled.table.name.clone(), sampled.in_memory()?)]);
         let expected = opened.answer(alone, &query.sql).await;
-        let found = opened.ask(remote, &[&sampled.table], &query.sql).await;
+        let found = opened.ask(remote, sampled, &query.sql).await;
         match (expected, found) {
             (Ok(expected), Ok(found)) => query.agreement.holds(sampled, &expected, &found).map(|()| query.is_the_sources(remote, &found)),
             // What the engine refuses alone, it may refuse here.
             (Err(_), Err(_)) => Ok(false),
-            (Err(expected), Ok(_)) => Err(format!("the engine alone fails: {expected}")),
+            (Err(expected), Ok(_)) => Err(format!("the engine alone fails: {}", expected.message).into()),
             (Ok(_), Err(found)) => Err(found),
         }
     }
 
     /// Whether the source could not do it: asked nevertheless, it fails or answers otherwise.
-    async fn cannot(&self, opened: &Opened<'_>, queries: &[(&Sampled, Query)]) -> Result<(), String> {
+    async fn cannot(&self, opened: &Opened<'_>, queries: &[(&Sampled, Query)]) -> Result<(), Refusal> {
         let Some(inner) = Arc::clone(&opened.remote).as_sql() else { return Ok(()) };
         let able: Arc<dyn Remote> = Arc::new(Declared { inner, capabilities: Capabilities::ALL });
         let mut at_the_source = 0;
@@ -122,12 +124,16 @@ impl Class {
                 Err(_) => return Ok(()),
             }
         }
-        if at_the_source == 0 { Ok(()) } else { Err(format!("the source answers {at_the_source} queries as we do: it can be declared")) }
+        if at_the_source == 0 {
+            Ok(())
+        } else {
+            Err(format!("the source answers {at_the_source} queries as we do: it can be declared").into())
+        }
     }
 }
 
 impl Agreement {
-    fn holds(self, sampled: &Sampled, expected: &Answer, found: &Answer) -> Result<(), String> {
+    fn holds(self, sampled: &Sampled, expected: &Answer, found: &Answer) -> Result<(), Refusal> {
         let (expected, found) = (expected.rows(), found.rows());
         let sizes = format!("{} rows, expected {}", found.len(), expected.len());
         match self {
@@ -136,11 +142,11 @@ impl Agreement {
             Agreement::Count => {
                 let all = counted(rows(sampled.rows.columns(), sampled.rows.num_rows()));
                 let are_known = counted(found.clone()).iter().all(|(row, count)| all.get(row).is_some_and(|known| count <= known));
-                if found.len() == expected.len() && are_known { Ok(()) } else { Err(format!("other rows: {sizes}")) }
+                if found.len() == expected.len() && are_known { Ok(()) } else { Err(format!("other rows: {sizes}").into()) }
             }
             Agreement::Rows | Agreement::Order => {
                 let differing = found.iter().zip(&expected).find(|(found, expected)| found != expected);
-                Err(format!("other rows: {sizes}; the first that differ: {differing:?}"))
+                Err(format!("other rows: {sizes}; the first that differ: {differing:?}").into())
             }
         }
     }

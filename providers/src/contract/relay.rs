@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,8 @@ const KEPT: Duration = Duration::from_secs(10);
 
 /// Listens until it is dropped.
 pub(super) struct Relay {
+    /// What is dialled instead of the source's host; `None` when that one leads here.
+    host: Option<&'static str>,
     port: u16,
     passing: Arc<Passing>,
     listener: JoinHandle<()>,
@@ -46,23 +49,69 @@ struct Passed {
     heard: Option<Instant>,
 }
 
-/// The options of the same datasource, reached through a relay.
-pub(super) fn relayed(options: &Options, relay: &Relay) -> Options {
-    options.with("host", "127.0.0.1").with("port", &relay.port.to_string())
+/// How a source is reached.
+pub(super) enum Route {
+    /// Through a relay.
+    Relayed(Relay),
+    /// By itself: it is a server, and no relay can stand between. This is why.
+    Direct(&'static str),
+    /// Without a host and a port: it may run in this process.
+    Here,
+}
+
+impl Route {
+    /// The route to the source of these options.
+    pub(super) async fn to(options: &Options) -> Self {
+        let (Some(host), Some(Ok(port))) = (options.get("host"), options.get("port").map(str::parse::<u16>)) else { return Route::Here };
+        if PathBuf::from(host).is_absolute() {
+            return Route::Direct("it is reached by a socket in the file system, and not by host and port");
+        }
+        let (mut near, mut name) = (IpAddr::from([127, 0, 0, 1]), Some("127.0.0.1"));
+        if options.get("sslmode") == Some("verify-full") {
+            // The name that the certificate is for must be dialled. Only on this machine does it lead to the relay.
+            let found = lookup_host((host, port)).await.ok().and_then(|mut found| found.next());
+            match found.map(|found| found.ip()).filter(IpAddr::is_loopback) {
+                Some(own) => (near, name) = (own, None),
+                None => return Route::Direct("its certificate is checked for the name of its host, which a relay here does not have"),
+            }
+        }
+        match Relay::listen((near, 0).into(), name, (host.to_owned(), port)).await {
+            Ok(relay) => Route::Relayed(relay),
+            Err(_) => Route::Direct("no port of this machine can be listened on"),
+        }
+    }
+
+    /// The relay, when there is one.
+    pub(super) fn relay(&self) -> Option<&Relay> {
+        match self {
+            Route::Relayed(relay) => Some(relay),
+            Route::Direct(_) | Route::Here => None,
+        }
+    }
+
+    /// Why there is no relay.
+    pub(super) fn why_not(&self) -> &'static str {
+        match self {
+            Route::Relayed(_) => "",
+            Route::Direct(why) => why,
+            Route::Here => "it is not reached by host and port",
+        }
+    }
 }
 
 impl Relay {
-    /// A relay to the source of these options; `None` when it is not reached by a host and a port, or when the host's name is checked.
-    pub(super) async fn start(options: &Options) -> Option<Self> {
-        let (host, port) = (options.get("host")?.to_owned(), options.get("port")?.parse::<u16>().ok()?);
-        if PathBuf::from(&host).is_absolute() || options.get("sslmode") == Some("verify-full") {
-            return None;
-        }
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.ok()?;
-        let own = listener.local_addr().ok()?.port();
+    async fn listen(at: SocketAddr, host: Option<&'static str>, source: (String, u16)) -> io::Result<Self> {
+        let listener = TcpListener::bind(at).await?;
+        let port = listener.local_addr()?.port();
         let passing = Arc::new(Passing::default());
-        let task = tokio::spawn(accept(listener, (host, port), Arc::clone(&passing)));
-        Some(Self { port: own, passing, listener: task })
+        let task = tokio::spawn(accept(listener, source, Arc::clone(&passing)));
+        Ok(Self { host, port, passing, listener: task })
+    }
+
+    /// The options of the same datasource, reached through it.
+    pub(super) fn options(&self, options: &Options) -> Options {
+        let options = options.with("port", &self.port.to_string());
+        self.host.map_or_else(|| options.clone(), |host| options.with("host", host))
     }
 
     /// How often the source was asked something, on all connections.
@@ -176,4 +225,34 @@ async fn pass(near: TcpStream, source: (&str, u16), number: usize, passing: &Pas
         () = far_to_near => {}
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::registry::ConnectorRegistry;
+    use crate::remote::RemoteId;
+
+    async fn route(values: &[(&str, &str)]) -> Route {
+        let registry = ConnectorRegistry::built_in();
+        let given = values.iter().chain(&[("database", "d"), ("user", "u")]).map(|&(key, value)| (key.to_owned(), value.to_owned()));
+        let manifest = registry.get("postgres").unwrap().manifest();
+        let options = Options::check(manifest, RemoteId::new("s"), Path::new("/"), given.collect(), BTreeMap::new()).unwrap();
+        Route::to(&options).await
+    }
+
+    #[tokio::test]
+    async fn a_relay_stands_where_the_connector_still_finds_what_it_checks() {
+        let relayed = route(&[("host", "192.0.2.1"), ("sslmode", "verify-ca"), ("sslrootcert", "ca.pem")]).await;
+        assert_eq!(relayed.relay().unwrap().host, Some("127.0.0.1"));
+        let checked = [("sslmode", "verify-full"), ("sslrootcert", "ca.pem")];
+        let named = route(&[("host", "localhost"), checked[0], checked[1]]).await;
+        assert_eq!(named.relay().unwrap().host, None, "the certificate is for localhost");
+        let far = route(&[("host", "192.0.2.1"), checked[0], checked[1]]).await;
+        assert!(far.relay().is_none() && far.why_not().contains("certificate"), "{}", far.why_not());
+        let file = route(&[("host", "/run/postgresql")]).await;
+        assert!(file.relay().is_none() && file.why_not().contains("socket"), "{}", file.why_not());
+    }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::execution::SendableRecordBatchStream;
 
-use super::sampled::Sampled;
-use super::told;
+use super::sampled::{MOST_ROWS, Sampled};
+use super::{Refusal, told};
 use crate::remote::RemoteTable;
 use crate::sql::{RemoteSql, ScanLimits, SqlRemote, SqlTable};
 
@@ -16,9 +16,10 @@ const ENDLESS: f64 = 1e13;
 /// Rows in a batch.
 const BATCH_ROWS: usize = 1_024;
 
-/// The table that is joined with itself: the largest of those that are known.
+/// The table that is joined with itself: the largest of those that are known whole, else of those that are known in part.
 pub(super) fn widest(tables: &[Sampled]) -> Option<&Sampled> {
-    tables.iter().max_by_key(|sampled| sampled.rows.num_rows()).filter(|sampled| sampled.rows.num_rows() >= 10)
+    let is_wide = |sampled: &&Sampled| sampled.rows.num_rows() >= 10;
+    tables.iter().filter(is_wide).max_by_key(|sampled| (sampled.part().is_none(), sampled.rows.num_rows()))
 }
 
 /// `table a, table b, ...`, as often as it takes.
@@ -39,7 +40,7 @@ pub(super) fn computing(
     remote: &Arc<dyn SqlRemote>,
     sampled: &Sampled,
     query_timeout: Option<Duration>,
-) -> Result<SendableRecordBatchStream, String> {
+) -> Result<SendableRecordBatchStream, Refusal> {
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
     // A condition that no source can decide without looking keeps it from multiplying counts.
     let column = remote.dialect().quote(&sampled.table.columns[0].name);
@@ -51,20 +52,20 @@ pub(super) fn computing(
 }
 
 /// Rows without an end: the source sends as fast as it is read.
-pub(super) fn sending(remote: &Arc<dyn SqlRemote>, sampled: &Sampled) -> Result<SendableRecordBatchStream, String> {
+pub(super) fn sending(remote: &Arc<dyn SqlRemote>, sampled: &Sampled) -> Result<SendableRecordBatchStream, Refusal> {
     let table = SqlTable::new(Arc::clone(remote), sampled.table.clone(), None);
     let rows = table.select(None, &[], None).render(remote.dialect());
     let sql = format!("SELECT r.* FROM ({rows}) r, {}", product(remote.as_ref(), sampled));
     Arc::clone(remote).execute(RemoteSql::new(sql), sampled.table.arrow_schema(), limits(None)).map_err(told)
 }
 
-/// All rows of a table once.
+/// The rows of a table once, no more of them than a table that is known whole can have.
 pub(super) fn whole(
     remote: &Arc<dyn SqlRemote>,
     table: &RemoteTable,
     query_timeout: Option<Duration>,
-) -> Result<SendableRecordBatchStream, String> {
-    let select = SqlTable::new(Arc::clone(remote), table.clone(), None).select(None, &[], None);
+) -> Result<SendableRecordBatchStream, Refusal> {
+    let select = SqlTable::new(Arc::clone(remote), table.clone(), None).select(None, &[], Some(MOST_ROWS));
     let sql = RemoteSql::new(select.render(remote.dialect()));
     Arc::clone(remote).execute(sql, table.arrow_schema(), limits(query_timeout)).map_err(told)
 }

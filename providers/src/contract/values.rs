@@ -24,8 +24,11 @@ pub(super) fn check(tables: &[Sampled]) -> Group {
         for row in rows(&[value, expected], sampled.rows.num_rows()) {
             let [value, expected] = &row[..] else { continue };
             let what = format!("a value of {}", sampled.table.subject());
-            let held =
-                if value == expected { Ok(()) } else { Err(format!("it is read as {}, expected {}", shown(value), shown(expected))) };
+            let held = if value == expected {
+                Ok(())
+            } else {
+                Err(format!("it is read as {}, expected {}", shown(value), shown(expected)).into())
+            };
             group.check(what, held);
         }
     }

@@ -19,7 +19,7 @@ use super::globs::Glob;
 use super::layout::Format;
 use super::rooted::Rooted;
 use super::web::web;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, VALUE_REFUSED};
 use crate::options::Options;
 use crate::remote::RemoteId;
 
@@ -281,6 +281,7 @@ fn classify(error: DataFusionError, what: &str, name: impl Fn(Error) -> Error) -
 /// The error of a file that is not what it was when its columns were inferred. Its cause would quote rows, and is left out.
 fn malformed_file(what: &str) -> Error {
     Error::new(ErrorKind::Invalid, format!("{what} is damaged or has a row or value that does not fit the table's columns"))
+        .code(VALUE_REFUSED)
         .hint("types are inferred from the first part of a file; mend the row, or refresh the catalog if the file is a new one")
 }
 

@@ -10,4 +10,5 @@ pub(super) static MANIFEST: Manifest = Manifest {
     capabilities: Capabilities::SCAN_ONLY,
     health_check: "Is always well.",
     options: &[],
+    faults: |_| Vec::new(),
 };

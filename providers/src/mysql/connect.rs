@@ -15,11 +15,12 @@ use tokio_util::task::TaskTracker;
 
 use super::failure;
 use super::manifest::{DISABLE, PREFER, VERIFY_FULL};
+use crate::addresses::first_to_answer;
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::Options;
+use crate::options::{OptionFault, Options};
 use crate::pool::{Access, Dial};
 use crate::remote::ServerVersion;
-use crate::tls::{Check, SSLMODE, SSLROOTCERT, client_config};
+use crate::tls::{Check, Roots, SSLMODE, SSLROOTCERT, client_config};
 
 /// What every session is set to, whatever the server's defaults and the user's `init_connect` are.
 ///
@@ -115,11 +116,9 @@ impl Server {
             .wait_timeout(Some(604_800))
             .prefer_socket(false);
         let mode = options.required(SSLMODE)?;
-        // The driver reads the file itself, when it connects. What is wrong with the options is told now, and by name.
-        match (mode, options.path(SSLROOTCERT)) {
-            (VERIFY_FULL, None) => {}
-            (VERIFY_FULL, Some(_)) => drop(client_config(options, Check::ChainAndName)?),
-            _ => drop(client_config(options, Check::Nothing)?),
+        // The driver reads the file itself, when it connects. What is wrong with it is told now, and by name.
+        if options.get(SSLROOTCERT).is_some() {
+            client_config(options, Check::ChainAndName)?;
         }
         let encrypted = (mode != DISABLE).then(|| {
             ring_by_default();
@@ -145,9 +144,7 @@ impl Server {
 
     /// A new connection in a known state.
     async fn connect(self: &Arc<Self>, access: Access) -> Result<Session> {
-        // The pool has the same limit, but knows no host to name: leave it a little time.
-        let limit = self.connect_timeout.mul_f64(0.95);
-        match tokio::time::timeout(limit, self.dial_and_normalise(access)).await {
+        match tokio::time::timeout(self.dialling_time(), self.dial_and_normalise(access)).await {
             Ok(session) => session,
             Err(_) => Err(self.silent()),
         }
@@ -199,15 +196,15 @@ impl Server {
     /// stand for several.
     async fn dial_any(&self) -> Result<(Conn, IpAddr)> {
         let unresolved = |cause: std::io::Error| failure::of_connect(cause.into(), &self.place);
-        let mut last = None;
-        for address in tokio::net::lookup_host((self.host.as_str(), self.port)).await.map_err(unresolved)? {
-            match self.dial(address.ip()).await {
-                Ok(connection) => return Ok((connection, address.ip())),
-                Err(error) if error.kind() == ErrorKind::Unreachable => last = Some(error),
-                Err(error) => return Err(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| unresolved(std::io::Error::other("the name has no address"))))
+        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await.map_err(unresolved)?;
+        let addresses = found.map(|address| address.ip()).collect();
+        let dial = |address| async move { Ok((self.dial(address).await?, address)) };
+        first_to_answer(addresses, self.dialling_time(), || self.silent(), dial).await
+    }
+
+    /// The pool has the same limit, but knows no host to name: it is left a little time.
+    fn dialling_time(&self) -> Duration {
+        self.connect_timeout.mul_f64(0.95)
     }
 
     async fn dial(&self, address: IpAddr) -> Result<Conn> {
@@ -276,6 +273,11 @@ fn ring_by_default() {
         // Losing a race means that somebody else has chosen in between, which is as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
+}
+
+/// What is wrong with the options of TLS together.
+pub(super) fn faults(options: &Options) -> Vec<OptionFault> {
+    crate::tls::faults(options, &[VERIFY_FULL], Roots::Public)
 }
 
 fn tls(mode: &str, root: Option<PathBuf>) -> SslOpts {

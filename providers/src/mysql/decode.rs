@@ -15,7 +15,7 @@ use mysql_async::{Row, Value};
 
 use self::value::{boolean, bytes, date, decimal128, decimal256, double, integer, interval, single, text, timestamp};
 use super::policy::ZeroDates;
-use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
+use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED, VALUE_REFUSED};
 use crate::sql::row_bytes;
 
 /// Rows on their way to a batch.
@@ -134,7 +134,7 @@ impl Fault {
             Fault::Mismatch(_) => changed(of_table(&self.in_column(field))),
             Fault::TooLarge | Fault::NoDate(_) | Fault::NotText => {
                 let error = self.in_column(field);
-                Error::new(error.kind(), of_table(&error)).hint(error.hint_text().unwrap_or_default())
+                Error::new(error.kind(), of_table(&error)).code(VALUE_REFUSED).hint(error.hint_text().unwrap_or_default())
             }
         }
     }
@@ -144,16 +144,20 @@ impl Fault {
         match self {
             Fault::Mismatch(arrived) => changed(format!("column \"{column}\" arrived as {arrived}, not as {}", field.data_type())),
             Fault::NoDate(shown) => Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds {shown}, which is no date"))
+                .code(VALUE_REFUSED)
                 .hint("correct the value at the source, leave it out of the query, or set the datasource's option `zero_dates`"),
             Fault::TooLarge if *field.data_type() == DataType::Boolean => {
                 Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds a number that is neither 0 nor 1"))
+                    .code(VALUE_REFUSED)
                     .hint("correct the value at the source, or leave the datasource's option `tinyint1` at `integer`")
             }
             Fault::TooLarge => {
                 Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds a number that does not fit {}", field.data_type()))
+                    .code(VALUE_REFUSED)
                     .hint("select an expression of a wider type")
             }
             Fault::NotText => Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds bytes that are not UTF-8"))
+                .code(VALUE_REFUSED)
                 .hint("correct the value at the source, or make the column a binary type there"),
         }
     }

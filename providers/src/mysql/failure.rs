@@ -5,6 +5,7 @@ use std::time::Duration;
 use mysql_async::{DriverError, Error as DriverFailure, IoError, ServerError};
 
 use crate::error::{Error, ErrorKind};
+use crate::tls;
 
 /// The error of a statement that ran longer than the datasource allows.
 pub(super) fn timed_out(limit: Duration) -> Error {
@@ -107,8 +108,8 @@ pub(super) fn of_connect(failure: DriverFailure, place: &str) -> Error {
                 .hint("use a user with mysql_native_password, caching_sha2_password or ed25519")
                 .because(cause)
         }
-        DriverFailure::Io(IoError::Tls(cause)) => untrusted(place).because(cause),
-        DriverFailure::Io(IoError::Io(cause)) if is_tls(&cause) => untrusted(place).because(cause),
+        DriverFailure::Io(IoError::Tls(cause)) => untrusted(place, tls::cause_in(&cause)).because(cause),
+        DriverFailure::Io(IoError::Io(cause)) if is_tls(&cause) => untrusted(place, tls::cause_in(&cause)).because(cause),
         DriverFailure::Io(IoError::Io(cause)) => Error::new(ErrorKind::Unreachable, format!("cannot connect to {place}: {cause}"))
             .hint("check options.host and options.port, and that the server is up and reachable")
             .because(cause),
@@ -119,9 +120,12 @@ pub(super) fn of_connect(failure: DriverFailure, place: &str) -> Error {
     }
 }
 
-fn untrusted(place: &str) -> Error {
-    Error::new(ErrorKind::Unreachable, format!("cannot connect to {place}: the TLS handshake failed"))
-        .hint("check options.sslrootcert and that the certificate is for options.host")
+fn untrusted(place: &str, cause: Option<&rustls::Error>) -> Error {
+    let failed = format!("cannot connect to {place}: the TLS handshake failed");
+    match cause.map(tls::explained) {
+        Some((reason, hint)) => Error::new(ErrorKind::Unreachable, format!("{failed}: {reason}")).hint(hint),
+        None => Error::new(ErrorKind::Unreachable, failed).hint("check options.sslrootcert and that the certificate is for options.host"),
+    }
 }
 
 fn is_tls(cause: &std::io::Error) -> bool {

@@ -94,4 +94,5 @@ pub(super) static MANIFEST: Manifest = Manifest {
             doc: "The user's password.",
         },
     ],
+    faults: super::connect::faults,
 };

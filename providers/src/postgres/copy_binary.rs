@@ -13,7 +13,7 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
 pub(super) use self::column::TextForm;
 use self::column::{Column, Room, ValueFault};
-use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
+use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED, VALUE_REFUSED};
 use crate::sql::{ScanLimits, row_bytes};
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
@@ -158,6 +158,7 @@ impl CopyDecoder {
             let room = column.room(rows);
             let array = column.finish().map_err(|cause| {
                 Error::new(ErrorKind::Invalid, format!("column \"{}\" holds text that is not UTF-8", field.name()))
+                    .code(VALUE_REFUSED)
                     .hint("the database's encoding is probably SQL_ASCII: mend the text at the source or leave the column out")
                     .because(cause)
             })?;
@@ -237,7 +238,8 @@ impl CopyDecoder {
 
     fn refusal(&self, index: usize, fault: ValueFault) -> Error {
         let text = format!("column \"{}\" {}", self.schema.field(index).name(), fault.message());
-        Error::new(ErrorKind::Invalid, text).hint(fault.hint())
+        let refusal = Error::new(ErrorKind::Invalid, text).hint(fault.hint());
+        if fault.is_the_values() { refusal.code(VALUE_REFUSED) } else { refusal }
     }
 }
 

@@ -11,6 +11,7 @@ use tokio_postgres::Error as DriverError;
 use tokio_postgres::error::{DbError, SqlState};
 
 use crate::error::{Error, ErrorKind};
+use crate::tls;
 
 /// The time one statement had, and how much of it was gone when it failed.
 #[derive(Debug, Clone, Copy)]
@@ -32,14 +33,11 @@ pub(super) fn connecting(error: DriverError, address: &str) -> Error {
     if let Some(remote) = error.as_db_error() {
         return refused(remote, &failed);
     }
+    // Certificates are checked below the driver's own errors.
+    if let Some((reason, hint)) = tls::cause_in(&error).map(tls::explained) {
+        return Error::new(ErrorKind::Unreachable, format!("{failed}: TLS failed: {reason}")).hint(hint).because(error);
+    }
     match cause::<io::Error>(&error) {
-        // Certificates are checked below the driver's own errors.
-        Some(io) if cause::<rustls::Error>(&error).is_some() => {
-            let reason = cause::<rustls::Error>(&error).map(ToString::to_string).unwrap_or_else(|| io.to_string());
-            Error::new(ErrorKind::Unreachable, format!("{failed}: TLS failed: {reason}"))
-                .hint("check `options.sslmode` and `options.sslrootcert`, and the server's certificate")
-                .because(error)
-        }
         Some(io) if io.kind() == io::ErrorKind::ConnectionRefused => {
             Error::new(ErrorKind::Unreachable, format!("{failed}: connection refused"))
                 .hint("check that the server runs there and that `options.host` and `options.port` are right")

@@ -77,4 +77,5 @@ pub(super) static MANIFEST: Manifest = Manifest {
             doc: "The role's password.",
         },
     ],
+    faults: super::tls::faults,
 };

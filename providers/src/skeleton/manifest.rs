@@ -17,4 +17,5 @@ pub(super) static MANIFEST: Manifest = Manifest {
         visibility: Visibility::Public,
         doc: "The text file.",
     }],
+    faults: |_| Vec::new(),
 };

@@ -2,8 +2,9 @@
 
 use datafusion::arrow::datatypes::{DataType, Schema};
 
-/// A batch leaves when its rows hold about so many bytes, however few they are.
-pub(crate) const BATCH_BYTES: usize = 4 << 20;
+/// A batch leaves when its rows hold about so many bytes, however few they are. What they are built in is up to twice as large, since it
+/// grows by doubling.
+pub(crate) const BATCH_BYTES: usize = 2 << 20;
 
 /// Batches that may wait for their reader, in each partition of a scan. Beside them there are the one that is being filled and the one
 /// that is computed with.

@@ -11,7 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, ffi};
 
 use super::verify::Verified;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, VALUE_REFUSED};
 use crate::pool::{Access, Dial};
 use crate::remote::ServerVersion;
 use crate::sql::Reliance;
@@ -45,6 +45,9 @@ impl Database {
             connection.pragma_update(None, "query_only", access == Access::Read)
         };
         settings().map_err(failure)?;
+        if access == Access::Read && is_half_written(&connection) {
+            undo(path)?;
+        }
         Ok(Self { connection, file, verified: Box::default() })
     }
 
@@ -81,6 +84,25 @@ impl Database {
         })?;
         Ok(ServerVersion { product: "SQLite".to_owned(), version })
     }
+}
+
+/// Whether a program ended in the midst of a commit to the file, and left it to the next one to undo that.
+fn is_half_written(connection: &Connection) -> bool {
+    // Any other failure is one of the statement that is to come.
+    let looked = connection.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0));
+    looked.is_err_and(|error| error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_READONLY_ROLLBACK))
+}
+
+/// Undoes what was left half written, as whoever opens the file next does. Who may only read cannot, and so could never read it again.
+fn undo(path: &Path) -> Result<()> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let undone = connection.and_then(|connection| {
+        connection.busy_timeout(LOCK_WAIT)?;
+        // Nothing else is written.
+        connection.pragma_update(None, "query_only", true)?;
+        connection.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0))
+    });
+    undone.map(drop).map_err(failure)
 }
 
 impl fmt::Debug for Database {
@@ -246,12 +268,17 @@ pub(super) fn failure(error: rusqlite::Error) -> Error {
         rusqlite::Error::SqlInputError { error, msg, .. } => (error, Some(msg)),
         rusqlite::Error::Utf8Error(column, cause) => {
             return Error::new(ErrorKind::Invalid, format!("column {} of the result holds text that is not UTF-8", column + 1))
+                .code(VALUE_REFUSED)
                 .because(cause);
         }
         other => return Error::new(ErrorKind::Failed, "SQLite could not run the statement").because(other),
     };
     let text = text.unwrap_or_default();
     let error = match code.code {
+        ErrorCode::ReadOnly if code.extended_code == ffi::SQLITE_READONLY_ROLLBACK => {
+            Error::new(ErrorKind::Unreachable, "a program ended in the midst of a write to the file, which must be undone first")
+                .hint("let the gateway's user write to the file and its folder, or open it once with a program that may, such as sqlite3")
+        }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             Error::new(ErrorKind::Unreachable, "the database is locked by another program")
                 .hint("try again when its writer has committed, or use journal_mode=WAL, in which readers never wait")

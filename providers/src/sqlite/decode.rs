@@ -13,7 +13,7 @@ use rusqlite::types::{Type, ValueRef};
 
 use super::policy::Mismatch;
 use super::{decimal, instant};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, VALUE_REFUSED};
 
 /// The largest integer up to which every integer is a double.
 const EXACT_DOUBLE: u64 = 1 << 53;
@@ -276,8 +276,9 @@ fn article(value: ValueRef<'_>) -> &'static str {
 fn belies(field: &Field, class: &str, what: &str, why: &str) -> Error {
     let column = field.name();
     let quoted = column.replace('"', "\"\"");
-    Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds {what} that does not fit: {why}")).hint(format!(
-        "look at the rows with typeof(\"{quoted}\") = '{}' and correct them, or read the other columns",
+    Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds {what} that does not fit: {why}")).code(VALUE_REFUSED).hint(format!(
+        "look at the rows with typeof(\"{quoted}\") = '{}' and correct them, read the other columns, or set the datasource's option \
+         `on_mismatch` to null or text",
         class.to_lowercase()
     ))
 }

@@ -26,4 +26,5 @@ pub(super) static MANIFEST: Manifest = Manifest {
             doc: "What a value that is none of its column's type is read as; `text` publishes all columns that can hold one as text.",
         },
     ],
+    faults: |_| Vec::new(),
 };

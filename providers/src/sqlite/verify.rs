@@ -16,7 +16,7 @@ use super::decode::ColumnBuilder;
 use super::dialect::SqliteDialect;
 use super::introspect::SCHEMA;
 use super::policy::Mismatch;
-use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED};
+use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED, VALUE_REFUSED};
 use crate::remote::{RemoteColumn, RemoteTable, TableKind};
 use crate::sql::{Dialect, Reliance};
 
@@ -169,7 +169,7 @@ pub(super) fn located(connection: &Connection, table: &str, column: &Field, erro
         // The row went by, or has no key: the error itself stands.
         Ok(None) | Err(_) => hint.to_owned(),
     };
-    Error::new(error.kind(), format!("table \"{table}\": {}", error.message())).hint(hint)
+    Error::new(error.kind(), format!("table \"{table}\": {}", error.message())).code(VALUE_REFUSED).hint(hint)
 }
 
 /// What tells the first row apart whose value is none of the column's type.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use causeway_planner::{Engine, EngineLimits, Error, ErrorKind, PushDown, Result, StatementContext};
-use causeway_providers::contract::{self, Answer, SCHEMA};
+use causeway_providers::contract::{self, Answer, Refusal, SCHEMA};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider};
 use futures::TryStreamExt;
@@ -43,9 +43,9 @@ impl PlannerEngine {
 
 #[async_trait]
 impl contract::Engine for PlannerEngine {
-    async fn answer(&self, tables: Arc<dyn SchemaProvider>, sql: &str) -> Result<Answer, String> {
+    async fn answer(&self, tables: Arc<dyn SchemaProvider>, sql: &str) -> Result<Answer, Refusal> {
         let catalog = MemoryCatalogProvider::new();
-        catalog.register_schema(SCHEMA, tables).map_err(|error| error.to_string())?;
+        catalog.register_schema(SCHEMA, tables)?;
         let all = MemoryCatalogProviderList::new();
         datafusion::catalog::CatalogProviderList::register_catalog(&all, ENVIRONMENT.to_owned(), Arc::new(catalog));
         let context = StatementContext {
@@ -57,11 +57,18 @@ impl contract::Engine for PlannerEngine {
             push_down: PushDown::On,
             observer: None,
         };
-        let told = |error: Error| causeway_providers::with_causes(&error);
-        let batches = self.rows(&context, sql).await.map_err(told)?;
-        let plan = self.rows(&context, &format!("EXPLAIN {sql}")).await.map_err(told)?;
+        let batches = self.rows(&context, sql).await.map_err(refusal)?;
+        let plan = self.rows(&context, &format!("EXPLAIN {sql}")).await.map_err(refusal)?;
         let lines: Vec<&str> = plan.iter().flat_map(|batch| batch.column(0).as_string::<i32>().iter().flatten()).collect();
         Ok(Answer { batches, statements: statements(&lines), computed_here: computed_here(&lines) })
+    }
+}
+
+/// Why there is no answer: what the connector said, when it was that.
+fn refusal(error: Error) -> Refusal {
+    match error.datasource_error() {
+        Some(of_source) => Refusal::from(of_source),
+        None => Refusal { hint: error.hint_text().map(str::to_owned), ..Refusal::from(causeway_providers::with_causes(&error)) },
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use causeway_providers::ConnectorRegistry;
-use causeway_providers::contract::{Contract, Extent, Report};
+use causeway_providers::contract::{Checked, Contract, Extent, Report, TableExtent};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ pub(in super::super) struct Arguments {
     /// The file of the datasource, as it stands among those of a gateway.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Tables of up to 5,000 rows that are queried in every way, those with most rows first.
+    /// Tables that are queried in every way, those of which most rows are known first. Of a table of more than 5,000 rows a part is.
     #[arg(long, value_name = "NUMBER", default_value_t = Extent::default().tables)]
     tables: usize,
     /// Columns of each that are.
@@ -74,18 +74,43 @@ fn show(report: &Report, datasource: &str, terminal: &Terminal) {
         overview.add_row([group.name, &group.passed.to_string(), &group.failures.len().to_string(), &left_out]);
     }
     terminal.line(overview);
+    for TableExtent { table, checked } in &report.tables {
+        let told = match checked {
+            Checked::Whole => "queried in every way".to_owned(),
+            Checked::Part(part) => format!("queried in every way in a part: {part}"),
+            Checked::Read(why) => format!("read and not queried: {why}"),
+            Checked::Unread(why) => format!("not checked: {why}"),
+        };
+        terminal.line(format!("{} {}", terminal.dim(&format!("{}:", printable(table))), printable(&told)));
+    }
+    let refused = report.refused();
+    if !refused.is_empty() {
+        terminal.line("\nValues of the source that are none of their column's. The connector refused them, as it should:");
+    }
+    for refusal in &refused {
+        terminal.line(printable(&refusal.message));
+        if let Some(hint) = &refusal.hint {
+            terminal.line(format!("  {} {}", terminal.dim("hint:"), printable(hint)));
+        }
+    }
     for (group, failure) in report.failures() {
         terminal.line(format!("{} {}", terminal.red(&format!("{group}:")), printable(failure)));
     }
+    terminal.line(format!("\n{}", verdict(report, datasource, terminal)));
+}
+
+/// The last sentence: what held, and of how much that can be said.
+fn verdict(report: &Report, datasource: &str, terminal: &Terminal) -> String {
     let broken = report.failures().count();
     let (kind, held) = (report.kind, report.passed());
-    terminal.line(match broken {
-        0 => format!("\n{}", terminal.green(&format!("connector {kind} keeps its contract on {datasource}: {held} checks held"))),
-        _ => format!(
-            "\n{}",
-            terminal.red(&format!("connector {kind} breaks its contract on {datasource}: {broken} checks of {}", held + broken))
-        ),
-    });
+    if broken > 0 {
+        return terminal.red(&format!("connector {kind} breaks its contract on {datasource}: {broken} checks of {}", held + broken));
+    }
+    let kept = terminal.green(&format!("connector {kind} keeps its contract on {datasource}: {held} checks held"));
+    let parts = report.tables.iter().filter(|table| matches!(table.checked, Checked::Part(_))).count();
+    let parts = if parts == 0 { String::new() } else { format!(" ({parts} in a part)") };
+    let left_out = if report.groups.iter().all(|group| group.left_out.is_empty()) { "" } else { "; what was left out is told above" };
+    format!("{kept}; {} of {} tables were queried in every way{parts}{left_out}", report.queried(), report.tables.len())
 }
 
 fn described(report: &Report) -> Value {
@@ -94,5 +119,23 @@ fn described(report: &Report) -> Value {
         .iter()
         .map(|group| json!({ "name": group.name, "held": group.passed, "broken": group.failures, "left_out": group.left_out }))
         .collect();
-    json!({ "connector": report.kind, "held": report.passed(), "broken": report.failures().count(), "groups": groups })
+    let table = |TableExtent { table, checked }: &TableExtent| {
+        let (word, told) = match checked {
+            Checked::Whole => ("whole", None),
+            Checked::Part(part) => ("part", Some(part)),
+            Checked::Read(why) => ("read", Some(why)),
+            Checked::Unread(why) => ("unread", Some(why)),
+        };
+        json!({ "table": table, "checked": word, "reason": told })
+    };
+    let refused: Vec<Value> =
+        report.refused().into_iter().map(|refusal| json!({ "message": refusal.message, "hint": refusal.hint })).collect();
+    json!({
+        "connector": report.kind,
+        "held": report.passed(),
+        "broken": report.failures().count(),
+        "groups": groups,
+        "tables": report.tables.iter().map(table).collect::<Vec<_>>(),
+        "refused_values": refused,
+    })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use causeway_providers::contract::{Contract, Extent, Report};
+use causeway_providers::contract::{Checked, Contract, Extent, Report, TableExtent};
 use causeway_providers::sql::{
     Dialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics,
 };
@@ -81,6 +81,26 @@ async fn no_flag_can_be_another() {
     }
 }
 
+#[tokio::test]
+async fn a_part_of_a_large_table_shows_it_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.db");
+    let script = "CREATE TABLE things (id INTEGER PRIMARY KEY, n INTEGER);
+        WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 6000)
+        INSERT INTO things SELECT i, i * 37 % 60 FROM c;";
+    write_sqlite_sample(&path, script).unwrap();
+    let options = BTreeMap::from([("path".to_owned(), path.display().to_string())]);
+    let connector = ConnectorRegistry::built_in().get("sqlite").unwrap().clone();
+    let extent = Extent { tables: 1, columns: 2 };
+    let honest = report(connector.as_ref(), options.clone(), extent).await;
+    assert_eq!(failures(&honest), Vec::<String>::new());
+    assert!(matches!(&honest.tables[..], [TableExtent { checked: Checked::Part(_), .. }]), "{:?}", honest.tables);
+    for (name, flip) in flips().into_iter().filter(|(name, _)| ["limit", "sort", "aggregate", "inner_join"].contains(name)) {
+        let report = report(&Misdeclared::new(Arc::clone(&connector), flip), options.clone(), extent).await;
+        assert!(report.failures().next().is_some(), "{name} was declared otherwise");
+    }
+}
+
 /// One flag changed, by name.
 type Flip = (&'static str, fn(&mut Capabilities));
 
@@ -110,10 +130,10 @@ struct Misdeclared {
 
 impl Misdeclared {
     fn new(inner: Arc<dyn Connector>, flip: fn(&mut Capabilities)) -> Self {
-        let Manifest { kind, version, description, mut capabilities, health_check, options } = *inner.manifest();
+        let Manifest { kind, version, description, mut capabilities, health_check, options, faults } = *inner.manifest();
         flip(&mut capabilities);
         // A manifest lives as long as the process, in tests as well.
-        let manifest = Box::leak(Box::new(Manifest { kind, version, description, capabilities, health_check, options }));
+        let manifest = Box::leak(Box::new(Manifest { kind, version, description, capabilities, health_check, options, faults }));
         Self { inner, manifest }
     }
 }

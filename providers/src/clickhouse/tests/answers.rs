@@ -249,3 +249,15 @@ async fn of_no_rows_the_least_is_null_and_the_count_zero() {
     // What they are without the settings and the spelling of the connector.
     assert_eq!(server.admin("SELECT min(x), max(s), min(d), count() FROM nothing.t"), "0\t\t1970-01-01\t0\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_may_be_longer_than_servers_take_by_themselves() {
+    let Some(server) = TestServer::shared() else { return };
+    server.database("long_statement", "");
+    let remote = server.remote("long_statement").await;
+    let sql = format!("SELECT toInt64(1) WHERE '{}' <> ''", "x".repeat(300_000));
+    assert_eq!(cells(&remote, &sql, &[DataType::Int64]).await.unwrap(), [["1"]]);
+    // So it would be without our setting: the server refuses what is longer than that one, too.
+    let longer = format!("SELECT toInt64(1) WHERE '{}' <> ''", "x".repeat(17_000_000));
+    assert!(cells(&remote, &longer, &[DataType::Int64]).await.is_err());
+}

@@ -123,6 +123,27 @@ async fn what_is_no_clickhouse_server_is_told() {
 }
 
 #[tokio::test]
+async fn a_proxy_without_a_server_is_not_called_another_server() {
+    let page = b"<html>no healthy upstream</html>";
+    for status in ["503 Service Unavailable", "502 Bad Gateway", "504 Gateway Timeout", "429 Too Many Requests"] {
+        let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n", page.len());
+        let (kind, text) = answered([head.as_bytes(), page].concat()).await.unwrap_err();
+        assert!(kind == ErrorKind::Unreachable && text.contains(&format!("HTTP status {status}")), "{text}");
+        assert!(!text.contains("is not a ClickHouse"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_is_damaged_on_its_way_is_told_as_that() {
+    let rows = whole(Arc::new(Int64Array::from(vec![1, 2, 3])));
+    let mut damaged = rows.clone();
+    // Behind the mark and the length of the first message its words begin.
+    damaged[8..40].fill(0xfe);
+    let (kind, text) = answered(chunked(&[&damaged, b""])).await.unwrap_err();
+    assert!(kind == ErrorKind::Failed && text.contains("damaged") && !text.contains("not a ClickHouse"), "{text}");
+}
+
+#[tokio::test]
 async fn what_a_row_says_is_not_what_the_server_says() {
     let said = "Code: 241. DB::Exception: Memory limit exceeded for 4111. (MEMORY_LIMIT_EXCEEDED) (version 26.9.2.1)";
     let rows = whole(Arc::new(StringArray::from(vec![said, said])));

@@ -26,6 +26,9 @@ USERS = {"admin": b"", "reader": "p'ä\"s\\s:w?".encode(), "strict": b"strict"}
 # What of a URL is no setting of the engine's.
 NO_SETTINGS = {"database", "query_id", "default_format", "wait_end_of_query"}
 
+# Settings that hold while a statement is read, before what stands in it can say more; and what a server has without being told.
+BEFORE_PARSING = {"max_query_size": "262144"}
+
 FOLDER = tempfile.mkdtemp(prefix="causeway-clickhouse-")
 VERSION = ""
 
@@ -155,6 +158,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         watcher = threading.Thread(target=self.watch, args=(done, query_id))
         try:
             self.asked(lambda: connection.query(f"USE `{asked.get('database', 'default')}`"))
+            for name, usual in BEFORE_PARSING.items():
+                value = text(asked.get(name, usual))
+                self.asked(lambda name=name, value=value: connection.query(f"SET {name} = {value}"))
             watcher.start()
             whole = self.rows(connection, sql, form)
         finally:

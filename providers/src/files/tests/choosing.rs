@@ -128,8 +128,8 @@ async fn tables_are_named_by_patterns() {
     let error = query(&context, "SELECT * FROM a").await.unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::NotFound, "in/**/a-*.csv has no files any more"));
 
-    let wrong = open("/", &[("globs", "a: *.csv")], |_| {}).await.unwrap_err();
-    assert_eq!((wrong.kind(), wrong.datasource()), (ErrorKind::Invalid, Some("lake")), "{wrong}");
+    let wrong = checked("/", &[("globs", "a: *.csv")]).unwrap_err();
+    assert!(wrong[0].key == "globs" && wrong[0].message.contains("it is not `name = pattern`"), "{wrong:?}");
 }
 
 #[tokio::test]
@@ -152,6 +152,8 @@ async fn a_list_is_kept_as_long_as_the_option_says() {
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(cells(&query(&context, "SELECT sum(id) FROM o").await.unwrap()), [["21"]]);
 
-    let wrong = open("/", &[("list_cache", "soon")], |_| {}).await.unwrap_err();
-    assert!(wrong.kind() == ErrorKind::Invalid && wrong.message().contains("list_cache"), "{wrong}");
+    for (text, fault) in [("soon", "not a duration"), ("2years", "longer than a year")] {
+        let wrong = checked("/", &[("list_cache", text)]).unwrap_err();
+        assert!(wrong[0].key == "list_cache" && wrong[0].message.contains(fault), "{wrong:?}");
+    }
 }

@@ -76,8 +76,24 @@ impl ValueFault {
         match self {
             ValueFault::Malformed => "refresh the catalog of the datasource; if it persists, report it with the column's type",
             ValueFault::TooLarge => "select fewer rows or leave the column out",
-            _ => "leave the column out, exclude the row, or publish a view at the source that casts the column to text",
+            ValueFault::NumericNan | ValueFault::NumericInfinity | ValueFault::NumericOutOfRange => {
+                "leave the column out, exclude the row, publish a view at the source that casts the column to text, or, for a numeric \
+                 without precision, set the datasource's option `numeric` to text"
+            }
+            ValueFault::IntegerOutOfRange
+            | ValueFault::TimestampOutOfRange
+            | ValueFault::EndOfDay
+            | ValueFault::IntervalOutOfRange
+            | ValueFault::Dimensions
+            | ValueFault::LowerBound => {
+                "leave the column out, exclude the row, or publish a view at the source that casts the column to text"
+            }
         }
+    }
+
+    /// Whether the source has a value that its column cannot hold here; else it, or whoever reads it, does something else wrong.
+    pub(super) fn is_the_values(self) -> bool {
+        !matches!(self, ValueFault::Malformed | ValueFault::TooLarge)
     }
 }
 

@@ -61,14 +61,11 @@ async fn sslmodes_mean_what_libpq_means() {
         assert_eq!(column(&remote, encrypted, DataType::Boolean).await.unwrap().as_boolean().value(0), expected, "{options:?}");
     }
 
-    let refused: [(Given<'_>, ErrorKind, &str); 8] = [
+    let refused: [(Given<'_>, ErrorKind, &str); 5] = [
         (&[("sslmode", "verify-full"), ("sslrootcert", &authority)], ErrorKind::Unreachable, "TLS failed"),
         (&[("sslmode", "verify-full"), ("sslrootcert", &other), ("host", "localhost")], ErrorKind::Unreachable, "TLS failed"),
         (&[("sslmode", "verify-ca"), ("sslrootcert", &other)], ErrorKind::Unreachable, "TLS failed"),
-        (&[("sslmode", "verify-ca")], ErrorKind::Invalid, "verify-ca needs sslrootcert"),
         (&[("sslmode", "verify-ca"), ("sslrootcert", &key)], ErrorKind::Invalid, "has no certificate"),
-        (&[("sslmode", "verify-full"), ("host", "localhost")], ErrorKind::Invalid, "needs sslrootcert"),
-        (&[("sslmode", "require"), ("sslrootcert", &authority)], ErrorKind::Invalid, "not checked with sslmode require"),
         (&[("sslmode", "verify-full"), ("sslrootcert", "/nowhere.pem")], ErrorKind::Invalid, "cannot read sslrootcert"),
     ];
     for (options, kind, text) in refused {
@@ -101,5 +98,28 @@ async fn sslmodes_mean_what_libpq_means() {
     while database.running(&admin, "private").await > 0 {
         assert!(began.elapsed() < std::time::Duration::from_secs(2));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_that_shows_itself_is_told_in_words() {
+    let Some(server) = Server::start("") else { return };
+    if !certificates(server.folder()) {
+        skip("openssl", "apt-get install -y openssl");
+        return;
+    }
+    let (authority, key) = (server.path("ca.crt"), server.path("ca.key"));
+    let file = server.folder().join("data/postgresql.auto.conf");
+    let before = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{before}\nssl = on\nssl_cert_file = '{authority}'\nssl_key_file = '{key}'\n")).unwrap();
+    server.hand_over();
+    server.down("fast");
+    server.up();
+    let Some(database) = Database::on(Arc::new(server), "", "").await else { return };
+    for mode in ["verify-ca", "verify-full"] {
+        let options = database.options_with(&[("sslmode", mode), ("sslrootcert", &authority), ("host", "localhost")]);
+        let error = PostgresRemote::open(&options).await.unwrap_err();
+        assert_fails(&error, ErrorKind::Unreachable, "an authority's certificate (CA:TRUE)");
+        assert!(error.hint_text().unwrap().contains("CA:FALSE"), "{error:?}");
     }
 }
