@@ -255,13 +255,6 @@ async fn what_a_killed_writer_left_is_undone_and_then_read() {
     let remote = open(&left, |_| {}).await.unwrap();
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
     let sql = RemoteSql::new("SELECT count(*) FROM t WHERE word LIKE 'old %'");
-    let rows = remote
-        .as_sql()
-        .unwrap()
-        .execute(sql, schema, ScanLimits { query_timeout: None, batch_rows: 100 })
-        .unwrap()
-        .try_collect::<Vec<_>>()
-        .await
-        .unwrap();
+    let rows = remote.as_sql().unwrap().execute(sql, schema, ScanLimits::new(None, 100)).unwrap().try_collect::<Vec<_>>().await.unwrap();
     assert_eq!(rows[0].column(0).as_primitive::<Int64Type>().value(0), 2_000);
 }
