@@ -22,6 +22,8 @@ pub struct Options {
     pub pool: PoolLimits,
     /// How long one statement may take on this datasource. `None` is without limit.
     pub query_timeout: Option<Duration>,
+    /// Whether the source's owner lets us write there; which tables, is decided by whoever writes.
+    pub allow_writes: bool,
     values: BTreeMap<String, String>,
     secrets: BTreeMap<String, SecretString>,
 }
@@ -137,7 +139,7 @@ impl Options {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let options = Self { id, pool: PoolLimits::default(), query_timeout: None, values: checked, secrets };
+        let options = Self { id, pool: PoolLimits::default(), query_timeout: None, allow_writes: false, values: checked, secrets };
         let faults = (manifest.faults)(&options);
         if faults.is_empty() { Ok(options) } else { Err(faults) }
     }

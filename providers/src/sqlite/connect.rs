@@ -27,8 +27,8 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Opens the file. Blocks.
-    fn open(path: &Path, access: Access) -> Result<Self> {
+    /// Opens the file; undoes what was left half written there, if that may be. Blocks.
+    fn open(path: &Path, access: Access, may_undo: bool) -> Result<Self> {
         let file = FileIdentity::of(path)?;
         let flag = match access {
             Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -45,7 +45,7 @@ impl Database {
             connection.pragma_update(None, "query_only", access == Access::Read)
         };
         settings().map_err(failure)?;
-        if access == Access::Read && is_half_written(&connection) {
+        if access == Access::Read && may_undo && is_half_written(&connection) {
             undo(path)?;
         }
         Ok(Self { connection, file, verified: Box::default() })
@@ -116,14 +116,16 @@ impl fmt::Debug for Database {
 pub(super) struct DatabaseFile {
     pub(super) path: PathBuf,
     pub(super) access: Access,
+    /// Whether the file may be changed, even to read it.
+    pub(super) may_undo: bool,
 }
 
 impl Dial for DatabaseFile {
     type Connection = Database;
 
     async fn connect(&self) -> Result<Database> {
-        let (path, access) = (self.path.clone(), self.access);
-        tokio::task::spawn_blocking(move || Database::open(&path, access))
+        let (path, access, may_undo) = (self.path.clone(), self.access, self.may_undo);
+        tokio::task::spawn_blocking(move || Database::open(&path, access, may_undo))
             .await
             .map_err(|e| Error::new(ErrorKind::Internal, "opening the database file was aborted").because(e))?
     }
@@ -277,7 +279,7 @@ pub(super) fn failure(error: rusqlite::Error) -> Error {
     let error = match code.code {
         ErrorCode::ReadOnly if code.extended_code == ffi::SQLITE_READONLY_ROLLBACK => {
             Error::new(ErrorKind::Unreachable, "a program ended in the midst of a write to the file, which must be undone first")
-                .hint("let the gateway's user write to the file and its folder, or open it once with a program that may, such as sqlite3")
+                .hint("open it once with a program that may write to it, such as sqlite3; with external.allow_writes the gateway does so itself")
         }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             Error::new(ErrorKind::Unreachable, "the database is locked by another program")

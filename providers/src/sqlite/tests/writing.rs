@@ -252,7 +252,11 @@ fn half_written(folder: &Path) -> PathBuf {
 async fn what_a_killed_writer_left_is_undone_and_then_read() {
     let folder = tempfile::tempdir().unwrap();
     let left = half_written(folder.path());
-    let remote = open(&left, |_| {}).await.unwrap();
+    let before = std::fs::read(&left).unwrap();
+    let error = open(&left, |_| {}).await.err().expect("nobody may undo it");
+    assert!(error.message().contains("must be undone first"), "{error}");
+    assert_eq!(std::fs::read(&left).unwrap(), before, "nobody allowed to write");
+    let remote = open(&left, |options| options.allow_writes = true).await.unwrap();
     let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
     let sql = RemoteSql::new("SELECT count(*) FROM t WHERE word LIKE 'old %'");
     let rows = remote.as_sql().unwrap().execute(sql, schema, ScanLimits::new(None, 100)).unwrap().try_collect::<Vec<_>>().await.unwrap();
