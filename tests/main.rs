@@ -33,5 +33,6 @@ mod push_down;
 mod secrets;
 mod streaming;
 mod timeouts;
+mod tpch;
 mod traps;
 mod types;

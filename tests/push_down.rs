@@ -252,3 +252,99 @@ async fn values_whose_text_is_made_here_are_the_same_everywhere() {
     let here = gateway.psql().rows("SELECT id, u, k, c, d, told, v FROM crm.t ORDER BY id");
     assert_eq!(here, source);
 }
+
+/// Whether the plan of a statement leaves nothing to be done here.
+async fn is_whole(gateway: &Gateway, sql: &str) -> bool {
+    let plan = outcome(gateway, "on", &format!("EXPLAIN {sql}")).await.unwrap();
+    !plan.iter().flatten().flatten().any(|line| line == "Computed here")
+}
+
+/// What a source computes beyond columns and conditions on them, and what of that it is not asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_are_computed_there_are_the_same_here() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("computed_there");
+    database.script(
+        "CREATE TABLE t (id int PRIMARY KEY, m numeric(15,2), z numeric(15,2), w numeric(36,2), d date, at timestamp,
+             c char(9) COLLATE \"C\", v text COLLATE \"C\", e char(9) COLLATE \"en-US-x-icu\", f varchar(9) COLLATE \"en-US-x-icu\");
+         INSERT INTO t SELECT g, (g * 37 % 101 - 50) / 7.0, g % 4, g * 1e28, DATE '1994-01-01' + g, TIMESTAMP '1994-01-01' + g * interval '13 h',
+             (ARRAY['ab', 'Ab', 'a-b', 'ä ', '', NULL])[g % 6 + 1], (ARRAY['B', 'a', 'b', 'A', 'ab', NULL])[g % 6 + 1],
+             (ARRAY['ab', 'Ab', 'a-b', 'ä ', '', NULL])[g % 6 + 1], (ARRAY['B', 'a', 'b', 'A', 'ab', NULL])[g % 6 + 1]
+             FROM generate_series(1, 120) g;
+         UPDATE t SET d = '9999-12-31' WHERE id = 7; UPDATE t SET d = '-infinity' WHERE id = 8; UPDATE t SET d = 'infinity' WHERE id = 9;",
+    );
+    let gateway = Gateway::start([database.datasource("crm")]);
+    let there = database.connect().await;
+    for (sql, whole) in [
+        // Quotients.
+        ("SELECT id, m / 7, m / -3.00, 100.00 * m / 8.125 FROM crm.t ORDER BY id", true),
+        ("SELECT z, sum(m) / sum(z + 1), sum(m * z) / count(*) FROM crm.t GROUP BY z ORDER BY z", true),
+        ("SELECT id, w / 3.0 FROM crm.t WHERE id < 3 ORDER BY id", true),
+        ("SELECT id FROM crm.t WHERE m / 3.0 > 1.1666 ORDER BY id", true),
+        ("SELECT id, m / z FROM crm.t WHERE z <> 0 ORDER BY id", true),
+        ("SELECT z, sum(m) FROM crm.t GROUP BY z HAVING sum(m) / sum(z + 1) > 0 ORDER BY z", false),
+        // Values of subqueries.
+        ("SELECT id FROM crm.t WHERE m > (SELECT avg(m) FROM crm.t WHERE z = 1) ORDER BY id", true),
+        ("SELECT id, m - (SELECT min(m) FROM crm.t) FROM crm.t ORDER BY id", true),
+        ("SELECT id FROM crm.t WHERE m > (SELECT avg(m) FROM crm.t WHERE z = 17) ORDER BY id", true),
+        ("SELECT id FROM crm.t WHERE d = (SELECT d FROM crm.t ORDER BY id DESC LIMIT 1)", true),
+        ("SELECT z, sum(m) AS s FROM crm.t GROUP BY z HAVING sum(m) > (SELECT sum(m) * 0.25 FROM crm.t) ORDER BY s", true),
+        ("SELECT id FROM crm.t WHERE w > (SELECT sum(w) * 0.0100 FROM crm.t WHERE id < 90) ORDER BY id", true),
+        ("SELECT id FROM crm.t WHERE v = (SELECT max(v) FROM crm.t) ORDER BY id", false),
+        ("SELECT id FROM crm.t WHERE m = (SELECT m FROM crm.t WHERE id = 5) ORDER BY id", false),
+        // Texts made of a column, in the order of bytes and in that of a language.
+        ("SELECT substring(c FROM 1 FOR 2) AS s, count(*) FROM crm.t GROUP BY 1 ORDER BY 1", true),
+        ("SELECT id, length(c), length(e), substr(e, 2) FROM crm.t ORDER BY substr(v, 1, 1), id", true),
+        ("SELECT id FROM crm.t WHERE substr(c, 2) IN ('b', '', '-b') AND substr(v, 1, 1) > 'A' ORDER BY id", true),
+        ("SELECT min(substr(v, 1, 1)), max(substr(c, 1, 2)) FROM crm.t", true),
+        ("SELECT id FROM crm.t WHERE substr(e, 1, 1) = 'A' OR substr(f, 1) <> 'a' ORDER BY id", true),
+        ("SELECT substr(e, 1, 1), count(*) AS n FROM crm.t GROUP BY 1 ORDER BY n, 1", false),
+        ("SELECT id FROM crm.t WHERE substr(f, 1, 1) > 'a' ORDER BY id", false),
+        ("SELECT count(*) FROM crm.t a JOIN crm.t b ON substr(a.f, 1) = substr(b.v, 1)", false),
+        ("SELECT count(*) FROM crm.t a JOIN crm.t b ON substr(a.c, 1, 1) = substr(b.v, 1, 1)", true),
+        // Dates beside moments, dates among them that are no timestamps of nanoseconds.
+        ("SELECT id FROM crm.t WHERE d < date '1994-01-15' + interval '1 month' ORDER BY id", true),
+        ("SELECT id FROM crm.t WHERE d >= timestamp '1994-02-01 00:00:00.5' AND d <> timestamp '1994-03-01' ORDER BY id", true),
+        (
+            "SELECT id FROM crm.t WHERE d BETWEEN date '1994-02-01' - interval '1 h' AND date '1994-02-03' + interval '1 h' ORDER BY id",
+            true,
+        ),
+        ("SELECT id FROM crm.t WHERE CASE WHEN id <> 8 AND id <> 9 THEN d END < at ORDER BY id", true),
+    ] {
+        let (on, off) = (outcome(&gateway, "on", sql).await, outcome(&gateway, "off", sql).await);
+        assert!(off.is_ok(), "{sql}: {off:?}");
+        assert_eq!(on, off, "{sql}");
+        assert_eq!(is_whole(&gateway, sql).await, whole, "{sql}");
+        // Quotients have more decimals there, and texts another order, or none in common.
+        if ![" / ", "avg", "(e", "(f", "(a.f"].iter().any(|other| sql.contains(other)) {
+            let there = text_rows(&there, &sql.replace("crm.t", "t")).await.unwrap();
+            assert_eq!(on.unwrap(), there, "{sql}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_computes_the_values_of_subqueries() {
+    let Some(server) = MariaDbServer::shared() else { return };
+    let database = server.database("subqueries");
+    database.script(
+        "CREATE TABLE t (id int PRIMARY KEY, m decimal(15,2), n bigint, d date, v varchar(9) COLLATE utf8mb4_nopad_bin);
+         INSERT INTO t SELECT seq, (CAST(seq * 37 % 101 AS SIGNED) - 50) / 4, seq * 1000000007 % 97, DATE'1994-01-01' + INTERVAL seq % 50 DAY,
+             ELT(seq % 4 + 1, 'B', 'a', 'b') FROM seq_1_to_120;",
+    );
+    let gateway = Gateway::start([database.datasource("shop")]);
+    for (sql, whole) in [
+        ("SELECT id FROM shop.t WHERE m > (SELECT max(m) FROM shop.t WHERE id < 20) ORDER BY id", true),
+        ("SELECT id FROM shop.t WHERE n = (SELECT min(n) FROM shop.t) OR d = (SELECT max(d) FROM shop.t) ORDER BY id", true),
+        ("SELECT id FROM shop.t WHERE m < (SELECT sum(m) FROM shop.t WHERE id > 999) ORDER BY id", true),
+        ("SELECT n, sum(m) FROM shop.t GROUP BY n HAVING sum(m) > (SELECT max(m) FROM shop.t) ORDER BY n", true),
+        ("SELECT id FROM shop.t WHERE n > (SELECT n FROM shop.t ORDER BY id LIMIT 1) ORDER BY id", true),
+        ("SELECT id FROM shop.t WHERE v = (SELECT max(v) FROM shop.t) ORDER BY id", false),
+        ("SELECT id FROM shop.t WHERE n > (SELECT n FROM shop.t WHERE id = 3) ORDER BY id", false),
+    ] {
+        let (on, off) = (outcome(&gateway, "on", sql).await, outcome(&gateway, "off", sql).await);
+        assert!(off.is_ok(), "{sql}: {off:?}");
+        assert_eq!(on, off, "{sql}");
+        assert_eq!(is_whole(&gateway, sql).await, whole, "{sql}");
+    }
+}

@@ -5,6 +5,7 @@
 //! - A cast to an integer rounds, halves of a `numeric` away from zero and of a float to even; DataFusion would cut them off.
 //! - A sum of `bigint` is `numeric`; DataFusion's would wrap around.
 //! - A date and an interval make a timestamp; DataFusion would drop the hours.
+//! - A date beside a timestamp becomes one of the same precision; DataFusion would make both nanoseconds, which hold three centuries.
 //! - Intervals compare by their length, a month being 30 days and a day 24 hours; DataFusion would compare months first.
 //! - A text beside a `bytea` or a timestamp is read as one, see `text_literals`.
 //! - A text beside a `uuid` is read as one; it is text to DataFusion, which would tell its spellings apart.
@@ -79,6 +80,14 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
             }
             if let (Operator::Plus, DataType::Interval(_), DataType::Date32) = (op, &one, &other) {
+                let right = Box::new(cast(*right, TIMESTAMP));
+                return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+            }
+            if compares(op) && one == DataType::Date32 && other == TIMESTAMP {
+                let left = Box::new(cast(*left, TIMESTAMP));
+                return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+            }
+            if compares(op) && one == TIMESTAMP && other == DataType::Date32 {
                 let right = Box::new(cast(*right, TIMESTAMP));
                 return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
             }

@@ -8,6 +8,7 @@ mod balance;
 mod changes;
 mod coercion;
 mod column_names;
+mod dates;
 mod dynamic_filters;
 mod engine;
 mod error;

@@ -17,6 +17,7 @@ use datafusion::prelude::SessionConfig;
 
 use crate::arithmetic::Checking;
 use crate::coercion::Coercion;
+use crate::dates::optimizer_rules;
 use crate::dynamic_filters::WaitForJoins;
 use crate::engine::{EngineLimits, PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
@@ -41,6 +42,7 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
         .with_runtime_env(runtime)
         .with_default_features()
         .with_analyzer_rules(analyzer_rules())
+        .with_optimizer_rules(optimizer_rules())
         .with_query_planner(Arc::new(RemoteQueryPlanner))
         .with_physical_optimizer_rule(Arc::new(WaitForJoins))
         .build();

@@ -19,6 +19,7 @@ mod psql;
 mod rows;
 mod skip;
 mod sqlite;
+mod tpch;
 mod wait;
 
 pub use binary::causeway;
@@ -35,4 +36,5 @@ pub use psql::{Psql, PsqlOutput};
 pub use rows::{Cell, Order, Row, assert_same_rows, compare_rows, raw_rows, text_rows};
 pub use skip::{skip, skip_for};
 pub use sqlite::write_sqlite;
+pub use tpch::{FixedWidth, Tpch};
 pub use wait::{eventually, eventually_async};

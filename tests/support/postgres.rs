@@ -134,6 +134,12 @@ impl PostgresServer {
         self.named(name)
     }
 
+    /// As [`database`](Self::database), in a locale of its own: the options of `CREATE DATABASE` that say which.
+    pub fn database_in(&self, name: &str, locale: &str) -> PostgresDatabase {
+        self.named("postgres").psql.script(&format!("CREATE DATABASE {name} TEMPLATE template0 {locale};"));
+        self.named(name)
+    }
+
     fn named(&self, name: &str) -> PostgresDatabase {
         let psql = Psql::new(self.programs.join("psql"), self.port, name, USER, Some(PASSWORD));
         let socket_folder = self.folder.path().join("server");

@@ -67,6 +67,7 @@ pub(super) fn scan(scan: &TableScan, aliases: &mut Aliases) -> Option<OpenSelect
         order_by: Vec::new(),
         limit: None,
         offset: 0,
+        subqueries: Vec::new(),
         reliance: table.reliance(&scan.filters),
         gains: false,
         rows: table.table().row_estimate,
@@ -168,7 +169,7 @@ pub(super) fn sort(node: &Sort, open: &OpenSelect, aliases: &mut Aliases) -> Res
             match value.comparison {
                 Comparison::Total | Comparison::OwnType => {}
                 Comparison::Equality | Comparison::SupersetEquality => {
-                    let collation = value.column.and_then(|column| column.collation.as_deref()).unwrap_or("default");
+                    let collation = value.collation.unwrap_or("default");
                     return Err(format!("collation {collation} is not C: order kept local"));
                 }
                 Comparison::Float => return Err("zero and NaN are ordered otherwise at the source".to_owned()),
@@ -250,6 +251,7 @@ pub(super) fn union(schema: &DFSchema, branches: &[OpenSelect], aliases: &mut Al
         order_by: Vec::new(),
         limit: None,
         offset: 0,
+        subqueries: Vec::new(),
         reliance,
         gains: branches.iter().any(|branch| branch.gains),
         rows: sum(branches.iter().map(|branch| branch.rows)),

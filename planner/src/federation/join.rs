@@ -184,10 +184,11 @@ fn combined(left: OpenSelect, right: OpenSelect, keyword: &str, on: Option<Vec<S
         grouping: None,
         limit: None,
         offset: 0,
+        subqueries: Vec::new(),
     }
 }
 
-fn both(mut one: Reliance, other: &Reliance) -> Reliance {
+pub(super) fn both(mut one: Reliance, other: &Reliance) -> Reliance {
     one.merge(other);
     one
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema};
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use causeway_providers::sql::{
     ColumnScope, Dialect, Reliance, RemoteSql, ScanLimits, ScopedColumn, Select, SelectItem, SqlRemote, translate_value,
@@ -66,6 +66,8 @@ pub(super) struct OpenColumn {
     sql: String,
     data_type: DataType,
     comparison: Comparison,
+    /// What a text is compared under.
+    collation: Option<String>,
     form: Form,
 }
 
@@ -77,6 +79,7 @@ impl OpenColumn {
             sql: format!("{alias}.{}", dialect.quote(&column.name)),
             data_type: column.data_type.clone(),
             comparison: column.comparison,
+            collation: column.collation.clone(),
             form: Form::Remote { table: Arc::clone(table), index },
         }
     }
@@ -84,12 +87,12 @@ impl OpenColumn {
     /// A value that is already cast to `data_type`, such as an aggregate.
     pub(super) fn cast_value(sql: String, data_type: DataType) -> Self {
         let comparison = Comparison::of_computed(&data_type);
-        Self { form: Form::Computed { output: sql.clone() }, sql, data_type, comparison }
+        Self { form: Form::Computed { output: sql.clone() }, sql, data_type, comparison, collation: None }
     }
 
     /// A column of a derived table that has the form of `data_type`.
     pub(super) fn derived(sql: String, data_type: DataType) -> Self {
-        Self { comparison: Comparison::of_computed(&data_type), sql, data_type, form: Form::Derived }
+        Self { comparison: Comparison::of_computed(&data_type), sql, data_type, collation: None, form: Form::Derived }
     }
 
     /// Whether it is a mere reference, which may be grouped by and joined as null by any source.
@@ -110,6 +113,17 @@ impl OpenColumn {
     /// Which comparisons on it agree.
     pub(super) fn comparison(&self) -> Comparison {
         self.comparison
+    }
+
+    /// As expressions see it.
+    fn scoped(&self) -> ScopedColumn<'_> {
+        ScopedColumn {
+            sql: self.sql.clone(),
+            data_type: &self.data_type,
+            comparison: self.comparison,
+            column: self.column(),
+            collation: self.collation.as_deref(),
+        }
     }
 
     /// The remote column it is, when it is one.
@@ -165,6 +179,8 @@ pub(super) struct OpenSelect {
     pub(super) order_by: Vec<String>,
     pub(super) limit: Option<u64>,
     pub(super) offset: u64,
+    /// The values that subqueries of the node being taken in have, by their plans.
+    pub(super) subqueries: Vec<(Arc<LogicalPlan>, OpenColumn)>,
     /// The stored values it computes with.
     pub(super) reliance: Reliance,
     /// Whether it does more than the plain scan of a table would.
@@ -210,9 +226,20 @@ impl OpenSelect {
         }
     }
 
+    /// This select as a value, if it has one column that compares as its type and one row at most.
+    pub(super) fn value(&self) -> Option<OpenColumn> {
+        let is_one_row = self.limit == Some(1) || self.grouping.as_ref().is_some_and(|grouping| grouping.keys.is_empty());
+        let [column] = self.columns.as_slice() else { return None };
+        let plain = matches!(column.comparison, Comparison::Total | Comparison::Float);
+        if !is_one_row || !plain || column.comparison != Comparison::of_computed(&column.data_type) {
+            return None;
+        }
+        Some(OpenColumn::cast_value(format!("({})", self.output(ColumnAliases::Positional)), column.data_type.clone()))
+    }
+
     /// The columns as expressions over `schema` see them.
     pub(super) fn scope<'a>(&'a self, schema: &'a DFSchema) -> Scope<'a> {
-        Scope { columns: &self.columns, schema }
+        Scope { columns: &self.columns, subqueries: &self.subqueries, schema }
     }
 
     /// The column `expr` computes over `scope`.
@@ -229,7 +256,8 @@ impl OpenSelect {
         // A bare literal would mean a position in GROUP BY and ORDER BY.
         let sql = if value.literal.is_some() { output.clone() } else { value.sql };
         let comparison = if value.literal.is_some() { Comparison::of_computed(&value.data_type) } else { value.comparison };
-        Ok(OpenColumn { sql, data_type: value.data_type, comparison, form: Form::Computed { output } })
+        let collation = value.collation.map(str::to_owned);
+        Ok(OpenColumn { sql, data_type: value.data_type, comparison, collation, form: Form::Computed { output } })
     }
 
     /// This select with nothing but conditions on rows, wrapped into a derived table if need be.
@@ -331,6 +359,7 @@ pub(super) enum ColumnAliases {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope<'a> {
     columns: &'a [OpenColumn],
+    subqueries: &'a [(Arc<LogicalPlan>, OpenColumn)],
     schema: &'a DFSchema,
 }
 
@@ -347,13 +376,11 @@ impl Scope<'_> {
 
 impl ColumnScope for Scope<'_> {
     fn resolve(&self, column: &Column) -> Option<ScopedColumn<'_>> {
-        let found = self.columns.get(self.schema.maybe_index_of_column(column)?)?;
-        Some(ScopedColumn {
-            sql: found.sql().to_owned(),
-            data_type: found.data_type(),
-            comparison: found.comparison(),
-            column: found.column(),
-        })
+        Some(self.columns.get(self.schema.maybe_index_of_column(column)?)?.scoped())
+    }
+
+    fn subquery(&self, plan: &Arc<LogicalPlan>) -> Option<ScopedColumn<'_>> {
+        self.subqueries.iter().find(|(known, _)| Arc::ptr_eq(known, plan)).map(|(_, value)| value.scoped())
     }
 }
 
@@ -364,5 +391,9 @@ pub(super) struct PairScope<'a>(pub(super) Scope<'a>, pub(super) Scope<'a>);
 impl ColumnScope for PairScope<'_> {
     fn resolve(&self, column: &Column) -> Option<ScopedColumn<'_>> {
         self.0.resolve(column).or_else(|| self.1.resolve(column))
+    }
+
+    fn subquery(&self, plan: &Arc<LogicalPlan>) -> Option<ScopedColumn<'_>> {
+        self.0.subquery(plan).or_else(|| self.1.subquery(plan))
     }
 }

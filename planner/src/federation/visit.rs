@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use datafusion::common::DFSchemaRef;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Filter, LogicalPlan, Sort, Subquery};
+use datafusion::logical_expr::{Expr, Filter, LogicalPlan, Sort, Subquery};
 
 use causeway_providers::RemoteId;
 
 use super::Reason;
 use super::absorb::{self, Absorbed};
 use super::aggregate::{aggregate, distinct};
-use super::join::{join, same_remote};
+use super::join::{both, join, same_remote};
 use super::node::RemoteQuery;
 use super::open::{Aliases, OpenSelect};
 use crate::report::PlanReport;
@@ -81,6 +81,7 @@ impl Federation<'_> {
         {
             return self.sort_here(sort, visited);
         }
+        let visited = self.with_subqueries(&plan, visited)?;
         match self.absorb(&plan, &visited) {
             Some(Ok(Absorbed::Whole(open))) => Ok(Visited::Remote { open: Box::new(open), plan }),
             Some(Ok(Absorbed::Partly { open, above, reasons })) => {
@@ -103,6 +104,35 @@ impl Federation<'_> {
             }
             None => self.stay(plan, visited, below),
         }
+    }
+
+    /// What is below a filter or a projection, knowing what the subqueries of that node give, if the same source may compute them.
+    fn with_subqueries(&mut self, plan: &LogicalPlan, mut visited: Vec<Visited>) -> DataFusionResult<Vec<Visited>> {
+        let [Visited::Remote { open, .. }] = visited.as_mut_slice() else { return Ok(visited) };
+        if !matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::Projection(_)) || !open.dialect().takes_subqueries_for_values() {
+            return Ok(visited);
+        }
+        let mut plans: Vec<Arc<LogicalPlan>> = Vec::new();
+        plan.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::ScalarSubquery(subquery) = expr
+                    && subquery.outer_ref_columns.is_empty()
+                {
+                    plans.push(Arc::clone(&subquery.subquery));
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })?;
+        open.subqueries.clear();
+        for inner in plans {
+            let Visited::Remote { open: found, .. } = self.visit(inner.as_ref().clone(), Order::Kept)? else { continue };
+            if let Some(value) = found.value().filter(|_| same_remote(found.remote.as_ref(), open.remote.as_ref())) {
+                open.reliance = both(std::mem::take(&mut open.reliance), &found.reliance);
+                open.query_timeout = [open.query_timeout, found.query_timeout].into_iter().flatten().min();
+                open.subqueries.push((inner, value));
+            }
+        }
+        Ok(visited)
     }
 
     /// The statement that stands for a node but for conditions checked above it. `None` when its order would be lost.

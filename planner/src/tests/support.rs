@@ -130,6 +130,18 @@ impl Dialect for TestDialect {
         true
     }
 
+    fn quotient(&self, _left: &str, _right: &str, _scale: u8) -> Option<String> {
+        None
+    }
+
+    fn takes_subqueries_for_values(&self) -> bool {
+        true
+    }
+
+    fn keeps_collations(&self) -> bool {
+        false
+    }
+
     fn function(&self, name: &str, arguments: &[Argument<'_>], _result: &DataType) -> Option<String> {
         match (name, arguments) {
             ("abs", [only]) => Some(format!("abs({})", only.sql)),

@@ -191,6 +191,18 @@ impl Dialect for ClickHouseDialect {
         false
     }
 
+    fn quotient(&self, _left: &str, _right: &str, _scale: u8) -> Option<String> {
+        None
+    }
+
+    fn takes_subqueries_for_values(&self) -> bool {
+        false
+    }
+
+    fn keeps_collations(&self) -> bool {
+        false
+    }
+
     fn function(&self, _name: &str, _arguments: &[Argument<'_>], _result: &DataType) -> Option<String> {
         None
     }

@@ -240,6 +240,18 @@ impl Dialect for MySqlDialect {
         false
     }
 
+    fn quotient(&self, _left: &str, _right: &str, _scale: u8) -> Option<String> {
+        None
+    }
+
+    fn takes_subqueries_for_values(&self) -> bool {
+        true
+    }
+
+    fn keeps_collations(&self) -> bool {
+        false
+    }
+
     fn function(&self, name: &str, arguments: &[Argument<'_>], result: &DataType) -> Option<String> {
         // Of numbers of one type the server returns that type, and compares them as we do. A zero date it would take for NULL.
         let is_exact = integer_digits(result).is_some() || matches!(result, DataType::Decimal128(..) | DataType::Decimal256(..));

@@ -7,7 +7,9 @@ mod function;
 #[cfg(test)]
 mod tests;
 
-use datafusion::arrow::datatypes::{DataType, Decimal128Type, Decimal256Type, DecimalType, IntervalUnit, TimeUnit};
+use datafusion::arrow::datatypes::{
+    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Decimal128Type, Decimal256Type, DecimalType, IntervalUnit, TimeUnit,
+};
 use datafusion::scalar::ScalarValue;
 
 use crate::remote::RemoteColumn;
@@ -109,7 +111,8 @@ impl Dialect for PostgresDialect {
             _ => match (integer_digits(from), integer_digits(to), decimal_digits(from), decimal_digits(to)) {
                 (Some(narrow), Some(wide), ..) => narrow <= wide,
                 (Some(digits), _, _, Some((whole, _))) => digits <= whole,
-                (_, _, Some((whole, scale)), Some((wider, finer))) => whole <= wider && scale <= finer,
+                // The widest type of all is what two decimals meet in, even where it holds fewer digits than they have: then we fail.
+                (_, _, Some((whole, scale)), Some((wider, finer))) => scale <= finer && (whole <= wider || is_widest(to)),
                 _ => false,
             },
         };
@@ -161,6 +164,19 @@ impl Dialect for PostgresDialect {
     }
 
     fn computes(&self) -> bool {
+        true
+    }
+
+    /// What does not divide evenly `numeric` rounds at a digit of its own choice; `div` cuts off what is behind the point.
+    fn quotient(&self, left: &str, right: &str, scale: u8) -> Option<String> {
+        Some(format!("(div({left} * '1e{scale}'::numeric, {right}) * '1e-{scale}'::numeric)"))
+    }
+
+    fn takes_subqueries_for_values(&self) -> bool {
+        true
+    }
+
+    fn keeps_collations(&self) -> bool {
         true
     }
 
@@ -262,6 +278,11 @@ fn decimal_digits(data_type: &DataType) -> Option<(u8, u8)> {
         }
         _ => None,
     }
+}
+
+/// Whether no decimal of its kind has more digits.
+fn is_widest(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Decimal128(DECIMAL128_MAX_PRECISION, _) | DataType::Decimal256(DECIMAL256_MAX_PRECISION, _))
 }
 
 /// Whether values of the type PostgreSQL calls `remote_type` are sent in the binary form that `data_type` is decoded from.

@@ -77,6 +77,18 @@ impl Dialect for SqlAsciiDialect {
         PostgresDialect.computes()
     }
 
+    fn quotient(&self, left: &str, right: &str, scale: u8) -> Option<String> {
+        PostgresDialect.quotient(left, right, scale)
+    }
+
+    fn takes_subqueries_for_values(&self) -> bool {
+        PostgresDialect.takes_subqueries_for_values()
+    }
+
+    fn keeps_collations(&self) -> bool {
+        PostgresDialect.keeps_collations()
+    }
+
     fn function(&self, name: &str, arguments: &[Argument<'_>], result: &DataType) -> Option<String> {
         match name {
             "character_length" | "char_length" | "length" | "substr" | "substring" => None,

@@ -70,7 +70,17 @@ pub trait Dialect: Debug + Send + Sync {
     /// Whether `+ - *` on integers and decimals, `CASE` and `coalesce` give our results or an error.
     fn computes(&self) -> bool;
 
-    /// A scalar function by its DataFusion name, arguments already printed. The result has type `result`.
+    /// The quotient of two numbers of which one at least is a decimal, cut off after `scale` decimals. Division by zero is an error.
+    fn quotient(&self, left: &str, right: &str, scale: u8) -> Option<String>;
+
+    /// Whether a subquery that gives one row may stand for its value.
+    fn takes_subqueries_for_values(&self) -> bool;
+
+    /// Whether a text that a function makes of one column compares as the texts of that column do.
+    fn keeps_collations(&self) -> bool;
+
+    /// A scalar function by its DataFusion name, arguments already printed. The result has type `result`. A `character(n)` among the
+    /// arguments is as it is stored, while its value is the text without the blanks at its end.
     fn function(&self, name: &str, arguments: &[Argument<'_>], result: &DataType) -> Option<String>;
 
     /// An aggregate by its DataFusion name, without `DISTINCT` or `FILTER`, cast to `result`. No argument is `count(*)`.

@@ -112,6 +112,18 @@ impl Dialect for SqliteDialect {
         false
     }
 
+    fn quotient(&self, _left: &str, _right: &str, _scale: u8) -> Option<String> {
+        None
+    }
+
+    fn takes_subqueries_for_values(&self) -> bool {
+        false
+    }
+
+    fn keeps_collations(&self) -> bool {
+        false
+    }
+
     fn function(&self, name: &str, arguments: &[Argument<'_>], result: &DataType) -> Option<String> {
         match (name, arguments) {
             ("coalesce", [_, _, ..]) if arguments.iter().all(|a| a.data_type == *result || a.data_type == DataType::Null) => {

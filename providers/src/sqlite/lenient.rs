@@ -73,6 +73,18 @@ impl Dialect for LenientDialect {
         SqliteDialect.computes()
     }
 
+    fn quotient(&self, left: &str, right: &str, scale: u8) -> Option<String> {
+        SqliteDialect.quotient(left, right, scale)
+    }
+
+    fn takes_subqueries_for_values(&self) -> bool {
+        SqliteDialect.takes_subqueries_for_values()
+    }
+
+    fn keeps_collations(&self) -> bool {
+        SqliteDialect.keeps_collations()
+    }
+
     fn function(&self, _name: &str, _arguments: &[Argument<'_>], _result: &DataType) -> Option<String> {
         None
     }

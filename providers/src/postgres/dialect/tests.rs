@@ -105,6 +105,9 @@ fn only_casts_without_loss_are_written() {
         (DataType::Int64, DataType::Decimal128(20, 2), false),
         (DataType::Decimal128(10, 2), DataType::Decimal128(12, 4), true),
         (DataType::Decimal128(10, 2), DataType::Decimal128(12, 5), false),
+        // Where two decimals meet that have more digits together than any type.
+        (DataType::Decimal128(36, 2), DataType::Decimal128(38, 6), true),
+        (DataType::Decimal128(36, 4), DataType::Decimal128(38, 2), false),
         (DataType::Decimal128(10, 2), DataType::Decimal256(40, 1), false),
         (DataType::Decimal128(10, 2), DataType::Float64, false),
         (DataType::Date32, timestamp.clone(), true),

@@ -4,6 +4,7 @@
 //! the largest. [`condition`] turns that into a logical expression, which the translator may then ship as any other filter. It keeps
 //! at least the rows the join can use, and perhaps more: the join itself decides.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Schema};
@@ -88,15 +89,22 @@ fn comparison(binary: &BinaryExpr, schema: &Schema) -> Option<Expr> {
 }
 
 fn member(list: &InListExpr, schema: &Schema, most_keys: usize) -> Option<Expr> {
-    if list.negated() || list.len() > most_keys {
+    if list.negated() || most_keys == 0 {
         return None;
     }
     let key = Key::of(list.expr(), schema)?;
-    let mut values = Vec::with_capacity(list.len());
+    let mut known = HashSet::new();
+    let mut values = Vec::new();
     for value in list.list() {
         let value = value.downcast_ref::<Literal>()?.value();
-        // A null is like nothing; a value that the column cannot hold is like none of its values.
-        values.extend((!value.is_null()).then(|| key.value(value)).flatten());
+        // A key stands there for each row that has it. A null is like nothing; a value that the column cannot hold is like none of its
+        // values.
+        if !value.is_null() && known.insert(value) {
+            values.extend(key.value(value));
+        }
+        if values.len() > most_keys {
+            return None;
+        }
     }
     Some(if values.is_empty() { lit(false) } else { key.column.in_list(values, false) })
 }
@@ -183,6 +191,7 @@ mod tests {
         assert_eq!(of(&both), keys(&[1, 9]), "a list says all that a range does");
         assert_eq!(of(&listed(&[1, 1 << 40])), keys(&[1]), "the column cannot hold the other");
         assert_eq!(of(&listed(&[1 << 40])), Some(lit(false)));
+        assert_eq!(of(&listed(&[3, 1, 3, 3, 2, 1, 2])), keys(&[3, 1, 2]), "each key once, however many rows have it");
     }
 
     #[test]

@@ -11,7 +11,9 @@ mod scope;
 mod tests;
 mod value;
 
-use datafusion::logical_expr::Expr;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
+use datafusion::scalar::ScalarValue;
 
 use super::dialect::Dialect;
 
@@ -36,11 +38,29 @@ pub enum Translation {
 ///
 /// What computes a value rather than filters rows goes through [`translate_value`], which knows no superset.
 pub fn translate(dialect: &dyn Dialect, expr: &Expr, scope: &dyn ColumnScope) -> Translation {
+    if may_divide_by_zero(expr) {
+        return Translation::Local("a division by zero fails, and which rows are divided is up to the source".to_owned());
+    }
     match predicate(dialect, expr, scope) {
         Ok(Predicate { sql, exact: true }) => Translation::Exact(sql),
         Ok(Predicate { sql, exact: false }) => Translation::Superset(sql),
         Err(reason) => Translation::Local(reason),
     }
+}
+
+/// Whether `expr` divides by what is not known. A source decides conditions in an order of its own, so that one which keeps zero away
+/// may come too late.
+fn may_divide_by_zero(expr: &Expr) -> bool {
+    let known = |divisor: &Expr| match divisor {
+        Expr::Literal(value, _) => ScalarValue::new_zero(&value.data_type()).is_ok_and(|zero| *value != zero),
+        _ => false,
+    };
+    let divides = |expr: &Expr| {
+        let unknown = matches!(expr, Expr::BinaryExpr(BinaryExpr { op: Operator::Divide, right, .. }) if !known(right));
+        Ok(unknown)
+    };
+    // What fails is the closure, and ours does not.
+    expr.exists(divides).unwrap_or(true)
 }
 
 /// Why an expression stays here.

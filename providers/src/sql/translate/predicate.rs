@@ -146,7 +146,7 @@ fn agree(left: &Value<'_>, usage: Use, right: &Value<'_>) -> Result<bool, Reason
         return Err("character(n) beside other text is compared here".to_owned());
     }
     // Two columns meet only under one collation: sources refuse, or choose, when it differs.
-    if left.is_text() && left.literal.is_none() && right.literal.is_none() && left.collation() != right.collation() {
+    if left.is_text() && left.literal.is_none() && right.literal.is_none() && left.collation != right.collation {
         return Err(format!("collations {} and {} differ", name(left), name(right)));
     }
     if left.comparison == Comparison::OwnType || right.comparison == Comparison::OwnType {
@@ -188,11 +188,11 @@ fn rank(comparison: Comparison) -> u8 {
 }
 
 fn name<'a>(value: &'a Value<'_>) -> &'a str {
-    value.collation().unwrap_or("default")
+    value.collation.unwrap_or("default")
 }
 
 fn collation<'a>(left: &'a Value<'_>, right: &'a Value<'_>) -> &'a str {
-    left.collation().or(right.collation()).unwrap_or("default")
+    left.collation.or(right.collation).unwrap_or("default")
 }
 
 /// A literal every engine compares alike: neither zero, whose sign some see, nor NaN or infinite.

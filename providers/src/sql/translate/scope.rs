@@ -1,7 +1,10 @@
 //! What columns an expression can see, and how each is written and compared at the source.
 
+use std::sync::Arc;
+
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Column;
+use datafusion::logical_expr::LogicalPlan;
 
 use crate::remote::{Comparison, RemoteColumn, RemoteTable};
 use crate::sql::dialect::Dialect;
@@ -17,12 +20,17 @@ pub struct ScopedColumn<'a> {
     pub comparison: Comparison,
     /// The remote column behind it, when it is one and not a computed value.
     pub column: Option<&'a RemoteColumn>,
+    /// The name of the collation it is compared under, when it is a text that has one.
+    pub collation: Option<&'a str>,
 }
 
 /// What columns an expression can see.
 pub trait ColumnScope {
     /// The column of that name, `None` when it is not the remote's.
     fn resolve(&self, column: &Column) -> Option<ScopedColumn<'_>>;
+
+    /// The value of a subquery that the same statement may compute, `None` when it is not the remote's.
+    fn subquery(&self, plan: &Arc<LogicalPlan>) -> Option<ScopedColumn<'_>>;
 }
 
 /// The columns of one table, unqualified or behind an alias.
@@ -48,6 +56,11 @@ impl ColumnScope for TableScope<'_> {
             Some(alias) => format!("{alias}.{quoted}"),
             None => quoted,
         };
-        Some(ScopedColumn { sql, data_type: &found.data_type, comparison: found.comparison, column: Some(found) })
+        let collation = found.collation.as_deref();
+        Some(ScopedColumn { sql, data_type: &found.data_type, comparison: found.comparison, column: Some(found), collation })
+    }
+
+    fn subquery(&self, _plan: &Arc<LogicalPlan>) -> Option<ScopedColumn<'_>> {
+        None
     }
 }

@@ -83,8 +83,21 @@ impl Dialect for Plain {
         true
     }
 
+    fn quotient(&self, left: &str, right: &str, scale: u8) -> Option<String> {
+        Some(format!("quotient({left}, {right}, {scale})"))
+    }
+
+    fn takes_subqueries_for_values(&self) -> bool {
+        true
+    }
+
+    fn keeps_collations(&self) -> bool {
+        true
+    }
+
     fn function(&self, name: &str, arguments: &[Argument<'_>], _result: &DataType) -> Option<String> {
-        (name == "abs").then(|| format!("abs({})", arguments.iter().map(|a| a.sql.as_str()).collect::<Vec<_>>().join(", ")))
+        matches!(name, "abs" | "lower" | "coalesce")
+            .then(|| format!("{name}({})", arguments.iter().map(|a| a.sql.as_str()).collect::<Vec<_>>().join(", ")))
     }
 
     fn aggregate(&self, _name: &str, _argument: Option<&Argument<'_>>, _result: &DataType) -> Option<String> {
@@ -244,6 +257,28 @@ fn like_needs_a_plain_pattern_on_a_plain_text() {
 }
 
 #[test]
+fn conditions_divide_by_nothing_that_may_be_zero() {
+    let (two, quotient) = (ScalarValue::Decimal128(Some(200), 10, 2), ScalarValue::Decimal128(Some(2_000_000), 16, 6));
+    let sql = format!("(quotient(t0.money, {two}, 6) = {quotient})");
+    let (two, quotient) = (lit(two), || lit(quotient.clone()));
+    exact(&(col("money") / two.clone()).eq(quotient()), &sql);
+    local(&(two / col("money")).eq(quotient()), "a division by zero fails");
+    let zero = lit(ScalarValue::Decimal128(Some(0), 10, 2));
+    local(&(col("money") / zero).eq(quotient()), "a division by zero fails");
+}
+
+#[test]
+fn a_text_made_of_one_column_compares_as_that_does() {
+    let lower = |name: &str| datafusion::functions::string::expr_fn::lower(col(name));
+    exact(&lower("bytewise").lt(lit("x")), "(lower(t0.bytewise) < 'x')");
+    exact(&lower("bpchar").eq(lit("x")), "(lower(t0.bpchar) = 'x')");
+    local(&lower("locale").lt(lit("x")), "collation en_US is not C: range kept local");
+    local(&lower("locale").eq(lower("other")), "collations en_US and de_DE differ");
+    let either = datafusion::functions::core::expr_fn::coalesce(vec![col("locale"), col("bytewise")]);
+    local(&either.eq(lit("x")), "compares otherwise");
+}
+
+#[test]
 fn types_must_meet_exactly() {
     exact(&cast(col("int"), DataType::Int64).eq(lit(5_i64)), "(CAST(t0.int AS bigint) = 5)");
     local(&cast(col("long"), DataType::Int32).eq(lit(5_i32)), "cast from Int64 to Int32");
@@ -262,6 +297,8 @@ fn values_are_exact_or_stay() {
     assert_eq!(value(col("money") * col("money")).unwrap(), ("(money * money)".to_owned(), DataType::Decimal128(21, 4), Comparison::Total));
     assert!(value(col("float") + col("float")).is_err());
     assert!(value(col("int") / col("int")).is_err());
+    let quotient = ("quotient(money, money, 6)".to_owned(), DataType::Decimal128(16, 6), Comparison::Total);
+    assert_eq!(value(col("money") / col("money")).unwrap(), quotient);
     assert_eq!(value(when(col("flag"), lit(1_i32)).otherwise(lit(0_i32)).unwrap()).unwrap().0, "(CASE WHEN flag THEN 1 ELSE 0 END)");
     let abs = datafusion::functions::math::expr_fn::abs(col("int"));
     assert_eq!(value(abs).unwrap(), ("abs(int)".to_owned(), DataType::Int32, Comparison::Total));

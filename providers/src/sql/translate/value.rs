@@ -9,7 +9,7 @@ use datafusion::logical_expr::{Expr, Operator, ReturnFieldArgs};
 use datafusion::scalar::ScalarValue;
 
 use super::predicate::predicate;
-use super::{ColumnScope, Reason};
+use super::{ColumnScope, Reason, ScopedColumn};
 use crate::remote::{Comparison, Presentation, RemoteColumn};
 use crate::sql::dialect::{Argument, Dialect};
 
@@ -26,6 +26,8 @@ pub struct Value<'a> {
     pub column: Option<&'a RemoteColumn>,
     /// The literal it is, when it is one.
     pub literal: Option<&'a ScalarValue>,
+    /// The name of the collation it is compared under, when it is a text that has one.
+    pub collation: Option<&'a str>,
 }
 
 impl Value<'_> {
@@ -51,11 +53,6 @@ impl Value<'_> {
     pub(super) fn is_bpchar(&self) -> bool {
         self.column.is_some_and(|c| c.presentation == Presentation::Bpchar)
     }
-
-    /// The collation's name, for reasons and for telling whether two columns may meet.
-    pub(super) fn collation(&self) -> Option<&str> {
-        self.column.and_then(|c| c.collation.as_deref())
-    }
 }
 
 pub(super) fn is_text(data_type: &DataType) -> bool {
@@ -71,13 +68,11 @@ pub fn translate_value<'a>(dialect: &dyn Dialect, expr: &'a Expr, scope: &'a dyn
         Expr::Alias(alias) => translate_value(dialect, &alias.expr, scope),
         Expr::Column(column) => {
             let found = scope.resolve(column).ok_or_else(|| format!("column {column} is not a column of this source"))?;
-            Ok(Value {
-                sql: found.sql,
-                data_type: found.data_type.clone(),
-                comparison: found.comparison,
-                column: found.column,
-                literal: None,
-            })
+            Ok(scoped(found))
+        }
+        Expr::ScalarSubquery(subquery) => {
+            let found = scope.subquery(&subquery.subquery).ok_or_else(|| format!("{} is not on the allow-list", describe(expr)))?;
+            Ok(scoped(found))
         }
         Expr::Literal(value, _) => literal(dialect, value),
         Expr::Cast(cast) => {
@@ -91,8 +86,9 @@ pub fn translate_value<'a>(dialect: &dyn Dialect, expr: &'a Expr, scope: &'a dyn
                 .ok_or_else(|| format!("cast from {} to {target} is not known to be the same at the source", inner.data_type))?;
             // A cast keeps no more of what agrees than its input and its new type both allow.
             let comparison = if inner.comparison == Comparison::Total { Comparison::of_computed(target) } else { Comparison::None };
-            Ok(Value { sql, data_type: target.clone(), comparison, column: None, literal: None })
+            Ok(Value { sql, comparison, ..computed(target.clone()) })
         }
+        Expr::BinaryExpr(binary) if binary.op == Operator::Divide => quotient(dialect, binary, scope),
         Expr::BinaryExpr(binary) if matches!(binary.op, Operator::Plus | Operator::Minus | Operator::Multiply) => {
             arithmetic(dialect, binary, scope)
         }
@@ -101,13 +97,7 @@ pub fn translate_value<'a>(dialect: &dyn Dialect, expr: &'a Expr, scope: &'a dyn
             if !is_exact_number(&inner.data_type) || inner.comparison != Comparison::Total {
                 return Err(format!("negation of {} is kept local", inner.data_type));
             }
-            Ok(Value {
-                sql: format!("(- {})", inner.sql),
-                column: None,
-                literal: None,
-                comparison: Comparison::of_computed(&inner.data_type),
-                ..inner
-            })
+            Ok(Value { sql: format!("(- {})", inner.sql), ..computed(inner.data_type) })
         }
         Expr::Case(case) if dialect.computes() => case_when(dialect, case, scope),
         Expr::ScalarFunction(function) => call(dialect, function, scope),
@@ -128,7 +118,7 @@ pub fn translate_value<'a>(dialect: &dyn Dialect, expr: &'a Expr, scope: &'a dyn
             if !inner.exact {
                 return Err(format!("{expr} is only narrowed, not decided, by the source"));
             }
-            Ok(Value { sql: inner.sql, data_type: DataType::Boolean, comparison: Comparison::Total, column: None, literal: None })
+            Ok(Value { sql: inner.sql, ..computed(DataType::Boolean) })
         }
         other => Err(format!("{} is not on the allow-list", describe(other))),
     }
@@ -137,7 +127,23 @@ pub fn translate_value<'a>(dialect: &dyn Dialect, expr: &'a Expr, scope: &'a dyn
 fn literal<'a>(dialect: &dyn Dialect, value: &'a ScalarValue) -> Result<Value<'a>, Reason> {
     let data_type = value.data_type();
     let sql = dialect.literal(value).ok_or_else(|| format!("a literal of type {data_type} has no exact form at the source"))?;
-    Ok(Value { sql, data_type, comparison: Comparison::Total, column: None, literal: Some(value) })
+    Ok(Value { sql, comparison: Comparison::Total, literal: Some(value), ..computed(data_type) })
+}
+
+fn scoped(found: ScopedColumn<'_>) -> Value<'_> {
+    Value {
+        sql: found.sql,
+        data_type: found.data_type.clone(),
+        comparison: found.comparison,
+        column: found.column,
+        literal: None,
+        collation: found.collation,
+    }
+}
+
+/// What is made of other values, to be written yet.
+fn computed<'a>(data_type: DataType) -> Value<'a> {
+    Value { sql: String::new(), comparison: Comparison::of_computed(&data_type), data_type, column: None, literal: None, collation: None }
 }
 
 /// Numbers whose `+ - *` is exact or an error, never rounded.
@@ -158,13 +164,25 @@ fn arithmetic<'a>(dialect: &dyn Dialect, binary: &'a BinaryExpr, scope: &'a dyn 
     let data_type = BinaryTypeCoercer::new(&left.data_type, &binary.op, &right.data_type)
         .get_result_type()
         .map_err(|_| format!("{} {} {} has no result type", left.data_type, binary.op, right.data_type))?;
-    Ok(Value {
-        sql: format!("({} {} {})", left.sql, binary.op, right.sql),
-        comparison: Comparison::of_computed(&data_type),
-        data_type,
-        column: None,
-        literal: None,
-    })
+    Ok(Value { sql: format!("({} {} {})", left.sql, binary.op, right.sql), ..computed(data_type) })
+}
+
+/// A quotient of decimals. Here it has four decimals more than the dividend, and the rest is cut off.
+fn quotient<'a>(dialect: &dyn Dialect, binary: &'a BinaryExpr, scope: &'a dyn ColumnScope) -> Result<Value<'a>, Reason> {
+    let left = translate_value(dialect, &binary.left, scope)?;
+    let right = translate_value(dialect, &binary.right, scope)?;
+    let data_type = BinaryTypeCoercer::new(&left.data_type, &binary.op, &right.data_type).get_result_type();
+    let plain = |value: &Value<'_>| is_exact_number(&value.data_type) && value.comparison == Comparison::Total;
+    let sql = match &data_type {
+        Ok(DataType::Decimal128(_, scale @ 0..) | DataType::Decimal256(_, scale @ 0..)) if plain(&left) && plain(&right) => {
+            dialect.quotient(&left.sql, &right.sql, scale.unsigned_abs())
+        }
+        _ => None,
+    };
+    match (sql, data_type) {
+        (Some(sql), Ok(data_type)) => Ok(Value { sql, ..computed(data_type) }),
+        _ => Err(format!("{} / {} is kept local", left.data_type, right.data_type)),
+    }
 }
 
 fn case_when<'a>(dialect: &dyn Dialect, case: &'a Case, scope: &'a dyn ColumnScope) -> Result<Value<'a>, Reason> {
@@ -200,7 +218,7 @@ fn case_when<'a>(dialect: &dyn Dialect, case: &'a Case, scope: &'a dyn ColumnSco
     }
     sql.push_str(" END");
     let data_type = data_type.ok_or("CASE of NULLs only is kept local")?;
-    Ok(Value { sql: format!("({sql})"), comparison: Comparison::of_computed(&data_type), data_type, column: None, literal: None })
+    Ok(Value { sql: format!("({sql})"), ..computed(data_type) })
 }
 
 fn call<'a>(dialect: &dyn Dialect, function: &'a ScalarFunction, scope: &'a dyn ColumnScope) -> Result<Value<'a>, Reason> {
@@ -210,7 +228,7 @@ fn call<'a>(dialect: &dyn Dialect, function: &'a ScalarFunction, scope: &'a dyn 
         // Naming the function helps more than its argument when the function itself could not go either.
         if dialect.function(name, &[], &DataType::Null).is_none() { format!("{}: {reason}", unknown()) } else { reason }
     })?;
-    if values.iter().any(|v| matches!(v.comparison, Comparison::OwnType | Comparison::None) || v.is_bpchar()) {
+    if values.iter().any(|v| matches!(v.comparison, Comparison::OwnType | Comparison::None)) {
         return Err(format!("an argument of {name} is not the same value at the source"));
     }
     let fields: Vec<FieldRef> = values.iter().map(|v| Arc::new(Field::new("argument", v.data_type.clone(), true))).collect();
@@ -224,7 +242,15 @@ fn call<'a>(dialect: &dyn Dialect, function: &'a ScalarFunction, scope: &'a dyn 
     let arguments: Vec<Argument<'_>> =
         values.iter().map(|v| Argument { sql: v.sql.clone(), data_type: v.data_type.clone(), literal: v.literal }).collect();
     let sql = dialect.function(name, &arguments, &result).ok_or_else(unknown)?;
-    Ok(Value { sql, comparison: Comparison::of_computed(&result), data_type: result, column: None, literal: None })
+    let mut made = Value { sql, ..computed(result) };
+    if made.is_text() && dialect.keeps_collations() {
+        // Of several columns it would have to be told which one's collation holds.
+        let mut texts = values.iter().filter(|value| value.is_text() && value.literal.is_none());
+        if let (Some(only), None) = (texts.next(), texts.next()) {
+            made = Value { comparison: only.comparison, collation: only.collation, ..made };
+        }
+    }
+    Ok(made)
 }
 
 /// What kind of expression it is, for a reason. Values in it are not shown.
