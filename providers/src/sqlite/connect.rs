@@ -278,8 +278,9 @@ pub(super) fn failure(error: rusqlite::Error) -> Error {
     let text = text.unwrap_or_default();
     let error = match code.code {
         ErrorCode::ReadOnly if code.extended_code == ffi::SQLITE_READONLY_ROLLBACK => {
-            Error::new(ErrorKind::Unreachable, "a program ended in the midst of a write to the file, which must be undone first")
-                .hint("open it once with a program that may write to it, such as sqlite3; with external.allow_writes the gateway does so itself")
+            Error::new(ErrorKind::Unreachable, "a program ended in the midst of a write to the file, which must be undone first").hint(
+                "open it once with a program that may write to it, such as sqlite3; with external.allow_writes the gateway does so itself",
+            )
         }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
             Error::new(ErrorKind::Unreachable, "the database is locked by another program")

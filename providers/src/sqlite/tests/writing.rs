@@ -253,7 +253,7 @@ async fn what_a_killed_writer_left_is_undone_and_then_read() {
     let folder = tempfile::tempdir().unwrap();
     let left = half_written(folder.path());
     let before = std::fs::read(&left).unwrap();
-    let error = open(&left, |_| {}).await.err().expect("nobody may undo it");
+    let error = open(&left, |_| {}).await.expect_err("nobody may undo it");
     assert!(error.message().contains("must be undone first"), "{error}");
     assert_eq!(std::fs::read(&left).unwrap(), before, "nobody allowed to write");
     let remote = open(&left, |options| options.allow_writes = true).await.unwrap();
