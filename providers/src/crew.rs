@@ -10,20 +10,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::BATCH_BYTES;
 
-/// More readers than this for each stream that takes their rows would fill batches too small to be worth it.
-const READERS_PER_STREAM: usize = 8;
+/// More readers than this for each stream that takes their rows would hold more than is stated of a partition: a batch each, beside
+/// those of the stream.
+const READERS_PER_STREAM: usize = 4;
 
 /// How many connections of a pool of so many read one scan at most: one stays for somebody else.
 pub(crate) fn readers(connections: usize, streams: usize) -> usize {
     connections.saturating_sub(1).clamp(1, READERS_PER_STREAM * streams.max(1))
-}
-
-/// How large a batch gets when so many readers fill batches for so many streams: the readers of a stream together hold one of
-/// [`BATCH_BYTES`].
-pub(crate) fn batch_bytes(readers: usize, streams: usize) -> usize {
-    BATCH_BYTES * streams / readers.max(streams).max(1)
 }
 
 /// What the workers of a scan share, and what each does.
@@ -112,18 +106,17 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::{BATCH_BYTES, BATCHES_AHEAD};
 
     #[test]
     fn one_connection_stays_for_somebody_else() {
         assert_eq!([1, 2, 3, 5].map(|connections| readers(connections, 2)), [1, 1, 2, 4]);
-        assert_eq!(readers(100, 2), 16);
+        assert_eq!(readers(100, 2), 8);
     }
 
     #[test]
-    fn more_readers_hold_no_more() {
-        for (readers, streams) in [(1, 1), (4, 1), (4, 2), (16, 2)] {
-            assert_eq!(readers * batch_bytes(readers, streams), streams * BATCH_BYTES, "{readers} readers of {streams} streams");
-        }
-        assert_eq!(batch_bytes(1, 4), BATCH_BYTES);
+    fn a_partition_holds_what_is_stated() {
+        let batches = READERS_PER_STREAM + BATCHES_AHEAD + 1;
+        assert!(batches * 2 * BATCH_BYTES <= 16 << 20, "docs/operations.md says so");
     }
 }

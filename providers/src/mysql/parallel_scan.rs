@@ -27,7 +27,7 @@ use super::known_tables::Clustered;
 use super::moment::{self, Told};
 use super::row_reader::{Interruption, Output, RowReader};
 use super::{MySqlRemote, collations, failure};
-use crate::crew::{Joining, Role, Shift, batch_bytes, readers, work};
+use crate::crew::{Joining, Role, Shift, readers, work};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
@@ -106,7 +106,6 @@ impl SplitScan for ParallelScan {
         let zero_dates = self.remote.policy.zero_dates;
         BatchBuilder::new(Arc::clone(schema), zero_dates).map_err(|error| error.at(self.remote.id().as_str()))?;
         let (scan, row_schema, reliance) = (self.clone(), Arc::clone(schema), reliance.clone());
-        let limits = ScanLimits { batch_bytes: batch_bytes(self.readers, self.streams), ..limits };
         Ok(shared_rows(schema, self.streams, BATCHES_AHEAD * self.streams, move |queue| {
             async move {
                 let deadline = limits.query_timeout.map(Deadline::after);

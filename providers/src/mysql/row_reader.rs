@@ -17,7 +17,7 @@ use super::decode::BatchBuilder;
 use super::failure;
 use crate::error::{Error, ErrorKind};
 use crate::shared_rows::RowQueue;
-use crate::sql::ScanLimits;
+use crate::sql::{BATCH_BYTES, ScanLimits};
 
 /// How long a batch that is not the first waits for the source to go on before it leaves unfilled.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -72,7 +72,7 @@ impl RowReader {
             };
             let Some(row) = row else { break };
             self.batch.push(row?).map_err(Interruption::Here)?;
-            if self.batch.rows() >= self.limits.batch_rows || self.batch.bytes() >= self.limits.batch_bytes {
+            if self.batch.rows() >= self.limits.batch_rows || self.batch.bytes() >= BATCH_BYTES {
                 self.send().await?;
             }
         }

@@ -14,7 +14,7 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 pub(super) use self::column::TextForm;
 use self::column::{Column, Room, ValueFault};
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED, VALUE_REFUSED};
-use crate::sql::{ScanLimits, row_bytes};
+use crate::sql::{BATCH_BYTES, ScanLimits, row_bytes};
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// Signature, flags, length of the header's extension.
@@ -117,7 +117,7 @@ impl CopyDecoder {
             return Ok(Progress::Starved);
         }
         while self.state == State::Rows {
-            if self.rows >= self.limits.batch_rows.max(1) || self.bytes >= self.limits.batch_bytes {
+            if self.rows >= self.limits.batch_rows.max(1) || self.bytes >= BATCH_BYTES {
                 return Ok(Progress::Full);
             }
             if !self.take_row()? {

@@ -29,7 +29,7 @@ use super::failure;
 use super::scan::{Source, clock, within};
 use super::seat::{Seat, end};
 use super::shape::Shapes;
-use crate::crew::{Joining, Role, Shift, batch_bytes, readers, work};
+use crate::crew::{Joining, Role, Shift, readers, work};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::shared_rows::{RowQueue, shared_rows};
@@ -80,7 +80,6 @@ impl SplitScan for ParallelScan {
         // It proves that every column can be decoded; each connection has a decoder of its own.
         CopyDecoder::new(Arc::clone(schema), limits).map_err(|error| error.at(self.source.id.as_str()))?;
         let (scan, row_schema, reliance) = (self.clone(), Arc::clone(schema), reliance.clone());
-        let limits = ScanLimits { batch_bytes: batch_bytes(self.readers, self.streams), ..limits };
         Ok(shared_rows(schema, self.streams, BATCHES_AHEAD * self.streams, move |queue| {
             async move {
                 let deadline = limits.query_timeout.map(Deadline::after);

@@ -4,10 +4,10 @@ use datafusion::arrow::datatypes::{DataType, Schema};
 
 /// A batch leaves when its rows hold about so many bytes, however few they are. What they are built in is up to twice as large, since it
 /// grows by doubling.
-pub(crate) const BATCH_BYTES: usize = 2 << 20;
+pub(crate) const BATCH_BYTES: usize = 1 << 20;
 
-/// Batches that may wait for their reader, in each partition of a scan. Beside them there are the one that is being filled and the one
-/// that is computed with.
+/// Batches that may wait for their reader, in each partition of a scan. Beside them there are those that are being filled, one by each
+/// connection, and the one that is computed with.
 pub(crate) const BATCHES_AHEAD: usize = 2;
 
 /// Of a text, a list or the like: where it begins, and what becomes longer on its way from the source.

@@ -111,13 +111,11 @@ pub struct ScanLimits {
     pub query_timeout: Option<Duration>,
     /// At most so many rows in a batch.
     pub batch_rows: usize,
-    /// A batch leaves when its rows hold so many bytes, however few they are.
-    pub batch_bytes: usize,
 }
 
 impl ScanLimits {
-    /// Batches of at most so many rows, and of the bytes that are usual.
+    /// The limits of a scan that may take so long, in batches of at most so many rows.
     pub const fn new(query_timeout: Option<Duration>, batch_rows: usize) -> Self {
-        Self { query_timeout, batch_rows, batch_bytes: BATCH_BYTES }
+        Self { query_timeout, batch_rows }
     }
 }

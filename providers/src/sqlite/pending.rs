@@ -15,7 +15,7 @@ use super::connect::failure;
 use super::decode::ColumnBuilder;
 use super::policy::Mismatch;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sql::{ScanLimits, row_bytes};
+use crate::sql::{BATCH_BYTES, ScanLimits, row_bytes};
 
 /// Rows under construction.
 pub(super) struct Pending {
@@ -68,7 +68,7 @@ impl Pending {
         state.rows += 1;
         state.bytes += self.row_bytes;
         state.since.get_or_insert_with(Instant::now);
-        if state.rows < self.limits.batch_rows.max(1) && state.bytes < self.limits.batch_bytes {
+        if state.rows < self.limits.batch_rows.max(1) && state.bytes < BATCH_BYTES {
             return Ok(None);
         }
         state.handing_on = true;
