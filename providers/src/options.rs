@@ -22,8 +22,6 @@ pub struct Options {
     pub pool: PoolLimits,
     /// How long one statement may take on this datasource. `None` is without limit.
     pub query_timeout: Option<Duration>,
-    /// Whether the source's owner lets us write there; which tables, is decided by whoever writes.
-    pub allow_writes: bool,
     values: BTreeMap<String, String>,
     secrets: BTreeMap<String, SecretString>,
 }
@@ -139,7 +137,7 @@ impl Options {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let options = Self { id, pool: PoolLimits::default(), query_timeout: None, allow_writes: false, values: checked, secrets };
+        let options = Self { id, pool: PoolLimits::default(), query_timeout: None, values: checked, secrets };
         let faults = (manifest.faults)(&options);
         if faults.is_empty() { Ok(options) } else { Err(faults) }
     }

@@ -66,7 +66,6 @@ pub(super) fn read(
     let datasource = options.map(|mut options| {
         options.pool = pool;
         options.query_timeout = Some(query_timeout);
-        options.allow_writes = allow_writes;
         Datasource {
             name: name.text.clone(),
             connector: connector.map(|connector| connector.text).unwrap_or_default(),

@@ -216,6 +216,15 @@ impl OpenSelect {
         }
     }
 
+    /// Notes that the source computes with the columns this select gives, where they are stored ones.
+    pub(super) fn rely_on_columns(&mut self) {
+        for column in &self.columns {
+            if let Form::Remote { table, index } = &column.form {
+                self.reliance.on(table, *index);
+            }
+        }
+    }
+
     /// Notes that the source computes with the columns `expr` mentions, where they are stored ones.
     pub(super) fn rely(&mut self, expr: &Expr, schema: &DFSchema) {
         for column in expr.column_refs() {

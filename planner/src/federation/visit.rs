@@ -20,7 +20,7 @@ use crate::report::PlanReport;
 
 /// Sends to the remotes what they may compute of `plan`. What stays is noted in `report`.
 pub(crate) fn federate(plan: LogicalPlan, report: &mut PlanReport) -> DataFusionResult<LogicalPlan> {
-    let mut federation = Federation { aliases: Aliases::default(), report, sorts: Sorts::Ship };
+    let mut federation = Federation { depth: 0, aliases: Aliases::default(), report, sorts: Sorts::Ship };
     federation.root(plan)
 }
 
@@ -40,7 +40,12 @@ enum Sorts {
     Keep,
 }
 
+/// Subqueries for values are looked at so deep inside one another; each level that stays here is looked at twice.
+const DEEPEST_VALUE: usize = 3;
+
 struct Federation<'a> {
+    /// How many subqueries for values it is in.
+    depth: usize,
     aliases: Aliases,
     report: &'a mut PlanReport,
     sorts: Sorts,
@@ -109,7 +114,8 @@ impl Federation<'_> {
     /// What is below a filter or a projection, knowing what the subqueries of that node give, if the same source may compute them.
     fn with_subqueries(&mut self, plan: &LogicalPlan, mut visited: Vec<Visited>) -> DataFusionResult<Vec<Visited>> {
         let [Visited::Remote { open, .. }] = visited.as_mut_slice() else { return Ok(visited) };
-        if !matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::Projection(_)) || !open.dialect().takes_subqueries_for_values() {
+        let may_have_values = matches!(plan, LogicalPlan::Filter(_) | LogicalPlan::Projection(_)) && self.depth < DEEPEST_VALUE;
+        if !may_have_values || !open.dialect().takes_subqueries_for_values() {
             return Ok(visited);
         }
         let mut plans: Vec<Arc<LogicalPlan>> = Vec::new();
@@ -125,7 +131,11 @@ impl Federation<'_> {
         })?;
         open.subqueries.clear();
         for inner in plans {
-            let Visited::Remote { open: found, .. } = self.visit(inner.as_ref().clone(), Order::Kept)? else { continue };
+            self.depth += 1;
+            let found = self.visit(inner.as_ref().clone(), Order::Kept);
+            self.depth -= 1;
+            let Visited::Remote { open: mut found, .. } = found? else { continue };
+            found.rely_on_columns();
             if let Some(value) = found.value().filter(|_| same_remote(found.remote.as_ref(), open.remote.as_ref())) {
                 open.reliance = both(std::mem::take(&mut open.reliance), &found.reliance);
                 open.query_timeout = [open.query_timeout, found.query_timeout].into_iter().flatten().min();

@@ -8,12 +8,11 @@ use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::catalog::Session;
 use datafusion::common::DFSchema;
-use datafusion::datasource::listing::helpers::{evaluate_partition_prefix, expr_applicable_for_cols};
+use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
-use object_store::path::Path;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::RemoteId;
@@ -66,8 +65,6 @@ pub(super) fn is_about(keys: &[String], filter: &Expr) -> bool {
 pub(super) struct KeyFilter {
     filters: Vec<Arc<dyn PhysicalExpr>>,
     schema: SchemaRef,
-    /// The folders, below the table's own, in which alone there is something to read.
-    below: Option<Path>,
     datasource: RemoteId,
 }
 
@@ -78,15 +75,7 @@ impl KeyFilter {
         let named = DFSchema::from_unqualified_fields(schema.fields().clone(), std::collections::HashMap::default())?;
         let physical =
             filters.iter().map(|filter| session.create_physical_expr(filter.clone(), &named)).collect::<DataFusionResult<_>>()?;
-        let texts: Vec<(String, DataType)> = keys.iter().map(|key| (key.clone(), DataType::Utf8)).collect();
-        let below = evaluate_partition_prefix(&texts, filters);
-        Ok(Self { filters: physical, schema, below, datasource: datasource.clone() })
-    }
-
-    /// The folder to list instead of `base`, the table's own.
-    pub(super) fn narrowed(&self, base: &Path) -> Path {
-        let below = self.below.iter().flat_map(Path::parts);
-        base.parts().chain(below).collect()
+        Ok(Self { filters: physical, schema, datasource: datasource.clone() })
     }
 
     /// Whether files in folders with these values are read.
@@ -183,17 +172,5 @@ mod tests {
         assert_eq!(error.message(), "a filter cannot be computed for the value \"old\" of the partition column \"k\"");
         assert_eq!((error.remote_sqlstate(), error.datasource()), (Some("22P02"), Some("lake")));
         assert!(!admits(&[year(2024)], [None, None]).unwrap());
-    }
-
-    #[test]
-    fn only_the_folders_that_can_match_are_listed() {
-        let keys = ["k".to_owned(), "l".to_owned()];
-        let state = SessionContext::new().state();
-        let narrowed = |filters: &[Expr]| {
-            KeyFilter::new(&keys, filters, &state, &RemoteId::new("lake")).unwrap().narrowed(&Path::from("t")).to_string()
-        };
-        assert_eq!(narrowed(&[col("k").eq(lit("1")), col("l").eq(lit("x"))]), "t/k=1/l=x");
-        assert_eq!(narrowed(&[col("l").eq(lit("x"))]), "t");
-        assert_eq!(narrowed(&[col("k").eq(lit("a/b"))]), "t", "it may be written in more ways than one");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::datatypes::{FieldRef, Fields, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Fields, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener};
@@ -18,9 +18,13 @@ use tokio_util::io::ReaderStream;
 use super::connect::{FileName, read_failure_in_file};
 use super::json_rows::{BadLine, JsonRows};
 use super::text_files::unfit;
+use crate::sql::BATCH_BYTES;
 
 /// So many bytes of a local file are read at once.
 const PIECE: usize = 256 << 10;
+
+/// A longer line is an error: it would be held whole.
+const LONGEST_LINE: usize = 256 << 20;
 
 /// Opens files of JSON lines.
 pub(super) struct JsonLines {
@@ -37,6 +41,8 @@ struct Wanted {
     /// Where each column of the batches comes from.
     columns: Vec<Origin>,
     batch_size: usize,
+    /// What each row holds beside the bytes of its line.
+    row_bytes: usize,
     table: Arc<str>,
 }
 
@@ -70,8 +76,9 @@ impl JsonLines {
                 })),
             });
         }
-        let fields = read.into_iter().map(|place| Arc::clone(&files[place])).collect();
-        Self { store, wanted: Arc::new(Wanted { schema, fields, columns, batch_size, table }) }
+        let fields: Vec<FieldRef> = read.into_iter().map(|place| Arc::clone(&files[place])).collect();
+        let row_bytes = fields.iter().map(|field| room(field.data_type())).sum();
+        Self { store, wanted: Arc::new(Wanted { schema, fields, columns, batch_size, row_bytes, table }) }
     }
 }
 
@@ -101,6 +108,7 @@ impl FileOpener for JsonLines {
                 ended: false,
                 line,
                 rows,
+                held: 0,
                 keys: file.partition_values,
                 name,
                 wanted,
@@ -110,6 +118,14 @@ impl FileOpener for JsonLines {
             Ok(batches.boxed())
         };
         Ok(reading.boxed())
+    }
+}
+
+/// What a value takes in each row, its text or items aside.
+fn room(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().map(|field| room(field.data_type())).sum(),
+        other => other.primitive_width().unwrap_or(4),
     }
 }
 
@@ -133,6 +149,8 @@ struct Reader {
     /// The lines before `pending`, where they are known.
     line: Option<usize>,
     rows: JsonRows,
+    /// How many bytes the rows were made of.
+    held: usize,
     keys: Vec<ScalarValue>,
     name: FileName,
     wanted: Arc<Wanted>,
@@ -142,7 +160,7 @@ impl Reader {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             self.read_lines()?;
-            if self.rows.len() >= self.wanted.batch_size || self.ended && self.rows.len() > 0 {
+            if self.is_full() || self.ended && self.rows.len() > 0 {
                 return self.batch().map(Some);
             }
             if self.ended {
@@ -158,12 +176,16 @@ impl Reader {
     /// Reads the lines that are there, up to a batch of them. At the end of the file the last one need not end.
     fn read_lines(&mut self) -> Result<()> {
         let mut start = 0;
-        while self.rows.len() < self.wanted.batch_size && start < self.pending.len() {
+        while !self.is_full() && start < self.pending.len() {
             let rest = &self.pending[start..];
             let searched = std::mem::take(&mut self.searched);
             let length = match rest[searched..].iter().position(|byte| *byte == b'\n') {
                 Some(length) => searched + length,
                 None if self.ended => rest.len(),
+                None if rest.len() > LONGEST_LINE => {
+                    let reason = format!("a line is longer than {} MiB", LONGEST_LINE >> 20);
+                    return Err(unfit(&self.name, &reason));
+                }
                 None => {
                     self.searched = rest.len();
                     break;
@@ -173,10 +195,16 @@ impl Reader {
                 *line += 1;
             }
             self.rows.read(&rest[..length]).map_err(|bad| self.unfit(&bad))?;
+            self.held += length + self.wanted.row_bytes;
             start += length + 1;
         }
         self.pending.advance(start.min(self.pending.len()));
         Ok(())
+    }
+
+    /// Whether the rows are enough for a batch.
+    fn is_full(&self) -> bool {
+        self.rows.len() >= self.wanted.batch_size || self.held >= BATCH_BYTES
     }
 
     fn unfit(&self, bad: &BadLine) -> DataFusionError {
@@ -190,6 +218,7 @@ impl Reader {
     fn batch(&mut self) -> Result<RecordBatch> {
         let count = self.rows.len();
         let own = self.rows.take();
+        self.held = 0;
         let internal = || DataFusionError::Internal("a wanted column is not there".to_owned());
         let column = |origin: &Origin| -> Result<ArrayRef> {
             match origin {

@@ -13,6 +13,9 @@ use super::number::{NUMERIC, Numbers};
 use super::sample::{Sample, Volume};
 use crate::remote::{PRESENTATION_KEY, Presentation};
 
+/// An object with more fields than this in all rows together is kept as JSON: each of them takes room in each row.
+const MOST_FIELDS: usize = 200;
+
 /// The columns of JSON lines, from all rows seen so far.
 #[derive(Debug, Default)]
 pub(super) struct JsonColumns {
@@ -110,8 +113,8 @@ impl Object {
     }
 
     fn data_type(&self) -> Option<DataType> {
-        // PostgreSQL has no rows without columns.
-        if self.names.is_empty() {
+        // PostgreSQL has no rows without columns. An object of many names is a map, of which each row has a few.
+        if self.names.is_empty() || self.names.len() > MOST_FIELDS {
             return None;
         }
         let field = |(name, seen): (&String, &Seen)| Some(Field::new(name, seen.data_type()?, true));
@@ -197,6 +200,13 @@ mod tests {
         for (lines, wanted) in cases {
             assert_eq!(types(lines).join(", "), wanted, "{lines}");
         }
+    }
+
+    #[test]
+    fn an_object_that_is_a_map_is_json() {
+        let map = |users: usize| (0..users).map(|user| format!("{{\"scores\": {{\"user{user}\": 7}}}}\n")).collect::<String>();
+        assert!(types(&map(MOST_FIELDS))[0].starts_with("scores Struct("));
+        assert_eq!(types(&map(MOST_FIELDS + 1)), ["scores json"]);
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl<'a> Number<'a> {
             return Some(i256::ZERO);
         }
         // The value is 0.DIGITS times ten to the exponent.
-        let behind = i64::try_from(digits.len()).ok()? - exponent;
+        let behind = i64::try_from(digits.len()).ok()?.checked_sub(exponent)?;
         if exponent > NUMERIC_SIDE || behind > NUMERIC_SIDE {
             return None;
         }

@@ -14,8 +14,9 @@ use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSour
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::projection::ProjectionExprs;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
+use datafusion::physical_plan::filter_pushdown::{FilterPushdownPropagation, PushedDown};
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
 use datafusion_datasource::morsel::{Morsel, MorselPlan, MorselPlanner, Morselizer};
@@ -38,6 +39,13 @@ impl ParquetFiles {
 
     fn with(&self, files: Arc<dyn FileSource>) -> Arc<dyn FileSource> {
         Arc::new(Self { files, table: Arc::clone(&self.table) })
+    }
+
+    /// Whether rows would be skipped by what row groups and pages say of floats: that leaves NaN out.
+    fn may_be_about_floats(&self, filter: &Arc<dyn PhysicalExpr>) -> bool {
+        let schema = self.files.table_schema().table_schema();
+        let is_float = |name: &str| schema.field_with_name(name).map_or(true, |field| field.data_type().is_floating());
+        collect_columns(filter).iter().any(|column| is_float(column.name()))
     }
 }
 
@@ -99,8 +107,13 @@ impl FileSource for ParquetFiles {
         filters: Vec<Arc<dyn PhysicalExpr>>,
         config: &ConfigOptions,
     ) -> Result<FilterPushdownPropagation<Arc<dyn FileSource>>> {
-        let pushed = self.files.try_pushdown_filters(filters, config)?;
-        Ok(FilterPushdownPropagation { filters: pushed.filters, updated_node: pushed.updated_node.map(|files| self.with(files)) })
+        let sound: Vec<bool> = filters.iter().map(|filter| !self.may_be_about_floats(filter)).collect();
+        let taken = filters.into_iter().zip(&sound).filter(|(_, is_sound)| **is_sound).map(|(filter, _)| filter).collect();
+        let pushed = self.files.try_pushdown_filters(taken, config)?;
+        let mut answers = pushed.filters.into_iter();
+        let answer = |is_sound: bool| if is_sound { answers.next().unwrap_or(PushedDown::No) } else { PushedDown::No };
+        let filters = sound.into_iter().map(answer).collect();
+        Ok(FilterPushdownPropagation { filters, updated_node: pushed.updated_node.map(|files| self.with(files)) })
     }
 
     fn try_pushdown_sort(

@@ -80,8 +80,8 @@ impl Reading for TableFiles {
         let (layout, filter) = (Arc::clone(&self.layout), self.filter.clone());
         let files = match &filter {
             _ if self.lists.are_kept() => self.all(prefix),
-            Some(filter) => self.store.list(Some(&filter.narrowed(prefix.unwrap_or(&Path::ROOT)))),
-            None => self.store.list(prefix),
+            // A key may be written in more ways than one, so no folder is the only one that a filter means.
+            Some(_) | None => self.store.list(prefix),
         };
         let admitted = move |meta: ObjectMeta| {
             let Some(filter) = &filter else { return Ok(layout.holds(meta.location.as_ref()).then_some(meta)) };

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::Statistics;
 use datafusion::common::not_impl_err;
@@ -24,6 +24,8 @@ use super::connect::{FileName, read_failure_in_file};
 use super::folder_keys;
 use super::layout::{Format, Layout};
 use super::parquet_files::panicked;
+use super::type_mapping::{common, publish};
+use crate::error::ErrorKind;
 
 /// The format of a table's files.
 #[derive(Debug)]
@@ -48,6 +50,32 @@ impl TableFormat {
             num_rows: known(volume.rows_in(file.size)),
             total_byte_size: known(volume.unpacked_in(file.size)),
             ..Statistics::new_unknown(schema)
+        }
+    }
+}
+
+/// A file that was written since the last look may have other types than the table. It is read only if they lose nothing.
+fn holds_its_columns(table: &Schema, file: &Schema, name: &FileName) -> Result<()> {
+    for column in table.fields() {
+        let Ok(found) = file.field_with_name(column.name()) else { continue };
+        let common = common(&publish(found.data_type()), &publish(column.data_type()));
+        if common.as_ref() != Some(column.data_type()) {
+            let error = name.error(ErrorKind::Invalid, |path| {
+                format!("{path}: column \"{}\" is {}, and {} in the table", column.name(), found.data_type(), column.data_type())
+            });
+            return Err(error.hint("refresh the datasource's catalog if the file is right, or mend the file").into());
+        }
+    }
+    Ok(())
+}
+
+/// Forgets those of floats, because writers leave NaN out of them and take one zero for the other: a file from 1 to 1 may hold NaN. And
+/// those of columns that have another type in the table: they would be compared with other files' as they are.
+fn forget_extremes(table: &Schema, file: &Schema, statistics: &mut Statistics) {
+    for (column, known) in table.fields().iter().zip(&mut statistics.column_statistics) {
+        let is_same = file.field_with_name(column.name()).is_ok_and(|found| found.data_type() == column.data_type());
+        if !is_same || column.data_type().is_floating() {
+            (known.min_value, known.max_value, known.sum_value) = (Precision::Absent, Precision::Absent, Precision::Absent);
         }
     }
 }
@@ -102,8 +130,16 @@ impl FileFormat for TableFormat {
             Format::Csv(_) | Format::Json => Ok(FileMeta::new(self.estimate(&schema, file))),
             Format::Parquet => {
                 let name = FileName::new(file.location.as_ref(), &self.table);
-                let told = AssertUnwindSafe(self.format.infer_stats_and_ordering(session, store, schema, file)).catch_unwind().await;
-                told.unwrap_or_else(|panic| Err(panicked(panic))).map_err(|e| read_failure_in_file(e, &name))
+                let told = async {
+                    let found = self.format.infer_schema(session, store, std::slice::from_ref(file)).await?;
+                    let told = self.format.infer_stats_and_ordering(session, store, Arc::clone(&schema), file).await?;
+                    Ok((found, told))
+                };
+                let told = AssertUnwindSafe(told).catch_unwind().await;
+                let (found, mut told) = told.unwrap_or_else(|panic| Err(panicked(panic))).map_err(|e| read_failure_in_file(e, &name))?;
+                holds_its_columns(&schema, &found, &name)?;
+                forget_extremes(&schema, &found, &mut told.statistics);
+                Ok(told)
             }
         }
     }

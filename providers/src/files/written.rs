@@ -104,15 +104,28 @@ pub(super) fn numeric(text: &str) -> Option<i256> {
 
 /// A date of four digits for the year, and two for month and day.
 pub(super) fn date(text: &str) -> Option<NaiveDate> {
-    if text.len() == 10 { NaiveDate::parse_from_str(text, "%Y-%m-%d").ok() } else { None }
+    if is_shaped(text, "0000-00-00") { NaiveDate::parse_from_str(text, "%Y-%m-%d").ok() } else { None }
+}
+
+/// Whether there is a digit wherever `shape` has one, and the same character elsewhere.
+fn is_shaped(text: &str, shape: &str) -> bool {
+    let fits = |(byte, wanted): (u8, u8)| if wanted == b'0' { byte.is_ascii_digit() } else { byte == wanted };
+    text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
+}
+
+fn all_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// A date and a time to the second or microsecond, without an offset.
 pub(super) fn timestamp_of(text: &str) -> Option<NaiveDateTime> {
     let day = date(text.get(..10)?)?;
     let time = text.get(11..)?;
+    let (seconds, fraction) = time.split_at_checked(8)?;
+    let digits = fraction.strip_prefix('.').unwrap_or(fraction);
+    let is_fraction = fraction.is_empty() || fraction.len() == digits.len() + 1 && (1..=6).contains(&digits.len()) && all_digits(digits);
     let is_written_so =
-        matches!(text.get(10..11)?, " " | "T") && (time.len() == 8 || (10..=15).contains(&time.len())) && !time.contains(":60");
+        matches!(text.get(10..11)?, " " | "T") && is_shaped(seconds, "00:00:00") && !seconds.ends_with(":60") && is_fraction;
     let time = NaiveTime::parse_from_str(time, "%H:%M:%S%.f").ok()?;
     is_written_so.then(|| day.and_time(time))
 }
@@ -148,6 +161,11 @@ mod tests {
             ("hush", DataType::Float64, "a value is no double precision"),
             ("1e60", NUMERIC, "a number has more digits than numeric has here, 38 on each side of the point"),
             ("2024-1-1", DataType::Date32, "a value is no date"),
+            (" 2024-1-01", DataType::Date32, "a value is no date"),
+            ("+2024-1-01", DataType::Date32, "a value is no date"),
+            ("-024-02-02", DataType::Date32, "a value is no date"),
+            ("2024-01-01 1:02:3.4", TIMESTAMP, "a value is no timestamp"),
+            ("2024-01-01 23:59:60", TIMESTAMP, "a value is no timestamp"),
             ("2024-01-01 00:00:00.1234567", TIMESTAMP, "a value is no timestamp"),
             ("2024-01-01 00:00:00Z", TIMESTAMP, "a value is no timestamp"),
             ("1", DataType::Boolean, "a value is no boolean"),

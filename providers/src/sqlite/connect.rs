@@ -27,8 +27,8 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Opens the file; undoes what was left half written there, if that may be. Blocks.
-    fn open(path: &Path, access: Access, may_undo: bool) -> Result<Self> {
+    /// Opens the file. Blocks.
+    fn open(path: &Path, access: Access) -> Result<Self> {
         let file = FileIdentity::of(path)?;
         let flag = match access {
             Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -45,9 +45,6 @@ impl Database {
             connection.pragma_update(None, "query_only", access == Access::Read)
         };
         settings().map_err(failure)?;
-        if access == Access::Read && may_undo && is_half_written(&connection) {
-            undo(path)?;
-        }
         Ok(Self { connection, file, verified: Box::default() })
     }
 
@@ -86,25 +83,6 @@ impl Database {
     }
 }
 
-/// Whether a program ended in the midst of a commit to the file, and left it to the next one to undo that.
-fn is_half_written(connection: &Connection) -> bool {
-    // Any other failure is one of the statement that is to come.
-    let looked = connection.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0));
-    looked.is_err_and(|error| error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_READONLY_ROLLBACK))
-}
-
-/// Undoes what was left half written, as whoever opens the file next does. Who may only read cannot, and so could never read it again.
-fn undo(path: &Path) -> Result<()> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX);
-    let undone = connection.and_then(|connection| {
-        connection.busy_timeout(LOCK_WAIT)?;
-        // Nothing else is written.
-        connection.pragma_update(None, "query_only", true)?;
-        connection.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0))
-    });
-    undone.map(drop).map_err(failure)
-}
-
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Database").field("file", &self.file).finish_non_exhaustive()
@@ -116,16 +94,14 @@ impl fmt::Debug for Database {
 pub(super) struct DatabaseFile {
     pub(super) path: PathBuf,
     pub(super) access: Access,
-    /// Whether the file may be changed, even to read it.
-    pub(super) may_undo: bool,
 }
 
 impl Dial for DatabaseFile {
     type Connection = Database;
 
     async fn connect(&self) -> Result<Database> {
-        let (path, access, may_undo) = (self.path.clone(), self.access, self.may_undo);
-        tokio::task::spawn_blocking(move || Database::open(&path, access, may_undo))
+        let (path, access) = (self.path.clone(), self.access);
+        tokio::task::spawn_blocking(move || Database::open(&path, access))
             .await
             .map_err(|e| Error::new(ErrorKind::Internal, "opening the database file was aborted").because(e))?
     }

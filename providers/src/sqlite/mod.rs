@@ -63,7 +63,7 @@ impl Connector for SqliteConnector {
     async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>> {
         let path = PathBuf::from(options.required("path")?);
         let pool = |access: Access| {
-            let file = DatabaseFile { path: path.clone(), access, may_undo: options.allow_writes };
+            let file = DatabaseFile { path: path.clone(), access };
             Pool::new(options.id.clone(), access.limits(options.pool), file)
         };
         let remote = SqliteRemote {

@@ -1,5 +1,7 @@
 //! Values are what the files say, to the last digit, or an error that says where one is not.
 
+use datafusion::arrow::array::Int32Array;
+
 use super::*;
 use crate::remote::Presentation;
 
@@ -107,4 +109,46 @@ async fn large_json_files_are_read_in_parts() {
     assert!(plan.contains("4 groups"), "{plan}");
     let wanted = [["100000", "4999950000", "100000", "4999950000.0"]];
     assert_eq!(cells(&query(&context, "SELECT count(*), sum(id), count(DISTINCT note), sum(v[2]) FROM t").await.unwrap()), wanted);
+}
+
+fn doubles(values: Vec<f64>) -> Vec<u8> {
+    parquet(vec![("f", Arc::new(Float64Array::from(values)) as ArrayRef)])
+}
+
+#[tokio::test]
+async fn what_a_footer_says_of_floats_leaves_nan_and_zeros_as_they_are() {
+    let lake = Lake::of(&[]).await;
+    write(lake.folder.path(), "one.parquet", &doubles(vec![1.5, f64::NAN, 1.5]));
+    write(lake.folder.path(), "some.parquet", &doubles(vec![1.0, 2.0, f64::NAN]));
+    write(lake.folder.path(), "zero.parquet", &doubles(vec![0.0, 1.0]));
+    for (sql, wanted) in [
+        ("SELECT f FROM one", "1.5 NaN 1.5"),
+        ("SELECT count(*) FROM one WHERE f <> 1.5", "1"),
+        ("SELECT count(*) FROM one WHERE f > 1.5", "1"),
+        ("SELECT sum(f) FROM one", "NaN"),
+        ("SELECT count(*) FROM some WHERE f > 100", "1"),
+        ("SELECT f FROM some ORDER BY f DESC LIMIT 1", "NaN"),
+        ("SELECT min(f) FROM zero", "0.0"),
+    ] {
+        assert_eq!(cells(&lake.query(sql).await).concat().join(" "), wanted, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_parquet_file_of_other_types_than_the_table_is_read_if_nothing_is_lost() {
+    let lake = Lake::of(&[]).await;
+    let one = |name: &str, values: ArrayRef| write(lake.folder.path(), name, &parquet(vec![("v", values)]));
+    for table in ["lossy", "wider", "held"] {
+        one(&format!("{table}/1.parquet"), Arc::new(Int64Array::from(vec![1, 99])));
+    }
+    let context = lake.context().await;
+    one("lossy/2.parquet", Arc::new(Float64Array::from(vec![7.9])));
+    one("wider/2.parquet", Arc::new(UInt64Array::from(vec![u64::MAX])));
+    one("held/2.parquet", Arc::new(Int32Array::from(vec![200])));
+    for sql in ["SELECT v FROM lossy", "SELECT max(v) FROM lossy", "SELECT max(v) FROM wider", "SELECT count(*) FROM wider WHERE v = 1"] {
+        let error = query(&context, sql).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{sql}: {error}");
+        assert!(error.message().contains("2.parquet") && error.message().contains("\"v\""), "{sql}: {error}");
+    }
+    assert_eq!(cells(&query(&context, "SELECT max(v), count(*) FROM held").await.unwrap()), [["200", "3"]]);
 }

@@ -136,3 +136,17 @@ async fn rows_of_text_files_are_estimated() {
     let rows = estimate(&context, "c").await;
     assert!(rows.abs_diff(3000) <= 3, "{rows}");
 }
+
+#[tokio::test]
+async fn a_key_is_found_however_its_folder_is_written() {
+    let lake = Lake::of(&[]).await;
+    let names = ["a~b", "a[1]", "p|q", "x{y}", "%41", "plain"];
+    for (row, name) in names.iter().enumerate() {
+        lake.write(&format!("t/k={name}/a.csv"), &format!("v\n{row}\n"));
+    }
+    let context = lake.context().await;
+    for (row, key) in ["a~b", "a[1]", "p|q", "x{y}", "A", "plain"].iter().enumerate() {
+        let found = cells(&query(&context, &format!("SELECT v FROM t WHERE k = '{key}'")).await.unwrap());
+        assert_eq!(found, [[row.to_string()]], "{key}");
+    }
+}

@@ -231,34 +231,3 @@ async fn a_missing_file_is_not_made() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(!source.path().exists());
 }
-
-/// A file as it is left by a program that was killed while it committed: some pages are new, and the old ones stand in the journal.
-fn half_written(folder: &Path) -> PathBuf {
-    let (whole, left) = (folder.join("whole.db"), folder.join("left.db"));
-    let writer = Connection::open(&whole).unwrap();
-    let rows = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < 2000)";
-    writer
-        .execute_batch(&format!(
-            "CREATE TABLE t (id INTEGER PRIMARY KEY, word TEXT); {rows} INSERT INTO t SELECT i, printf('old %0500d', i) FROM c;
-             PRAGMA cache_size = 5; BEGIN IMMEDIATE; UPDATE t SET word = 'new'"
-        ))
-        .unwrap();
-    std::fs::copy(&whole, &left).unwrap();
-    std::fs::copy(folder.join("whole.db-journal"), folder.join("left.db-journal")).unwrap();
-    left
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_writer_left_is_undone_and_then_read() {
-    let folder = tempfile::tempdir().unwrap();
-    let left = half_written(folder.path());
-    let before = std::fs::read(&left).unwrap();
-    let error = open(&left, |_| {}).await.expect_err("nobody may undo it");
-    assert!(error.message().contains("must be undone first"), "{error}");
-    assert_eq!(std::fs::read(&left).unwrap(), before, "nobody allowed to write");
-    let remote = open(&left, |options| options.allow_writes = true).await.unwrap();
-    let schema = Arc::new(Schema::new(vec![Field::new("n", DataType::Int64, true)]));
-    let sql = RemoteSql::new("SELECT count(*) FROM t WHERE word LIKE 'old %'");
-    let rows = remote.as_sql().unwrap().execute(sql, schema, ScanLimits::new(None, 100)).unwrap().try_collect::<Vec<_>>().await.unwrap();
-    assert_eq!(rows[0].column(0).as_primitive::<Int64Type>().value(0), 2_000);
-}
