@@ -1,8 +1,10 @@
 //! How much a scan holds: tables of odd shapes read into memory and dropped, in two sizes each.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
 
-use causeway_tests::{Gateway, MariaDbServer, PostgresDatabase};
+use causeway_tests::{Datasource, Gateway, MariaDbServer, PostgresDatabase};
 
 use crate::load;
 
@@ -86,6 +88,7 @@ pub(crate) fn run() {
         }
     }
     of_mariadb();
+    of_csv();
 }
 
 /// The same of MariaDB, whose rows are no larger than it likes.
@@ -108,6 +111,29 @@ fn of_mariadb() {
         let gateway = Gateway::start([datasource]);
         read(&gateway, "my.warm");
         for (table, count) in [("my.quarter", rows / 4), ("my.whole", rows)] {
+            read(&gateway, table).show_and_check(&shape, count);
+        }
+    }
+}
+
+/// The same of CSV files.
+fn of_csv() {
+    println!("\nand of CSV\n");
+    println!("| a row is | rows | connections | partitions | memory grown by, MiB | stated, MiB |");
+    println!("|---|---|---|---|---|---|");
+    for (name, kib, rows) in [("a text of 10 kB", 10, 40_000), ("a text of 1 MB", 1024, 400)] {
+        let shape = Shape { name, columns: String::new(), values: String::new(), rows, row_kib: kib };
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let text = "0123456789abcdef".repeat(64 * usize::try_from(kib).expect("a row fits in memory"));
+        for (table, count) in [("warm", 10), ("quarter", rows / 4), ("whole", rows)] {
+            let mut file = BufWriter::new(File::create(folder.path().join(format!("{table}.csv"))).expect("a file can be made"));
+            let mut line = |line: &str| writeln!(file, "{line}").expect("a file can be written");
+            line("i,t");
+            (0..count).for_each(|row| line(&format!("{row},{text}")));
+        }
+        let gateway = Gateway::start([Datasource::files("lake", folder.path())]);
+        read(&gateway, "lake.warm");
+        for (table, count) in [("lake.quarter", rows / 4), ("lake.whole", rows)] {
             read(&gateway, table).show_and_check(&shape, count);
         }
     }

@@ -9,8 +9,13 @@ use object_store::ObjectMeta;
 /// What the lists may take together; a longer list is not kept.
 const MOST_BYTES: usize = 16 << 20;
 
-/// Lists by their tables' names, and since when they are known.
-type Kept = HashMap<String, (Instant, Arc<[ObjectMeta]>)>;
+#[derive(Debug, Default)]
+struct Kept {
+    /// Lists by their tables' names, and since when they are known.
+    lists: HashMap<String, (Instant, Arc<[ObjectMeta]>)>,
+    /// When all of them were forgotten.
+    forgotten: Option<Instant>,
+}
 
 /// The lists of a datasource's tables.
 #[derive(Debug)]
@@ -32,22 +37,25 @@ impl FileLists {
 
     pub(super) fn get(&self, table: &str) -> Option<Arc<[ObjectMeta]>> {
         let kept = self.kept();
-        let (since, files) = kept.get(table)?;
+        let (since, files) = kept.lists.get(table)?;
         (since.elapsed() < self.age).then(|| Arc::clone(files))
     }
 
-    /// Keeps what was listed from `since` on.
+    /// Keeps what was listed from `since` on, unless lists were forgotten meanwhile.
     pub(super) fn keep(&self, table: &str, since: Instant, files: &Arc<[ObjectMeta]>) {
         let mut kept = self.kept();
-        kept.retain(|known, (since, _)| known != table && since.elapsed() < self.age);
-        let others: usize = kept.values().map(|(_, files)| size(files)).sum();
+        if kept.forgotten.is_some_and(|forgotten| since <= forgotten) {
+            return;
+        }
+        kept.lists.retain(|known, (since, _)| known != table && since.elapsed() < self.age);
+        let others: usize = kept.lists.values().map(|(_, files)| size(files)).sum();
         if others + size(files) <= MOST_BYTES {
-            kept.insert(table.to_owned(), (since, Arc::clone(files)));
+            kept.lists.insert(table.to_owned(), (since, Arc::clone(files)));
         }
     }
 
     pub(super) fn forget(&self) {
-        self.kept().clear();
+        *self.kept() = Kept { lists: HashMap::new(), forgotten: Some(Instant::now()) };
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -88,6 +96,11 @@ mod tests {
         assert_eq!(lists.get("a").map(|files| files.len()), Some(4));
         lists.forget();
         assert!(lists.get("a").is_none());
+        // It was begun before and ended after.
+        lists.keep("a", now, &files(4));
+        assert!(lists.get("a").is_none());
+        lists.keep("a", Instant::now(), &files(4));
+        assert!(lists.get("a").is_some());
         let brief = FileLists::of_age(Duration::from_nanos(1));
         brief.keep("a", now, &files(3));
         assert!(brief.get("a").is_none());

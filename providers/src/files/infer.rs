@@ -3,19 +3,15 @@
 //! A type is inferred only when every value of the sample is written as that type would write it: a code such as `007` stays text.
 
 use std::collections::HashSet;
-use std::io::Cursor;
-use std::sync::Arc;
+use std::fmt;
 
-use bytes::Bytes;
-use datafusion::arrow::array::AsArray;
-use datafusion::arrow::csv::ReaderBuilder;
-use datafusion::arrow::csv::reader::Format;
-use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
-use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::datatypes::{DataType, Field, Fields as SchemaFields, Schema};
 
+use super::csv_records::{Fields, Records};
+use super::csv_rows::other_length;
 use super::json_types::presented;
 use super::number::{NUMERIC, Numbers};
-use super::sample::{Sample, Volume};
+use super::sample::{Head, Volume};
 use super::written::{TIMESTAMP, boolean, date, timestamp_of};
 use crate::remote::Presentation;
 
@@ -23,22 +19,12 @@ use crate::remote::Presentation;
 ///
 /// # Errors
 /// The reason, for the user.
-pub(super) fn csv_names(head: &Bytes, delimiter: u8) -> Result<Vec<String>, String> {
-    let format = Format::default().with_header(true).with_delimiter(delimiter);
-    let (schema, _) = format.infer_schema(Cursor::new(head), Some(0)).map_err(|e| csv_reason(&e))?;
-    let names: Vec<String> = schema
-        .fields()
-        .iter()
-        .enumerate()
-        .map(|(at, field)| match field.name().trim_start_matches('\u{feff}') {
-            "" => format!("column_{}", at + 1),
-            name => name.to_owned(),
-        })
-        .collect();
+pub(super) fn csv_names(first: Fields<'_>) -> Result<Vec<String>, String> {
+    let name = |(at, name): (usize, &str)| if name.is_empty() { format!("column_{}", at + 1) } else { name.to_owned() };
+    let names: Vec<String> = first.iter().enumerate().map(name).collect();
     let mut seen = HashSet::new();
     match names.iter().find(|name| !seen.insert(name.as_str())) {
         Some(twice) => Err(format!("two columns are called \"{twice}\"")),
-        None if names.is_empty() => Err("it has no first row with names".to_owned()),
         None => Ok(names),
     }
 }
@@ -52,32 +38,35 @@ pub(super) struct CsvColumns {
 }
 
 impl CsvColumns {
-    pub(super) fn new(names: Vec<String>) -> Self {
-        let columns = vec![Candidates::default(); names.len()];
-        Self { names, columns, volume: Volume::default() }
+    /// Looks at the whole rows that a file begins with.
+    ///
+    /// # Errors
+    /// The reason, for the user.
+    pub(super) fn of(file: &Head, delimiter: u8) -> Result<Self, String> {
+        let (mut records, mut rest) = (Records::new(delimiter), &*file.bytes);
+        if !records.next(&mut rest, file.is_whole).map_err(|broken| broken.to_string())? {
+            let reason =
+                if file.is_whole { "it has no first row with names" } else { "its first row is too long, or a quote is not closed" };
+            return Err(reason.to_owned());
+        }
+        let names = csv_names(records.fields().map_err(|broken| broken.to_string())?)?;
+        let mut columns = vec![Candidates::default(); names.len()];
+        let (mut rows, mut whole) = (0, file.bytes.len() - rest.len());
+        let place = |rows: usize, reason: &dyn fmt::Display| format!("row {}: {reason}", rows + 1);
+        while records.next(&mut rest, file.is_whole).map_err(|broken| place(rows, &broken))? {
+            if records.count() != names.len() {
+                return Err(place(rows, &other_length(records.count(), names.len())));
+            }
+            let values = records.fields().map_err(|broken| place(rows, &broken))?.iter();
+            values.zip(&mut columns).filter(|(value, _)| !value.is_empty()).for_each(|(value, column)| column.see(value));
+            rows += 1;
+            whole = file.bytes.len() - rest.len();
+        }
+        Ok(Self { names, columns, volume: file.volume(rows, whole) })
     }
 
     pub(super) fn names(&self) -> &[String] {
         &self.names
-    }
-
-    /// Looks at whole rows with the names on top.
-    ///
-    /// # Errors
-    /// The reason, for the user.
-    pub(super) fn look_at(&mut self, sample: &Sample, delimiter: u8) -> Result<(), String> {
-        let text = self.names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Fields>();
-        let reader = ReaderBuilder::new(Arc::new(Schema::new(text))).with_header(true).with_delimiter(delimiter);
-        let mut rows = 0;
-        for batch in reader.build(Cursor::new(&sample.rows)).map_err(|e| csv_reason(&e))? {
-            let batch = batch.map_err(|e| csv_reason(&e))?;
-            rows += batch.num_rows();
-            for (array, column) in batch.columns().iter().zip(&mut self.columns) {
-                array.as_string::<i32>().iter().flatten().for_each(|value| column.see(value));
-            }
-        }
-        self.volume.add(sample.volume(rows));
-        Ok(())
     }
 
     /// How much was looked at.
@@ -96,17 +85,7 @@ impl CsvColumns {
             numeric if numeric == NUMERIC => presented(name, numeric, Presentation::UnconstrainedNumeric),
             data_type => Field::new(name, data_type, true),
         };
-        Schema::new(self.names.iter().zip(&self.columns).map(field).collect::<Fields>())
-    }
-}
-
-/// Why a CSV file cannot be read. The library's text may quote a value, but for the one about the number of fields.
-fn csv_reason(error: &ArrowError) -> String {
-    let text = error.to_string();
-    match text.find("incorrect number of fields").or_else(|| text.find("Encountered unequal lengths")) {
-        Some(at) => format!("a row has more or fewer fields than the first: {}", &text[at..]),
-        None if text.contains("UTF-8") || text.contains("utf-8") => "it is not UTF-8".to_owned(),
-        None => "it is not valid CSV".to_owned(),
+        Schema::new(self.names.iter().zip(&self.columns).map(field).collect::<SchemaFields>())
     }
 }
 
@@ -220,8 +199,15 @@ mod tests {
 
     #[test]
     fn names_come_from_the_first_row() {
-        let names = |text: &'static str| csv_names(&Bytes::from_static(text.as_bytes()), b',');
+        let names = |text: &'static str| Ok::<_, String>(CsvColumns::of(&Head::whole(text), b',')?.names);
         assert_eq!(names("\u{feff}id,,\"a \"\"b\"\"\"\n1,2,3\n").unwrap(), ["id", "column_2", "a \"b\""]);
-        assert!(names("a,b,a\n").unwrap_err().contains("\"a\""));
+        for (text, wanted) in [
+            ("a,b,a\n", "two columns are called \"a\""),
+            ("\n", "it has no first row with names"),
+            ("a,b\n1,2\n3\n", "row 2: it has fewer fields than the first row, 1 and not 2"),
+            ("a\n1\n\"2\n", "row 2: a quote is not closed"),
+        ] {
+            assert_eq!(names(text).unwrap_err(), wanted);
+        }
     }
 }

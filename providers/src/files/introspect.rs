@@ -14,13 +14,13 @@ use super::compression::Compression;
 use super::connect::{FileName, StoreKind, read_failure_in_file, still_there, store_failure};
 use super::folder_keys;
 use super::globs::Glob;
-use super::infer::{CsvColumns, csv_names};
+use super::infer::CsvColumns;
 use super::json_types::JsonColumns;
 use super::layout::{DELTA_LOG, Format, Layout, Place, above, arrange, arrange_globs};
+use super::parquet_files::parquet_format;
 use super::sample::{self, Volume};
 use super::samples::{SampleKey, Told};
 use super::source::Source;
-use super::table::parquet_format;
 use super::type_mapping::{common, publish};
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{
@@ -279,14 +279,8 @@ async fn csv(source: &Source, layout: &Layout, delimiter: u8) -> Result<(Schema,
 }
 
 async fn csv_columns(source: &Source, layout: &Layout, file: &ObjectMeta, delimiter: u8, limit: usize) -> Result<CsvColumns, Fault> {
-    let in_file = |reason: String| blame(layout, file.location.as_ref(), &reason);
-    let sample = sample::rows(&source.location.store, file, limit, Some(b'"')).await.map_err(Fault::of)?;
-    let sample = sample.ok_or_else(|| in_file("its first row is too long, or a quote is not closed".to_owned()))?;
-    let names = csv_names(&sample.rows, delimiter).map_err(in_file)?;
-    source.remember_header(file, names.clone().into());
-    let mut columns = CsvColumns::new(names);
-    columns.look_at(&sample, delimiter).map_err(in_file)?;
-    Ok(columns)
+    let head = sample::head(&source.location.store, file, limit).await.map_err(Fault::of)?;
+    CsvColumns::of(&head, delimiter).map_err(|reason| blame(layout, file.location.as_ref(), &reason))
 }
 
 async fn json(source: &Source, layout: &Layout) -> Result<(Schema, Volume), Fault> {
@@ -300,9 +294,8 @@ async fn json(source: &Source, layout: &Layout) -> Result<(Schema, Volume), Faul
     let mut columns = JsonColumns::default();
     for file in &chosen {
         let path = file.location.as_ref();
-        let lines = sample::rows(&source.location.store, file, limit, None).await.map_err(Fault::of)?;
-        let lines = lines.ok_or_else(|| blame(layout, path, "its first line is too long"))?;
-        columns.look_at(&lines).map_err(|reason| blame(layout, path, &reason))?;
+        let head = sample::head(&source.location.store, file, limit).await.map_err(Fault::of)?;
+        columns.look_at(&head).map_err(|reason| blame(layout, path, &reason))?;
     }
     let schema = columns.schema().map_err(Fault::Table)?;
     source.samples.keep(key, &chosen, source.location.place, Told::Schema(Arc::new(schema.clone()), columns.volume()));

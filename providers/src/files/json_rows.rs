@@ -3,67 +3,92 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    ArrayRef, BooleanBuilder, Decimal256Builder, Float64Builder, Int64Builder, ListArray, NullBufferBuilder, StringBuilder, StructArray,
-};
+use datafusion::arrow::array::{ArrayRef, ListArray, NullBufferBuilder, StringBuilder, StructArray};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 
 use super::json_text::{Written, fields, items, unquoted};
-use super::number::NUMERIC;
-use super::written;
+use super::text_reader::{BadRow, Batch, TextRows};
+use super::written::Scalars;
 use crate::remote::Presentation;
 
-/// Why a line is no row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct BadLine {
-    /// The column, when it is about one.
-    pub(super) column: Option<String>,
-    /// Why, for the user, without the value.
-    pub(super) reason: String,
-}
+/// A longer line is an error: it would be held whole.
+const LONGEST_LINE: usize = 256 << 20;
 
 /// Rows that are being read.
 #[derive(Debug)]
 pub(super) struct JsonRows {
     columns: Vec<(FieldRef, Column)>,
     places: HashMap<String, usize>,
-    rows: usize,
+    /// The lines that were read, where they are known.
+    line: Option<usize>,
+    /// So many bytes of what is read next are known to have no end of a line.
+    searched: usize,
+    batch: Batch,
 }
 
 impl JsonRows {
-    /// Rows of these columns; `None` when one has a type that JSON lines are never inferred to have.
-    pub(super) fn of(columns: &[FieldRef]) -> Option<Self> {
+    /// Rows of these columns, whose lines are counted if they are those `from_start` of a file; `None` when one has a type that JSON
+    /// lines are never inferred to have.
+    pub(super) fn of(columns: &[FieldRef], from_start: bool, most_rows: usize) -> Option<Self> {
         let places = columns.iter().enumerate().map(|(place, field)| (field.name().clone(), place)).collect();
+        let batch = Batch::of(columns, most_rows);
         let columns = columns.iter().map(|field| Some((Arc::clone(field), Column::of(field)?))).collect::<Option<_>>()?;
-        Some(Self { columns, places, rows: 0 })
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.rows
+        Some(Self { columns, places, line: from_start.then_some(0), searched: 0, batch })
     }
 
     /// Reads a line; an empty one is no row.
-    pub(super) fn read(&mut self, line: &[u8]) -> Result<(), BadLine> {
-        let bad = |reason: &str| BadLine { column: None, reason: reason.to_owned() };
-        let line = std::str::from_utf8(line).map_err(|_| bad("it is not UTF-8"))?.trim_start_matches('\u{feff}');
+    fn read_line(&mut self, bytes: &[u8]) -> Result<(), BadRow> {
+        let line = std::str::from_utf8(bytes).map_err(|_| BadRow::because("it is not UTF-8"))?.trim_start_matches('\u{feff}');
         if line.trim_ascii().is_empty() {
             return Ok(());
         }
-        let Some(Written::Object(object)) = Written::parse(line) else { return Err(bad("it is not a JSON object")) };
+        let Some(Written::Object(object)) = Written::parse(line) else { return Err(BadRow::because("it is not a JSON object")) };
         let mut values = vec![Written::Null; self.columns.len()];
-        place(object, &self.places, &mut values).map_err(|reason| bad(&reason))?;
+        place(object, &self.places, &mut values).map_err(BadRow::because)?;
         for ((field, column), value) in self.columns.iter_mut().zip(values) {
-            column.push(value).map_err(|reason| BadLine { column: Some(field.name().clone()), reason })?;
+            column.push(value).map_err(|reason| BadRow::because(reason).in_column(field.name()))?;
         }
-        self.rows += 1;
+        self.batch.add_row(bytes.len());
         Ok(())
     }
+}
 
-    /// The columns of the rows so far; reading goes on with none.
-    pub(super) fn take(&mut self) -> Vec<ArrayRef> {
-        let rows = std::mem::take(&mut self.rows);
-        self.columns.iter_mut().map(|(_, column)| column.take(rows)).collect()
+impl TextRows for JsonRows {
+    fn read(&mut self, text: &[u8], is_end: bool) -> Result<usize, BadRow> {
+        let mut start = 0;
+        while !self.batch.is_full() && start < text.len() {
+            let rest = &text[start..];
+            let searched = std::mem::take(&mut self.searched);
+            let length = match rest[searched..].iter().position(|byte| *byte == b'\n') {
+                Some(length) => searched + length,
+                // The last line need not end.
+                None if is_end => rest.len(),
+                None if rest.len() > LONGEST_LINE => {
+                    return Err(BadRow::because(format!("a line is longer than {} MiB", LONGEST_LINE >> 20)));
+                }
+                None => {
+                    self.searched = rest.len();
+                    break;
+                }
+            };
+            if let Some(line) = &mut self.line {
+                *line += 1;
+            }
+            let read = self.read_line(&rest[..length]);
+            read.map_err(|bad| bad.at(self.line.map_or_else(|| "a line".to_owned(), |line| format!("line {line}"))))?;
+            start += length + 1;
+        }
+        Ok(start.min(text.len()))
+    }
+
+    fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    fn take(&mut self) -> (usize, Vec<ArrayRef>) {
+        let rows = self.batch.take();
+        (rows, self.columns.iter_mut().map(|(_, column)| column.take(rows)).collect())
     }
 }
 
@@ -81,11 +106,7 @@ fn place<'a>(object: &'a str, places: &HashMap<String, usize>, values: &mut [Wri
 /// A column that is being read.
 #[derive(Debug)]
 enum Column {
-    Boolean(BooleanBuilder),
-    Bigint(Int64Builder),
-    Double(Float64Builder),
-    Numeric(Decimal256Builder),
-    Text(StringBuilder),
+    Scalar(Scalars),
     Json(StringBuilder),
     List { item: FieldRef, items: Box<Column>, ends: Vec<i32>, length: usize, nulls: NullBufferBuilder },
     Object { fields: Fields, columns: Vec<Column>, places: HashMap<String, usize>, nulls: NullBufferBuilder },
@@ -95,11 +116,6 @@ impl Column {
     fn of(field: &Field) -> Option<Self> {
         Some(match field.data_type() {
             DataType::Utf8 if Presentation::of(field) == Presentation::Json => Self::Json(StringBuilder::new()),
-            DataType::Utf8 => Self::Text(StringBuilder::new()),
-            DataType::Boolean => Self::Boolean(BooleanBuilder::new()),
-            DataType::Int64 => Self::Bigint(Int64Builder::new()),
-            DataType::Float64 => Self::Double(Float64Builder::new()),
-            numeric if *numeric == NUMERIC => Self::Numeric(Decimal256Builder::new().with_data_type(NUMERIC)),
             DataType::List(item) => Self::List {
                 item: Arc::clone(item),
                 items: Box::new(Self::of(item)?),
@@ -113,7 +129,7 @@ impl Column {
                 places: fields.iter().enumerate().map(|(place, field)| (field.name().clone(), place)).collect(),
                 nulls: NullBufferBuilder::new(0),
             },
-            _ => return None,
+            scalar => Self::Scalar(Scalars::of(scalar)?),
         })
     }
 
@@ -123,18 +139,14 @@ impl Column {
     /// Why it is none of this column, for the user.
     fn push(&mut self, value: Written<'_>) -> Result<(), String> {
         match (&mut *self, value) {
-            (Self::Boolean(builder), Written::Null) => builder.append_null(),
-            (Self::Boolean(builder), Written::Boolean(text)) => builder.append_value(text == "true"),
-            (Self::Bigint(builder), Written::Null) => builder.append_null(),
-            (Self::Bigint(builder), Written::Number(text)) => builder.append_value(exact(text, &DataType::Int64, written::bigint)?),
-            (Self::Double(builder), Written::Null) => builder.append_null(),
-            (Self::Double(builder), Written::Number(text)) => builder.append_value(exact(text, &DataType::Float64, written::double)?),
-            (Self::Numeric(builder), Written::Null) => builder.append_null(),
-            (Self::Numeric(builder), Written::Number(text)) => builder.append_value(exact(text, &NUMERIC, written::numeric)?),
-            (Self::Text(builder) | Self::Json(builder), Written::Null) => builder.append_null(),
+            (Self::Scalar(scalars), Written::Null) => scalars.push_null(),
+            (Self::Scalar(scalars), Written::String(text)) if scalars.are_texts() => {
+                scalars.push(&unquoted(text).ok_or("a text is not Unicode")?)?;
+            }
+            (Self::Scalar(scalars), Written::Boolean(text)) if scalars.are_texts() || scalars.are_booleans() => scalars.push(text)?,
+            (Self::Scalar(scalars), Written::Number(text)) if !scalars.are_booleans() => scalars.push(text)?,
+            (Self::Json(builder), Written::Null) => builder.append_null(),
             (Self::Json(builder), value) => builder.append_value(value.text()),
-            (Self::Text(builder), Written::String(text)) => builder.append_value(unquoted(text).ok_or("a text is not Unicode")?),
-            (Self::Text(builder), Written::Number(text) | Written::Boolean(text)) => builder.append_value(text),
             (Self::List { ends, length, nulls, .. }, Written::Null) => {
                 nulls.append_null();
                 ends.push(offset(*length)?);
@@ -157,27 +169,16 @@ impl Column {
                 nulls.append_non_null();
                 columns.iter_mut().zip(values).try_for_each(|(column, value)| column.push(value))?;
             }
-            (
-                Self::Boolean(_)
-                | Self::Bigint(_)
-                | Self::Double(_)
-                | Self::Numeric(_)
-                | Self::Text(_)
-                | Self::List { .. }
-                | Self::Object { .. },
-                other,
-            ) => return Err(format!("{} is no {}", kind(other), self.name())),
+            (Self::Scalar(_) | Self::List { .. } | Self::Object { .. }, other) => {
+                return Err(format!("{} is no {}", kind(other), self.name()));
+            }
         }
         Ok(())
     }
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Boolean(_) => "boolean",
-            Self::Bigint(_) => "bigint",
-            Self::Double(_) => "double precision",
-            Self::Numeric(_) => "numeric",
-            Self::Text(_) => "text",
+            Self::Scalar(scalars) => scalars.name(),
             Self::Json(_) => "json",
             Self::List { .. } => "array",
             Self::Object { .. } => "object",
@@ -186,11 +187,8 @@ impl Column {
 
     fn take(&mut self, rows: usize) -> ArrayRef {
         match self {
-            Self::Boolean(builder) => Arc::new(builder.finish()),
-            Self::Bigint(builder) => Arc::new(builder.finish()),
-            Self::Double(builder) => Arc::new(builder.finish()),
-            Self::Numeric(builder) => Arc::new(builder.finish()),
-            Self::Text(builder) | Self::Json(builder) => Arc::new(builder.finish()),
+            Self::Scalar(scalars) => scalars.take(),
+            Self::Json(builder) => Arc::new(builder.finish()),
             Self::List { item, items, ends, length, nulls } => {
                 let values = items.take(std::mem::take(length));
                 let offsets = std::iter::once(0).chain(std::mem::take(ends)).collect::<Vec<i32>>();
@@ -203,10 +201,6 @@ impl Column {
             }
         }
     }
-}
-
-fn exact<V>(text: &str, data_type: &DataType, value: impl Fn(&str) -> Option<V>) -> Result<V, String> {
-    value(text).ok_or_else(|| written::misfit(text, data_type))
 }
 
 fn offset(length: usize) -> Result<i32, String> {
@@ -233,15 +227,16 @@ mod tests {
     use crate::files::json_types::JsonColumns;
 
     /// The rows as text, with the types that they themselves tell.
-    fn shown(sample: &str, lines: &str) -> Result<Vec<String>, BadLine> {
+    fn shown(sample: &str, lines: &str) -> Result<Vec<String>, BadRow> {
         let mut columns = JsonColumns::default();
         columns.look_at_lines(sample.as_bytes()).unwrap();
         let schema = Arc::new(columns.schema().unwrap());
-        let mut rows = JsonRows::of(schema.fields()).unwrap();
-        lines.lines().try_for_each(|line| rows.read(line.as_bytes()))?;
-        assert_eq!(rows.len(), lines.lines().filter(|line| !line.is_empty()).count());
-        let batch = RecordBatch::try_new(schema, rows.take()).unwrap();
-        assert_eq!(rows.len(), 0);
+        let mut rows = JsonRows::of(schema.fields(), false, 1000).unwrap();
+        lines.lines().try_for_each(|line| rows.read_line(line.as_bytes()))?;
+        let (count, columns) = rows.take();
+        assert_eq!(count, lines.lines().filter(|line| !line.is_empty()).count());
+        let batch = RecordBatch::try_new(schema, columns).unwrap();
+        assert_eq!(rows.batch().rows(), 0);
         let printed = pretty_format_batches(&[batch]).unwrap().to_string();
         let cells = |line: &str| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join("|");
         Ok(printed.lines().filter(|line| line.starts_with('|')).skip(1).map(cells).collect())
@@ -261,7 +256,10 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_an_error() {
-        let bad = |column: Option<&str>, reason: &str| BadLine { column: column.map(str::to_owned), reason: reason.to_owned() };
+        let bad = |column: Option<&str>, reason: &str| {
+            let bad = BadRow::because(reason);
+            column.map_or(bad.clone(), |column| bad.in_column(column))
+        };
         for (sample, line, wanted) in [
             ("{\"a\": 1}", "{\"a\": 1.5}", bad(Some("a"), "a value is no bigint")),
             ("{\"a\": 1}", "{\"a\": 9223372036854775808}", bad(Some("a"), "a value is no bigint")),

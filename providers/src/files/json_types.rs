@@ -10,7 +10,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Fields, Schema};
 
 use super::json_text::{Written, fields, items, unquoted};
 use super::number::{NUMERIC, Numbers};
-use super::sample::{Sample, Volume};
+use super::sample::{Head, Volume};
 use crate::remote::{PRESENTATION_KEY, Presentation};
 
 /// An object with more fields than this in all rows together is kept as JSON: each of them takes room in each row.
@@ -24,13 +24,14 @@ pub(super) struct JsonColumns {
 }
 
 impl JsonColumns {
-    /// Looks at whole lines.
+    /// Looks at the whole lines that a file begins with.
     ///
     /// # Errors
     /// The reason, for the user.
-    pub(super) fn look_at(&mut self, sample: &Sample) -> Result<(), String> {
-        let rows = self.look_at_lines(&sample.rows)?;
-        self.volume.add(sample.volume(rows));
+    pub(super) fn look_at(&mut self, file: &Head) -> Result<(), String> {
+        let lines = file.lines().ok_or("its first line is too long")?;
+        let rows = self.look_at_lines(lines)?;
+        self.volume.add(file.volume(rows, lines.len()));
         Ok(())
     }
 

@@ -2,13 +2,14 @@
 
 mod compression;
 mod connect;
+mod csv_records;
+mod csv_rows;
 mod declared_type;
 mod file_lists;
 mod folder_keys;
 mod globs;
 mod infer;
 mod introspect;
-mod json_lines;
 mod json_rows;
 mod json_text;
 mod json_types;
@@ -28,6 +29,7 @@ mod table;
 mod table_files;
 mod table_format;
 mod text_files;
+mod text_reader;
 mod type_change;
 mod type_mapping;
 mod web;

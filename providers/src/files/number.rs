@@ -24,6 +24,11 @@ const DOUBLE_EXPONENTS: std::ops::Range<i64> = -290..290;
 /// The same for what is written, whatever zeros are in front or behind.
 const SURE_EXPONENTS: std::ops::Range<i64> = -270..270;
 
+/// Whether a text has digits, and nothing else.
+pub(super) fn are_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// A number's text, taken apart.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Number<'a> {
@@ -47,15 +52,14 @@ impl<'a> Number<'a> {
             Some((whole, fraction)) => (whole, Some(fraction)),
             None => (mantissa, None),
         };
-        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let is_canonical = digits(whole) && (whole == "0" || !whole.starts_with('0'));
-        if !is_canonical || fraction.is_some_and(|fraction| !digits(fraction)) {
+        let is_canonical = are_digits(whole) && (whole == "0" || !whole.starts_with('0'));
+        if !is_canonical || fraction.is_some_and(|fraction| !are_digits(fraction)) {
             return None;
         }
         let is_integer = fraction.is_none() && exponent.is_none();
         let exponent = match exponent {
             // An exponent of more digits than any number has keeps the number from being one.
-            Some(exponent) if digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)) => exponent.parse().ok()?,
+            Some(exponent) if are_digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)) => exponent.parse().ok()?,
             Some(_) => return None,
             None => 0,
         };

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpener, FileScanConfig, FileSource};
 use datafusion::datasource::table_schema::TableSchema;
@@ -25,6 +26,12 @@ use futures::{FutureExt, StreamExt};
 use object_store::ObjectStore;
 
 use super::connect::{FileName, read_failure_in_file};
+
+/// Parquet with types that stay the same whatever the session's settings are.
+pub(super) fn parquet_format() -> ParquetFormat {
+    // INT96 as nanoseconds, the default, wraps around outside of 1677 to 2262.
+    ParquetFormat::default().with_force_view_types(false).with_coerce_int96(Some("us".to_owned()))
+}
 
 /// Parquet files whose errors name them.
 pub(super) struct ParquetFiles {

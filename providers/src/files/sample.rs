@@ -1,4 +1,4 @@
-//! The first part of files, cut at the end of a row.
+//! The first part of files.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,9 +16,6 @@ const TABLE_BYTES: usize = 4 << 20;
 
 /// At most so many files of a table are looked at.
 pub(super) const TABLE_FILES: usize = 16;
-
-/// Bytes that hold any reasonable row of names.
-const HEADER_BYTES: usize = 64 << 10;
 
 /// Up to [`TABLE_FILES`] of `files`, spread evenly, the first and the last among them.
 pub(super) fn choose(files: &[ObjectMeta]) -> Vec<&ObjectMeta> {
@@ -66,52 +63,51 @@ impl Volume {
     }
 }
 
-/// Rows from the beginning of a file.
+/// The beginning of a file, unpacked.
 #[derive(Debug, Clone)]
-pub(super) struct Sample {
-    /// Whole rows, unpacked.
-    pub(super) rows: Bytes,
-    /// How many bytes they take where they are stored, about.
-    stored: u64,
-}
-
-impl Sample {
-    /// How much it holds, when that is so many rows.
-    pub(super) fn volume(&self, rows: usize) -> Volume {
-        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        Volume { rows: count(rows), unpacked: count(self.rows.len()), stored: self.stored }
-    }
-}
-
-/// The whole rows among the first `limit` bytes of a file, unpacked; `None` when not even one ends there.
-pub(super) async fn rows(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, limit: usize, quote: Option<u8>) -> Result<Option<Sample>> {
-    let Head { bytes, stored, whole } = head(store, file, limit).await.map_err(|e| store_failure(&e, file.location.as_ref()))?;
-    let end = if whole { Some(bytes.len()) } else { last_row_end(&bytes, quote) };
-    Ok(end.map(|end| {
-        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let all = Volume { rows: 0, unpacked: stored, stored: count(bytes.len()) };
-        Sample { rows: bytes.slice(..end), stored: all.unpacked_in(count(end)).unwrap_or(stored) }
-    }))
-}
-
-/// What stands in the first bytes, enough for the names of a CSV file.
-pub(super) async fn first_row(store: &Arc<dyn ObjectStore>, file: &ObjectMeta) -> Result<Option<Bytes>> {
-    Ok(rows(store, file, HEADER_BYTES, Some(b'"')).await?.map(|sample| sample.rows))
-}
-
-/// The beginning of a file.
-struct Head {
-    bytes: Bytes,
+pub(super) struct Head {
+    pub(super) bytes: Bytes,
     /// How many bytes of the file it was unpacked from.
     stored: u64,
     /// Whether it is all there is.
-    whole: bool,
+    pub(super) is_whole: bool,
 }
 
-/// The first `limit` bytes, unpacked.
-async fn head(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, limit: usize) -> object_store::Result<Head> {
+impl Head {
+    /// How much its first `bytes` are, which hold so many rows.
+    pub(super) fn volume(&self, rows: usize, bytes: usize) -> Volume {
+        let all = Volume { rows: 0, unpacked: self.stored, stored: count(self.bytes.len()) };
+        let stored = all.unpacked_in(count(bytes)).unwrap_or(self.stored);
+        Volume { rows: count(rows), unpacked: count(bytes), stored }
+    }
+
+    /// The whole lines; `None` when not even one ends.
+    pub(super) fn lines(&self) -> Option<&[u8]> {
+        let end = if self.is_whole { self.bytes.len() } else { self.bytes.iter().rposition(|byte| *byte == b'\n')? + 1 };
+        self.bytes.get(..end)
+    }
+}
+
+#[cfg(test)]
+impl Head {
+    /// A file that is this text.
+    pub(super) fn whole(text: &'static str) -> Self {
+        Self { bytes: Bytes::from_static(text.as_bytes()), stored: count(text.len()), is_whole: true }
+    }
+}
+
+fn count(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// The first `limit` bytes of a file.
+pub(super) async fn head(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, limit: usize) -> Result<Head> {
+    read_head(store, file, limit).await.map_err(|e| store_failure(&e, file.location.as_ref()))
+}
+
+async fn read_head(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, limit: usize) -> object_store::Result<Head> {
     let (_, compression) = Compression::of(file.location.as_ref());
-    let most = u64::try_from(limit).unwrap_or(u64::MAX);
+    let most = count(limit);
     if compression.is_none() && file.size > most {
         let options = GetOptions { range: Some(GetRange::Bounded(0..most)), ..GetOptions::default() };
         match store.get_opts(&file.location, options).await {
@@ -119,16 +115,16 @@ async fn head(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, limit: usize) -> 
             Err(object_store::Error::NotSupported { .. }) => {}
             found => {
                 let bytes = found?.bytes().await?;
-                return Ok(Head { stored: u64::try_from(bytes.len()).unwrap_or(u64::MAX), bytes, whole: false });
+                return Ok(Head { stored: count(bytes.len()), bytes, is_whole: false });
             }
         }
     }
     let stored = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&stored);
-    let count = move |piece: &Bytes| {
-        counter.fetch_add(u64::try_from(piece.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    let add = move |piece: &Bytes| {
+        counter.fetch_add(count(piece.len()), Ordering::Relaxed);
     };
-    let packed = store.get_opts(&file.location, GetOptions::default()).await?.into_stream().inspect_ok(count).boxed();
+    let packed = store.get_opts(&file.location, GetOptions::default()).await?.into_stream().inspect_ok(add).boxed();
     let mut pieces = match compression {
         Some(compression) => compression.unpack(packed),
         None => packed,
@@ -138,25 +134,11 @@ async fn head(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, limit: usize) -> 
         let room = limit.saturating_sub(bytes.len());
         if piece.len() > room {
             bytes.extend_from_slice(&piece[..room]);
-            return Ok(Head { bytes: bytes.freeze(), stored: stored.load(Ordering::Relaxed), whole: false });
+            return Ok(Head { bytes: bytes.freeze(), stored: stored.load(Ordering::Relaxed), is_whole: false });
         }
         bytes.extend_from_slice(&piece);
     }
-    Ok(Head { bytes: bytes.freeze(), stored: stored.load(Ordering::Relaxed), whole: true })
-}
-
-/// Behind the last line break that is not within quotes.
-fn last_row_end(bytes: &[u8], quote: Option<u8>) -> Option<usize> {
-    let mut quoted = false;
-    let mut end = None;
-    for (at, byte) in bytes.iter().enumerate() {
-        if Some(*byte) == quote {
-            quoted = !quoted;
-        } else if *byte == b'\n' && !quoted {
-            end = Some(at + 1);
-        }
-    }
-    end
+    Ok(Head { bytes: bytes.freeze(), stored: stored.load(Ordering::Relaxed), is_whole: true })
 }
 
 #[cfg(test)]
@@ -173,10 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn rows_end_outside_of_quotes() {
-        assert_eq!(last_row_end(b"a,b\n1,\"x\ny", Some(b'"')), Some(4));
-        assert_eq!(last_row_end(b"a,b\n1,\"x\ny\"\nrest", Some(b'"')), Some(12));
-        assert_eq!(last_row_end(b"{\"a\": \"x\n", None), Some(9));
-        assert_eq!(last_row_end(b"no end", None), None);
+    fn lines_end_where_they_are_broken() {
+        let head = |text: &'static str, is_whole| Head { bytes: Bytes::from_static(text.as_bytes()), stored: 5, is_whole };
+        assert_eq!(head("{}\n{\n{", false).lines(), Some(&b"{}\n{\n"[..]));
+        assert_eq!(head("no end", false).lines(), None);
+        assert_eq!(head("no end", true).lines(), Some(&b"no end"[..]));
+        assert_eq!(head("{}\n{}\n{}\n{", false).volume(2, 5), Volume { rows: 2, unpacked: 5, stored: 2 });
     }
 }

@@ -4,8 +4,7 @@
 //! different credentials, would then read with each other's. So each datasource has a registry and caches of its own, put in the
 //! place of the session's wherever its files are listed or read; memory and spill space stay the session's.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::execution::cache::cache_manager::{CacheManager, CacheManagerConfig, FileStatisticsCache};
@@ -25,9 +24,6 @@ use crate::remote::RemoteId;
 /// The URL of the store in the datasource's own registry.
 pub(super) const STORE: &str = "files://store/";
 
-/// Headers of CSV files that are remembered; more are read again.
-const HEADERS: usize = 10_000;
-
 /// The shared part of a datasource.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -37,7 +33,6 @@ pub(super) struct Source {
     pub(super) closed: CancellationToken,
     registry: Arc<dyn ObjectStoreRegistry>,
     caches: Arc<CacheManager>,
-    headers: Mutex<HashMap<FileVersion, Arc<[String]>>>,
     pub(super) samples: Samples,
     /// Which files tables had.
     pub(super) lists: Arc<FileLists>,
@@ -75,9 +70,9 @@ impl Source {
             caches = caches.with_file_statistics_cache_limit(0).with_metadata_cache_limit(0);
         }
         let caches = CacheManager::try_new(&caches).map_err(internal)?;
-        let (closed, headers, samples) = (CancellationToken::new(), Mutex::default(), Samples::default());
+        let (closed, samples) = (CancellationToken::new(), Samples::default());
         let lists = Arc::new(FileLists::of_age(list_age));
-        Ok(Self { id, location, query_timeout, closed, registry, caches, headers, samples, lists })
+        Ok(Self { id, location, query_timeout, closed, registry, caches, samples, lists })
     }
 
     /// The session's environment with this datasource's store and caches.
@@ -123,19 +118,6 @@ impl Source {
             done = timed => done,
         }
         .map_err(|e| e.at(self.id.as_str()))
-    }
-
-    /// The names in a CSV file's first row, if this content of the file was looked at.
-    pub(super) fn header(&self, file: &ObjectMeta) -> Option<Arc<[String]>> {
-        self.headers.lock().unwrap_or_else(PoisonError::into_inner).get(&FileVersion::of(file)).cloned()
-    }
-
-    pub(super) fn remember_header(&self, file: &ObjectMeta, names: Arc<[String]>) {
-        let mut headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner);
-        if headers.len() >= HEADERS {
-            headers.clear();
-        }
-        headers.insert(FileVersion::of(file), names);
     }
 }
 

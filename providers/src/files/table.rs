@@ -7,39 +7,26 @@ use datafusion::arrow::datatypes::{DataType, Fields, Schema, SchemaRef};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, TableReference, project_schema};
-use datafusion::datasource::file_format::FileFormat;
-use datafusion::datasource::file_format::csv::CsvFormat;
-use datafusion::datasource::file_format::json::JsonFormat;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl, PartitionedFile};
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfig, FileScanConfigBuilder};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion_datasource::compute_all_files_statistics;
-use futures::{StreamExt, TryStreamExt};
-use object_store::ObjectMeta;
 
 use super::connect::{read_failure, still_there};
 use super::folder_keys::{self, KeyFilter};
-use super::infer::csv_names;
 use super::layout::{Format, Layout, Place};
 use super::parquet_files::ParquetFiles;
-use super::sample;
 use super::scan::SourceScan;
 use super::session::SourceSession;
 use super::source::{STORE, Source, registry_of};
 use super::table_files::TableFiles;
 use super::table_format::TableFormat;
-use super::text_files::{TextFiles, TextFormat, as_text};
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::RemoteTable;
-
-/// So many headers are read at once.
-const CONCURRENCY: usize = 8;
 
 /// A file or folder of files as a table.
 #[derive(Debug)]
@@ -49,8 +36,6 @@ pub(super) struct FilesTable {
     schema: SchemaRef,
     listing: ListingTable,
     layout: Arc<Layout>,
-    /// The names a CSV file must have in its first row.
-    names: Vec<String>,
 }
 
 impl FilesTable {
@@ -64,20 +49,15 @@ impl FilesTable {
             return Err(Error::new(ErrorKind::Conflict, format!("the folders of \"{}\" have other keys than before", table.name))
                 .hint("refresh the datasource's catalog"));
         }
-        let names = own.iter().map(|field| field.name().clone()).collect();
-        let options = ListingOptions::new(TableFormat::of(file_format(layout.format), Arc::clone(&layout)))
+        let options = ListingOptions::new(TableFormat::of(Arc::clone(&layout)))
             .with_file_extension("")
             .with_table_partition_cols(partitions.iter().map(|key| (key.clone(), DataType::Utf8)).collect());
         let own = Schema::new(own);
         let schema =
             Arc::new(Schema::new(own.fields().iter().cloned().chain(folder_keys::columns(partitions).iter().cloned()).collect::<Fields>()));
-        let listed = match layout.format {
-            Format::Csv(_) => as_text(&own),
-            Format::Parquet | Format::Json => own,
-        };
-        let config = ListingTableConfig::new(url(&layout).map_err(internal)?).with_listing_options(options).with_schema(Arc::new(listed));
+        let config = ListingTableConfig::new(url(&layout).map_err(internal)?).with_listing_options(options).with_schema(Arc::new(own));
         let listing = ListingTable::try_new(config).map_err(internal)?.with_cache(source.statistics());
-        Ok(Self { source, schema, listing, layout, names })
+        Ok(Self { source, schema, listing, layout })
     }
 
     /// What an error is about when it does not name a file.
@@ -118,22 +98,9 @@ impl FilesTable {
                 let source = ParquetFiles::around(Arc::clone(scan.file_source()), &self.layout.name);
                 FileScanConfigBuilder::from(scan.clone()).with_source(source).build()
             }
-            Format::Csv(delimiter) => {
-                self.check_headers(scan, delimiter).await?;
-                self.text(scan, TextFormat::Csv)
-            }
-            Format::Json => self.text(scan, TextFormat::Json),
+            Format::Csv(_) | Format::Json => scan.clone(),
         };
         Ok(DataSourceExec::from_data_source(SourceScan::new(Arc::new(scan), Arc::clone(&self.source), self.what())))
-    }
-
-    /// The same scan with values read by our own rules.
-    fn text(&self, scan: &FileScanConfig, format: TextFormat) -> FileScanConfig {
-        let (own, keys) = self.schema.fields().split_at(self.names.len());
-        let own = Arc::new(Schema::new(own.iter().cloned().collect::<Fields>()));
-        let schema = TableSchema::builder(own).with_table_partition_cols(keys.to_vec()).build();
-        let source = TextFiles::around(Arc::clone(scan.file_source()), format, schema, &self.layout.name);
-        FileScanConfigBuilder::from(scan.clone()).with_source(source).build()
     }
 
     /// The same scan with keys that are NULL, which DataFusion takes for texts.
@@ -162,41 +129,6 @@ impl FilesTable {
             Place::Glob(glob) => format!("{} has no files any more", glob.text()),
         };
         Error::new(ErrorKind::NotFound, text).at(self.source.id.as_str()).hint("refresh the datasource's catalog")
-    }
-
-    /// CSV is read by position: a file with other names, or in another order, would give other columns' values.
-    async fn check_headers(&self, scan: &FileScanConfig, delimiter: u8) -> DataFusionResult<()> {
-        let mut files = Vec::new();
-        for group in &scan.file_groups {
-            files.extend(group.iter().map(|file| file.object_meta.clone()));
-        }
-        futures::stream::iter(files)
-            .map(|file| async move {
-                let checked = self.check_header(&file, delimiter).await;
-                checked.map_err(|e| e.detail(format!("table: {}", self.layout.name)).at(self.source.id.as_str()))
-            })
-            .buffer_unordered(CONCURRENCY)
-            .try_collect::<Vec<()>>()
-            .await?;
-        Ok(())
-    }
-
-    async fn check_header(&self, file: &ObjectMeta, delimiter: u8) -> Result<()> {
-        let invalid = |reason: &str| {
-            Error::new(ErrorKind::Invalid, format!("{}: {reason}", file.location))
-                .hint("refresh the datasource's catalog if the file is right, or mend the file")
-        };
-        let names = match self.source.header(file) {
-            Some(names) => names,
-            None => {
-                let head = sample::first_row(&self.source.location.store, file).await?;
-                let head = head.ok_or_else(|| invalid("its first row is too long, or a quote is not closed"))?;
-                let names: Arc<[String]> = csv_names(&head, delimiter).map_err(|reason| invalid(&reason))?.into();
-                self.source.remember_header(file, Arc::clone(&names));
-                names
-            }
-        };
-        if *names == *self.names { Ok(()) } else { Err(invalid("its first row has other names than the table")) }
     }
 }
 
@@ -244,23 +176,6 @@ fn set_null_keys(layout: &Layout, file: &mut PartitionedFile) -> bool {
         }
     }
     !nulls.is_empty()
-}
-
-fn file_format(format: Format) -> Arc<dyn FileFormat> {
-    match format {
-        Format::Parquet => Arc::new(parquet_format()),
-        // A file is not split where a line breaks: the break may be within quotes.
-        Format::Csv(delimiter) => {
-            Arc::new(CsvFormat::default().with_has_header(true).with_delimiter(delimiter).with_newlines_in_values(true))
-        }
-        Format::Json => Arc::new(JsonFormat::default()),
-    }
-}
-
-/// Parquet with types that stay the same whatever the session's settings are.
-pub(super) fn parquet_format() -> ParquetFormat {
-    // INT96 as nanoseconds, the default, wraps around outside of 1677 to 2262.
-    ParquetFormat::default().with_force_view_types(false).with_coerce_int96(Some("us".to_owned()))
 }
 
 /// Where the listing looks. Which files there are the table's is decided by [`TableFiles`].

@@ -1,5 +1,5 @@
-//! A table's format as DataFusion's listing of files asks for it: keys of folders that may be NULL, statistics whose errors name the
-//! file, and for text files an estimate of their rows.
+//! A table's format as DataFusion's listing of files asks for it: what reads the files, keys of folders that may be NULL, statistics whose
+//! errors name the file, and for text files an estimate of their rows.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,8 +11,10 @@ use datafusion::common::Statistics;
 use datafusion::common::not_impl_err;
 use datafusion::common::stats::Precision;
 use datafusion::datasource::file_format::file_compression_type::FileCompressionType;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::file_format::{FileFormat, FileMeta};
 use datafusion::datasource::physical_plan::{FileScanConfig, FileSinkConfig, FileSource};
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
 use datafusion::physical_expr::{LexOrdering, LexRequirement};
@@ -23,22 +25,24 @@ use object_store::{ObjectMeta, ObjectStore};
 use super::connect::{FileName, read_failure_in_file};
 use super::folder_keys;
 use super::layout::{Format, Layout};
-use super::parquet_files::panicked;
+use super::parquet_files::{panicked, parquet_format};
+use super::text_files::{TextFiles, TextFormat};
 use super::type_mapping::{common, publish};
 use crate::error::ErrorKind;
 
 /// The format of a table's files.
 #[derive(Debug)]
 pub(super) struct TableFormat {
-    format: Arc<dyn FileFormat>,
+    /// DataFusion's, for files that are of that format.
+    parquet: ParquetFormat,
     layout: Arc<Layout>,
     table: Arc<str>,
 }
 
 impl TableFormat {
-    pub(super) fn of(format: Arc<dyn FileFormat>, layout: Arc<Layout>) -> Arc<dyn FileFormat> {
+    pub(super) fn of(layout: Arc<Layout>) -> Arc<dyn FileFormat> {
         let table = layout.name.as_str().into();
-        Arc::new(Self { format, layout, table })
+        Arc::new(Self { parquet: parquet_format(), layout, table })
     }
 
     /// What the sample tells of the rows of a whole file.
@@ -84,19 +88,20 @@ fn forget_extremes(table: &Schema, file: &Schema, statistics: &mut Statistics) {
 #[deny(clippy::missing_trait_methods)]
 impl FileFormat for TableFormat {
     fn get_ext(&self) -> String {
-        self.format.get_ext()
+        // Which files are the table's is not told by their names' ends alone.
+        String::new()
     }
 
-    fn get_ext_with_compression(&self, compression: &FileCompressionType) -> Result<String> {
-        self.format.get_ext_with_compression(compression)
+    fn get_ext_with_compression(&self, _compression: &FileCompressionType) -> Result<String> {
+        Ok(String::new())
     }
 
     fn compression_type(&self) -> Option<FileCompressionType> {
-        self.format.compression_type()
+        None
     }
 
-    async fn infer_schema(&self, session: &dyn Session, store: &Arc<dyn ObjectStore>, files: &[ObjectMeta]) -> Result<SchemaRef> {
-        self.format.infer_schema(session, store, files).await
+    async fn infer_schema(&self, _session: &dyn Session, _store: &Arc<dyn ObjectStore>, _files: &[ObjectMeta]) -> Result<SchemaRef> {
+        not_impl_err!("a table's columns are known before it is read")
     }
 
     async fn infer_stats(
@@ -131,8 +136,8 @@ impl FileFormat for TableFormat {
             Format::Parquet => {
                 let name = FileName::new(file.location.as_ref(), &self.table);
                 let told = async {
-                    let found = self.format.infer_schema(session, store, std::slice::from_ref(file)).await?;
-                    let told = self.format.infer_stats_and_ordering(session, store, Arc::clone(&schema), file).await?;
+                    let found = self.parquet.infer_schema(session, store, std::slice::from_ref(file)).await?;
+                    let told = self.parquet.infer_stats_and_ordering(session, store, Arc::clone(&schema), file).await?;
                     Ok((found, told))
                 };
                 let told = AssertUnwindSafe(told).catch_unwind().await;
@@ -145,7 +150,10 @@ impl FileFormat for TableFormat {
     }
 
     async fn create_physical_plan(&self, session: &dyn Session, scan: FileScanConfig) -> Result<Arc<dyn ExecutionPlan>> {
-        self.format.create_physical_plan(session, scan).await
+        match self.layout.format {
+            Format::Parquet => self.parquet.create_physical_plan(session, scan).await,
+            Format::Csv(_) | Format::Json => Ok(DataSourceExec::from_data_source(scan)),
+        }
     }
 
     async fn create_writer_physical_plan(
@@ -161,6 +169,11 @@ impl FileFormat for TableFormat {
     fn file_source(&self, schema: TableSchema) -> Arc<dyn FileSource> {
         let keys: Vec<_> = folder_keys::columns(&self.layout.partitions).iter().cloned().collect();
         let schema = TableSchema::builder(Arc::clone(schema.file_schema())).with_table_partition_cols(keys).build();
-        self.format.file_source(schema)
+        let text = |format| Arc::new(TextFiles::new(format, schema.clone(), Arc::clone(&self.table)));
+        match self.layout.format {
+            Format::Parquet => self.parquet.file_source(schema),
+            Format::Csv(delimiter) => text(TextFormat::Csv(delimiter)),
+            Format::Json => text(TextFormat::Json),
+        }
     }
 }

@@ -290,6 +290,7 @@ async fn odd_files_are_left_out_and_hide_nobody() {
         ("twice.csv", "a,a\n1,2\n"),
         ("endless.csv", &long),
         ("array.json", "[{\"a\": 1}]"),
+        ("cut.csv", "a,b\n1,2\n3,\"4\n5,6\n"),
         ("torn.json", "{\"a\": 1}\n{\"a\": "),
         ("broken.parquet", "PAR1 but not really"),
         ("claims.parquet", "PAR1junkjunkPAR1"),
@@ -307,10 +308,11 @@ async fn odd_files_are_left_out_and_hide_nobody() {
             "array.json: it is a JSON array; one object per line is read",
             "broken.parquet: it is not a Parquet file that can be read",
             "claims.parquet: it is not a Parquet file that can be read",
+            "cut.csv: row 2: a quote is not closed",
             "empty.csv: the file is empty",
             "endless.csv: its first row is too long, or a quote is not closed",
-            "latin.csv: it is not UTF-8",
-            "ragged.csv: a row has more or fewer fields than the first: incorrect number of fields for line 3, expected 2 got 1",
+            "latin.csv: row 1: it is not UTF-8",
+            "ragged.csv: row 2: it has fewer fields than the first row, 1 and not 2",
             "readme.md: its name tells no format that is read; the option `format` can",
             "torn.json: it is not one JSON object per line",
             "twice.csv: two columns are called \"a\"",
@@ -328,14 +330,30 @@ async fn a_header_alone_is_a_table_of_text_without_rows() {
 
 #[tokio::test]
 async fn a_row_that_fits_later_no_more_is_an_error_naming_its_file() {
-    let lake = Lake::of(&[("f/1.csv", "a,b\n1,2\n"), ("f/2.csv", "a,b\n3,4\n"), ("g.csv", "a,b\n1,2\n"), ("j.json", "{\"a\": 1}\n")]).await;
+    let lake = Lake::of(&[
+        ("f/1.csv", "a,b\n1,2\n"),
+        ("f/2.csv", "a,b\n3,4\n"),
+        ("g.csv", "a,b\n1,2\n"),
+        ("torn.csv", "a,b\n1,2\n"),
+        ("latin.csv", "a,b\n1,2\n"),
+        ("j.json", "{\"a\": 1}\n"),
+    ])
+    .await;
     let context = lake.context().await;
     let mut rows = "a,b\n".to_owned();
     rows.push_str(&"1,2\n".repeat(20_000));
     lake.write("f/2.csv", &format!("{rows}1,2,hush\n"));
     lake.write("g.csv", &format!("{rows}hush,2\n"));
+    lake.write("torn.csv", &format!("{rows}1,\"hush\n{}", "1,2\n".repeat(20_000)));
+    write(lake.folder.path(), "latin.csv", &[rows.as_bytes(), b"1,hush\xfc\n"].concat());
     lake.write("j.json", "{\"a\": 1}\n{\"a\": \"hush\"}\n");
-    for (table, file) in [("f", "f/2.csv"), ("g", "g.csv"), ("j", "j.json")] {
+    for (table, file) in [
+        ("f", "f/2.csv: row 20001: it has more fields than the first row, 3 and not 2"),
+        ("g", "g.csv: row 20001, column \"a\": a value is no bigint"),
+        ("j", "j.json: line 2, column \"a\": a text is no bigint"),
+        ("torn", "torn.csv: row 20001: a quote is not closed"),
+        ("latin", "latin.csv: row 20001: it is not UTF-8"),
+    ] {
         let error = query(&context, &format!("SELECT * FROM {table}")).await.unwrap_err();
         assert_eq!((error.kind(), error.datasource()), (ErrorKind::Invalid, Some("lake")), "{error}");
         assert!(error.message().starts_with(file), "{error}");

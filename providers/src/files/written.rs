@@ -6,81 +6,112 @@ use std::sync::Arc;
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
 use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanArray, Date32Array, Decimal256Array, Float64Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    ArrayRef, BooleanBuilder, Date32Builder, Decimal256Builder, Float64Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::datatypes::{DataType, Date32Type, TimeUnit, i256};
 
-use super::number::{NUMERIC, Number};
+use super::number::{NUMERIC, Number, are_digits};
 
 /// The type of a date and a time.
 pub(super) const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
-/// A value that is not of its column's type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Misfit {
-    /// Its place among the values.
-    pub(super) at: usize,
-    /// Why, for the user, without the value.
-    pub(super) reason: String,
+/// The values of a column of text files, as they are read.
+#[derive(Debug)]
+pub(super) enum Scalars {
+    Text(StringBuilder),
+    Boolean(BooleanBuilder),
+    Bigint(Int64Builder),
+    Double(Float64Builder),
+    Numeric(Decimal256Builder),
+    Date(Date32Builder),
+    Timestamp(TimestampMicrosecondBuilder),
 }
 
-/// The values of a column of text files as `data_type`; `None` when no text is of that type.
-pub(super) fn read(texts: &StringArray, data_type: &DataType) -> Option<Result<ArrayRef, Misfit>> {
-    fn arc<A: Array + 'static>(values: A) -> ArrayRef {
-        Arc::new(values)
+impl Scalars {
+    /// No values yet of `data_type`; `None` when no text is of that type.
+    pub(super) fn of(data_type: &DataType) -> Option<Self> {
+        Some(match data_type {
+            DataType::Utf8 => Self::Text(StringBuilder::new()),
+            DataType::Boolean => Self::Boolean(BooleanBuilder::new()),
+            DataType::Int64 => Self::Bigint(Int64Builder::new()),
+            DataType::Float64 => Self::Double(Float64Builder::new()),
+            DataType::Date32 => Self::Date(Date32Builder::new()),
+            numeric if *numeric == NUMERIC => Self::Numeric(Decimal256Builder::new().with_data_type(NUMERIC)),
+            timestamp if *timestamp == TIMESTAMP => Self::Timestamp(TimestampMicrosecondBuilder::new()),
+            _ => return None,
+        })
     }
-    Some(match data_type {
-        DataType::Utf8 => Ok(Arc::new(texts.clone())),
-        DataType::Boolean => collected::<_, BooleanArray>(texts, data_type, boolean).map(arc),
-        DataType::Int64 => collected::<_, Int64Array>(texts, data_type, bigint).map(arc),
-        DataType::Float64 => collected::<_, Float64Array>(texts, data_type, double).map(arc),
-        exact if *exact == NUMERIC => {
-            collected(texts, data_type, numeric).map(|values: Decimal256Array| arc(values.with_data_type(NUMERIC)))
-        }
-        DataType::Date32 => collected::<_, Date32Array>(texts, data_type, |text| date(text).map(Date32Type::from_naive_date)).map(arc),
-        timestamp if *timestamp == TIMESTAMP => {
-            collected::<_, TimestampMicrosecondArray>(texts, data_type, |text| Some(timestamp_of(text)?.and_utc().timestamp_micros()))
-                .map(arc)
-        }
-        _ => return None,
-    })
-}
 
-fn collected<V, A: FromIterator<Option<V>>>(
-    texts: &StringArray,
-    data_type: &DataType,
-    value: impl Fn(&str) -> Option<V>,
-) -> Result<A, Misfit> {
-    let read = |(at, text): (usize, Option<&str>)| match text {
-        Some(text) => value(text).map(Some).ok_or_else(|| Misfit { at, reason: misfit(text, data_type) }),
-        None => Ok(None),
-    };
-    texts.iter().enumerate().map(read).collect()
-}
-
-/// Why a text is no value of a column, without the text itself.
-pub(super) fn misfit(text: &str, data_type: &DataType) -> String {
-    let wanted = named(data_type);
-    match Number::parse(text) {
-        Some(_) if *data_type == DataType::Float64 => format!("a number has more digits than {wanted} keeps"),
-        Some(_) if *data_type == NUMERIC => format!("a number has more digits than {wanted} has here, 38 on each side of the point"),
-        _ => format!("a value is no {wanted}"),
+    pub(super) fn are_texts(&self) -> bool {
+        matches!(self, Self::Text(_))
     }
-}
 
-/// A type that a text file's values may have, as PostgreSQL calls it.
-pub(super) fn named(data_type: &DataType) -> String {
-    match data_type {
-        DataType::Utf8 => "text".to_owned(),
-        DataType::Boolean => "boolean".to_owned(),
-        DataType::Int64 => "bigint".to_owned(),
-        DataType::Float64 => "double precision".to_owned(),
-        DataType::Date32 => "date".to_owned(),
-        numeric if *numeric == NUMERIC => "numeric".to_owned(),
-        timestamp if *timestamp == TIMESTAMP => "timestamp".to_owned(),
-        DataType::List(_) => "array".to_owned(),
-        DataType::Struct(_) => "object".to_owned(),
-        other => other.to_string(),
+    pub(super) fn are_booleans(&self) -> bool {
+        matches!(self, Self::Boolean(_))
+    }
+
+    pub(super) fn push_null(&mut self) {
+        match self {
+            Self::Text(values) => values.append_null(),
+            Self::Boolean(values) => values.append_null(),
+            Self::Bigint(values) => values.append_null(),
+            Self::Double(values) => values.append_null(),
+            Self::Numeric(values) => values.append_null(),
+            Self::Date(values) => values.append_null(),
+            Self::Timestamp(values) => values.append_null(),
+        }
+    }
+
+    /// Appends the value that is written as `text`.
+    ///
+    /// # Errors
+    /// Why it is none of this type, for the user, without the text itself.
+    pub(super) fn push(&mut self, text: &str) -> Result<(), String> {
+        let pushed = match self {
+            Self::Text(values) => Some(text).map(|value| values.append_value(value)),
+            Self::Boolean(values) => boolean(text).map(|value| values.append_value(value)),
+            Self::Bigint(values) => bigint(text).map(|value| values.append_value(value)),
+            Self::Double(values) => double(text).map(|value| values.append_value(value)),
+            Self::Numeric(values) => numeric(text).map(|value| values.append_value(value)),
+            Self::Date(values) => date(text).map(|value| values.append_value(Date32Type::from_naive_date(value))),
+            Self::Timestamp(values) => timestamp_of(text).map(|value| values.append_value(value.and_utc().timestamp_micros())),
+        };
+        pushed.ok_or_else(|| self.misfit(text))
+    }
+
+    fn misfit(&self, text: &str) -> String {
+        let wanted = self.name();
+        match (self, Number::parse(text)) {
+            (Self::Double(_), Some(_)) => format!("a number has more digits than {wanted} keeps"),
+            (Self::Numeric(_), Some(_)) => format!("a number has more digits than {wanted} has here, 38 on each side of the point"),
+            _ => format!("a value is no {wanted}"),
+        }
+    }
+
+    /// Their type, as PostgreSQL calls it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text",
+            Self::Boolean(_) => "boolean",
+            Self::Bigint(_) => "bigint",
+            Self::Double(_) => "double precision",
+            Self::Numeric(_) => "numeric",
+            Self::Date(_) => "date",
+            Self::Timestamp(_) => "timestamp",
+        }
+    }
+
+    /// The values so far; reading goes on with none.
+    pub(super) fn take(&mut self) -> ArrayRef {
+        match self {
+            Self::Text(values) => Arc::new(values.finish()),
+            Self::Boolean(values) => Arc::new(values.finish()),
+            Self::Bigint(values) => Arc::new(values.finish()),
+            Self::Double(values) => Arc::new(values.finish()),
+            Self::Numeric(values) => Arc::new(values.finish()),
+            Self::Date(values) => Arc::new(values.finish()),
+            Self::Timestamp(values) => Arc::new(values.finish()),
+        }
     }
 }
 
@@ -113,17 +144,12 @@ fn is_shaped(text: &str, shape: &str) -> bool {
     text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
 }
 
-fn all_digits(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
 /// A date and a time to the second or microsecond, without an offset.
 pub(super) fn timestamp_of(text: &str) -> Option<NaiveDateTime> {
     let day = date(text.get(..10)?)?;
     let time = text.get(11..)?;
     let (seconds, fraction) = time.split_at_checked(8)?;
-    let digits = fraction.strip_prefix('.').unwrap_or(fraction);
-    let is_fraction = fraction.is_empty() || fraction.len() == digits.len() + 1 && (1..=6).contains(&digits.len()) && all_digits(digits);
+    let is_fraction = fraction.is_empty() || fraction.strip_prefix('.').is_some_and(|digits| are_digits(digits) && digits.len() <= 6);
     let is_written_so =
         matches!(text.get(10..11)?, " " | "T") && is_shaped(seconds, "00:00:00") && !seconds.ends_with(":60") && is_fraction;
     let time = NaiveTime::parse_from_str(time, "%H:%M:%S%.f").ok()?;
@@ -137,16 +163,20 @@ mod tests {
 
     use super::*;
 
+    fn read(text: &str, data_type: &DataType) -> Result<ArrayRef, String> {
+        let mut values = Scalars::of(data_type).unwrap();
+        values.push_null();
+        values.push(text)?;
+        Ok(values.take())
+    }
+
     #[test]
     fn texts_are_read_as_they_were_inferred() {
-        let texts = StringArray::from(vec![Some("2024-02-29T12:00:00.5"), None]);
-        let moments = read(&texts, &TIMESTAMP).unwrap().unwrap();
-        assert_eq!((moments.as_primitive::<TimestampMicrosecondType>().value(0), moments.is_null(1)), (1_709_208_000_500_000, true));
-        let numbers = read(&StringArray::from(vec!["-7"]), &DataType::Int64).unwrap().unwrap();
-        assert_eq!(numbers.as_primitive::<Int64Type>().value(0), -7);
-        let doubles = read(&StringArray::from(vec!["1e3"]), &DataType::Float64).unwrap().unwrap();
-        assert!((doubles.as_primitive::<Float64Type>().value(0) - 1000.0).abs() < f64::EPSILON);
-        assert!(read(&texts, &DataType::Binary).is_none());
+        let moments = read("2024-02-29T12:00:00.5", &TIMESTAMP).unwrap();
+        assert_eq!((moments.as_primitive::<TimestampMicrosecondType>().value(1), moments.is_null(0)), (1_709_208_000_500_000, true));
+        assert_eq!(read("-7", &DataType::Int64).unwrap().as_primitive::<Int64Type>().value(1), -7);
+        assert!((read("1e3", &DataType::Float64).unwrap().as_primitive::<Float64Type>().value(1) - 1000.0).abs() < f64::EPSILON);
+        assert!(Scalars::of(&DataType::Binary).is_none());
     }
 
     #[test]
@@ -170,8 +200,7 @@ mod tests {
             ("2024-01-01 00:00:00Z", TIMESTAMP, "a value is no timestamp"),
             ("1", DataType::Boolean, "a value is no boolean"),
         ] {
-            let texts = StringArray::from(vec![None, Some(text)]);
-            assert_eq!(read(&texts, &data_type).unwrap().unwrap_err(), Misfit { at: 1, reason: reason.to_owned() }, "{text}");
+            assert_eq!(read(text, &data_type).unwrap_err(), reason, "{text}");
         }
     }
 }

@@ -36,7 +36,7 @@ impl BatchBuilder {
     /// [`ErrorKind::Unsupported`] for an Arrow type no column of this connector has.
     pub(super) fn new(schema: SchemaRef, zero_dates: ZeroDates) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| Column::new(field)).collect::<Result<_>>()?;
-        Ok(Self { row_bytes: row_bytes(&schema), schema, columns, zero_dates, tables: Vec::new(), rows: 0, bytes: 0 })
+        Ok(Self { row_bytes: row_bytes(schema.fields()), schema, columns, zero_dates, tables: Vec::new(), rows: 0, bytes: 0 })
     }
 
     /// Takes what the server says of the columns of the result: which tables they are of, for errors, and that numbers are numbers. It

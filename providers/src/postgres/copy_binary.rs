@@ -72,7 +72,7 @@ impl CopyDecoder {
         Ok(Self {
             fields: Vec::with_capacity(columns.len()),
             forms: vec![TextForm::Plain; columns.len()],
-            row_bytes: row_bytes(&schema),
+            row_bytes: row_bytes(schema.fields()),
             schema,
             columns,
             input: Bytes::new(),

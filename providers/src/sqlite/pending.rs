@@ -54,7 +54,7 @@ impl Pending {
     pub(super) fn new(schema: SchemaRef, limits: ScanLimits, mismatch: Mismatch) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| ColumnBuilder::new(field)).collect::<Result<Vec<_>>>()?;
         let state = State { columns, rows: 0, bytes: 0, since: None, handing_on: false };
-        Ok(Self { row_bytes: row_bytes(&schema), schema, limits, mismatch, state: Mutex::new(state) })
+        Ok(Self { row_bytes: row_bytes(schema.fields()), schema, limits, mismatch, state: Mutex::new(state) })
     }
 
     /// Adds a row. When that fills the batch it is returned, and [`handed_on`](Self::handed_on) must follow.

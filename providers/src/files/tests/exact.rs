@@ -111,6 +111,27 @@ async fn large_json_files_are_read_in_parts() {
     assert_eq!(cells(&query(&context, "SELECT count(*), sum(id), count(DISTINCT note), sum(v[2]) FROM t").await.unwrap()), wanted);
 }
 
+#[tokio::test]
+async fn batches_of_text_files_are_bounded_by_what_they_hold() {
+    let text = "x".repeat(100_000);
+    let (mut csv, mut json) = ("id,note,more\n".to_owned(), String::new());
+    for id in 0..100 {
+        csv.push_str(&format!("{id},{text},{text}\n"));
+        json.push_str(&format!("{{\"id\": {id}, \"note\": \"{text}\", \"more\": \"{text}\"}}\n"));
+    }
+    let lake = Lake::of(&[("c.csv", &csv), ("j.jsonl", &json)]).await;
+    let context = lake.context().await;
+    for (sql, most) in [("SELECT * FROM c", 6), ("SELECT id, note FROM c", 11), ("SELECT * FROM j", 6)] {
+        let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
+        let rows: Vec<usize> = batches.iter().map(RecordBatch::num_rows).collect();
+        assert_eq!(rows.iter().sum::<usize>(), 100);
+        assert!(rows.iter().all(|rows| *rows <= most), "{sql}: {rows:?}");
+    }
+    // What is not wanted takes no room.
+    let batches = context.sql("SELECT id FROM c").await.unwrap().collect().await.unwrap();
+    assert_eq!(batches.len(), 1);
+}
+
 fn doubles(values: Vec<f64>) -> Vec<u8> {
     parquet(vec![("f", Arc::new(Float64Array::from(values)) as ArrayRef)])
 }
