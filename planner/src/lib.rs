@@ -16,6 +16,7 @@ mod explain;
 mod federation;
 mod grammar;
 mod growth;
+mod join_order;
 mod json;
 mod names;
 mod output;

@@ -23,6 +23,7 @@ use crate::engine::{EngineLimits, PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::federation::RemoteQueryPlanner;
 use crate::growth::bounded;
+use crate::join_order::physical_rules;
 use crate::json;
 
 /// Rows in a batch between operators.
@@ -44,6 +45,7 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
         .with_analyzer_rules(analyzer_rules())
         .with_optimizer_rules(optimizer_rules())
         .with_query_planner(Arc::new(RemoteQueryPlanner))
+        .with_physical_optimizer_rules(physical_rules())
         .with_physical_optimizer_rule(Arc::new(WaitForJoins))
         .build();
     for name in FOREIGN_FUNCTIONS {

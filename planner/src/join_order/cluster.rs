@@ -1,0 +1,157 @@
+//! Inner joins that stand on each other, as the inputs they join and the conditions between these.
+
+use std::sync::Arc;
+
+use datafusion::common::{JoinSide, JoinType, NullEquality};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
+use datafusion::physical_plan::projection::ProjectionExec;
+
+/// A column of one of a cluster's inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct InputColumn {
+    pub(super) input: usize,
+    pub(super) column: usize,
+}
+
+/// A condition of a join that is no equality of columns.
+#[derive(Debug, Clone)]
+pub(super) struct Condition {
+    pub(super) filter: JoinFilter,
+    /// Where the columns of the filter's own batches come from.
+    pub(super) columns: Vec<InputColumn>,
+}
+
+/// Joins whose order is free.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    /// What is joined, in the order in which it is written.
+    pub(super) inputs: Vec<Arc<dyn ExecutionPlan>>,
+    /// Columns that are equal in each row of the result, and so not NULL.
+    pub(super) equal: Vec<Vec<InputColumn>>,
+    pub(super) conditions: Vec<Condition>,
+    /// The columns of the result.
+    pub(super) columns: Vec<InputColumn>,
+    pub(super) mode: PartitionMode,
+}
+
+impl Cluster {
+    /// The cluster whose last join is `plan`; `None` when that is none whose order is free, or there is but one order.
+    pub(super) fn at(plan: &Arc<dyn ExecutionPlan>) -> Option<Self> {
+        let mode = *free(plan)?.partition_mode();
+        let mut cluster = Self { inputs: Vec::new(), equal: Vec::new(), conditions: Vec::new(), columns: Vec::new(), mode };
+        cluster.columns = cluster.take_in(plan);
+        (cluster.inputs.len() > 2 && !cluster.equates_within_inputs()).then_some(cluster)
+    }
+
+    /// Whether two columns of one input are equal because each of them equals something else.
+    fn equates_within_inputs(&self) -> bool {
+        self.equal.iter().any(|class| class.windows(2).any(|pair| pair[0].input == pair[1].input))
+    }
+
+    /// Takes in `plan`, which is a join, columns of one, or an input; says where its columns come from.
+    fn take_in(&mut self, plan: &Arc<dyn ExecutionPlan>) -> Vec<InputColumn> {
+        if let Some(join) = free(plan) {
+            let left = self.take_in(join.left());
+            let right = self.take_in(join.right());
+            for (one, other) in join.on() {
+                if let (Some(one), Some(other)) = (column(one), column(other)) {
+                    self.equate(left[one], right[other]);
+                }
+            }
+            if let Some(filter) = join.filter() {
+                let place = |side, index: usize| if side == JoinSide::Left { left[index] } else { right[index] };
+                let columns = filter.column_indices().iter().map(|column| place(column.side, column.index)).collect();
+                self.conditions.push(Condition { filter: filter.clone(), columns });
+            }
+            let all = [left, right].concat();
+            return match join.projection.as_ref() {
+                Some(projection) => projection.iter().map(|place| all[*place]).collect(),
+                None => all,
+            };
+        }
+        if let Some((input, places)) = columns_of_join(plan) {
+            let below = self.take_in(input);
+            return places.into_iter().map(|place| below[place]).collect();
+        }
+        let input = self.inputs.len();
+        self.inputs.push(Arc::clone(plan));
+        (0..plan.schema().fields().len()).map(|column| InputColumn { input, column }).collect()
+    }
+
+    fn equate(&mut self, one: InputColumn, other: InputColumn) {
+        let mut class = vec![one, other];
+        self.equal.retain(|known| {
+            let is_same = known.contains(&one) || known.contains(&other);
+            if is_same {
+                class.extend(known);
+            }
+            !is_same
+        });
+        class.sort_unstable();
+        class.dedup();
+        self.equal.push(class);
+    }
+}
+
+/// The join, if others may take its place.
+pub(super) fn free(plan: &Arc<dyn ExecutionPlan>) -> Option<&HashJoinExec> {
+    let join = plan.downcast_ref::<HashJoinExec>()?;
+    let is_inner = *join.join_type() == JoinType::Inner && join.null_equality() == NullEquality::NullEqualsNothing;
+    let is_plain = join.on().iter().all(|(one, other)| equates_one_type(join, one, other));
+    let may_move = join.filter().is_none_or(|filter| never_fails(filter.expression()));
+    (is_inner && is_plain && may_move && !join.null_aware).then_some(join)
+}
+
+/// What is below columns of a free join, and which these are.
+pub(super) fn columns_of_join(plan: &Arc<dyn ExecutionPlan>) -> Option<(&Arc<dyn ExecutionPlan>, Vec<usize>)> {
+    let projection = plan.downcast_ref::<ProjectionExec>()?;
+    let places = projection.expr().iter().map(|projected| column(&projected.expr)).collect::<Option<_>>()?;
+    let input = projection.input();
+    (free(input).is_some() || columns_of_join(input).is_some()).then_some((input, places))
+}
+
+fn column(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {
+    expr.downcast_ref::<Column>().map(Column::index)
+}
+
+/// Whether what equals one of both equals the other: of floats, one zero equals the other.
+fn equates_one_type(join: &HashJoinExec, one: &Arc<dyn PhysicalExpr>, other: &Arc<dyn PhysicalExpr>) -> bool {
+    let (Some(one), Some(other)) = (column(one), column(other)) else { return false };
+    let (left, right) = (join.left().schema(), join.right().schema());
+    let (one, other) = (left.field(one).data_type(), right.field(other).data_type());
+    one == other && !one.is_floating()
+}
+
+/// Whether a condition may be decided for rows that it would not have seen.
+fn never_fails(condition: &Arc<dyn PhysicalExpr>) -> bool {
+    let is_plain = match condition.downcast_ref::<BinaryExpr>() {
+        Some(binary) => matches!(
+            binary.op(),
+            Operator::And
+                | Operator::Or
+                | Operator::Eq
+                | Operator::NotEq
+                | Operator::Lt
+                | Operator::LtEq
+                | Operator::Gt
+                | Operator::GtEq
+                | Operator::IsDistinctFrom
+                | Operator::IsNotDistinctFrom
+        ),
+        None => {
+            condition.is::<Column>()
+                || condition.is::<Literal>()
+                || condition.is::<NotExpr>()
+                || condition.is::<IsNullExpr>()
+                || condition.is::<IsNotNullExpr>()
+                || condition.is::<InListExpr>()
+                || condition.is::<LikeExpr>()
+        }
+    };
+    is_plain && condition.children().into_iter().all(never_fails)
+}
