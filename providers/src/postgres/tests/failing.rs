@@ -1,5 +1,6 @@
 //! What goes wrong at the source says so, as the right kind and without secrets or data.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use super::{LIMITS, PATIENCE, PostgresRemote, assert_fails, column, open, option
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind};
 use crate::options::Options;
+use crate::pool::Access;
+use crate::postgres::connect::Target;
 use crate::postgres::failure::{self, Clock};
 use crate::remote::{Remote, Scope};
 
@@ -48,6 +51,26 @@ async fn a_refused_connection_says_where_and_why() {
 
     let error = refusal(&database.options_with(&[("sslmode", "require")])).await;
     assert_fails(&error, ErrorKind::Unreachable, "the server has no TLS");
+}
+
+/// A name may stand for several addresses, of which the first is silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_address_leaves_time_for_the_next() {
+    let Some(database) = Database::new("").await else { return };
+    let silent = std::net::TcpListener::bind(("127.0.0.2", database.server.port)).unwrap();
+    let options = database.options_with(&[("host", "127.0.0.1")]);
+    let target = Target::new(&options, Access::Read).unwrap();
+    let both = || vec![silent.local_addr().unwrap().ip(), Ipv4Addr::LOCALHOST.into()];
+    let deadline = Deadline::after(Duration::from_secs(8));
+    target.dial_first(both(), deadline).await.unwrap();
+    assert!(!deadline.remaining().is_zero());
+
+    // A server that refuses us has answered.
+    let stranger = database.options_with(&[("host", "127.0.0.1"), ("user", "nobody")]);
+    let stranger = Target::new(&stranger, Access::Read).unwrap();
+    let nobody = [Ipv4Addr::LOCALHOST.into(), silent.local_addr().unwrap().ip()];
+    let refused = stranger.dial_first(nobody.to_vec(), Deadline::after(PATIENCE)).await.err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Unauthorized, "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
