@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{DataType, Int32Type};
+use datafusion::common::TableReference;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{StreamExt, TryStreamExt};
 
 use super::server::{Database, PASSWORD, Server};
-use super::{LIMITS, PATIENCE, PostgresRemote, assert_fails, column, open, options, ours, schema, start};
+use super::{LIMITS, PATIENCE, PostgresRemote, assert_fails, column, look, open, options, ours, schema, start};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, VALUE_REFUSED};
 use crate::options::Options;
 use crate::pool::Access;
 use crate::postgres::connect::Target;
 use crate::postgres::failure::{self, Clock};
-use crate::remote::{Remote, Scope};
+use crate::remote::{Remote, RemoteTable, Scope};
 
 async fn refusal(options: &Options) -> Error {
     let error = PostgresRemote::open(options).await.unwrap_err();
@@ -179,4 +181,45 @@ async fn looking_has_a_deadline() {
     assert_fails(&error, ErrorKind::Timeout, "reading the catalog took longer than 500ms");
     admin.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(remote.introspect(&Scope::default(), Deadline::after(PATIENCE)).await.unwrap().tables.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_refused_names_its_table() {
+    let Some(database) = Database::new(
+        "CREATE SCHEMA mart;
+         CREATE TABLE mart.prices (id integer, price numeric);
+         INSERT INTO mart.prices VALUES (1, 'NaN'), (2, 1);
+         CREATE VIEW mart.odd AS SELECT 1 AS id, time '24:00' AS until;
+         CREATE TABLE mart.large AS SELECT i AS id, CASE i WHEN 70000 THEN 'NaN' ELSE i::numeric END AS price, repeat('x', 500) AS more
+         FROM generate_series(1, 100000) i; ANALYZE",
+    )
+    .await
+    else {
+        return;
+    };
+    let remote = open(&database).await;
+    let tables = look(&remote, &[]).await.tables;
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+    for table in &tables {
+        context.register_table(TableReference::bare(&*table.name), Arc::clone(&remote).table(table).unwrap()).unwrap();
+    }
+    for (sql, told) in [
+        ("SELECT price AS p, id FROM prices", "table \"mart.prices\": column \"price\" holds the numeric NaN"),
+        ("SELECT until FROM odd", "table \"mart.odd\": column \"until\" holds the time 24:00:00"),
+        ("SELECT more, price FROM large", "table \"mart.large\": column \"price\" holds the numeric NaN"),
+    ] {
+        let error = context.sql(sql).await.unwrap().collect().await.unwrap_err();
+        assert_fails(ours(&error), ErrorKind::Invalid, told);
+        assert_eq!(ours(&error).code_text(), Some(VALUE_REFUSED));
+    }
+    let plan = context.sql("SELECT more, price FROM large").await.unwrap().create_physical_plan().await.unwrap();
+    assert!(plan.properties().partitioning.partition_count() > 1, "the last one is read in parts");
+    // What is computed is of no table.
+    let computed = column(&remote, "SELECT price + 1 FROM mart.prices", prices_type(&tables)).await.unwrap_err();
+    assert_fails(ours(&computed), ErrorKind::Invalid, "column \"v\" holds");
+    assert!(ours(&computed).message().starts_with("column"), "{computed}");
+}
+
+fn prices_type(tables: &[RemoteTable]) -> DataType {
+    tables.iter().find(|table| table.name == "prices").unwrap().columns[1].data_type.clone()
 }
