@@ -124,9 +124,9 @@ impl SqliteRemote {
         let done = async {
             let database = self.acquire(access, Some(deadline)).await?;
             let stop = Stop::new(&database);
-            let requested = stop.requested();
+            let requested = stop.token();
             let worker = tokio::task::spawn_blocking(move || {
-                let outcome = work(&database, &|| requested());
+                let outcome = work(&database, &|| requested.is_cancelled());
                 (database, outcome)
             });
             let (database, outcome) =
