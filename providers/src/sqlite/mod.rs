@@ -8,7 +8,6 @@ mod definition;
 mod dialect;
 mod instant;
 mod introspect;
-mod lenient;
 mod manifest;
 mod pending;
 mod policy;
@@ -34,7 +33,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::connect::{Database, DatabaseFile, Stop};
 use self::dialect::SqliteDialect;
-use self::lenient::LenientDialect;
 use self::policy::Mismatch;
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
@@ -207,8 +205,8 @@ impl Remote for SqliteRemote {
 impl SqlRemote for SqliteRemote {
     fn dialect(&self) -> &dyn Dialect {
         match self.mismatch {
-            Mismatch::Refused => &SqliteDialect,
-            Mismatch::Null | Mismatch::Text => &LenientDialect,
+            Mismatch::Refused => &SqliteDialect::EXACT,
+            Mismatch::Null | Mismatch::Text => &SqliteDialect::LENIENT,
         }
     }
 
