@@ -14,6 +14,7 @@ mod json_text;
 mod json_types;
 mod layout;
 mod manifest;
+mod members;
 mod number;
 mod parquet_files;
 mod read_only;
