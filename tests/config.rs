@@ -82,6 +82,9 @@ fn options_that_only_a_connector_can_judge_are_told_like_all_others() {
     folder
         .write("causeway.yaml", &main_file())
         .write("datasources/lake.yaml", "name: lake\nconnector: files\noptions:\n  path: .\n  list_cache: soon\n  globs: 'a: x'\n")
+        .write("datasources/bucket.yaml", "name: bucket\nconnector: files\noptions:\n  path: s3:///x\n  access_key_id: id\n")
+        .write("datasources/cloud.yaml", "name: cloud\nconnector: files\noptions:\n  path: gs://cloud\n")
+        .write("datasources/site.yaml", "name: site\nconnector: files\noptions:\n  path: http://127.0.0.1/a.csv\n")
         .write("datasources/crm.yaml", &format!("name: crm\nconnector: postgres\n{server}  sslmode: verify-full\n"))
         .write("datasources/shop.yaml", &format!("name: shop\nconnector: mysql\n{server}  sslrootcert: ca.pem\n"))
         .write("datasources/log.yaml", &format!("name: log\nconnector: clickhouse\n{server}  sslmode: verify-full\n"));
@@ -92,6 +95,10 @@ fn options_that_only_a_connector_can_judge_are_told_like_all_others() {
         for (file, line, key) in [
             ("lake.yaml", 5, "options.list_cache"),
             ("lake.yaml", 6, "options.globs"),
+            ("bucket.yaml", 4, "options.path"),
+            ("bucket.yaml", 5, "options.access_key_id"),
+            ("cloud.yaml", 4, "options.path"),
+            ("site.yaml", 4, "options.path"),
             ("crm.yaml", 7, "options.sslmode"),
             ("shop.yaml", 7, "options.sslrootcert"),
             ("log.yaml", 7, "options.sslmode"),

@@ -57,7 +57,9 @@ fn postgres() {
         let _ = writeln!(tables, "CREATE TABLE many.t{number} (id integer PRIMARY KEY, name text);");
     }
     database.script(&tables);
-    leaves_out(&holds(&database.datasource("contract"), 6_000), &[]);
+    let report = holds(&database.datasource("contract"), 6_000);
+    leaves_out(&report, &["scan"]);
+    assert_eq!(checked(&report, "many.t999").0, "unread", "what is left out are tables of the other schema");
 }
 
 #[test]
@@ -189,6 +191,81 @@ fn what_no_relay_can_watch_is_told_as_not_checked() {
     }
     let told = test(&database.datasource_by_socket("crm"), &[]);
     assert!(told.stdout.contains("what was left out is told above"), "{}", told.stdout);
+}
+
+/// Tables of one name in two schemas, one that is in neither, and none in the default schema.
+const SCHEMAS: &str = "CREATE SCHEMA mart; CREATE SCHEMA sales; CREATE SCHEMA private;
+    CREATE TABLE mart.things (id int PRIMARY KEY, word text);
+    INSERT INTO mart.things SELECT i, 'm' || i % 7 FROM generate_series(1, 40) i;
+    CREATE TABLE sales.things (id int PRIMARY KEY, day date);
+    INSERT INTO sales.things SELECT i, date '2024-01-01' + i FROM generate_series(1, 50) i;
+    CREATE TABLE private.secrets (id int PRIMARY KEY, word text);
+    INSERT INTO private.secrets SELECT i, 's' || i % 7 FROM generate_series(1, 60) i;";
+
+/// The tables that a report says something of.
+fn tables(report: &Value) -> Vec<&str> {
+    report["tables"].as_array().unwrap().iter().map(|table| table["table"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn the_tables_that_would_be_published_are_checked() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("contract_schemas");
+    database.script(SCHEMAS);
+    let all = holds(&database.datasource("crm"), 100);
+    assert_eq!(tables(&all), ["mart.things", "private.secrets", "sales.things"]);
+    let allowed = || database.datasource("crm").external("allowed_schemas", "[mart, sales]");
+    let report = holds(&allowed(), 100);
+    assert_eq!(tables(&report), ["mart.things", "sales.things"]);
+    assert_eq!([checked(&report, "mart.things").0, checked(&report, "sales.things").0], ["whole", "whole"]);
+    let pins = "tables:\n  - { name: things, remote: sales.things }\n";
+    let pinned = holds(&allowed().external("expose", "pinned").section(pins), 100);
+    assert_eq!(tables(&pinned), ["sales.things"]);
+}
+
+#[test]
+fn a_datasource_without_a_table_keeps_no_contract() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("contract_nothing");
+    database.script(SCHEMAS);
+    let crm = || database.datasource("crm");
+    for (datasource, told) in [
+        (crm().external("allowed_schemas", "[public]"), "there is no table in schema public"),
+        (crm().external("allowed_schemas", "[public, nope]"), "there is no table in any of the schemas public, nope"),
+        (crm().external("expose", "pinned"), "none of the tables that it pins (`tables` names none)"),
+        (crm().schema_mode("validate_only"), "its tables are never read"),
+    ] {
+        let finished = test(&datasource, &[]);
+        assert_eq!(finished.code, Some(2), "{}{}", finished.stdout, finished.stderr);
+        assert!(finished.stderr.contains("nothing to be checked on") && finished.stderr.contains(told), "{}", finished.stderr);
+        assert!(finished.stderr.contains("hint: ") && !finished.stdout.contains("contract"), "{}{}", finished.stdout, finished.stderr);
+        let finished = test(&datasource, &["--json"]);
+        let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+        assert_eq!((finished.code, tables(&report).len()), (Some(2), 0));
+    }
+}
+
+#[test]
+fn a_source_that_is_not_reached_breaks_no_contract() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let crm = Datasource::new("crm", "postgres").option("host", "127.0.0.1").option("port", &nobody.to_string());
+    let crm = crm.option("database", "crm").option("user", "reader");
+    let finished = test(&crm, &[]);
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(2), ""));
+    assert!(
+        finished.stderr.starts_with("error: datasource \"crm\" cannot be reached: ") && finished.stderr.contains("hint: "),
+        "{}",
+        finished.stderr
+    );
+    let finished = test(&crm, &["--json"]);
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!((finished.code, report["broken"].as_u64()), (Some(2), Some(0)));
+    assert!(report["unopened"]["message"].as_str().is_some_and(|message| !message.is_empty()), "{report}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let finished = test(&Datasource::sqlite("shop", &folder.path().join("gone.db")), &[]);
+    assert_eq!(finished.code, Some(2));
+    assert!(finished.stderr.starts_with("error: datasource \"shop\" cannot be opened: "), "{}", finished.stderr);
 }
 
 /// A CSV file, a folder of JSON lines, and values that say what they are to be read as.

@@ -1,6 +1,6 @@
 //! Every ordinary type of the sources, with its edge values, arrives as what it is: in text and in binary.
 
-use causeway_tests::{Gateway, MariaDbServer, PostgresServer, raw_rows, text_rows};
+use causeway_tests::{ClickHouseServer, Gateway, MariaDbServer, PostgresServer, raw_rows, text_rows};
 
 /// PostgreSQL's ordinary types with values at their edges, as literals.
 const POSTGRES: &[(&str, &[&str])] = &[
@@ -277,5 +277,25 @@ async fn values_that_do_not_fit_are_errors() {
         assert!(error.message().contains(column), "{error:?}");
         assert!(!error.code().code().starts_with("XX"), "{error:?}");
         assert!(!text_rows(&client, &format!("SELECT id FROM {table}")).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_refused_is_named_as_its_source_names_it() {
+    let (Some(clickhouse), Some(postgres)) = (ClickHouseServer::shared(), PostgresServer::shared()) else { return };
+    let (log, crm) = (clickhouse.database("refused"), postgres.database("refused"));
+    log.script(
+        "CREATE TABLE IN_HERE.t (id Int32, word String) ENGINE = MergeTree ORDER BY id;\nINSERT INTO IN_HERE.t VALUES (1, unhex('ff'))",
+    );
+    crm.script("CREATE TABLE t (id integer, word numeric); INSERT INTO t VALUES (1, 'NaN')");
+    let gateway = Gateway::start([log.datasource("log"), crm.datasource("crm")]);
+    let client = gateway.connect().await;
+    for (datasource, table) in [("log", "refused.t"), ("crm", "public.t")] {
+        for sql in ["SELECT id, word AS shown FROM t", "SELECT a.word AS shown FROM t a JOIN t b ON a.id = b.id ORDER BY b.id LIMIT 5"] {
+            let sql = sql.replace(" t", &format!(" {datasource}.t"));
+            let error = text_rows(&client, &sql).await.unwrap_err();
+            let error = error.as_db_error().unwrap();
+            assert!(error.message().contains(&format!("table \"{table}\": column \"word\" holds")), "{sql}: {error:?}");
+        }
     }
 }

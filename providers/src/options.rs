@@ -72,6 +72,11 @@ impl OptionFault {
     pub fn new(key: &str, message: impl Into<String>) -> Self {
         Self { key: key.to_owned(), visibility: Visibility::Public, message: message.into() }
     }
+
+    /// What is wrong with a credential.
+    pub fn of_secret(key: &str, message: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), visibility: Visibility::Secret, message: message.into() }
+    }
 }
 
 impl Options {

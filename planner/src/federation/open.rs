@@ -9,7 +9,7 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use causeway_providers::sql::{
-    ColumnScope, Dialect, Reliance, RemoteSql, ScanLimits, ScopedColumn, Select, SelectItem, SqlRemote, translate_value,
+    ColumnScope, Dialect, Origin, Reliance, RemoteSql, ScanLimits, ScopedColumn, Select, SelectItem, SqlRemote, translate_value,
 };
 use causeway_providers::{Comparison, RemoteColumn, RemoteId, RemoteTable};
 
@@ -130,6 +130,14 @@ impl OpenColumn {
     pub(super) fn column(&self) -> Option<&RemoteColumn> {
         match &self.form {
             Form::Remote { table, index } => Some(&table.columns[*index]),
+            Form::Derived | Form::Computed { .. } => None,
+        }
+    }
+
+    /// The same as errors tell of it.
+    fn origin(&self) -> Option<Origin> {
+        match &self.form {
+            Form::Remote { table, index } => Some(Origin::new(table, *index)),
             Form::Derived | Form::Computed { .. } => None,
         }
     }
@@ -336,7 +344,8 @@ impl OpenSelect {
     /// The finished statement and what it may take.
     pub(super) fn finish(&self) -> (RemoteSql, ScanLimits) {
         let limits = ScanLimits::new(self.query_timeout, BATCH_ROWS);
-        (RemoteSql { text: self.output(ColumnAliases::None), reliance: self.reliance.clone() }, limits)
+        let origins = self.columns.iter().map(OpenColumn::origin).collect();
+        (RemoteSql { text: self.output(ColumnAliases::None), reliance: self.reliance.clone(), origins }, limits)
     }
 
     fn select(&self, items: Vec<SelectItem>) -> Select {

@@ -4,25 +4,27 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryArray, ListArray, RecordBatch, RecordBatchOptions, StringArray};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Date32Type, Field, SchemaRef, TimeUnit, UInt16Type};
+use datafusion::arrow::datatypes::{DataType, Date32Type, SchemaRef, TimeUnit, UInt16Type};
 
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED, VALUE_REFUSED};
+use crate::sql::{Origin, column_of};
 
-/// The columns of `batch` as those of `schema`, by position.
+/// The columns of `batch` as those of `schema`, by position. `origins` says which stored columns they are, as far as it is known.
 ///
 /// # Errors
 /// `Invalid` for a value that has no place in its column, `SchemaMismatch` for a column of another type, both naming it.
-pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef, origins: &[Option<Origin>]) -> Result<RecordBatch> {
     // Rows that are only counted come with a column that nobody asked for.
     if batch.num_columns() != schema.fields().len() && !schema.fields().is_empty() {
         let text = format!("{} columns arrived where {} were asked for", batch.num_columns(), schema.fields().len());
         return Err(Error::new(ErrorKind::Internal, text));
     }
-    let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
+    let columns = schema.fields().iter().zip(batch.columns()).enumerate().map(|(at, (field, column))| {
+        let name = || column_of(field, origins.get(at).and_then(Option::as_ref));
         if column.null_count() > 0 && !field.is_nullable() {
-            return Err(changed(format!("column \"{}\" is NOT NULL but holds NULL", field.name())));
+            return Err(changed(format!("{} is NOT NULL but holds NULL", name())));
         }
-        values(column, field.data_type()).map_err(|fault| fault.at(field))
+        values(column, field.data_type()).map_err(|fault| fault.at(&name(), field.data_type()))
     });
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
@@ -42,12 +44,12 @@ enum Fault {
 }
 
 impl Fault {
-    fn at(self, field: &Field) -> Error {
-        let column = field.name();
+    /// The error of a column of that name and type.
+    fn at(self, name: &str, wanted: &DataType) -> Error {
         match self {
-            Fault::Mismatch(arrived) => changed(format!("column \"{column}\" arrived as {arrived}, not as {}", field.data_type())),
-            Fault::TooLarge => changed(format!("column \"{column}\" holds a value that does not fit {}", field.data_type())),
-            Fault::NotText => Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds bytes that are not UTF-8"))
+            Fault::Mismatch(arrived) => changed(format!("{name} arrived as {arrived}, not as {wanted}")),
+            Fault::TooLarge => changed(format!("{name} holds a value that does not fit {wanted}")),
+            Fault::NotText => Error::new(ErrorKind::Invalid, format!("{name} holds bytes that are not UTF-8"))
                 .code(VALUE_REFUSED)
                 .hint("correct the value at the source, or leave the column out"),
         }
@@ -118,14 +120,14 @@ mod tests {
         Date32Array, Decimal128Array, Int32Array, Int64Array, TimestampMillisecondArray, TimestampSecondArray, UInt16Array, UInt32Array,
         UInt64Array,
     };
-    use datafusion::arrow::datatypes::Schema;
+    use datafusion::arrow::datatypes::{Field, Schema};
 
     use super::*;
 
     fn converted(array: ArrayRef, wanted: DataType) -> Result<ArrayRef> {
         let batch = RecordBatch::try_from_iter([("x", array)]).unwrap();
         let schema = Arc::new(Schema::new(vec![Field::new("c", wanted, true)]));
-        Ok(Arc::clone(conform(&batch, &schema)?.column(0)))
+        Ok(Arc::clone(conform(&batch, &schema, &[])?.column(0)))
     }
 
     fn utc(unit: TimeUnit) -> DataType {

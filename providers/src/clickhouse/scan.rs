@@ -97,7 +97,7 @@ impl Scan<'_> {
         let mut answer = session.ask(&self.sql.text, self.limits.query_timeout).await.map_err(Interruption::Remote)?;
         *answered = true;
         while let Some(batch) = answer.next().await.map_err(Interruption::Remote)? {
-            let batch = conform(&batch, &self.schema).map_err(Interruption::Here)?;
+            let batch = conform(&batch, &self.schema, &self.sql.origins).map_err(Interruption::Here)?;
             let mut from = 0;
             while from < batch.num_rows() {
                 let rows = self.limits.batch_rows.max(1).min(batch.num_rows() - from);

@@ -25,7 +25,7 @@ pub(super) async fn check(opened: &Opened<'_>) -> Group {
     group.check("the source tells its version", version.map_err(told).map(|_| ()));
     let manifest = opened.contract.connector.manifest();
     group.holds("the remote declares no more than the manifest", remote.capabilities().is_within(&manifest.capabilities));
-    let again = remote.introspect(&Scope::default(), Deadline::after(LOOK)).await;
+    let again = remote.introspect(&opened.contract.coverage.scope, Deadline::after(LOOK)).await;
     let again = again.map_err(told).and_then(|again| {
         // What a source believes of the number of rows may change by itself.
         if names(&again) == names(seen) { Ok(()) } else { Err("it tells something else".into()) }
@@ -45,7 +45,7 @@ pub(super) async fn check(opened: &Opened<'_>) -> Group {
         };
         group.check(format!("columns and keys of {}", table.subject()), held);
     }
-    for table in opened.own_tables() {
+    for table in opened.tables() {
         let provider = Arc::clone(remote).table(table);
         let held = provider.map_err(told).and_then(|provider| {
             let (found, promised) = (provider.schema(), table.arrow_schema());
@@ -94,7 +94,7 @@ async fn scopes(opened: &Opened<'_>, group: &mut Group) {
 
 async fn presence(opened: &Opened<'_>, group: &mut Group) {
     let mut subjects = Vec::new();
-    for table in opened.own_tables().take(ASKED) {
+    for table in opened.tables().into_iter().take(ASKED) {
         subjects.push(table.subject());
         subjects.extend(table.columns.first().map(|column| Subject::column(&table.schema, &table.name, &column.name)));
     }
@@ -127,9 +127,9 @@ async fn exchanges(opened: &Opened<'_>, group: &mut Group) {
     };
     let counted = async {
         let remote = contract.connector.open(&relay.options(contract.options)).await.map_err(told)?;
-        remote.introspect(&Scope::default(), Deadline::after(LOOK)).await.map_err(told)?;
+        remote.introspect(&contract.coverage.scope, Deadline::after(LOOK)).await.map_err(told)?;
         let before = relay.exchanges();
-        remote.introspect(&Scope::default(), Deadline::after(LOOK)).await.map_err(told)?;
+        remote.introspect(&contract.coverage.scope, Deadline::after(LOOK)).await.map_err(told)?;
         let exchanges = relay.exchanges() - before;
         remote.close().await;
         if exchanges <= MOST_EXCHANGES { Ok(()) } else { Err(format!("it takes {exchanges} exchanges").into()) }

@@ -41,6 +41,8 @@ pub(super) async fn check(opened: &Opened<'_>, tables: &[Sampled]) -> Vec<Group>
             both_ways(&mut limit, capabilities.statement_timeout, ends);
             let held = tried.waits().await;
             waiting.check("a statement waits for a connection until its time is over, and no longer than it must", held);
+            let held = tried.frees_unread().await;
+            waiting.check("a statement whose time is over leaves its connection to the next one, though nobody reads on", held);
             tried.loses(&mut lost).await;
         }
         (None, _) => {
@@ -172,6 +174,18 @@ impl Tried<'_> {
         third.map_err(|_| "a connection that is free again is not used")?.map_err(told)
     }
 
+    /// Whether the connection of a statement that is not read any more, and not dropped either, comes free once its time is over.
+    async fn frees_unread(&self) -> Result<(), Refusal> {
+        let (remote, sql) = self.open(&self.options()).await?;
+        let mut unread = statement::sending(&sql, self.table, Some(SHORT))?;
+        first_rows(&mut unread).await?;
+        let next = timeout(SHORT + FREED + TELLING, drain(statement::whole(&sql, &self.table.table, None)?)).await;
+        let ended = timeout(TELLING, drain(unread)).await;
+        remote.close().await;
+        next.map_err(|_| "it keeps its connection")?.map_err(told)?;
+        is_kind(ended.map_err(|_| "it does not end")?, ErrorKind::Timeout)
+    }
+
     async fn loses(&self, group: &mut Group) {
         let route = Route::to(self.opened.contract.options).await;
         let Some(relay) = route.relay() else {
@@ -180,13 +194,8 @@ impl Tried<'_> {
         };
         let cut = async {
             let (remote, sql) = self.open(&relay.options(&self.options())).await?;
-            let mut stream = statement::sending(&sql, self.table)?;
-            match timeout(PATIENCE, stream.next()).await {
-                Ok(Some(Ok(_))) => {}
-                Ok(Some(Err(error))) => return Err(told(error)),
-                Ok(None) => return Err("a result without an end has one".into()),
-                Err(_) => return Err("no first rows".into()),
-            }
+            let mut stream = statement::sending(&sql, self.table, None)?;
+            first_rows(&mut stream).await?;
             relay.cut();
             Ok((timeout(TELLING, drain(stream)).await, remote))
         };
@@ -205,6 +214,16 @@ async fn runs(stream: &mut SendableRecordBatchStream) -> Result<(), Refusal> {
         Err(_) => Ok(()),
         Ok(Some(Err(error))) => Err(told(error)),
         Ok(_) => Err("a statement without an end has one".into()),
+    }
+}
+
+/// Reads the first rows of a statement without an end.
+async fn first_rows(stream: &mut SendableRecordBatchStream) -> Result<(), Refusal> {
+    match timeout(PATIENCE, stream.next()).await {
+        Ok(Some(Ok(_))) => Ok(()),
+        Ok(Some(Err(error))) => Err(told(error)),
+        Ok(None) => Err("a result without an end has one".into()),
+        Err(_) => Err("no first rows".into()),
     }
 }
 

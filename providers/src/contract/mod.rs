@@ -6,6 +6,7 @@
 //! connector fills the source with tables first; tables with the columns `value` and `expected` prove how types are read.
 
 mod alone;
+mod coverage;
 mod declared;
 mod engine;
 mod introspection;
@@ -19,6 +20,7 @@ mod report;
 mod sampled;
 mod scanning;
 mod statement;
+mod unopened;
 mod values;
 
 use std::collections::BTreeMap;
@@ -29,15 +31,18 @@ use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use tokio::time::timeout;
 
 pub use alone::DataFusionAlone;
+pub use coverage::{Coverage, CoveredTable};
 pub use engine::{Answer, Engine, SCHEMA};
 pub use kit::{SKELETON, SKELETON_FILES};
 pub use refusal::Refusal;
 pub use report::{Checked, Group, Report, TableExtent};
+pub use unopened::Unopened;
 
 use crate::connector::Connector;
 use crate::deadline::Deadline;
+use crate::error::Error;
 use crate::options::Options;
-use crate::remote::{Introspection, Remote, RemoteTable, Scope};
+use crate::remote::{Introspection, Remote, RemoteTable};
 use sampled::Sampled;
 
 /// The time one look at the source or one answer may take.
@@ -65,6 +70,8 @@ pub struct Contract<'a> {
     pub connector: &'a dyn Connector,
     /// The datasource that is read.
     pub options: &'a Options,
+    /// Which of its tables are looked at.
+    pub coverage: &'a Coverage,
     /// What plans statements over its tables.
     pub engine: &'a dyn Engine,
     /// How much is looked at.
@@ -82,10 +89,8 @@ impl Contract<'_> {
     /// Runs all checks; `progress` is told which are next. The source is read, never written.
     pub async fn run(&self, progress: &mut (dyn FnMut(&str) + Send)) -> Report {
         let mut report = Report::new(self.connector.manifest().kind);
-        let mut opening = Group::new("opening");
-        let opened = self.open(&mut opening).await;
-        report.add(opening);
-        let Some(opened) = opened else { return report };
+        let Some(opened) = self.open(&mut report).await else { return report };
+        report.omitted.clone_from(&opened.seen.omitted);
         progress("introspection");
         report.add(introspection::check(&opened).await);
         progress("scans");
@@ -110,19 +115,36 @@ impl Contract<'_> {
         report
     }
 
-    async fn open(&self, group: &mut Group) -> Option<Opened<'_>> {
-        let remote = timeout(PATIENCE, self.connector.open(self.options)).await;
-        let remote = group.value("it opens", remote.map_err(|_| "it does not end".into()).and_then(|opened| opened.map_err(told)))?;
-        let seen = remote.introspect(&Scope::default(), Deadline::after(PATIENCE)).await;
-        let seen = group.value("it tells its tables", seen.map_err(told))?;
-        Some(Opened { contract: self, remote, seen })
+    async fn open(&self, report: &mut Report) -> Option<Opened<'_>> {
+        let mut group = Group::new("opening");
+        let opened = match timeout(PATIENCE, self.connector.open(self.options)).await {
+            Ok(opened) => opening(opened, "it opens", &mut group, report),
+            Err(_) => group.value("it opens", Err("it does not end".into())),
+        };
+        let opened = match opened {
+            Some(remote) => {
+                let seen = remote.introspect(&self.coverage.scope, Deadline::after(PATIENCE)).await;
+                opening(seen, "it tells its tables", &mut group, report).map(|seen| Opened { contract: self, remote, seen })
+            }
+            None => None,
+        };
+        if report.unopened.is_none() {
+            report.add(group);
+        }
+        opened
     }
 }
 
+/// One check of a datasource that is being opened. What its source keeps from holding is no check: the report is told why.
+fn opening<T>(made: Result<T, Error>, what: &str, group: &mut Group, report: &mut Report) -> Option<T> {
+    report.unopened = made.as_ref().err().and_then(Unopened::by);
+    if report.unopened.is_some() { None } else { group.value(what, made.map_err(told)) }
+}
+
 impl Opened<'_> {
-    /// The tables under the datasource's own name.
-    fn own_tables(&self) -> impl Iterator<Item = &RemoteTable> {
-        self.seen.tables.iter().filter(|table| table.schema == self.seen.default_schema)
+    /// The tables that are published, those under the datasource's own name first.
+    fn tables(&self) -> Vec<&RemoteTable> {
+        self.contract.coverage.of(&self.seen)
     }
 
     /// Answers a statement on a table of a remote, as far as it is looked at.

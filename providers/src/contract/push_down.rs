@@ -84,7 +84,7 @@ impl Class {
         for (sampled, query) in &queries {
             let answered = self.compare(opened, &opened.remote, sampled, query).await;
             let counted = answered.map(|is_at_the_source| at_the_source += usize::from(is_at_the_source));
-            group.check(&query.sql, counted);
+            group.check(format!("on {}: {}", sampled.table.subject(), query.sql), counted);
         }
         match is_declared {
             true if at_the_source == 0 => {

@@ -1,6 +1,8 @@
 //! What the checks found.
 
 use super::refusal::Refusal;
+use super::unopened::Unopened;
+use crate::remote::Omission;
 
 /// All checks of one connector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,8 +11,12 @@ pub struct Report {
     pub kind: &'static str,
     /// The checks by what they are about, in the order they ran.
     pub groups: Vec<Group>,
-    /// How far each table under the datasource's own name was looked at.
+    /// How far each table that is published was looked at.
     pub tables: Vec<TableExtent>,
+    /// What the source left out when it told its tables.
+    pub omitted: Vec<Omission>,
+    /// Why there was no source to check the connector on. Then no check ran.
+    pub unopened: Option<Unopened>,
 }
 
 /// How far a table was looked at.
@@ -37,7 +43,7 @@ pub enum Checked {
 
 impl Report {
     pub(super) fn new(kind: &'static str) -> Self {
-        Self { kind, groups: Vec::new(), tables: Vec::new() }
+        Self { kind, groups: Vec::new(), tables: Vec::new(), omitted: Vec::new(), unopened: None }
     }
 
     pub(super) fn add(&mut self, group: Group) {

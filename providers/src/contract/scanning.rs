@@ -11,7 +11,7 @@ use super::sampled::{MOST_ROWS, Sampled, quoted};
 use super::{Answer, Opened, Refusal, part, values};
 use crate::remote::RemoteTable;
 
-/// So many tables are scanned, the smallest first.
+/// So many tables are scanned, those of the default schema first, and of these the smallest.
 const TABLES: usize = 40;
 /// So many scans run at once, more than a pool has connections.
 const AT_ONCE: usize = 12;
@@ -28,14 +28,15 @@ pub(super) struct Scanned {
 /// Scans tables, and takes in those that are small enough, or a part of them.
 pub(super) async fn check(opened: &Opened<'_>) -> Scanned {
     let mut group = Group::new("scan");
-    let mut tables: Vec<&RemoteTable> = opened.own_tables().collect();
-    tables.sort_by_key(|table| (table.row_estimate.unwrap_or(u64::MAX), table.name.clone()));
+    let mut tables = opened.tables();
+    let is_elsewhere = |table: &RemoteTable| table.schema != opened.seen.default_schema;
+    tables.sort_by_key(|table| (is_elsewhere(table), table.row_estimate.unwrap_or(u64::MAX), table.subject()));
     let mut others = Vec::new();
     let mut leave = |table: &RemoteTable, checked| others.push(TableExtent { table: table.subject().to_string(), checked });
     if tables.len() > TABLES {
         group.leave_out(format!("{} of {} tables", tables.len() - TABLES, tables.len()));
         for table in tables.drain(TABLES..) {
-            leave(table, Checked::Unread(format!("{TABLES} others are smaller")));
+            leave(table, Checked::Unread(format!("{TABLES} others come before it: the default schema's, and smaller ones")));
         }
     }
     let mut known = Vec::new();

@@ -52,11 +52,15 @@ pub(super) fn computing(
 }
 
 /// Rows without an end: the source sends as fast as it is read.
-pub(super) fn sending(remote: &Arc<dyn SqlRemote>, sampled: &Sampled) -> Result<SendableRecordBatchStream, Refusal> {
+pub(super) fn sending(
+    remote: &Arc<dyn SqlRemote>,
+    sampled: &Sampled,
+    query_timeout: Option<Duration>,
+) -> Result<SendableRecordBatchStream, Refusal> {
     let table = SqlTable::new(Arc::clone(remote), sampled.table.clone(), None);
     let rows = table.select(None, &[], None).render(remote.dialect());
     let sql = format!("SELECT r.* FROM ({rows}) r, {}", product(remote.as_ref(), sampled));
-    Arc::clone(remote).execute(RemoteSql::new(sql), sampled.table.arrow_schema(), limits(None)).map_err(told)
+    Arc::clone(remote).execute(RemoteSql::new(sql), sampled.table.arrow_schema(), limits(query_timeout)).map_err(told)
 }
 
 /// The rows of a table once, no more of them than a table that is known whole can have.

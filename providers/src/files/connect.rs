@@ -15,9 +15,8 @@ use object_store::local::LocalFileSystem;
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 
 use super::compression::Damaged;
-use super::globs::Glob;
-use super::layout::Format;
 use super::rooted::Rooted;
+use super::settings::{ACCESS_KEY_ID, ALLOW_HTTP, SECRET_ACCESS_KEY, Target};
 use super::web::web;
 use crate::error::{Error, ErrorKind, Result, VALUE_REFUSED};
 use crate::options::Options;
@@ -54,23 +53,12 @@ impl StoreKind {
 }
 
 /// Builds the store. For a folder this looks whether it is there; a bucket or a server is not asked yet.
-pub(super) fn locate(options: &Options, globs: &[Glob], fallback: Option<Format>) -> Result<Location> {
+pub(super) fn locate(options: &Options, target: Target) -> Result<Location> {
     let shown = options.required("path")?.to_owned();
-    let (store, place): (Arc<dyn ObjectStore>, _) = match shown.split_once("://") {
-        None => (folder(FilePath::new(&shown))?, StoreKind::Folder),
-        Some(("s3", rest)) => (bucket(rest, options)?, StoreKind::Bucket),
-        Some(("https", _)) => (web(&shown, globs, fallback, client(options)?, retry(options))?, StoreKind::Web),
-        Some(("http", _)) if options.flag("allow_http") => {
-            (web(&shown, globs, fallback, client(options)?, retry(options))?, StoreKind::Web)
-        }
-        Some(("http", _)) => {
-            return Err(Error::new(ErrorKind::Invalid, "the location is http://, which anybody on the way can read and change")
-                .hint("use https://, or say `allow_http: true`"));
-        }
-        Some((scheme, _)) => {
-            return Err(Error::new(ErrorKind::Unsupported, format!("a location {scheme}:// cannot be read"))
-                .hint("the option `path` takes a folder, s3://bucket/prefix or https://host/file"));
-        }
+    let (store, place): (Arc<dyn ObjectStore>, _) = match target {
+        Target::Folder(path) => (folder(FilePath::new(&path))?, StoreKind::Folder),
+        Target::Bucket { name, prefix } => (bucket(&name, prefix, options)?, StoreKind::Bucket),
+        Target::Web { base, files } => (web(&base, files, client(options)?, retry(options))?, StoreKind::Web),
     };
     Ok(Location { shown, store, place })
 }
@@ -99,32 +87,25 @@ pub(super) fn still_there(location: &str) -> Result<()> {
     if location.contains("://") || FilePath::new(location).is_dir() { Ok(()) } else { Err(missing(location)) }
 }
 
-fn bucket(rest: &str, options: &Options) -> Result<Arc<dyn ObjectStore>> {
-    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    if bucket.is_empty() {
-        return Err(Error::new(ErrorKind::Invalid, "the location names no bucket").hint("write the option `path` as s3://bucket/prefix"));
-    }
+fn bucket(name: &str, prefix: object_store::path::Path, options: &Options) -> Result<Arc<dyn ObjectStore>> {
     let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(bucket)
+        .with_bucket_name(name)
         .with_region(options.required("region")?)
         .with_client_options(client(options)?)
         .with_retry(retry(options));
     if let Some(endpoint) = options.get("endpoint") {
         builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
     }
-    builder = match (options.get("access_key_id"), options.secret("secret_access_key")) {
+    builder = match (options.get(ACCESS_KEY_ID), options.secret(SECRET_ACCESS_KEY)) {
         (Some(id), Some(secret)) => builder.with_access_key_id(id).with_secret_access_key(secret),
-        (None, None) => builder.with_skip_signature(true),
-        (Some(_), None) => return Err(half_a_key("`secret_access_key` is missing under `credentials:`")),
-        (None, Some(_)) => return Err(half_a_key("`access_key_id` is missing under `options:`")),
+        // Half a key is a fault of the options.
+        (Some(_), None) | (None, Some(_)) | (None, None) => builder.with_skip_signature(true),
     };
     let store = builder.build().map_err(|e| {
         // The builder's own text may quote what it was given.
         drop(e);
         Error::new(ErrorKind::Invalid, "the options do not describe an S3 bucket").hint("check `path`, `endpoint` and `region`")
     })?;
-    let prefix = object_store::path::Path::parse(prefix.trim_matches('/'))
-        .map_err(|e| Error::new(ErrorKind::Invalid, "the prefix in the option `path` is not valid").because(e))?;
     Ok(Arc::new(Rooted::at(store, prefix)))
 }
 
@@ -133,7 +114,7 @@ fn client(options: &Options) -> Result<ClientOptions> {
         .with_connect_timeout(options.pool.connect_timeout)
         // The whole of a large file may take long: `query_timeout` bounds a statement, not this.
         .with_timeout_disabled()
-        .with_allow_http(options.flag("allow_http"));
+        .with_allow_http(options.flag(ALLOW_HTTP));
     if let Some(path) = options.path("sslrootcert") {
         let shown = path.display();
         let invalid = || Error::new(ErrorKind::Invalid, format!("{shown} holds no certificates that can be read"));
@@ -156,10 +137,6 @@ fn retry(options: &Options) -> RetryConfig {
         max_retries: 3,
         retry_timeout: options.pool.connect_timeout,
     }
-}
-
-fn half_a_key(message: &str) -> Error {
-    Error::new(ErrorKind::Invalid, message).hint("give both parts of the access key, or neither for a public bucket")
 }
 
 /// An error of the store about `what`, a path or URL.

@@ -22,18 +22,21 @@ impl Glob {
     /// Reads lines, or what stands between semicolons, of `name = pattern`.
     ///
     /// # Errors
-    /// What is wrong, to follow the option's name, with the line.
-    pub(super) fn parse(text: &str) -> Result<Vec<Self>, String> {
-        let mut globs = Vec::new();
+    /// All that is wrong, each to follow the option's name, with the line.
+    pub(super) fn parse(text: &str) -> Result<Vec<Self>, Vec<String>> {
+        let (mut globs, mut faults) = (Vec::new(), Vec::new());
         let mut names = BTreeSet::new();
         for line in text.split(['\n', ';']).map(str::trim).filter(|line| !line.is_empty()) {
-            let glob = Self::parse_line(line).map_err(|reason| invalid(line, &reason))?;
-            if !names.insert(glob.name.clone()) {
-                return Err(invalid(line, "the table is named twice"));
+            match Self::parse_line(line) {
+                Ok(glob) if names.insert(glob.name.clone()) => globs.push(glob),
+                Ok(_) => faults.push(invalid(line, "the table is named twice")),
+                Err(reason) => faults.push(invalid(line, &reason)),
             }
-            globs.push(glob);
         }
-        if globs.is_empty() { Err(invalid(text, "it names no table")) } else { Ok(globs) }
+        if globs.is_empty() && faults.is_empty() {
+            faults.push(invalid(text, "it names no table"));
+        }
+        if faults.is_empty() { Ok(globs) } else { Err(faults) }
     }
 
     fn parse_line(line: &str) -> Result<Self, String> {
@@ -113,8 +116,10 @@ mod tests {
             ("a = /x", "empty parts"),
             ("a = [x", "invalid range"),
         ] {
-            let error = Glob::parse(text).unwrap_err();
-            assert!(error.contains(reason), "{error}");
+            let faults = Glob::parse(text).unwrap_err();
+            assert!(faults.len() == 1 && faults[0].contains(reason), "{faults:?}");
         }
+        let faults = Glob::parse("a = x; b; a = y\nc = ../x").unwrap_err();
+        assert_eq!(faults.len(), 3, "{faults:?}");
     }
 }

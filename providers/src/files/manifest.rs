@@ -81,5 +81,5 @@ pub(super) static MANIFEST: Manifest = Manifest {
             doc: "The secret of the access key.",
         },
     ],
-    faults: super::option_faults,
+    faults: super::settings::faults,
 };

@@ -15,6 +15,7 @@ mod json_text;
 mod json_types;
 mod layout;
 mod manifest;
+mod members;
 mod number;
 mod parquet_files;
 mod read_only;
@@ -24,6 +25,7 @@ mod sample;
 mod samples;
 mod scan;
 mod session;
+mod settings;
 mod source;
 mod table;
 mod table_files;
@@ -40,15 +42,14 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use futures::TryStreamExt;
 
-use self::globs::Glob;
 use self::introspect::Choice;
-use self::layout::{Format, Layout};
+use self::layout::Layout;
+use self::settings::Settings;
 use self::source::Source;
 use self::table::FilesTable;
 use crate::capabilities::Capabilities;
@@ -57,7 +58,7 @@ use crate::deadline::Deadline;
 use crate::declared_type::DeclaredType;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Manifest;
-use crate::options::{OptionFault, Options};
+use crate::options::Options;
 use crate::pool::PoolState;
 use crate::remote::{CatalogMark, Introspection, Remote, RemoteId, RemotePresence, RemoteTable, Scope, ServerVersion};
 use crate::sql::SqlRemote;
@@ -77,16 +78,9 @@ impl Connector for FilesConnector {
 
     async fn open(&self, options: &Options) -> Result<Arc<dyn Remote>> {
         let opened = async {
-            let globs = options.get(GLOBS).map(Glob::parse).transpose().map_err(|fault| unlooked_at(GLOBS, &fault))?.unwrap_or_default();
-            let choice = Choice { fallback: options.get("format").and_then(Format::named), globs };
-            let location = connect::locate(options, &choice.globs, choice.fallback)?;
-            let list_age = list_age(options.required(LIST_CACHE)?);
-            let source = Source::new(
-                options.id.clone(),
-                location,
-                options.query_timeout,
-                list_age.map_err(|fault| unlooked_at(LIST_CACHE, &fault))?,
-            )?;
+            let Settings { choice, list_age, target } = Settings::of(options)?;
+            let location = connect::locate(options, target)?;
+            let source = Source::new(options.id.clone(), location, options.query_timeout, list_age)?;
             Ok(FilesRemote { source: Arc::new(source), choice, known: RwLock::default() })
         };
         let remote = opened.await.map_err(|e: Error| e.at(options.id.as_str()))?;
@@ -101,33 +95,6 @@ impl Connector for FilesConnector {
     fn declared_type(&self, text: &str) -> DeclaredType {
         declared_type::declared_type(text)
     }
-}
-
-/// A list that is older is no list of what is there.
-const LONGEST_LIST_AGE: Duration = Duration::from_secs(366 * 24 * 3600);
-
-/// The option that names tables with the pattern of their files.
-const GLOBS: &str = "globs";
-/// The option that says how long a list of files is kept.
-const LIST_CACHE: &str = "list_cache";
-
-/// What is wrong with options that have a form of their own.
-fn option_faults(options: &Options) -> Vec<OptionFault> {
-    let fault = |key: &str, looked: Option<String>| looked.map(|message| OptionFault::new(key, message));
-    let globs = fault(GLOBS, options.get(GLOBS).and_then(|text| Glob::parse(text).err()));
-    let age = fault(LIST_CACHE, options.get(LIST_CACHE).and_then(|text| list_age(text).err()));
-    globs.into_iter().chain(age).collect()
-}
-
-/// The error of an option that [`option_faults`] did not look at before.
-fn unlooked_at(key: &str, fault: &str) -> Error {
-    Error::new(ErrorKind::Invalid, format!("the option `{key}` {fault}"))
-}
-
-/// How long a list is kept; or what is wrong with the text, to follow the option's name.
-fn list_age(text: &str) -> Result<Duration, String> {
-    let age = humantime::parse_duration(text).map_err(|_| format!("is \"{text}\", not a duration: write it as 10s or 1m"))?;
-    if age > LONGEST_LIST_AGE { Err(format!("is \"{text}\", longer than a year")) } else { Ok(age) }
 }
 
 /// A folder or bucket and the tables last seen in it.

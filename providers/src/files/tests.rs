@@ -446,22 +446,12 @@ async fn projections_and_statistics_reach_the_files() {
 
 #[tokio::test]
 async fn missing_and_wrong_places_say_so() {
-    let cases = [
-        ("/nowhere/at/all", ErrorKind::NotFound, "/nowhere/at/all"),
-        ("/etc/hostname", ErrorKind::Invalid, "/etc/hostname"),
-        ("gs://bucket/x", ErrorKind::Unsupported, "gs://"),
-        ("https://example.com/x", ErrorKind::Invalid, "lists no files"),
-        ("https://example.com/x.csv?key=hush", ErrorKind::Invalid, "query"),
-        ("http://example.com/x.csv", ErrorKind::Invalid, "http://"),
-        ("s3:///x", ErrorKind::Invalid, "bucket"),
-    ];
+    let cases = [("/nowhere/at/all", ErrorKind::NotFound, "/nowhere/at/all"), ("/etc/hostname", ErrorKind::Invalid, "/etc/hostname")];
     for (path, kind, text) in cases {
         let error = open(path, &[], |_| {}).await.unwrap_err();
         assert_eq!((error.kind(), error.datasource()), (kind, Some("lake")), "{path}: {error}");
         assert!(error.message().contains(text), "{error}");
     }
-    let half = open("s3://b", &[("access_key_id", "id")], |_| {}).await.unwrap_err();
-    assert_eq!(half.kind(), ErrorKind::Invalid);
     assert!(checked("/", &[("format", "xml")]).is_err());
 
     let lake = Lake::of(&[("t.csv", "a\n1\n")]).await;
@@ -473,6 +463,51 @@ async fn missing_and_wrong_places_say_so() {
     fs::remove_dir_all(lake.folder.path()).unwrap();
     let gone = lake.remote.introspect(&Scope::default(), soon()).await.unwrap_err();
     assert_eq!((gone.kind(), gone.datasource()), (ErrorKind::NotFound, Some("lake")));
+}
+
+#[test]
+fn options_that_can_lead_nowhere_are_blamed_before_anything_is_opened() {
+    let blamed = |path: &str, options: &[(&str, &str)]| -> Vec<(String, String)> {
+        let faults = checked(path, options).err().unwrap_or_default();
+        faults.into_iter().map(|fault| (fault.key, fault.message)).collect()
+    };
+    let id = ("access_key_id", "id");
+    let secret = ("secret_access_key", "hush");
+    for (path, options, key, text) in [
+        ("gs://bucket/x", &[][..], "path", "gs://"),
+        ("az://bucket/x", &[], "path", "az://"),
+        ("s3://", &[], "path", "names no bucket"),
+        ("s3:///x", &[], "path", "names no bucket"),
+        ("s3://b/x/../y", &[], "path", "prefix"),
+        ("s3://b", &[id], "access_key_id", "needs `secret_access_key`"),
+        ("s3://b", &[secret], "secret_access_key", "needs `access_key_id`"),
+        ("s3://b", &[("endpoint", "http://127.0.0.1:9000")], "endpoint", "allow_http"),
+        ("s3://b", &[("endpoint", "127.0.0.1:9000")], "endpoint", "no URL"),
+        ("http://example.com/x.csv", &[], "path", "allow_http"),
+        ("https://", &[], "path", "names no server"),
+        ("https://example.com", &[], "path", "lists no files"),
+        ("https://example.com/x", &[], "path", "lists no files"),
+        ("https://example.com/x.csv?key=hush", &[], "path", "query"),
+        ("https://example.com", &[("globs", "a = *.csv")], "globs", "cannot be asked to look for"),
+    ] {
+        let faults = blamed(path, options);
+        assert!(faults.len() == 1 && faults[0].0 == key && faults[0].1.contains(text), "{path}: {faults:?}");
+        assert!(!faults[0].1.contains("hush"), "{faults:?}");
+    }
+    for (path, options) in [
+        ("s3://b", &[][..]),
+        ("s3://b/a/b/", &[id, secret, ("endpoint", "http://127.0.0.1:9000"), ("allow_http", "true")]),
+        ("https://example.com/x.csv", &[]),
+        ("https://example.com/x", &[("format", "csv")]),
+        ("http://example.com/x", &[("allow_http", "true"), ("globs", "a = a.csv; b = y/b.parquet")]),
+        // Where they say nothing, the options of a bucket are not looked at.
+        ("/", &[id]),
+    ] {
+        assert_eq!(blamed(path, options), [], "{path}");
+    }
+    let all = [("globs", "a; b = ../x; c = z"), ("list_cache", "soon"), id, ("endpoint", "nowhere")];
+    let keys: Vec<String> = blamed("s3:///x", &all).into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, ["globs", "globs", "list_cache", "path", "endpoint", "access_key_id"]);
 }
 
 #[tokio::test]

@@ -17,8 +17,6 @@ use object_store::{
     ObjectStoreExt, Result as StoreResult, RetryConfig,
 };
 
-use super::globs::Glob;
-use super::layout::{Format, format_of};
 use super::read_only::{ReadOnly, Reading};
 use super::refused_heads::RefusedHeads;
 use crate::error::{Error, ErrorKind, Result};
@@ -81,50 +79,21 @@ fn may_refuse_head(error: &StoreError) -> bool {
     )
 }
 
-/// The files that `path` or `globs` name, below `url`.
+/// These files of a server, below the URL `base`.
 ///
 /// # Errors
-/// `Invalid` when they name none, or when the URL holds what is not a part of a path.
-pub(super) fn web(
-    url: &str,
-    globs: &[Glob],
-    fallback: Option<Format>,
-    client: ClientOptions,
-    retry: RetryConfig,
-) -> Result<Arc<dyn ObjectStore>> {
-    let invalid =
-        |message: &str| Error::new(ErrorKind::Invalid, message).hint("write the option `path` as https://host/folder/file.parquet");
-    if url.contains(['?', '#', '@']) {
-        return Err(invalid("the location is a URL with a user, a query or a fragment, which are not read"));
-    }
-    let (base, paths) = if globs.is_empty() {
-        let (base, file) = url.rsplit_once('/').filter(|(base, _)| !base.ends_with(':') && !base.ends_with('/')).unwrap_or((url, ""));
-        let path = Path::from_url_path(file).map_err(|e| invalid("the file in the option `path` is not valid").because(e))?;
-        if format_of(path.as_ref(), fallback).is_none() || path.as_ref().is_empty() {
-            return Err(invalid("a web server lists no files, and the location names none of a format that is read")
-                .hint("let `path` end in a file's name, or name each table's file in `globs`"));
-        }
-        (base, vec![path])
-    } else {
-        (url.trim_end_matches('/'), globs.iter().map(only_path).collect::<Result<_>>()?)
-    };
+/// `Invalid` when that is no URL.
+pub(super) fn web(base: &str, files: Vec<Path>, client: ClientOptions, retry: RetryConfig) -> Result<Arc<dyn ObjectStore>> {
     let store =
         HttpBuilder::new().with_url(base).with_client_options(client).with_retry(retry).with_http_connector(RefusedHeads::default());
     let store = store.build().map_err(|e| {
         // The builder's own text may quote what it was given.
         drop(e);
-        invalid("the location is no URL that can be read")
+        Error::new(ErrorKind::Invalid, "the location is no URL that can be read")
+            .hint("write the option `path` as https://host/folder/file.parquet")
     })?;
     let server = Server { store: Arc::new(store), refuses_head: AtomicBool::new(false) };
-    Ok(Arc::new(ReadOnly(Named { server: Arc::new(server), paths })))
-}
-
-fn only_path(glob: &Glob) -> Result<Path> {
-    let path = glob.only_path().ok_or_else(|| {
-        Error::new(ErrorKind::Invalid, format!("a web server lists no files, so that \"{}\" cannot be looked for", glob.text()))
-            .hint("name one file for each table in `globs`")
-    })?;
-    Path::parse(path).map_err(|e| Error::new(ErrorKind::Invalid, format!("\"{path}\" is no path of a file")).because(e))
+    Ok(Arc::new(ReadOnly(Named { server: Arc::new(server), paths: files })))
 }
 
 impl fmt::Display for Named {

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::{join, join5};
+use tokio::net::lookup_host;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -19,6 +21,7 @@ use super::copy_reader::ReadError;
 use super::described::{Wanted, text_forms};
 use super::manifest::{DATABASE, HOST, PASSWORD, PORT, USER};
 use super::{failure, shape, tls};
+use crate::addresses::first_to_answer;
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Options, PoolLimits};
@@ -59,6 +62,8 @@ pub(super) const REMOTE_GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Target {
     id: RemoteId,
     config: Config,
+    /// The host and the port; `None` for a socket in the file system.
+    network: Option<(String, u16)>,
     tls: MakeRustlsConnect,
     address: String,
     limits: PoolLimits,
@@ -88,12 +93,37 @@ impl Target {
             config.password(password);
         }
         let address = format!("{host}:{port}/{database} as user \"{user}\"");
-        Ok(Self { id: options.id.clone(), config, tls, address, limits: access.limits(options.pool), access })
+        let network = (!host.starts_with('/')).then(|| (host.to_owned(), port));
+        Ok(Self { id: options.id.clone(), config, network, tls, address, limits: access.limits(options.pool), access })
     }
 
-    async fn dial(&self) -> Result<PgConnection> {
+    /// Connects to the first of the host's addresses that answers. A cancel goes to that one as well: a name may stand for several servers.
+    async fn dial_any(&self, deadline: Deadline) -> Result<PgConnection> {
+        let Some((host, port)) = &self.network else { return self.dial(&self.config).await };
+        let found = lookup_host((host.as_str(), *port)).await.map_err(|error| failure::resolving(error, &self.address))?;
+        self.dial_first(found.map(|address| address.ip()).collect(), deadline).await
+    }
+
+    /// Connects to the first of these addresses that answers.
+    pub(super) async fn dial_first(&self, addresses: Vec<IpAddr>, deadline: Deadline) -> Result<PgConnection> {
+        let dial = |address| async move {
+            // The host stays what certificates are checked for.
+            let mut config = self.config.clone();
+            self.dial(config.hostaddr(address)).await
+        };
+        first_to_answer(addresses, deadline.remaining(), || self.silent(), dial).await
+    }
+
+    /// The error for a server that does not answer.
+    fn silent(&self) -> Error {
+        let limit = humantime::format_duration(self.limits.connect_timeout);
+        Error::new(ErrorKind::Unreachable, format!("cannot connect to {}: no answer within {limit}", self.address))
+            .hint("check `options.host` and `options.port` and the network, or raise `external.pool.connect_timeout`")
+    }
+
+    async fn dial(&self, config: &Config) -> Result<PgConnection> {
         let failed = |error| failure::connecting(error, &self.address);
-        let (client, connection) = self.config.connect(self.tls.clone()).await.map_err(failed)?;
+        let (client, connection) = config.connect(self.tls.clone()).await.map_err(failed)?;
         let version = connection.parameter("server_version").unwrap_or_default().to_owned();
         let encoding = connection.parameter("server_encoding").unwrap_or_default().to_owned();
         let driver = tokio::spawn(drive(self.id.clone(), connection));
@@ -125,15 +155,8 @@ impl Dial for Target {
 
     /// Opens a connection and normalises its session.
     async fn connect(&self) -> Result<PgConnection> {
-        let limit = Deadline::after(self.limits.connect_timeout);
-        match tokio::time::timeout_at(limit.instant(), self.dial()).await {
-            Ok(connection) => connection,
-            Err(_) => Err(Error::new(
-                ErrorKind::Unreachable,
-                format!("cannot connect to {}: no answer within {}", self.address, humantime::format_duration(limit.limit())),
-            )
-            .hint("check `options.host` and `options.port` and the network, or raise `external.pool.connect_timeout`")),
-        }
+        let deadline = Deadline::after(self.limits.connect_timeout);
+        tokio::time::timeout_at(deadline.instant(), self.dial_any(deadline)).await.unwrap_or_else(|_| Err(self.silent()))
     }
 
     fn is_usable(&self, connection: &PgConnection) -> bool {

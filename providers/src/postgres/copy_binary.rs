@@ -14,7 +14,7 @@ use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 pub(super) use self::column::TextForm;
 use self::column::{Column, Room, ValueFault};
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED, VALUE_REFUSED};
-use crate::sql::{BATCH_BYTES, ScanLimits, row_bytes};
+use crate::sql::{BATCH_BYTES, Origin, ScanLimits, column_of, row_bytes};
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// Signature, flags, length of the header's extension.
@@ -29,6 +29,8 @@ pub(super) struct CopyDecoder {
     columns: Vec<Column>,
     /// How the texts of each column come.
     forms: Vec<TextForm>,
+    /// The stored column that each one is, for errors.
+    origins: Vec<Option<Origin>>,
     /// Where the fields of the row at hand lie in `input`; `None` is NULL.
     fields: Vec<Option<(usize, usize)>>,
     input: Bytes,
@@ -72,6 +74,7 @@ impl CopyDecoder {
         Ok(Self {
             fields: Vec::with_capacity(columns.len()),
             forms: vec![TextForm::Plain; columns.len()],
+            origins: Vec::new(),
             row_bytes: row_bytes(schema.fields()),
             schema,
             columns,
@@ -81,6 +84,13 @@ impl CopyDecoder {
             limits,
             state: State::Header,
         })
+    }
+
+    /// The same, whose errors name the stored columns in `origins`, by position, rather than those of the result.
+    #[must_use]
+    pub(super) fn of(mut self, origins: Vec<Option<Origin>>) -> Self {
+        self.origins = origins;
+        self
     }
 
     /// What the rows become.
@@ -154,16 +164,17 @@ impl CopyDecoder {
         let rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
         let mut arrays = Vec::with_capacity(self.columns.len());
-        for ((column, field), form) in self.columns.iter_mut().zip(self.schema.fields()).zip(&self.forms) {
+        for (index, ((column, field), form)) in self.columns.iter_mut().zip(self.schema.fields()).zip(&self.forms).enumerate() {
             let room = column.room(rows);
+            let named = || column_of(field, self.origins.get(index).and_then(Option::as_ref));
             let array = column.finish().map_err(|cause| {
-                Error::new(ErrorKind::Invalid, format!("column \"{}\" holds text that is not UTF-8", field.name()))
+                Error::new(ErrorKind::Invalid, format!("{} holds text that is not UTF-8", named()))
                     .code(VALUE_REFUSED)
                     .hint("the database's encoding is probably SQL_ASCII: mend the text at the source or leave the column out")
                     .because(cause)
             })?;
             if !field.is_nullable() && array.null_count() > 0 {
-                let text = format!("column \"{}\" holds NULL although the source declared it NOT NULL", field.name());
+                let text = format!("{} holds NULL although the source declared it NOT NULL", named());
                 return Err(Error::new(ErrorKind::SchemaMismatch, text).code(TYPE_CHANGED).hint("refresh the catalog of the datasource"));
             }
             // The next batch is probably as long as this one.
@@ -237,7 +248,8 @@ impl CopyDecoder {
     }
 
     fn refusal(&self, index: usize, fault: ValueFault) -> Error {
-        let text = format!("column \"{}\" {}", self.schema.field(index).name(), fault.message());
+        let name = column_of(self.schema.field(index), self.origins.get(index).and_then(Option::as_ref));
+        let text = format!("{name} {}", fault.message());
         let refusal = Error::new(ErrorKind::Invalid, text).hint(fault.hint());
         if fault.is_the_values() { refusal.code(VALUE_REFUSED) } else { refusal }
     }

@@ -96,11 +96,11 @@ pub(super) struct PostgresDefinition;
 
 impl Definition for PostgresDefinition {
     fn quote(&self, identifier: &str) -> String {
-        PostgresDialect.quote(identifier)
+        PostgresDialect::CHARACTERS.quote(identifier)
     }
 
     fn table(&self, descriptor: &TableDescriptor) -> String {
-        PostgresDialect.table(schema(descriptor), &descriptor.name)
+        PostgresDialect::CHARACTERS.table(schema(descriptor), &descriptor.name)
     }
 
     fn type_name(&self, kind: DescribedType) -> &'static str {

@@ -16,8 +16,24 @@ use crate::remote::RemoteColumn;
 use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting};
 
 /// PostgreSQL's dialect, for sessions with `standard_conforming_strings` on, `TimeZone` UTC and ISO dates.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct PostgresDialect;
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PostgresDialect {
+    texts: Texts,
+}
+
+/// What a database takes its texts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    Characters,
+    Bytes,
+}
+
+impl PostgresDialect {
+    /// Of a database that knows where characters begin.
+    pub(super) const CHARACTERS: Self = Self { texts: Texts::Characters };
+    /// Of one whose encoding is `SQL_ASCII`, which counts bytes where we count characters.
+    pub(super) const BYTES: Self = Self { texts: Texts::Bytes };
+}
 
 impl Dialect for PostgresDialect {
     fn quote(&self, identifier: &str) -> String {
@@ -160,7 +176,11 @@ impl Dialect for PostgresDialect {
     }
 
     fn like(&self) -> LikeSupport {
-        LikeSupport::Exact
+        match self.texts {
+            Texts::Characters => LikeSupport::Exact,
+            // `_` matches one byte over there.
+            Texts::Bytes => LikeSupport::Local,
+        }
     }
 
     fn computes(&self) -> bool {
@@ -181,7 +201,10 @@ impl Dialect for PostgresDialect {
     }
 
     fn function(&self, name: &str, arguments: &[Argument<'_>], result: &DataType) -> Option<String> {
-        function::scalar(self, name, arguments, result)
+        match (self.texts, name) {
+            (Texts::Bytes, "character_length" | "char_length" | "length" | "substr" | "substring") => None,
+            (Texts::Characters | Texts::Bytes, _) => function::scalar(self, name, arguments, result),
+        }
     }
 
     fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, result: &DataType) -> Option<String> {

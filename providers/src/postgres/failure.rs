@@ -43,14 +43,19 @@ pub(super) fn connecting(error: DriverError, address: &str) -> Error {
                 .hint("check that the server runs there and that `options.host` and `options.port` are right")
                 .because(error)
         }
-        Some(io) => {
-            let reason = io.to_string();
-            Error::new(ErrorKind::Unreachable, format!("{failed}: {reason}"))
-                .hint("check `options.host` and `options.port`, the network, and that the server runs")
-                .because(error)
-        }
+        Some(io) => network(io, &failed).because(error),
         None => without_io(error, &failed),
     }
+}
+
+/// The error for a host of `address` that stands for none to connect to.
+pub(super) fn resolving(error: io::Error, address: &str) -> Error {
+    network(&error, &format!("cannot connect to {address}")).because(error)
+}
+
+fn network(io: &io::Error, failed: &str) -> Error {
+    Error::new(ErrorKind::Unreachable, format!("{failed}: {io}"))
+        .hint("check `options.host` and `options.port`, the network, and that the server runs")
 }
 
 fn without_io(error: DriverError, failed: &str) -> Error {

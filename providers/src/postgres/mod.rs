@@ -18,7 +18,6 @@ mod parallel_scan;
 mod scan;
 mod seat;
 mod shape;
-mod sql_ascii;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -43,7 +42,6 @@ use self::introspect::Look;
 use self::known_tables::KnownTables;
 use self::parallel_scan::ParallelScan;
 use self::scan::{Scan, Source};
-use self::sql_ascii::SqlAsciiDialect;
 use self::type_mapping::NumericPolicy;
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
@@ -107,8 +105,8 @@ impl PostgresRemote {
         // The first connection proves the options, and is kept for the first statement.
         let lease = connections.lease(None).await.map_err(at)?;
         let dialect: &'static dyn Dialect = match lease.server_encoding() {
-            "SQL_ASCII" => &SqlAsciiDialect,
-            _ => &PostgresDialect,
+            "SQL_ASCII" => &PostgresDialect::BYTES,
+            _ => &PostgresDialect::CHARACTERS,
         };
         let reads_ranges = lease.server_major().is_some_and(|major| major >= parallel_scan::OLDEST_SERVER);
         lease.finish();

@@ -55,6 +55,7 @@ impl Scan {
     /// The rows, as batches of exactly `schema`. Nothing happens until the stream is polled.
     pub(super) fn stream(self, schema: SchemaRef) -> Result<SendableRecordBatchStream> {
         let decoder = CopyDecoder::new(Arc::clone(&schema), self.limits).map_err(|error| error.at(self.source.id.as_str()))?;
+        let decoder = decoder.of(self.sql.origins.clone());
         let row_schema = Arc::clone(&schema);
         let rows = stream::once(async move {
             let mut builder = RecordBatchReceiverStream::builder(row_schema, BATCHES_AHEAD);

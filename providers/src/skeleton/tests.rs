@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::SkeletonConnector;
 use crate::connector::Connector;
-use crate::contract::{Contract, DataFusionAlone, Extent};
+use crate::contract::{Contract, Coverage, DataFusionAlone, Extent};
 use crate::error::ErrorKind;
 use crate::options::Options;
 use crate::remote::RemoteId;
@@ -23,7 +23,8 @@ async fn it_keeps_the_contract() {
     let path = folder.path().join("lines.txt");
     std::fs::write(&path, "one\ntwo\n\nStraße\none\n").unwrap();
     let options = options(&path);
-    let contract = Contract { connector: &SkeletonConnector, options: &options, engine: &DataFusionAlone, extent: Extent::default() };
+    let (coverage, extent) = (Coverage::default(), Extent::default());
+    let contract = Contract { connector: &SkeletonConnector, options: &options, coverage: &coverage, engine: &DataFusionAlone, extent };
     let report = contract.run(&mut |_| {}).await;
     assert_eq!(report.failures().collect::<Vec<_>>(), [], "{} checks held", report.passed());
     assert!(report.passed() > 50);

@@ -4,6 +4,7 @@ mod batch;
 mod dialect;
 mod dynamic_filter;
 mod normalize;
+mod origin;
 mod reliance;
 mod scan;
 mod select;
@@ -26,6 +27,8 @@ pub(crate) use batch::{BATCH_BYTES, BATCHES_AHEAD, row_bytes};
 pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
 pub use dynamic_filter::{LONGEST_WAIT, MOST_KEYS};
 pub use normalize::{Quoting, normalize};
+pub use origin::Origin;
+pub(crate) use origin::column_of;
 pub use reliance::Reliance;
 pub use scan::RemoteScan;
 pub use select::{Select, SelectItem};
@@ -95,12 +98,15 @@ pub struct RemoteSql {
     pub text: String,
     /// The tables it reads, and the columns whose stored values it computes with.
     pub reliance: Reliance,
+    /// The stored column that each column of the result is, by position; `None` for what is computed, and none at all when nothing is
+    /// known of them. Only errors tell of it.
+    pub origins: Vec<Option<Origin>>,
 }
 
 impl RemoteSql {
     /// A statement that computes with no stored value, or one for a source whose columns hold what their types say.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), reliance: Reliance::default() }
+        Self { text: text.into(), reliance: Reliance::default(), origins: Vec::new() }
     }
 }
 

@@ -167,7 +167,8 @@ impl Narrowing {
         let mut reliance = statement.sql.reliance.clone();
         reliance.merge(&self.table.reliance(&conditions));
         let added = select.filter[self.select.filter.len()..].join(" AND ");
-        let sql = RemoteSql { text: select.render(self.table.remote().dialect()), reliance };
+        let origins = statement.sql.origins.clone();
+        let sql = RemoteSql { text: select.render(self.table.remote().dialect()), reliance, origins };
         let split = statement.split.as_ref().and_then(|Split { scan, .. }| {
             let remote = Arc::clone(self.table.remote());
             let again = remote.split(self.table.table(), &select, scan.streams()).filter(|again| again.streams() == scan.streams())?;

@@ -14,7 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::select::{Select, SelectItem};
 use super::translate::{TableScope, Translation, translate};
-use super::{Reliance, RemoteScan, RemoteSql, ScanLimits, SqlRemote, TableStatistics};
+use super::{Origin, Reliance, RemoteScan, RemoteSql, ScanLimits, SqlRemote, TableStatistics};
 use crate::remote::{RemoteTable, TableKind};
 
 /// Rows in a batch when the session does not say.
@@ -176,7 +176,9 @@ impl TableProvider for SqlTable {
             None => Arc::clone(&self.schema),
         };
         let select = self.select(projection, filters, limit);
-        let sql = RemoteSql { text: select.render(self.remote.dialect()), reliance: self.reliance(filters) };
+        let columns = projection.cloned().unwrap_or_else(|| (0..self.table.columns.len()).collect());
+        let origins = columns.into_iter().map(|index| Some(Origin::new(&self.table, index))).collect();
+        let sql = RemoteSql { text: select.render(self.remote.dialect()), reliance: self.reliance(filters), origins };
         let statistics = self.estimates();
         let share = statistics.as_ref().map_or(1.0, |statistics| statistics.share(filters));
         let streams = state.config().target_partitions();

@@ -3,12 +3,11 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, ffi};
+use tokio_util::sync::CancellationToken;
 
 use super::verify::Verified;
 use crate::error::{Error, ErrorKind, Result, VALUE_REFUSED};
@@ -156,25 +155,24 @@ impl FileIdentity {
 
 /// Ends a running statement when it is dropped, unless it was disarmed.
 pub(super) struct Stop {
-    requested: Arc<AtomicBool>,
+    requested: CancellationToken,
     interrupt: InterruptHandle,
     armed: bool,
 }
 
 impl Stop {
     pub(super) fn new(database: &Database) -> Self {
-        Self { requested: Arc::default(), interrupt: database.connection.get_interrupt_handle(), armed: true }
+        Self { requested: CancellationToken::new(), interrupt: database.connection.get_interrupt_handle(), armed: true }
     }
 
-    /// Asks whether the work is to end.
-    pub(super) fn requested(&self) -> impl Fn() -> bool + Send + 'static {
-        let requested = Arc::clone(&self.requested);
-        move || requested.load(Ordering::Relaxed)
+    /// Cancelled when the work is to end.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.requested.clone()
     }
 
     /// Interrupts the statement that is running now. One that begins later is not, so callers repeat this until it has ended.
     pub(super) fn now(&self) {
-        self.requested.store(true, Ordering::Relaxed);
+        self.requested.cancel();
         self.interrupt.interrupt();
     }
 

@@ -21,11 +21,11 @@ pub(super) struct SqliteDefinition;
 
 impl Definition for SqliteDefinition {
     fn quote(&self, identifier: &str) -> String {
-        SqliteDialect.quote(identifier)
+        SqliteDialect::EXACT.quote(identifier)
     }
 
     fn table(&self, descriptor: &TableDescriptor) -> String {
-        SqliteDialect.table(SCHEMA, &descriptor.name)
+        SqliteDialect::EXACT.table(SCHEMA, &descriptor.name)
     }
 
     fn type_name(&self, kind: DescribedType) -> &'static str {

@@ -4,13 +4,30 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::temporal_conversions::date32_to_datetime;
 use datafusion::scalar::ScalarValue;
 
-use crate::remote::RemoteColumn;
+use crate::remote::{Comparison, RemoteColumn};
 use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting};
 
 /// The dialect. Its connections must have double-quoted strings off, as the `sqlite` connector's do: an unknown `"name"` is an error
 /// then and never a string.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct SqliteDialect;
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SqliteDialect {
+    nulls: Nulls,
+}
+
+/// Whether SQLite knows which values are NULL to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nulls {
+    Known,
+    /// Values that are read as others, or as NULL, are not.
+    Unknown,
+}
+
+impl SqliteDialect {
+    /// Of a datasource that refuses values which belie their column.
+    pub(super) const EXACT: Self = Self { nulls: Nulls::Known };
+    /// Of one that reads others in their place.
+    pub(super) const LENIENT: Self = Self { nulls: Nulls::Unknown };
+}
 
 impl Dialect for SqliteDialect {
     fn quote(&self, identifier: &str) -> String {
@@ -77,8 +94,9 @@ impl Dialect for SqliteDialect {
         sql.to_owned()
     }
 
-    fn tells_null(&self, _column: &RemoteColumn) -> bool {
-        true
+    fn tells_null(&self, column: &RemoteColumn) -> bool {
+        // What is compared there holds nothing but values of its type.
+        self.nulls == Nulls::Known || column.comparison != Comparison::None
     }
 
     fn order_by(&self, sql: &str, _data_type: &DataType, ascending: bool, nulls: NullOrder) -> String {
@@ -126,6 +144,7 @@ impl Dialect for SqliteDialect {
 
     fn function(&self, name: &str, arguments: &[Argument<'_>], result: &DataType) -> Option<String> {
         match (name, arguments) {
+            ("coalesce", _) if self.nulls == Nulls::Unknown => None,
             ("coalesce", [_, _, ..]) if arguments.iter().all(|a| a.data_type == *result || a.data_type == DataType::Null) => {
                 let written: Vec<&str> = arguments.iter().map(|a| a.sql.as_str()).collect();
                 Some(format!("coalesce({})", written.join(", ")))
@@ -136,6 +155,7 @@ impl Dialect for SqliteDialect {
 
     fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, result: &DataType) -> Option<String> {
         match (name, argument) {
+            ("count", Some(_)) if self.nulls == Nulls::Unknown => None,
             ("count", None) if *result == DataType::Int64 => Some("count(*)".to_owned()),
             ("count", Some(argument)) if *result == DataType::Int64 => Some(format!("count({})", argument.sql)),
             // The order of floats has NaN for us and not there; text and the rest are for the caller to compare.
@@ -248,23 +268,23 @@ mod tests {
 
     #[test]
     fn names_are_quoted_whatever_they_hold() {
-        assert_eq!(SqliteDialect.quote("a\"b"), "\"a\"\"b\"");
-        assert_eq!(SqliteDialect.table("main", "t x"), "\"main\".\"t x\"");
+        assert_eq!(SqliteDialect::EXACT.quote("a\"b"), "\"a\"\"b\"");
+        assert_eq!(SqliteDialect::EXACT.table("main", "t x"), "\"main\".\"t x\"");
     }
 
     #[test]
     fn literals_come_back_from_sqlite_as_they_were() {
         for value in [0, 1, -1, i64::MAX, i64::MIN] {
-            assert_eq!(read::<i64>(&SqliteDialect.literal(&ScalarValue::from(value)).unwrap()), value);
+            assert_eq!(read::<i64>(&SqliteDialect::EXACT.literal(&ScalarValue::from(value)).unwrap()), value);
         }
         for text in ["", "it's", "a\\'; --", "\"x\"", "naïve ☃", "line\nbreak"] {
-            assert_eq!(read::<String>(&SqliteDialect.literal(&ScalarValue::from(text)).unwrap()), text);
+            assert_eq!(read::<String>(&SqliteDialect::EXACT.literal(&ScalarValue::from(text)).unwrap()), text);
         }
         let bytes = vec![0_u8, 1, 0xab, 0xff];
-        assert_eq!(read::<Vec<u8>>(&SqliteDialect.literal(&ScalarValue::Binary(Some(bytes.clone()))).unwrap()), bytes);
-        assert_eq!(SqliteDialect.literal(&ScalarValue::Utf8(None)).as_deref(), Some("NULL"));
-        assert_eq!(SqliteDialect.literal(&ScalarValue::Date32(Some(19782))).as_deref(), Some("'2024-02-29'"));
-        assert_eq!(SqliteDialect.literal(&ScalarValue::Boolean(Some(true))).as_deref(), Some("1"));
+        assert_eq!(read::<Vec<u8>>(&SqliteDialect::EXACT.literal(&ScalarValue::Binary(Some(bytes.clone()))).unwrap()), bytes);
+        assert_eq!(SqliteDialect::EXACT.literal(&ScalarValue::Utf8(None)).as_deref(), Some("NULL"));
+        assert_eq!(SqliteDialect::EXACT.literal(&ScalarValue::Date32(Some(19782))).as_deref(), Some("'2024-02-29'"));
+        assert_eq!(SqliteDialect::EXACT.literal(&ScalarValue::Boolean(Some(true))).as_deref(), Some("1"));
     }
 
     #[test]
@@ -280,7 +300,7 @@ mod tests {
             ScalarValue::TimestampMicrosecond(Some(0), None),
         ];
         for value in none {
-            assert_eq!(SqliteDialect.literal(&value), None, "{value:?}");
+            assert_eq!(SqliteDialect::EXACT.literal(&value), None, "{value:?}");
         }
     }
 
@@ -315,7 +335,7 @@ mod tests {
 
     #[test]
     fn only_what_is_exact_is_computed_there() {
-        let dialect = SqliteDialect;
+        let dialect = SqliteDialect::EXACT;
         assert_eq!(dialect.aggregate("count", None, &DataType::Int64).as_deref(), Some("count(*)"));
         let int = argument("\"a\"", DataType::Int64);
         let float = argument("\"f\"", DataType::Float64);
@@ -326,6 +346,12 @@ mod tests {
         }
         assert_eq!(dialect.function("coalesce", &[int.clone(), int.clone()], &DataType::Int64).as_deref(), Some("coalesce(\"a\", \"a\")"));
         assert_eq!(dialect.function("coalesce", &[int.clone(), float], &DataType::Float64), None);
+        // Where values are read as NULL, only rows are counted.
+        let lenient = SqliteDialect::LENIENT;
+        assert_eq!(lenient.aggregate("count", None, &DataType::Int64).as_deref(), Some("count(*)"));
+        assert!(dialect.aggregate("count", Some(&int), &DataType::Int64).is_some());
+        assert_eq!(lenient.aggregate("count", Some(&int), &DataType::Int64), None);
+        assert_eq!(lenient.function("coalesce", &[int.clone(), int.clone()], &DataType::Int64), None);
         assert_eq!(dialect.function("lower", &[int], &DataType::Utf8), None);
         assert_eq!(dialect.widening_cast("x", &DataType::Int32, &DataType::Int64).as_deref(), Some("x"));
         assert_eq!(dialect.widening_cast("x", &DataType::Int64, &DataType::Int32), None);
@@ -334,11 +360,11 @@ mod tests {
 
     #[test]
     fn limits_and_orders() {
-        assert_eq!(SqliteDialect.limit(None, 0), "");
-        assert_eq!(SqliteDialect.limit(Some(5), 0), "LIMIT 5");
-        assert_eq!(SqliteDialect.limit(None, 3), "LIMIT -1 OFFSET 3");
-        assert_eq!(SqliteDialect.limit(Some(u64::MAX), 1), format!("LIMIT {} OFFSET 1", i64::MAX));
-        assert_eq!(SqliteDialect.order_by("a", &DataType::Int64, false, NullOrder::Last), "a DESC NULLS LAST");
-        assert_eq!(read::<i64>(&SqliteDialect.null_safe_equal("NULL", "NULL")), 1);
+        assert_eq!(SqliteDialect::EXACT.limit(None, 0), "");
+        assert_eq!(SqliteDialect::EXACT.limit(Some(5), 0), "LIMIT 5");
+        assert_eq!(SqliteDialect::EXACT.limit(None, 3), "LIMIT -1 OFFSET 3");
+        assert_eq!(SqliteDialect::EXACT.limit(Some(u64::MAX), 1), format!("LIMIT {} OFFSET 1", i64::MAX));
+        assert_eq!(SqliteDialect::EXACT.order_by("a", &DataType::Int64, false, NullOrder::Last), "a DESC NULLS LAST");
+        assert_eq!(read::<i64>(&SqliteDialect::EXACT.null_safe_equal("NULL", "NULL")), 1);
     }
 }

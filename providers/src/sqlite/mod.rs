@@ -8,7 +8,6 @@ mod definition;
 mod dialect;
 mod instant;
 mod introspect;
-mod lenient;
 mod manifest;
 mod pending;
 mod policy;
@@ -34,7 +33,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::connect::{Database, DatabaseFile, Stop};
 use self::dialect::SqliteDialect;
-use self::lenient::LenientDialect;
 use self::policy::Mismatch;
 use crate::capabilities::Capabilities;
 use crate::connector::Connector;
@@ -124,9 +122,9 @@ impl SqliteRemote {
         let done = async {
             let database = self.acquire(access, Some(deadline)).await?;
             let stop = Stop::new(&database);
-            let requested = stop.requested();
+            let requested = stop.token();
             let worker = tokio::task::spawn_blocking(move || {
-                let outcome = work(&database, &|| requested());
+                let outcome = work(&database, &|| requested.is_cancelled());
                 (database, outcome)
             });
             let (database, outcome) =
@@ -207,8 +205,8 @@ impl Remote for SqliteRemote {
 impl SqlRemote for SqliteRemote {
     fn dialect(&self) -> &dyn Dialect {
         match self.mismatch {
-            Mismatch::Refused => &SqliteDialect,
-            Mismatch::Null | Mismatch::Text => &LenientDialect,
+            Mismatch::Refused => &SqliteDialect::EXACT,
+            Mismatch::Null | Mismatch::Text => &SqliteDialect::LENIENT,
         }
     }
 

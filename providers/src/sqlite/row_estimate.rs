@@ -46,7 +46,7 @@ pub(super) fn numbered(connection: &Connection, tables: &[Numbered<'_>]) -> Resu
         return Ok(BTreeMap::new());
     }
     let span = |(table, rowid): &(&Numbered<'_>, &str)| {
-        let from = SqliteDialect.table("main", table.table);
+        let from = SqliteDialect::EXACT.table("main", table.table);
         format!("((SELECT max({rowid}) FROM {from}) - (SELECT min({rowid}) FROM {from}) + 1.0)")
     };
     let bytes = "(SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)";

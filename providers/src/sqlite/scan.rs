@@ -15,9 +15,11 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::{Stream, StreamExt};
 use rusqlite::{Row, Statement};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 use super::SqliteRemote;
 use super::connect::{Database, DatabaseFile, Stop, failure, patiently};
@@ -117,12 +119,12 @@ impl Scan {
         stop: &Stop,
         sender: Sender<Result<RecordBatch>>,
     ) -> JoinHandle<Result<Pooled<DatabaseFile>>> {
-        let stopped = stop.requested();
+        let stop = stop.token();
         let rows = Arc::clone(&self.rows);
         let sql = self.sql.clone();
         let (width, patience) = (self.width, self.remote.patience);
         tokio::task::spawn_blocking(move || {
-            read(&database, &sql, width, patience, &stopped, &rows, &sender)?;
+            read(&database, &sql, width, patience, &stop, &rows, &sender)?;
             Ok(database)
         })
     }
@@ -199,26 +201,34 @@ fn read(
     sql: &RemoteSql,
     width: usize,
     patience: Duration,
-    stopped: &dyn Fn() -> bool,
+    stop: &CancellationToken,
     rows: &Pending,
     sender: &Sender<Result<RecordBatch>>,
 ) -> Result<()> {
-    let mut statement = patiently(patience, stopped, || database.connection().prepare(&sql.text).map_err(failure))?;
+    let stopped = || stop.is_cancelled();
+    let mut statement = patiently(patience, &stopped, || database.connection().prepare(&sql.text).map_err(failure))?;
     // A statement for counting rows has one column that nobody reads.
     if statement.column_count() != width.max(1) {
         let text = format!("the statement gives {} columns where {width} are wanted", statement.column_count());
         return Err(Error::new(ErrorKind::Internal, text));
     }
     let cancelled = || Error::new(ErrorKind::Cancelled, "the statement was cancelled");
+    let runtime = Handle::current();
     let hand_on = |batch: RecordBatch| {
-        let sent = sender.blocking_send(Ok(batch));
+        // A consumer that takes nothing for long holds nothing up when the statement is to end.
+        let sent = runtime.block_on(async {
+            tokio::select! {
+                sent = sender.send(Ok(batch)) => sent.map_err(|_| cancelled()),
+                () = stop.cancelled() => Err(cancelled()),
+            }
+        });
         rows.handed_on();
-        sent.map_err(|_| cancelled())
+        sent
     };
     // A lock is met at the first step or not at all; once a row was read the statement is never begun again.
     let begun = Cell::new(false);
     patiently(patience, &|| begun.get() || stopped(), || {
-        database.make_sure(&sql.reliance, stopped)?;
+        database.make_sure(&sql.reliance, &stopped)?;
         let mut result = statement.query([]).map_err(failure)?;
         while let Some(row) = result.next().map_err(failure)? {
             begun.set(true);

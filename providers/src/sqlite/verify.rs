@@ -207,8 +207,8 @@ fn names(connection: &Connection, table: &str) -> Result<Vec<String>> {
 }
 
 fn select<'a>(table: &str, columns: impl Iterator<Item = &'a String>) -> String {
-    let columns: Vec<String> = columns.map(|name| SqliteDialect.quote(name)).collect();
-    format!("SELECT {} FROM {}", columns.join(", "), SqliteDialect.table(SCHEMA, table))
+    let columns: Vec<String> = columns.map(|name| SqliteDialect::EXACT.quote(name)).collect();
+    format!("SELECT {} FROM {}", columns.join(", "), SqliteDialect::EXACT.table(SCHEMA, table))
 }
 
 fn written(value: ValueRef<'_>) -> String {

@@ -1,5 +1,6 @@
 //! `causeway connector`: which connectors this build has, what each takes and can do, whether one keeps its contract, a new one.
 
+mod coverage;
 mod engine;
 mod list;
 mod new;
@@ -30,7 +31,7 @@ pub(super) enum Command {
         json: bool,
     },
     /// Checks a connector against a datasource, which is only read: what it promises must be true. Exit code 0, 1 (a promise is
-    /// broken) or 2 (configuration or connection).
+    /// broken) or 2 (configuration or connection, or no table to check it on).
     Test(test::Arguments),
     /// Writes the folder of a new connector: one that works, to be made another.
     New(new::Arguments),

@@ -43,7 +43,8 @@ pub(super) fn run(arguments: &Arguments, registry: &ConnectorRegistry, terminal:
     }
     let folder = arguments.into.join(&arguments.name);
     if let Err(error) = write(&folder, &arguments.name, &arguments.capabilities) {
-        terminal.error(&format!("{} cannot be written: {error}", folder.display()), None);
+        let (text, hint) = unwritten(&folder, &error);
+        terminal.error(&text, hint.as_deref());
         return FAILED;
     }
     let (name, type_name) = (&arguments.name, camel(&arguments.name));
@@ -91,6 +92,18 @@ fn check(arguments: &Arguments, registry: &ConnectorRegistry) -> Result<(), (Str
     }
 }
 
+/// Why a folder was not written, and what to do about it where that does not go without saying.
+fn unwritten(folder: &Path, error: &io::Error) -> (String, Option<String>) {
+    let shown = folder.display();
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => (
+            format!("{shown} is there already, and nothing in it was changed"),
+            Some("Go on with the connector that is in it, choose another name, or remove the folder and run this again.".to_owned()),
+        ),
+        _ => (format!("{shown} cannot be written: {error}"), None),
+    }
+}
+
 /// Writes all files, or none over one that is there.
 fn write(folder: &Path, name: &str, capabilities: &[String]) -> io::Result<()> {
     fs::create_dir(folder)?;
@@ -132,7 +145,12 @@ mod tests {
         for (file, _) in SKELETON_FILES {
             assert!(!read(file).to_lowercase().contains("skeleton"), "{file}");
         }
+        fs::write(folder.path().join("my_source/mod.rs"), "mine").unwrap();
         assert_eq!(run(&arguments("my_source", &[]), &registry, &Terminal::plain()), FAILED, "it is there already");
+        assert_eq!(read("mod.rs"), "mine");
+        let again = write(&folder.path().join("my_source"), "my_source", &[]).unwrap_err();
+        let (text, hint) = unwritten(Path::new("my_source"), &again);
+        assert!(text.contains("is there already") && hint.is_some_and(|hint| hint.contains("choose another name")), "{text}");
         for (name, capabilities, told) in [
             ("My", &[][..], "\"My\" is no kind"),
             ("postgres", &[], "there is a connector \"postgres\" already"),

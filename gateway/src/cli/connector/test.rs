@@ -1,7 +1,9 @@
 //! `causeway connector test`: runs the contract of a connector against a datasource and shows what held.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use causeway_catalog::Datasource;
 use causeway_providers::ConnectorRegistry;
 use causeway_providers::contract::{Checked, Contract, Extent, Report, TableExtent};
 use clap::Args;
@@ -10,8 +12,12 @@ use serde_json::{Value, json};
 use super::super::table::printable;
 use super::super::terminal::Terminal;
 use super::super::{FAILED, OK, UNUSABLE, table};
+use super::coverage::{coverage, nothing, unopened};
 use super::engine::PlannerEngine;
 use crate::config::read_datasource;
+
+/// Of tables that were not read for one reason so many are listed.
+const LISTED: usize = 5;
 
 /// The arguments of `causeway connector test`.
 #[derive(Debug, Args)]
@@ -49,6 +55,7 @@ pub(super) async fn run(arguments: Arguments, registry: &ConnectorRegistry, term
     let contract = Contract {
         connector: connector.as_ref(),
         options: &datasource.options,
+        coverage: &coverage(&datasource),
         engine: &engine,
         extent: Extent { tables: arguments.tables, columns: arguments.columns },
     };
@@ -56,33 +63,39 @@ pub(super) async fn run(arguments: Arguments, registry: &ConnectorRegistry, term
     terminal.progress_done();
     if arguments.json {
         terminal.line(described(&report));
-    } else {
-        show(&report, &datasource.name, terminal);
+    } else if report.unopened.is_none() {
+        show(&report, &datasource, terminal);
+    }
+    ended(&report, &datasource, terminal)
+}
+
+/// The exit code, and what is wrong when nothing could be checked.
+fn ended(report: &Report, datasource: &Datasource, terminal: &Terminal) -> u8 {
+    if let Some(why) = &report.unopened {
+        terminal.error(&printable(&unopened(why, datasource)), why.hint.as_deref());
+        return UNUSABLE;
     }
     match report.groups.as_slice() {
         // It does not open.
         [opening] if !opening.failures.is_empty() => UNUSABLE,
         _ if report.failures().next().is_some() => FAILED,
+        _ if report.tables.is_empty() => {
+            let (text, hint) = nothing(report, datasource);
+            terminal.error(&printable(&text), Some(&hint));
+            UNUSABLE
+        }
         _ => OK,
     }
 }
 
-fn show(report: &Report, datasource: &str, terminal: &Terminal) {
+fn show(report: &Report, datasource: &Datasource, terminal: &Terminal) {
     let mut overview = table::headed(["", "checks held", "broken", "left out"]);
     for group in &report.groups {
         let left_out = if group.left_out.is_empty() { String::new() } else { group.left_out.join("; ") };
         overview.add_row([group.name, &group.passed.to_string(), &group.failures.len().to_string(), &left_out]);
     }
     terminal.line(overview);
-    for TableExtent { table, checked } in &report.tables {
-        let told = match checked {
-            Checked::Whole => "queried in every way".to_owned(),
-            Checked::Part(part) => format!("queried in every way in a part: {part}"),
-            Checked::Read(why) => format!("read and not queried: {why}"),
-            Checked::Unread(why) => format!("not checked: {why}"),
-        };
-        terminal.line(format!("{} {}", terminal.dim(&format!("{}:", printable(table))), printable(&told)));
-    }
+    show_tables(report, terminal);
     let refused = report.refused();
     if !refused.is_empty() {
         terminal.line("\nValues of the source that are none of their column's. The connector refused them, as it should:");
@@ -96,7 +109,33 @@ fn show(report: &Report, datasource: &str, terminal: &Terminal) {
     for (group, failure) in report.failures() {
         terminal.line(format!("{} {}", terminal.red(&format!("{group}:")), printable(failure)));
     }
-    terminal.line(format!("\n{}", verdict(report, datasource, terminal)));
+    if !report.tables.is_empty() || report.failures().next().is_some() {
+        terminal.line(format!("\n{}", verdict(report, &datasource.name, terminal)));
+    }
+}
+
+/// How far each table was looked at. Tables that were not read for one reason are counted when there are many.
+fn show_tables(report: &Report, terminal: &Terminal) {
+    let mut unread: BTreeMap<&str, usize> = BTreeMap::new();
+    for TableExtent { checked, .. } in &report.tables {
+        if let Checked::Unread(why) = checked {
+            *unread.entry(why).or_default() += 1;
+        }
+    }
+    let is_counted = |why: &str| unread.get(why).is_some_and(|&tables| tables > LISTED);
+    let line = |table: &str, told: &str| terminal.line(format!("{} {}", terminal.dim(&format!("{}:", printable(table))), printable(told)));
+    for TableExtent { table, checked } in &report.tables {
+        match checked {
+            Checked::Whole => line(table, "queried in every way"),
+            Checked::Part(part) => line(table, &format!("queried in every way in a part: {part}")),
+            Checked::Read(why) => line(table, &format!("read and not queried: {why}")),
+            Checked::Unread(why) if is_counted(why) => {}
+            Checked::Unread(why) => line(table, &format!("not checked: {why}")),
+        }
+    }
+    for (why, tables) in unread.iter().filter(|(why, _)| is_counted(why)) {
+        line(&format!("{tables} tables"), &format!("not checked: {why}"));
+    }
 }
 
 /// The last sentence: what held, and of how much that can be said.
@@ -130,12 +169,17 @@ fn described(report: &Report) -> Value {
     };
     let refused: Vec<Value> =
         report.refused().into_iter().map(|refusal| json!({ "message": refusal.message, "hint": refusal.hint })).collect();
+    let unopened = report.unopened.as_ref().map(|why| json!({ "message": why.message, "hint": why.hint }));
+    let omitted: Vec<Value> =
+        report.omitted.iter().map(|omission| json!({ "subject": omission.subject, "reason": omission.reason })).collect();
     json!({
         "connector": report.kind,
+        "unopened": unopened,
         "held": report.passed(),
         "broken": report.failures().count(),
         "groups": groups,
         "tables": report.tables.iter().map(table).collect::<Vec<_>>(),
+        "omitted": omitted,
         "refused_values": refused,
     })
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use causeway_providers::contract::{Checked, Contract, Extent, Report, TableExtent};
+use causeway_providers::contract::{Checked, Contract, Coverage, Extent, Report, TableExtent};
 use causeway_providers::sql::{
     Dialect, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics,
 };
@@ -48,7 +48,8 @@ fn sqlite(folder: &TempDir) -> BTreeMap<String, String> {
 async fn report(connector: &dyn Connector, options: BTreeMap<String, String>, extent: Extent) -> Report {
     let options = Options::check(connector.manifest(), RemoteId::new("source"), Path::new("/"), options, BTreeMap::new()).unwrap();
     let engine = PlannerEngine::new().unwrap();
-    let contract = Contract { connector, options: &options, engine: &engine, extent };
+    let coverage = Coverage::default();
+    let contract = Contract { connector, options: &options, coverage: &coverage, engine: &engine, extent };
     contract.run(&mut |_| {}).await
 }
 

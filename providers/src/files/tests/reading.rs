@@ -12,6 +12,7 @@ use object_store::{GetOptions, GetResult, ObjectMeta, ObjectStore};
 
 use super::connect::{Location, locate};
 use super::read_only::{ReadOnly, Reading};
+use super::settings::Target;
 use super::*;
 
 /// The paths of which content was asked for.
@@ -51,7 +52,7 @@ impl Reading for Counting {
 /// A folder, and a datasource over it that counts.
 fn counted(folder: &Path) -> (FilesRemote, Reads) {
     let options = checked(folder.to_str().unwrap(), &[]).unwrap();
-    let location = locate(&options, &[], None).unwrap();
+    let location = locate(&options, Target::Folder(folder.display().to_string())).unwrap();
     let reads = Reads::default();
     let store = Arc::new(ReadOnly(Counting { store: location.store, reads: Arc::clone(&reads) }));
     let source = Source::new(options.id, Location { store, ..location }, None, Duration::ZERO).unwrap();

@@ -7,7 +7,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::PostgresDialect;
 use crate::remote::{Comparison, Presentation, RemoteColumn};
-use crate::sql::{Argument, Dialect, NullOrder};
+use crate::sql::{Argument, Dialect, LikeSupport, NullOrder};
 
 fn column(remote_type: &str, data_type: DataType) -> RemoteColumn {
     RemoteColumn {
@@ -24,11 +24,11 @@ fn column(remote_type: &str, data_type: DataType) -> RemoteColumn {
 
 #[test]
 fn literals_cannot_break_out() {
-    let text = |text: &str| PostgresDialect.literal(&ScalarValue::Utf8(Some(text.to_owned())));
+    let text = |text: &str| PostgresDialect::CHARACTERS.literal(&ScalarValue::Utf8(Some(text.to_owned())));
     assert_eq!(text("it's").as_deref(), Some("'it''s'::text"));
     assert_eq!(text("\\'; DROP TABLE t; --").as_deref(), Some("'\\''; DROP TABLE t; --'::text"));
     assert_eq!(text("nul\0"), None);
-    assert_eq!(PostgresDialect.quote("a\"b"), "\"a\"\"b\"");
+    assert_eq!(PostgresDialect::CHARACTERS.quote("a\"b"), "\"a\"\"b\"");
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn literals_have_their_type_and_sign() {
         (ScalarValue::IntervalYearMonth(Some(1)), None),
     ];
     for (value, expected) in cases {
-        assert_eq!(PostgresDialect.literal(&value).as_deref(), expected, "{value:?}");
+        assert_eq!(PostgresDialect::CHARACTERS.literal(&value).as_deref(), expected, "{value:?}");
     }
 }
 
@@ -86,7 +86,7 @@ fn columns_are_cast_unless_their_binary_form_is_known() {
         ("character varying(20)[]", list(DataType::Utf8), "c"),
     ];
     for (remote_type, data_type, expected) in cases {
-        assert_eq!(PostgresDialect.output(&column(remote_type, data_type), "c"), expected, "{remote_type}");
+        assert_eq!(PostgresDialect::CHARACTERS.output(&column(remote_type, data_type), "c"), expected, "{remote_type}");
     }
 }
 
@@ -119,19 +119,19 @@ fn only_casts_without_loss_are_written() {
         (DataType::Boolean, DataType::Int32, false),
     ];
     for (from, to, written) in cases {
-        assert_eq!(PostgresDialect.widening_cast("x", &from, &to).is_some(), written, "{from} to {to}");
+        assert_eq!(PostgresDialect::CHARACTERS.widening_cast("x", &from, &to).is_some(), written, "{from} to {to}");
     }
 }
 
 #[test]
 fn what_is_not_proven_equal_is_not_written() {
     let argument = |data_type: DataType| Argument { sql: "x".to_owned(), data_type, literal: None };
-    let function = |name: &str, data_type: DataType| PostgresDialect.function(name, &[argument(data_type.clone())], &data_type);
+    let function = |name: &str, data_type: DataType| PostgresDialect::CHARACTERS.function(name, &[argument(data_type.clone())], &data_type);
     for name in ["lower", "upper", "btrim", "round", "random", "now", "to_char", "sqrt"] {
         assert_eq!(function(name, DataType::Utf8), None, "{name}");
         assert_eq!(function(name, DataType::Float64), None, "{name}");
     }
-    let aggregate = |name: &str, from: DataType, to: DataType| PostgresDialect.aggregate(name, Some(&argument(from)), &to);
+    let aggregate = |name: &str, from: DataType, to: DataType| PostgresDialect::CHARACTERS.aggregate(name, Some(&argument(from)), &to);
     assert_eq!(aggregate("sum", DataType::Float64, DataType::Float64), None);
     assert_eq!(aggregate("avg", DataType::Int64, DataType::Float64), None);
     assert_eq!(aggregate("avg", DataType::Float64, DataType::Float64), None);
@@ -141,16 +141,16 @@ fn what_is_not_proven_equal_is_not_written() {
     assert_eq!(aggregate("bool_and", DataType::Boolean, DataType::Boolean), None);
     let zero = ScalarValue::Int64(Some(0));
     let start = Argument { sql: "0".to_owned(), data_type: DataType::Int64, literal: Some(&zero) };
-    assert_eq!(PostgresDialect.function("substr", &[argument(DataType::Utf8), start], &DataType::Utf8), None);
+    assert_eq!(PostgresDialect::CHARACTERS.function("substr", &[argument(DataType::Utf8), start], &DataType::Utf8), None);
     let nullif = [argument(DataType::Float64), argument(DataType::Float64)];
-    assert_eq!(PostgresDialect.function("nullif", &nullif, &DataType::Float64), None);
+    assert_eq!(PostgresDialect::CHARACTERS.function("nullif", &nullif, &DataType::Float64), None);
 }
 
 #[test]
 fn orders_place_nulls() {
-    assert_eq!(PostgresDialect.order_by("x", &DataType::Utf8, false, NullOrder::Last), "x DESC NULLS LAST");
-    assert_eq!(PostgresDialect.limit(Some(5), 2), "LIMIT 5 OFFSET 2");
-    assert_eq!(PostgresDialect.limit(None, 0), "");
+    assert_eq!(PostgresDialect::CHARACTERS.order_by("x", &DataType::Utf8, false, NullOrder::Last), "x DESC NULLS LAST");
+    assert_eq!(PostgresDialect::CHARACTERS.limit(Some(5), 2), "LIMIT 5 OFFSET 2");
+    assert_eq!(PostgresDialect::CHARACTERS.limit(None, 0), "");
 }
 
 #[test]
@@ -169,8 +169,20 @@ fn the_source_makes_no_text_that_is_made_here() {
     ];
     for (remote_type, data_type, expected) in cases {
         let column = column(remote_type, data_type.clone());
-        assert_eq!(PostgresDialect.fetched(&column, "c"), expected, "{remote_type}");
+        assert_eq!(PostgresDialect::CHARACTERS.fetched(&column, "c"), expected, "{remote_type}");
         // A statement above computes with the text.
-        assert!(PostgresDialect.output(&column, "c").starts_with("CAST(c AS text"), "{remote_type}");
+        assert!(PostgresDialect::CHARACTERS.output(&column, "c").starts_with("CAST(c AS text"), "{remote_type}");
     }
+}
+
+#[test]
+fn a_database_of_bytes_computes_nothing_with_characters() {
+    let text = || Argument { sql: "x".to_owned(), data_type: DataType::Utf8, literal: None };
+    for (name, arguments) in [("length", vec![text()]), ("character_length", vec![text()]), ("char_length", vec![text()])] {
+        assert!(PostgresDialect::CHARACTERS.function(name, &arguments, &DataType::Int32).is_some(), "{name}");
+        assert_eq!(PostgresDialect::BYTES.function(name, &arguments, &DataType::Int32), None);
+    }
+    assert_eq!((PostgresDialect::CHARACTERS.like(), PostgresDialect::BYTES.like()), (LikeSupport::Exact, LikeSupport::Local));
+    let coalesce = PostgresDialect::CHARACTERS.function("coalesce", &[text(), text()], &DataType::Utf8);
+    assert!(coalesce.is_some() && PostgresDialect::BYTES.function("coalesce", &[text(), text()], &DataType::Utf8) == coalesce);
 }

@@ -45,11 +45,11 @@ async fn local(remote: &Arc<PostgresRemote>, table: &RemoteTable, sql: &str) -> 
 
 fn argument<'a>(table: &RemoteTable, name: &str) -> Argument<'a> {
     let column = table.columns.iter().find(|column| column.name == name).unwrap();
-    Argument { sql: PostgresDialect.quote(name), data_type: column.data_type.clone(), literal: None }
+    Argument { sql: PostgresDialect::CHARACTERS.quote(name), data_type: column.data_type.clone(), literal: None }
 }
 
 fn literal(value: &ScalarValue) -> Argument<'_> {
-    Argument { sql: PostgresDialect.literal(value).unwrap(), data_type: value.data_type(), literal: Some(value) }
+    Argument { sql: PostgresDialect::CHARACTERS.literal(value).unwrap(), data_type: value.data_type(), literal: Some(value) }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +101,8 @@ async fn scalar_functions_agree() {
 
     for (name, arguments, sql) in calls {
         let here = local(&remote, &table, &format!("SELECT {sql} FROM t ORDER BY id")).await;
-        let written = PostgresDialect.function(name, &arguments, here.data_type()).unwrap_or_else(|| panic!("{sql} is not written"));
+        let written =
+            PostgresDialect::CHARACTERS.function(name, &arguments, here.data_type()).unwrap_or_else(|| panic!("{sql} is not written"));
         let there = column(&remote, &format!("SELECT {written} FROM public.t ORDER BY id"), here.data_type().clone()).await;
         let there = there.unwrap_or_else(|error| panic!("{written}: {error}"));
         assert_eq!(there.to_data(), here.to_data(), "{sql} as {written}");
@@ -128,7 +129,8 @@ async fn aggregates_agree() {
                 let sql = format!("SELECT {name}({column_name}) FROM t WHERE {filter}");
                 let here = local(&remote, &table, &sql).await;
                 let argument = argument(&table, column_name);
-                let written = PostgresDialect.aggregate(name, Some(&argument), here.data_type()).unwrap_or_else(|| panic!("{sql}"));
+                let written =
+                    PostgresDialect::CHARACTERS.aggregate(name, Some(&argument), here.data_type()).unwrap_or_else(|| panic!("{sql}"));
                 let there = format!("SELECT {written} FROM public.t WHERE {filter}");
                 let there = column(&remote, &there, here.data_type().clone()).await.unwrap_or_else(|error| panic!("{there}: {error}"));
                 assert_eq!(there.to_data(), here.to_data(), "{sql}");
@@ -136,7 +138,7 @@ async fn aggregates_agree() {
         }
     }
     let here = local(&remote, &table, "SELECT count(*) FROM t").await;
-    let written = PostgresDialect.aggregate("count", None, here.data_type()).unwrap();
+    let written = PostgresDialect::CHARACTERS.aggregate("count", None, here.data_type()).unwrap();
     let there = column(&remote, &format!("SELECT {written} FROM public.t"), DataType::Int64).await.unwrap();
     assert_eq!(there.to_data(), here.to_data());
 }
@@ -180,7 +182,7 @@ async fn literals_come_back_as_they_went() {
     for value in values {
         let nothing = ScalarValue::try_from(value.data_type()).unwrap();
         for value in [value, nothing] {
-            let written = PostgresDialect.literal(&value).unwrap_or_else(|| panic!("{value:?} is not written"));
+            let written = PostgresDialect::CHARACTERS.literal(&value).unwrap_or_else(|| panic!("{value:?} is not written"));
             let read = column(&remote, &format!("SELECT {written}"), value.data_type()).await.unwrap();
             assert_eq!(ScalarValue::try_from_array(&read, 0).unwrap(), value, "{written}");
         }
@@ -209,14 +211,14 @@ async fn widening_casts_agree() {
         let argument = argument(&table, name);
         let here = local(&remote, &table, &format!("SELECT {name} FROM t ORDER BY id")).await;
         for target in &targets {
-            let Some(written) = PostgresDialect.widening_cast(&argument.sql, &argument.data_type, target) else { continue };
+            let Some(written) = PostgresDialect::CHARACTERS.widening_cast(&argument.sql, &argument.data_type, target) else { continue };
             let there = column(&remote, &format!("SELECT {written} FROM public.t ORDER BY id"), target.clone()).await.unwrap();
             assert_eq!(there.to_data(), cast(&here, target).unwrap().to_data(), "{written}");
             checked += 1;
         }
     }
     assert!(checked > 20, "{checked}");
-    let moments = PostgresDialect.widening_cast("day", &DataType::Date32, &table.columns[13].data_type).unwrap();
+    let moments = PostgresDialect::CHARACTERS.widening_cast("day", &DataType::Date32, &table.columns[13].data_type).unwrap();
     let sql = format!("SELECT {moments} FROM public.t WHERE day < '10000-01-01' AND day > '-infinity' ORDER BY id");
     let there = column(&remote, &sql, table.columns[13].data_type.clone()).await.unwrap();
     let days = column(&remote, "SELECT day FROM public.t WHERE day < '10000-01-01' AND day > '-infinity' ORDER BY id", DataType::Date32)
@@ -247,7 +249,7 @@ async fn comparisons_of_columns_with_literals_agree() {
         ("raw", ScalarValue::Binary(Some(vec![0, 255]))),
     ];
     for (name, value) in cases {
-        let written = PostgresDialect.literal(&value).unwrap();
+        let written = PostgresDialect::CHARACTERS.literal(&value).unwrap();
         let sql = format!("SELECT (\"{name}\" = {written}) FROM public.t ORDER BY id");
         let there = column(&remote, &sql, DataType::Boolean).await.unwrap();
         let values = local(&remote, &table, &format!("SELECT {name} FROM t ORDER BY id")).await;

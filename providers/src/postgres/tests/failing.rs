@@ -1,19 +1,24 @@
 //! What goes wrong at the source says so, as the right kind and without secrets or data.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::{DataType, Int32Type};
+use datafusion::common::TableReference;
+use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{StreamExt, TryStreamExt};
 
 use super::server::{Database, PASSWORD, Server};
-use super::{LIMITS, PATIENCE, PostgresRemote, assert_fails, column, open, options, ours, schema, start};
+use super::{LIMITS, PATIENCE, PostgresRemote, assert_fails, column, look, open, options, ours, schema, start};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, VALUE_REFUSED};
 use crate::options::Options;
+use crate::pool::Access;
+use crate::postgres::connect::Target;
 use crate::postgres::failure::{self, Clock};
-use crate::remote::{Remote, Scope};
+use crate::remote::{Remote, RemoteTable, Scope};
 
 async fn refusal(options: &Options) -> Error {
     let error = PostgresRemote::open(options).await.unwrap_err();
@@ -48,6 +53,26 @@ async fn a_refused_connection_says_where_and_why() {
 
     let error = refusal(&database.options_with(&[("sslmode", "require")])).await;
     assert_fails(&error, ErrorKind::Unreachable, "the server has no TLS");
+}
+
+/// A name may stand for several addresses, of which the first is silent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_address_leaves_time_for_the_next() {
+    let Some(database) = Database::new("").await else { return };
+    let silent = std::net::TcpListener::bind(("127.0.0.2", database.server.port)).unwrap();
+    let options = database.options_with(&[("host", "127.0.0.1")]);
+    let target = Target::new(&options, Access::Read).unwrap();
+    let both = || vec![silent.local_addr().unwrap().ip(), Ipv4Addr::LOCALHOST.into()];
+    let deadline = Deadline::after(Duration::from_secs(8));
+    target.dial_first(both(), deadline).await.unwrap();
+    assert!(!deadline.remaining().is_zero());
+
+    // A server that refuses us has answered.
+    let stranger = database.options_with(&[("host", "127.0.0.1"), ("user", "nobody")]);
+    let stranger = Target::new(&stranger, Access::Read).unwrap();
+    let nobody = [Ipv4Addr::LOCALHOST.into(), silent.local_addr().unwrap().ip()];
+    let refused = stranger.dial_first(nobody.to_vec(), Deadline::after(PATIENCE)).await.err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Unauthorized, "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,4 +181,45 @@ async fn looking_has_a_deadline() {
     assert_fails(&error, ErrorKind::Timeout, "reading the catalog took longer than 500ms");
     admin.batch_execute("ROLLBACK").await.unwrap();
     assert_eq!(remote.introspect(&Scope::default(), Deadline::after(PATIENCE)).await.unwrap().tables.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_refused_names_its_table() {
+    let Some(database) = Database::new(
+        "CREATE SCHEMA mart;
+         CREATE TABLE mart.prices (id integer, price numeric);
+         INSERT INTO mart.prices VALUES (1, 'NaN'), (2, 1);
+         CREATE VIEW mart.odd AS SELECT 1 AS id, time '24:00' AS until;
+         CREATE TABLE mart.large AS SELECT i AS id, CASE i WHEN 70000 THEN 'NaN' ELSE i::numeric END AS price, repeat('x', 500) AS more
+         FROM generate_series(1, 100000) i; ANALYZE",
+    )
+    .await
+    else {
+        return;
+    };
+    let remote = open(&database).await;
+    let tables = look(&remote, &[]).await.tables;
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(2));
+    for table in &tables {
+        context.register_table(TableReference::bare(&*table.name), Arc::clone(&remote).table(table).unwrap()).unwrap();
+    }
+    for (sql, told) in [
+        ("SELECT price AS p, id FROM prices", "table \"mart.prices\": column \"price\" holds the numeric NaN"),
+        ("SELECT until FROM odd", "table \"mart.odd\": column \"until\" holds the time 24:00:00"),
+        ("SELECT more, price FROM large", "table \"mart.large\": column \"price\" holds the numeric NaN"),
+    ] {
+        let error = context.sql(sql).await.unwrap().collect().await.unwrap_err();
+        assert_fails(ours(&error), ErrorKind::Invalid, told);
+        assert_eq!(ours(&error).code_text(), Some(VALUE_REFUSED));
+    }
+    let plan = context.sql("SELECT more, price FROM large").await.unwrap().create_physical_plan().await.unwrap();
+    assert!(plan.properties().partitioning.partition_count() > 1, "the last one is read in parts");
+    // What is computed is of no table.
+    let computed = column(&remote, "SELECT price + 1 FROM mart.prices", prices_type(&tables)).await.unwrap_err();
+    assert_fails(ours(&computed), ErrorKind::Invalid, "column \"v\" holds");
+    assert!(ours(&computed).message().starts_with("column"), "{computed}");
+}
+
+fn prices_type(tables: &[RemoteTable]) -> DataType {
+    tables.iter().find(|table| table.name == "prices").unwrap().columns[1].data_type.clone()
 }

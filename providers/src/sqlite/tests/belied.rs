@@ -59,7 +59,7 @@ async fn every_type_is_looked_at_as_it_is_read() {
         source.writer().execute_batch(&format!("INSERT INTO t VALUES (3, {bad})")).unwrap();
         let mut reliance = Reliance::default();
         reliance.on(&Arc::new(source.table("t").await), 1);
-        let statement = RemoteSql { text: "SELECT id FROM t".to_owned(), reliance };
+        let statement = RemoteSql { reliance, ..RemoteSql::new("SELECT id FROM t") };
         let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]));
         let limits = ScanLimits::new(None, 1024);
         let remote = Arc::clone(&source.remote).as_sql().unwrap();
@@ -111,7 +111,7 @@ async fn a_long_look_is_cancelled_like_a_statement() {
     .await;
     let mut reliance = Reliance::default();
     reliance.on(&Arc::new(source.table("w").await), 0);
-    let statement = RemoteSql { text: "SELECT v FROM t".to_owned(), reliance };
+    let statement = RemoteSql { reliance, ..RemoteSql::new("SELECT v FROM t") };
     let schema = Arc::new(Schema::new(vec![Field::new("v", DataType::Int64, true)]));
     let limits = ScanLimits::new(Some(Duration::from_millis(200)), 1024);
     let remote = Arc::clone(&source.remote).as_sql().unwrap();
