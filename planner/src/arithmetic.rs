@@ -143,6 +143,15 @@ impl ScalarUDFImpl for Checked {
         }
     }
 
+    /// The name of an aggregate has the text of its filter in it.
+    fn display_name(&self, arguments: &[Expr]) -> Result<String> {
+        let plain = arguments.iter().map(|argument| argument.clone().transform_up(|expr| Ok(uncheck(expr))).data());
+        match self.plain(&plain.collect::<Result<Vec<_>>>()?) {
+            Some(plain) => Ok(plain.to_string()),
+            None => internal_err!("{} has another number of arguments", self.name()),
+        }
+    }
+
     fn schema_name(&self, arguments: &[Expr]) -> Result<String> {
         match self.plain(arguments) {
             Some(plain) => Ok(plain.schema_name().to_string()),
@@ -206,11 +215,15 @@ mod tests {
         for expr in [col("a") + col("b"), col("b") - lit(1_i32), col("a") * col("a"), -col("b")] {
             let checked = check(expr.clone(), &schema);
             assert!(checked.transformed, "{expr}");
+            assert_eq!(checked.data.to_string(), expr.to_string());
             assert_eq!(checked.data.schema_name().to_string(), expr.schema_name().to_string());
             assert_eq!(checked.data.get_type(&schema).unwrap(), expr.get_type(&schema).unwrap());
             assert_eq!(checked.data.nullable(&schema).unwrap(), expr.nullable(&schema).unwrap());
             assert_eq!(uncheck(checked.data).data, expr);
         }
+        let nested = (col("a") - (col("b") + lit(1_i32))) * col("b");
+        let checked = nested.clone().transform_up(|expr| Ok(check(expr, &schema))).unwrap().data;
+        assert_eq!(checked.to_string(), nested.to_string());
         for expr in [col("f") + col("f"), col("a") / col("b"), col("a").eq(col("b")), -col("f")] {
             assert!(!check(expr.clone(), &schema).transformed, "{expr}");
         }

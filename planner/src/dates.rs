@@ -4,8 +4,6 @@
 //! find a range of dates by what they know of the column, and a range of something made of it by reading all of it. And a timestamp
 //! cannot be made of every date.
 
-use std::sync::Arc;
-
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result};
@@ -14,19 +12,12 @@ use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, Operator, binary_expr, lit};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::utils::NamePreserver;
-use datafusion::optimizer::{Optimizer, OptimizerConfig, OptimizerRule};
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::scalar::ScalarValue;
 
-/// DataFusion's rules and ours, which wants constants to be folded and filters to be where they were written.
-pub(crate) fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    let mut rules = Optimizer::new().rules;
-    let folded = rules.iter().position(|rule| rule.name() == "simplify_expressions").map_or(0, |at| at + 1);
-    rules.insert(folded, Arc::new(DatesBesideMoments));
-    rules
-}
-
+/// Wants constants to be folded, and filters to be where they were written.
 #[derive(Debug)]
-struct DatesBesideMoments;
+pub(crate) struct DatesBesideMoments;
 
 impl OptimizerRule for DatesBesideMoments {
     fn name(&self) -> &str {

@@ -18,12 +18,13 @@ use crate::balance::balance;
 use crate::column_names::{column_names, name_columns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::Explain;
+use crate::group_keys::{as_written, mark};
 use crate::names::Names;
 use crate::output::result_schema;
 use crate::parameters::{declared_fields, infer};
 use crate::parse::parse;
 use crate::query::{Planned, Query};
-use crate::rewrite::{rewrite, tell_apart};
+use crate::rewrite::{group_by_dependents, rewrite, tell_apart};
 use crate::scan_only::scans_only;
 use crate::stack::{Roomy, roomy};
 use crate::{Statement, session};
@@ -111,10 +112,10 @@ impl Engine {
         let state = session::for_statement(&self.template, context)?;
         let planned = rewrite(name_columns(balance(query.clone())?));
         let names = Names::resolve(&Statement::Statement(Box::new(planned.clone())), &state, context).await?;
-        let planned = tell_apart(planned, names.columns());
+        let planned = mark(group_by_dependents(tell_apart(planned, names.columns()), &names));
         let planner = SqlToRel::new_with_options(&names, parser_options(&state));
         let mut scope = PlannerContext::new().with_prepare_param_data_types(declared_fields(parameter_types));
-        let plan = planner.sql_statement_to_plan_with_context(planned, &mut scope)?;
+        let plan = as_written(planner.sql_statement_to_plan_with_context(planned, &mut scope)?)?;
         reads_only(&plan)?;
         let plan = match context.push_down {
             PushDown::On | PushDown::Static => plan,

@@ -15,6 +15,7 @@ mod error;
 mod explain;
 mod federation;
 mod grammar;
+mod group_keys;
 mod growth;
 mod join_order;
 mod json;
@@ -27,11 +28,13 @@ mod report;
 mod rewrite;
 mod scan_only;
 mod session;
+mod single_distinct;
 mod stack;
 mod stop;
 #[cfg(test)]
 mod tests;
 mod text_literals;
+mod unambiguous_filters;
 
 pub use changes::{Change, Changed, changes};
 pub use engine::{Engine, EngineLimits, PushDown, StatementContext};

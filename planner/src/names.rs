@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use causeway_providers::sql::SqlTable;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::cte_worktable::CteWorkTable;
 use datafusion::catalog::{CatalogProvider, TableFunctionArgs, TableProvider};
 use datafusion::common::DFSchema;
 use datafusion::common::TableReference;
 use datafusion::config::ConfigOptions;
-use datafusion::datasource::provider_as_source;
+use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
@@ -21,6 +22,7 @@ use datafusion::sql::resolve::resolve_table_references;
 
 use crate::engine::StatementContext;
 use crate::error::{Error, ErrorKind, Result};
+use crate::rewrite::{KeyedTable, KnownNames};
 
 /// The schema PostgreSQL looks into first, unless the search path names it elsewhere.
 const SYSTEM_SCHEMA: &str = "pg_catalog";
@@ -152,6 +154,25 @@ async fn in_schema(catalog: &dyn CatalogProvider, name: &str, table: &str) -> Re
     match catalog.schema(name) {
         Some(schema) => Ok(schema.table(table).await?.map(|found| (name.to_owned(), found))),
         None => Ok(None),
+    }
+}
+
+impl KnownNames for Names<'_> {
+    fn keyed_table(&self, name: &[String]) -> Option<KeyedTable> {
+        let reference = match name {
+            [table] => TableReference::bare(table.as_str()),
+            [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
+            [catalog, schema, table] => TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()),
+            _ => return None,
+        };
+        let provider = source_as_provider(self.tables.get(&reference)?).ok()?;
+        let table = provider.downcast_ref::<SqlTable>()?.table();
+        let columns = table.columns.iter().map(|column| column.name.clone()).collect();
+        (!table.primary_key.is_empty()).then(|| KeyedTable { columns, key: table.primary_key.clone() })
+    }
+
+    fn is_aggregate(&self, name: &str) -> bool {
+        self.state.aggregate_functions().contains_key(name)
     }
 }
 

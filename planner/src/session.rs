@@ -12,19 +12,24 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::logical_expr::registry::FunctionRegistry;
-use datafusion::optimizer::{Analyzer, AnalyzerRule};
+use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer, OptimizerRule};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 
 use crate::arithmetic::Checking;
 use crate::coercion::Coercion;
-use crate::dates::optimizer_rules;
+use crate::dates::DatesBesideMoments;
 use crate::dynamic_filters::WaitForJoins;
 use crate::engine::{EngineLimits, PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::federation::RemoteQueryPlanner;
+use crate::group_keys::ForgetDependencies;
 use crate::growth::bounded;
-use crate::join_order::physical_rules;
+use crate::join_order::JoinOrder;
 use crate::json;
+use crate::single_distinct::SingleDistinct;
+use crate::unambiguous_filters::UnambiguousFilters;
 
 /// Rows in a batch between operators.
 const BATCH_ROWS: usize = 8192;
@@ -46,7 +51,6 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
         .with_optimizer_rules(optimizer_rules())
         .with_query_planner(Arc::new(RemoteQueryPlanner))
         .with_physical_optimizer_rules(physical_rules())
-        .with_physical_optimizer_rule(Arc::new(WaitForJoins))
         .build();
     for name in FOREIGN_FUNCTIONS {
         state.deregister_udf(name)?;
@@ -68,6 +72,35 @@ fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Coercion)];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(Checking));
+    rules
+}
+
+/// DataFusion's rules and ours. The rule that drops sort keys is not among them: which keys are decided by others it does not know.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = Vec::new();
+    for rule in Optimizer::new().rules {
+        match rule.name() {
+            "eliminate_duplicated_expr" => {}
+            "single_distinct_aggregation_to_group_by" => rules.push(Arc::new(SingleDistinct(rule))),
+            "simplify_expressions" => rules.extend([rule, Arc::new(DatesBesideMoments)]),
+            "replace_distinct_aggregate" | "eliminate_join" | "optimize_projections" => rules.extend([Arc::new(ForgetDependencies), rule]),
+            _ => rules.push(rule),
+        }
+    }
+    rules
+}
+
+/// The same for physical plans.
+pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = Vec::new();
+    for rule in PhysicalOptimizer::new().rules {
+        match rule.name() {
+            "join_selection" => rules.extend([Arc::new(JoinOrder), rule]),
+            name if name.starts_with("FilterPushdown") => rules.push(Arc::new(UnambiguousFilters(rule))),
+            _ => rules.push(rule),
+        }
+    }
+    rules.push(Arc::new(WaitForJoins));
     rules
 }
 

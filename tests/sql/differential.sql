@@ -323,3 +323,50 @@ WHERE NOT (vip AND id < 50 OR segment IS NULL) AND (id < 40 OR id > 60) = (id % 
 SELECT s.id AS balance, s.balance AS id FROM (SELECT balance AS id, id AS balance FROM crm.customers) s WHERE s.balance < 10;
 -- a window over an aggregate
 SELECT customer_id, sum(total) AS s, rank() OVER (ORDER BY sum(total) DESC NULLS LAST) AS r FROM shop.orders GROUP BY customer_id;
+-- a key of one joined table decides nothing of the other [ordered]
+SELECT c.id, o.placed, count(*) AS n FROM crm.customers c JOIN shop.orders o ON o.customer_id = c.id
+GROUP BY c.id, o.placed ORDER BY c.id, o.placed DESC NULLS LAST LIMIT 200;
+-- the same in one source [ordered]
+SELECT o.id, p.amount, count(*) AS n FROM shop.orders o JOIN shop.payments p ON p.order_id >= o.id AND p.order_id < o.id + 30
+GROUP BY o.id, p.amount ORDER BY o.id, p.amount DESC LIMIT 200;
+-- distinct rows in the order of two keys [ordered]
+SELECT DISTINCT c.id, o.id AS order_id FROM crm.customers c JOIN shop.orders o ON o.customer_id = c.id ORDER BY c.id, o.id DESC LIMIT 200;
+-- groups of groups
+SELECT q.id, count(*) AS groups, sum(q.n) AS n FROM (SELECT c.id, o.placed, count(*) AS n FROM crm.customers c
+JOIN shop.orders o ON o.customer_id = c.id GROUP BY c.id, o.placed) q GROUP BY q.id;
+-- groups of groups by all of their keys
+SELECT q.k, q.method, sum(q.n) AS n FROM (SELECT s.k, p.method, p.amount, count(*) AS n
+FROM (SELECT customer_id AS k, count(*) AS c FROM shop.orders GROUP BY customer_id) s
+JOIN shop.orders o ON o.customer_id = s.k JOIN shop.payments p ON p.order_id = o.id GROUP BY s.k, p.method, p.amount) q GROUP BY q.k, q.method;
+-- groups of groups of groups
+SELECT q.k, count(*) AS n FROM (SELECT s.k, p.amount, count(*) AS n
+FROM (SELECT customer_id AS k, count(*) AS c FROM shop.orders GROUP BY customer_id) s
+JOIN shop.orders o ON o.customer_id = s.k JOIN shop.payments p ON p.order_id = o.id GROUP BY s.k, p.amount) q GROUP BY q.k;
+-- groups of a subquery joined, in the order of two keys [ordered]
+SELECT s.k, p.amount, count(*) AS n FROM (SELECT customer_id AS k, count(*) AS c FROM shop.orders GROUP BY customer_id) s
+JOIN shop.orders o ON o.customer_id = s.k JOIN shop.payments p ON p.order_id = o.id
+GROUP BY s.k, p.amount ORDER BY s.k, p.amount DESC LIMIT 100;
+-- columns that a key decides
+SELECT c.id, c.name, c.balance, upper(c.segment) AS s, count(*) AS n FROM crm.customers c JOIN shop.orders o ON o.customer_id = c.id
+GROUP BY c.id HAVING c.balance > 0;
+-- a condition on the side of a right join that has no row
+SELECT c.id, o.id AS order_id FROM crm.customers c RIGHT JOIN shop.orders o ON o.customer_id = c.id WHERE c.id + 1 = 5;
+-- a condition on a text of that side
+SELECT count(*) AS n, count(c.id) AS c FROM crm.customers c RIGHT JOIN shop.orders o ON o.customer_id = c.id WHERE length(c.name) > 4;
+-- a condition on a column that both sides of a right join have, in one source
+SELECT count(*) AS n, sum(a.id) AS s FROM shop.orders a RIGHT JOIN shop.orders b ON a.units = b.units AND b.id % 3 = 0 WHERE a.id + 1 > 9000000600;
+-- a condition on one of two columns of a name, files
+SELECT count(*) AS n, sum(a.quantity) AS s FROM lake.lineitems a RIGHT JOIN lake.lineitems b ON a.order_id = b.order_id AND a.line = b.line + 1
+WHERE a.quantity + 1 > 20;
+-- a condition on one of two columns of a name, full join
+SELECT count(*) AS n, min(a.id) AS a, min(b.id) AS b FROM crm.customers a FULL JOIN crm.customers b ON a.id = b.id + 10 WHERE coalesce(a.id, -1) + 1 > 50;
+-- a join narrows the column that it is about
+SELECT n.id, count(*) AS c FROM desk.notes n JOIN (SELECT a.id AS x, b.id FROM shop.orders a JOIN crm.customers b ON a.customer_id = b.id) s
+ON n.id = s.id WHERE n.id < 30 GROUP BY n.id;
+-- two tables with a column of one name, joined with a third by either
+SELECT n.id AS note, o.id AS order_id, c.id AS customer FROM desk.notes n JOIN shop.orders o ON n.order_id = o.id
+JOIN crm.customers c ON c.id = o.customer_id WHERE c.id < 40 AND o.id > 9000000100;
+-- a filter of an aggregate with arithmetic
+SELECT count(*) FILTER (WHERE id - 3 > 0) AS a, sum(units) FILTER (WHERE (id - 1) * 2 > id + 7) AS b FROM shop.orders;
+-- a sum of decimals beside a sum of distinct values
+SELECT units, sum(DISTINCT units) AS s FROM shop.orders GROUP BY units HAVING sum(total) > 0;

@@ -17,21 +17,13 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::ExecutionPlan;
 
 use cluster::Cluster;
 
-/// DataFusion's rules, and ours before the one that chooses the sides of joins.
-pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    let mut rules = PhysicalOptimizer::new().rules;
-    let sides = rules.iter().position(|rule| rule.name() == "join_selection").unwrap_or(0);
-    rules.insert(sides, Arc::new(JoinOrder));
-    rules
-}
-
+/// Runs before the rule that chooses the sides of joins.
 #[derive(Debug)]
-struct JoinOrder;
+pub(crate) struct JoinOrder;
 
 impl PhysicalOptimizerRule for JoinOrder {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> DataFusionResult<Arc<dyn ExecutionPlan>> {

@@ -8,6 +8,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use super::*;
+use crate::session::physical_rules;
 
 /// A context with `nations` (5), `people` (200, of a nation each), `orders` (2,000, of a person each), `items` (10,000, of an order each)
 /// and `parts` (50).

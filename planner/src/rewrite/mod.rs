@@ -9,6 +9,7 @@
 
 mod absent;
 mod casts;
+mod dependent_columns;
 mod from;
 mod hidden_names;
 mod numbers;
@@ -24,6 +25,7 @@ use std::ops::ControlFlow;
 use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SetExpr, Statement, TableFactor, VisitMut, VisitorMut};
 
 pub use absent::ALWAYS_EMPTY;
+pub(crate) use dependent_columns::{KeyedTable, KnownNames, group_by_dependents};
 pub(crate) use outer_names::tell_apart;
 
 /// The statement as the planner below us plans it. Its select items must have their names already: a rewritten one would get another.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Constraint, Constraints, Statistics};
+use datafusion::common::Statistics;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
@@ -29,7 +29,6 @@ pub struct SqlTable {
     remote: Arc<dyn SqlRemote>,
     table: Arc<RemoteTable>,
     schema: SchemaRef,
-    constraints: Constraints,
     query_timeout: Option<Duration>,
 }
 
@@ -37,13 +36,7 @@ impl SqlTable {
     /// A table of `remote`; one statement on it may take `query_timeout`.
     pub fn new(remote: Arc<dyn SqlRemote>, table: RemoteTable, query_timeout: Option<Duration>) -> Self {
         let schema = table.arrow_schema();
-        let key: Vec<usize> = table.primary_key.iter().filter_map(|name| schema.index_of(name).ok()).collect();
-        let constraints = if key.is_empty() || key.len() != table.primary_key.len() {
-            Constraints::default()
-        } else {
-            Constraints::new_unverified(vec![Constraint::PrimaryKey(key)])
-        };
-        Self { remote, table: Arc::new(table), schema, constraints, query_timeout }
+        Self { remote, table: Arc::new(table), schema, query_timeout }
     }
 
     /// The remote it is read from.
@@ -133,10 +126,6 @@ impl SqlTable {
 impl TableProvider for SqlTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
-    }
-
-    fn constraints(&self) -> Option<&Constraints> {
-        Some(&self.constraints)
     }
 
     fn table_type(&self) -> TableType {
