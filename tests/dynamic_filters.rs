@@ -64,6 +64,51 @@ fn a_join_reads_the_keys_of_its_other_side_alone() {
 }
 
 #[test]
+fn statements_that_join_or_group_are_narrowed_too() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("narrowed_statements");
+    database.script(LINES);
+    database.script(
+        "CREATE TABLE customers (id integer PRIMARY KEY, name text COLLATE \"C\", sku text);
+         INSERT INTO customers SELECT n, 'name ' || n, 'sku' || n FROM generate_series(0, 999) AS n; ANALYZE customers",
+    );
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("wanted.csv"), "id,name\n7,name 7\n9,name 9\n5000,nobody\n").unwrap();
+    let gateway = Gateway::start([database.datasource("crm"), Datasource::files("lake", folder.path())]);
+    let psql = gateway.psql();
+    for (sql, rows, read) in [
+        // Two of its columns are called `id`, and it is asked for the one that is meant.
+        (
+            "SELECT w.id, c.id, l.id FROM lake.wanted w JOIN (crm.customers c LEFT JOIN crm.lines l ON l.customer = c.id) ON c.id = w.id ORDER BY 3",
+            100,
+            100,
+        ),
+        (
+            "SELECT w.name, c.id, l.id FROM lake.wanted w JOIN (crm.lines l LEFT JOIN crm.customers c ON l.customer = c.id) ON l.id = w.id ORDER BY 3",
+            3,
+            3,
+        ),
+        (
+            "SELECT w.id, g.n, g.s FROM lake.wanted w JOIN (SELECT customer, count(*) AS n, sum(price) AS s FROM crm.lines GROUP BY customer) g ON g.customer = w.id ORDER BY 1",
+            2,
+            2,
+        ),
+        (
+            "SELECT w.id, g.n FROM lake.wanted w JOIN (SELECT customer, count(*) AS n FROM crm.lines GROUP BY customer) g ON g.n = w.id ORDER BY 1",
+            0,
+            0,
+        ),
+    ] {
+        assert_eq!(same_rows(&psql, sql).len(), rows, "{sql}");
+        let scans = scans(&psql, sql, "crm");
+        assert!(scans[0].contains("narrowed by a join to") && scans[0].contains(&format!("(rows={read},")), "{sql}: {scans:.300?}");
+    }
+    // Of rows that are limited, these are the first ones and not those that are joined.
+    let limited = "SELECT w.id, c.name FROM lake.wanted w JOIN (SELECT id, name FROM crm.customers ORDER BY id LIMIT 8) c ON c.id = w.id";
+    assert_eq!(same_rows(&psql, limited), ["7|name 7"]);
+}
+
+#[test]
 fn text_files_are_read_first_where_they_are_small() {
     let Some(server) = PostgresServer::shared() else { return };
     let database = server.database("narrowed_by_files");

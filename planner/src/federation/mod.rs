@@ -8,6 +8,7 @@
 mod absorb;
 mod aggregate;
 mod join;
+mod narrow;
 mod node;
 mod open;
 #[cfg(test)]

@@ -16,7 +16,10 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalN
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use causeway_providers::sql::{RemoteScan, RemoteSql, ScanLimits, SqlRemote};
+use causeway_providers::sql::{Narrow, RemoteScan, RemoteSql, ScanLimits, SqlRemote};
+
+use super::narrow::OpenToMore;
+use super::open::OpenSelect;
 
 /// One statement at a remote. It has no inputs: all it reads is over there.
 #[derive(Debug, Clone)]
@@ -27,18 +30,17 @@ pub(crate) struct RemoteQuery {
     schema: DFSchemaRef,
     /// How many rows it is believed to have.
     rows: Option<u64>,
+    /// How conditions that are known later are added to it.
+    narrow: Option<Arc<dyn Narrow>>,
 }
 
 impl RemoteQuery {
-    /// The plan that reads `sql`, whose columns are those of `schema` by position.
-    pub(crate) fn plan(
-        remote: Arc<dyn SqlRemote>,
-        sql: RemoteSql,
-        limits: ScanLimits,
-        schema: DFSchemaRef,
-        rows: Option<u64>,
-    ) -> LogicalPlan {
-        LogicalPlan::Extension(Extension { node: Arc::new(Self { remote, sql, limits, schema, rows }) })
+    /// The plan that reads what `open` stands for, whose columns are those of `schema` by position.
+    pub(super) fn plan(open: &OpenSelect, schema: DFSchemaRef) -> LogicalPlan {
+        let (sql, limits) = open.finish();
+        let narrow = OpenToMore::of(open).map(|open| Arc::new(open) as Arc<dyn Narrow>);
+        let node = Self { remote: Arc::clone(&open.remote), sql, limits, schema, rows: open.believed, narrow };
+        LogicalPlan::Extension(Extension { node: Arc::new(node) })
     }
 
     /// Two are the same when they ask the same of the same remote.
@@ -128,6 +130,9 @@ impl ExtensionPlanner for RemoteQueryExtension {
         if let Some(rows) = query.rows {
             let rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
             scan = scan.with_statistics(Statistics { num_rows: rows, ..Statistics::new_unknown(&schema) });
+        }
+        if let Some(narrow) = &query.narrow {
+            scan = scan.narrowed_by(Arc::clone(narrow));
         }
         Ok(Some(Arc::new(scan)))
     }

@@ -254,8 +254,7 @@ impl Federation<'_> {
 }
 
 fn remote_query(open: &OpenSelect, schema: &DFSchemaRef) -> LogicalPlan {
-    let (sql, limits) = open.finish();
-    RemoteQuery::plan(Arc::clone(&open.remote), sql, limits, Arc::clone(schema), open.believed)
+    RemoteQuery::plan(open, Arc::clone(schema))
 }
 
 /// What a node makes of the order of its inputs' rows.

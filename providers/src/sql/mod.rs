@@ -3,6 +3,7 @@
 mod batch;
 mod dialect;
 mod dynamic_filter;
+mod narrow;
 mod normalize;
 mod origin;
 mod reliance;
@@ -26,6 +27,7 @@ use crate::remote::{Remote, RemoteTable};
 pub(crate) use batch::{BATCH_BYTES, BATCHES_AHEAD, row_bytes};
 pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
 pub use dynamic_filter::{LONGEST_WAIT, MOST_KEYS};
+pub use narrow::{Narrow, Narrowed};
 pub use normalize::{Quoting, normalize};
 pub use origin::Origin;
 pub(crate) use origin::column_of;

@@ -21,8 +21,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
 use super::dynamic_filter::{DynamicFilters, MOST_KEYS};
+use super::narrow::{Narrow, Narrowed};
 use super::shared_snapshot::shared_snapshot;
-use super::{Reliance, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable, Turn, normalize};
+use super::{Reliance, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, Turn, normalize};
 use crate::deadline::Deadline;
 use crate::scan_observer::{ScanObserver, Tally, counted, observer};
 use crate::scan_release::releasable;
@@ -32,7 +33,7 @@ const SHOWN: usize = 200;
 
 /// Reads one statement's result from a remote, in one partition, or in several when the remote can split it.
 ///
-/// A scan of one table takes in what the joins above it find out, see [`waiting_for`](Self::waiting_for).
+/// One whose rows can be narrowed takes in what the joins above it find out, see [`waiting_for`](Self::waiting_for).
 pub struct RemoteScan {
     reading: Arc<Reading>,
     limits: ScanLimits,
@@ -70,11 +71,10 @@ impl RemoteScan {
         self
     }
 
-    /// The same scan, known to be `select` on `table`, so that more conditions can be added to it.
+    /// The same scan, which may be told more conditions on its rows.
     #[must_use]
-    pub(super) fn of_table(mut self, table: SqlTable, select: Select) -> Self {
-        let narrowing = Narrowing { table: Arc::new(table), select: Arc::new(select), filters: DynamicFilters::default() };
-        self.reading = Arc::new(self.reading.again(Some(narrowing)));
+    pub fn narrowed_by(mut self, statement: Arc<dyn Narrow>) -> Self {
+        self.reading = Arc::new(self.reading.again(Some(Narrowing { statement, filters: DynamicFilters::default() })));
         self
     }
 
@@ -106,8 +106,8 @@ impl RemoteScan {
     /// What joins do to it, in words: what they added to the statement once it ran, and before that, that they may.
     pub fn narrowing(&self) -> Option<String> {
         match self.reading.narrowed.get() {
-            Some(Narrowed { added: Some(added), .. }) => Some(format!("narrowed by a join to {}", shortened(added))),
-            Some(Narrowed { added: None, .. }) => None,
+            Some(Some(narrowed)) => Some(format!("narrowed by a join to {}", shortened(&narrowed.added))),
+            Some(None) => None,
             None => self.reading.waits().then(|| "to be narrowed by a join".to_owned()),
         }
     }
@@ -148,42 +148,33 @@ struct Split {
     select: Arc<Select>,
 }
 
-/// A table's select that filters may be added to.
+/// A statement that filters may be added to.
 #[derive(Debug, Clone)]
 struct Narrowing {
-    table: Arc<SqlTable>,
-    select: Arc<Select>,
+    statement: Arc<dyn Narrow>,
     filters: DynamicFilters,
 }
 
 impl Narrowing {
-    /// The statement with what the filters say, once they do.
-    async fn narrowed(&self, statement: &Statement, schema: &SchemaRef) -> Narrowed {
-        let most_keys = self.table.remote().dialect().longest_list().min(MOST_KEYS);
-        let conditions = self.filters.conditions(schema, most_keys).await;
-        let Some(select) = self.table.narrow(&self.select, &conditions) else {
-            return Narrowed { statement: statement.clone(), added: None };
-        };
-        let mut reliance = statement.sql.reliance.clone();
-        reliance.merge(&self.table.reliance(&conditions));
-        let added = select.filter[self.select.filter.len()..].join(" AND ");
-        let origins = statement.sql.origins.clone();
-        let sql = RemoteSql { text: select.render(self.table.remote().dialect()), reliance, origins };
-        let split = statement.split.as_ref().and_then(|Split { scan, .. }| {
-            let remote = Arc::clone(self.table.remote());
-            let again = remote.split(self.table.table(), &select, scan.streams()).filter(|again| again.streams() == scan.streams())?;
-            Some(Split { scan: again, select: Arc::new(select.clone()) })
+    /// The statement with what the filters say, once they do. A split one is split anew.
+    async fn narrowed(&self, remote: &Arc<dyn SqlRemote>, statement: &Statement) -> Option<Narrower> {
+        let most_keys = remote.dialect().longest_list().min(MOST_KEYS);
+        let conditions = self.filters.conditions(&self.statement.columns(), most_keys).await;
+        let Narrowed { sql, added, table } = self.statement.narrowed(&conditions)?;
+        let split = statement.split.as_ref().zip(table).and_then(|(Split { scan, .. }, (table, select))| {
+            let again = Arc::clone(remote).split(&table, &select, scan.streams()).filter(|again| again.streams() == scan.streams())?;
+            Some(Split { scan: again, select: Arc::new(select) })
         });
-        Narrowed { statement: Statement { sql, split }, added: Some(added) }
+        Some(Narrower { statement: Statement { sql, split }, added })
     }
 }
 
 /// What is read after all.
 #[derive(Debug)]
-struct Narrowed {
+struct Narrower {
     statement: Statement,
     /// The conditions that were added to the statement.
-    added: Option<String>,
+    added: String,
 }
 
 /// What the streams of all partitions share.
@@ -191,7 +182,8 @@ struct Reading {
     remote: Arc<dyn SqlRemote>,
     statement: Statement,
     narrowing: Option<Narrowing>,
-    narrowed: OnceCell<Narrowed>,
+    /// Whether the filters have said anything, and what is read if so.
+    narrowed: OnceCell<Option<Narrower>>,
     /// The streams of the current run that no partition has taken.
     left: Mutex<Vec<Option<SendableRecordBatchStream>>>,
     /// Whether it was read before, to whoever counts.
@@ -223,13 +215,14 @@ impl Reading {
     }
 
     /// What is to be read, once that is known.
-    async fn statement(&self, schema: &SchemaRef) -> &Statement {
-        match &self.narrowing {
+    async fn statement(&self) -> &Statement {
+        let narrowed = match &self.narrowing {
             Some(narrowing) if !narrowing.filters.is_empty() => {
-                &self.narrowed.get_or_init(|| narrowing.narrowed(&self.statement, schema)).await.statement
+                self.narrowed.get_or_init(|| narrowing.narrowed(&self.remote, &self.statement)).await.as_ref()
             }
-            _ => &self.statement,
-        }
+            _ => None,
+        };
+        narrowed.map_or(&self.statement, |narrowed| &narrowed.statement)
     }
 
     /// The rows of one partition.
@@ -404,7 +397,7 @@ impl ExecutionPlan for RemoteScan {
         let rows = if self.reading.waits() || shared.is_some() {
             let (reading, row_schema) = (Arc::clone(&self.reading), Arc::clone(&schema));
             let rows = stream::once(async move {
-                let statement = reading.statement(&row_schema).await;
+                let statement = reading.statement().await;
                 let snapshot = match shared {
                     Some(shared) => Some(shared.opened(limits.query_timeout.map(Deadline::after)).await?),
                     None => None,

@@ -12,6 +12,7 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
+use super::narrow::{Narrow, Narrowed};
 use super::select::{Select, SelectItem};
 use super::translate::{TableScope, Translation, translate};
 use super::{Origin, Reliance, RemoteScan, RemoteSql, ScanLimits, SqlRemote, TableStatistics};
@@ -92,14 +93,6 @@ impl SqlTable {
         Some((statistics.rows as f64 * statistics.share(filters)).round() as u64)
     }
 
-    /// The same rows of which `conditions` keep at least those that count; `None` when the source can be told none of them.
-    pub(super) fn narrow(&self, select: &Select, conditions: &[Expr]) -> Option<Select> {
-        let conditions: Vec<Expr> = conditions.iter().flat_map(split_conjunction).cloned().collect();
-        let mut narrowed = select.clone();
-        narrowed.filter.extend(self.translated(&conditions));
-        (narrowed.filter.len() > select.filter.len()).then_some(narrowed)
-    }
-
     /// Those of `filters` that the source can be told.
     fn translated(&self, filters: &[Expr]) -> impl Iterator<Item = String> {
         let dialect = self.remote.dialect();
@@ -173,17 +166,45 @@ impl TableProvider for SqlTable {
         let streams = state.config().target_partitions();
         // A limit is reached soon, and few rows are found without reading all of them.
         let split = if limit.is_none() && share >= FEW { Arc::clone(&self.remote).split(&self.table, &select, streams) } else { None };
-        let mut scan = RemoteScan::new(Arc::clone(&self.remote), sql, Arc::clone(&schema), self.limits());
+        let mut scan = RemoteScan::new(Arc::clone(&self.remote), sql.clone(), Arc::clone(&schema), self.limits());
         if let Some(split) = split {
             scan = scan.in_streams(split, &select);
         }
         // What a limit stops early must not be waited for, nor may another condition come before it.
         if limit.is_none() && self.remote.capabilities().filter {
-            scan = scan.of_table(self.clone(), select);
+            scan = scan.narrowed_by(Arc::new(TableSelect { table: self.clone(), select, sql, schema: Arc::clone(&schema) }));
         }
         if let Some(statistics) = statistics {
             scan = scan.with_statistics(statistics.of_scan(&schema, filters, limit));
         }
         Ok(Arc::new(scan))
+    }
+}
+
+/// A select on a bare table.
+#[derive(Debug)]
+struct TableSelect {
+    table: SqlTable,
+    select: Select,
+    sql: RemoteSql,
+    schema: SchemaRef,
+}
+
+impl Narrow for TableSelect {
+    fn columns(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn narrowed(&self, conditions: &[Expr]) -> Option<Narrowed> {
+        let conditions: Vec<Expr> = conditions.iter().flat_map(split_conjunction).cloned().collect();
+        let added: Vec<String> = self.table.translated(&conditions).collect();
+        if added.is_empty() {
+            return None;
+        }
+        let mut select = self.select.clone();
+        select.filter.extend_from_slice(&added);
+        let mut sql = RemoteSql { text: select.render(self.table.remote.dialect()), ..self.sql.clone() };
+        sql.reliance.merge(&self.table.reliance(&conditions));
+        Some(Narrowed { sql, added: added.join(" AND "), table: Some((Arc::clone(&self.table.table), select)) })
     }
 }
