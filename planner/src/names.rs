@@ -171,6 +171,10 @@ impl KnownNames for Names<'_> {
         (!table.primary_key.is_empty()).then(|| KeyedTable { columns, key: table.primary_key.clone() })
     }
 
+    fn is_column(&self, name: &str) -> bool {
+        self.tables.values().any(|table| table.schema().column_with_name(name).is_some())
+    }
+
     fn is_aggregate(&self, name: &str) -> bool {
         self.state.aggregate_functions().contains_key(name)
     }

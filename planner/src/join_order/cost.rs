@@ -3,7 +3,7 @@
 //! Management System", 1979).
 //!
 //! Each order begins with one input and takes in one after the other, always the one that leaves the fewest rows. From each beginning
-//! there is one such order, which is not always the best one there is, and is found in no time.
+//! there is one such order, which is not always the best one there is.
 
 use std::sync::Arc;
 
@@ -15,6 +15,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 
 use super::cluster::{Cluster, InputColumn};
+
+/// Of more inputs the written order stays: to look at all of them takes time with the cube of their number.
+const MOST_INPUTS: usize = 24;
 
 /// Another order must be believed to be so much cheaper than the written one: beliefs are often wrong.
 const WORTH: f64 = 0.8;
@@ -44,6 +47,9 @@ struct Belief {
 
 /// The order of least cost; `None` when that is the written one, or nothing is known of an input.
 pub(super) fn least(cluster: &Cluster) -> DataFusionResult<Option<Order>> {
+    if cluster.inputs.len() > MOST_INPUTS {
+        return Ok(None);
+    }
     let mut beliefs = Vec::with_capacity(cluster.inputs.len());
     for input in &cluster.inputs {
         let Some(belief) = believed(input)? else { return Ok(None) };

@@ -1,7 +1,7 @@
 //! Columns that a table's primary key determines. PostgreSQL lets a select that groups by the key name them as they are; to the planner
 //! below us, they are grouped by too.
 //!
-//! That the key determines them is what the source says. If it is wrong, there are more groups, and still none that is made up.
+//! That the key determines them is what the source says. If that is no longer so, rows are grouped by the key and by them.
 
 use std::convert::Infallible;
 use std::ops::ControlFlow;
@@ -27,51 +27,95 @@ pub(crate) trait KnownNames {
     /// The table of that name, if it has a primary key.
     fn keyed_table(&self, name: &[String]) -> Option<KeyedTable>;
 
+    /// Whether any table of the statement has a column of that name.
+    fn is_column(&self, name: &str) -> bool;
+
     /// Whether a function of that name makes one value of many.
     fn is_aggregate(&self, name: &str) -> bool;
 }
 
 /// `statement`, in which selects that group by a table's primary key group by the other columns of it that they mention.
 pub(crate) fn group_by_dependents(mut statement: Statement, names: &impl KnownNames) -> Statement {
-    let ControlFlow::Continue(()) = VisitMut::visit(&mut statement, &mut Grouper { names });
+    let ControlFlow::Continue(()) = VisitMut::visit(&mut statement, &mut Grouper { names, around: Vec::new() });
     statement
 }
 
 struct Grouper<'a, N> {
     names: &'a N,
+    /// The queries around.
+    around: Vec<Around>,
+}
+
+/// A query that is walked through: the common table expressions come first.
+struct Around {
+    expressions: Vec<String>,
+    is_recursive: bool,
+    /// How many of the queries in it are done.
+    done: usize,
+}
+
+impl Around {
+    /// The common table expressions that are seen from where the walk stands.
+    fn seen(&self) -> &[String] {
+        if self.is_recursive { &self.expressions } else { &self.expressions[..self.done.min(self.expressions.len())] }
+    }
 }
 
 impl<N: KnownNames> VisitorMut for Grouper<'_, N> {
     type Break = Infallible;
 
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
+        let with = query.with.as_ref();
+        let expressions = with.map(|with| with.cte_tables.iter().map(|cte| folded(&cte.alias.name)).collect()).unwrap_or_default();
+        self.around.push(Around { expressions, is_recursive: with.is_some_and(|with| with.recursive), done: 0 });
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
         let Query { body, order_by, .. } = query;
         if let SetExpr::Select(select) = body.as_mut() {
             let order: Vec<&Expr> = match order_by.as_ref().map(|order_by| &order_by.kind) {
-                Some(OrderByKind::Expressions(keys)) => keys.iter().map(|key| &key.expr).collect(),
+                Some(OrderByKind::Expressions(keys)) => keys.iter().map(|key| &key.expr).filter(|key| !is_alias(key, select)).collect(),
                 Some(OrderByKind::All(_)) | None => Vec::new(),
             };
-            let added = dependents(select, &order, self.names);
+            let is_hidden = |table: &[String]| match table {
+                [name] => self.around.iter().any(|around| around.seen().contains(name)),
+                _ => false,
+            };
+            let added = dependents(select, &order, self.names, &is_hidden);
             if let GroupByExpr::Expressions(keys, _) = &mut select.group_by {
                 keys.extend(added);
             }
+        }
+        self.around.pop();
+        if let Some(around) = self.around.last_mut() {
+            around.done += 1;
         }
         ControlFlow::Continue(())
     }
 }
 
+/// Whether an expression is the name of an item of the select, and nothing else.
+fn is_alias(expr: &Expr, select: &Select) -> bool {
+    let Expr::Identifier(name) = expr else { return false };
+    select.projection.iter().any(|item| matches!(item, SelectItem::ExprWithAlias { alias, .. } if folded(alias) == folded(name)))
+}
+
 /// What `select` is to be grouped by as well.
-fn dependents(select: &Select, order: &[&Expr], names: &impl KnownNames) -> Vec<Expr> {
+fn dependents(select: &Select, order: &[&Expr], names: &impl KnownNames, is_hidden: &dyn Fn(&[String]) -> bool) -> Vec<Expr> {
     let GroupByExpr::Expressions(keys, modifiers) = &select.group_by else { return Vec::new() };
     if keys.is_empty() || !modifiers.is_empty() || keys.iter().any(is_set) {
         return Vec::new();
     }
-    let keys: Vec<&Expr> = keys.iter().map(|key| meant(key, select)).collect();
+    let keys: Vec<&Expr> = keys.iter().map(|key| meant(key, select, names)).collect();
     let mut added = Vec::new();
     let mut mentions: Option<Mentions> = None;
     for (alias, table) in
         select.from.iter().flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|j| &j.relation))).flat_map(tables)
     {
+        if is_hidden(&table) {
+            continue;
+        }
         let Some(table) = names.keyed_table(&table) else { continue };
         let is_key = |column: &str| keys.iter().any(|key| refers(key, &alias, column));
         if !table.key.iter().all(|column| is_key(column)) {
@@ -88,14 +132,21 @@ fn is_set(key: &Expr) -> bool {
     matches!(key, Expr::Rollup(_) | Expr::Cube(_) | Expr::GroupingSets(_))
 }
 
-/// The expression that a key of a grouping stands for: an item of the select by its number, or by its name.
-fn meant<'a>(key: &'a Expr, select: &'a Select) -> &'a Expr {
+/// The expression that a key of a grouping stands for: an item of the select by its number, or by its name where that is no column's.
+fn meant<'a>(key: &'a Expr, select: &'a Select, names: &impl KnownNames) -> &'a Expr {
+    let reads_tables_alone = || {
+        select.from.iter().all(|from| {
+            std::iter::once(&from.relation)
+                .chain(from.joins.iter().map(|join| &join.relation))
+                .all(|factor| matches!(factor, TableFactor::Table { args: None, .. }))
+        })
+    };
     let item = match key {
         Expr::Value(value) => match &value.value {
             Value::Number(number, _) => number.parse::<usize>().ok().and_then(|place| select.projection.get(place.checked_sub(1)?)),
             _ => None,
         },
-        Expr::Identifier(name) => {
+        Expr::Identifier(name) if !names.is_column(&folded(name)) && reads_tables_alone() => {
             select.projection.iter().find(|item| matches!(item, SelectItem::ExprWithAlias { alias, .. } if folded(alias) == folded(name)))
         }
         _ => None,
@@ -153,6 +204,7 @@ impl Mentions {
             reader.mentions.all |= matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..));
             let ControlFlow::Continue(()) = item.visit(&mut reader);
         }
+        let ControlFlow::Continue(()) = select.distinct.visit(&mut reader);
         for expr in select.having.iter().chain(&select.qualify).chain(order.iter().copied()) {
             let ControlFlow::Continue(()) = expr.visit(&mut reader);
         }
@@ -211,6 +263,10 @@ mod tests {
             (name.last()? == "people").then(|| KeyedTable { columns, key: vec!["id".to_owned()] })
         }
 
+        fn is_column(&self, name: &str) -> bool {
+            ["id", "name", "city", "p", "n", "x"].contains(&name)
+        }
+
         fn is_aggregate(&self, name: &str) -> bool {
             name == "count" || name == "max"
         }
@@ -227,6 +283,12 @@ mod tests {
             ("SELECT max(name || city) FROM people GROUP BY id", "id"),
             ("SELECT id, max(name) OVER () FROM people GROUP BY id", "id, \"people\".\"name\""),
             ("SELECT (SELECT max(x) FROM t WHERE t.n = p.name) FROM people p GROUP BY p.id", "p.id, \"p\".\"name\""),
+            ("SELECT DISTINCT ON (name) id FROM people GROUP BY id", "id, \"people\".\"name\""),
+            ("SELECT id, max(name) AS name FROM people GROUP BY id ORDER BY name", "id"),
+            ("SELECT city AS id, count(*) FROM people GROUP BY id", "id, \"people\".\"city\""),
+            ("WITH people AS (SELECT 1 AS id, 2 AS name) SELECT name FROM people GROUP BY id", "id"),
+            ("WITH a AS (SELECT 1) SELECT * FROM (SELECT name FROM people GROUP BY id) AS q", "id, \"people\".\"name\") AS q"),
+            ("WITH people AS (SELECT name FROM people GROUP BY id) SELECT 1", "id, \"people\".\"name\") SELECT 1"),
             ("SELECT name FROM people GROUP BY city", "city"),
             ("SELECT name FROM people AS p(a, b, c) GROUP BY id", "id"),
             ("SELECT name FROM others GROUP BY id", "id"),
