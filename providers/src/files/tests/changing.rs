@@ -97,3 +97,35 @@ async fn a_file_that_is_replaced_or_grows_is_read_as_it_was() {
         assert_eq!(grown.await.unwrap(), whole(), "{format}");
     }
 }
+
+/// How often this process has the file open.
+#[cfg(target_os = "linux")]
+fn handles(path: &Path) -> usize {
+    let links = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    links.filter(|link| link == path).count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_closed_when_their_time_is_over_although_nobody_reads_on() {
+    let lake = Lake::of(&[("t.csv", &rows("csv", 0))]).await;
+    let folder = lake.folder.path().canonicalize().unwrap();
+    let limited = open(folder.to_str().unwrap(), &[], |options| options.query_timeout = Some(Duration::from_secs(2))).await.unwrap();
+    let endless = open(folder.to_str().unwrap(), &[], |options| options.query_timeout = None).await.unwrap();
+    for (remote, kind) in [(&limited, ErrorKind::Timeout), (&endless, ErrorKind::Unreachable)] {
+        let mut stream = context(remote).await.sql("SELECT id FROM t").await.unwrap().execute_stream().await.unwrap();
+        assert!(stream.next().await.unwrap().is_ok());
+        assert_eq!(handles(&folder.join("t.csv")), 1);
+        if kind == ErrorKind::Unreachable {
+            endless.close().await;
+        }
+        let closed = async {
+            while handles(&folder.join("t.csv")) > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), closed).await.expect("the file is closed");
+        let error = stream.filter_map(async |batch| batch.err()).boxed().next().await.unwrap();
+        assert_eq!(Error::find(&error).unwrap().kind(), kind, "{error}");
+    }
+}
