@@ -98,6 +98,30 @@ async fn a_file_that_is_replaced_or_grows_is_read_as_it_was() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_that_are_opened_later_are_of_the_same_file() {
+    let lake = Lake::of(&[("t.jsonl", &rows("jsonl", 0))]).await;
+    let context = SessionContext::new_with_config(SessionConfig::new().with_target_partitions(4));
+    let table = lake.introspect().await.tables.remove(0);
+    context.register_table("t", Arc::clone(&lake.remote).table(&table).unwrap()).unwrap();
+    let parts = context.sql("SELECT id FROM t").await.unwrap().execute_stream_partitioned().await.unwrap();
+    assert_eq!(parts.len(), 4);
+    let (mut count, mut sum) = (0, 0);
+    for mut part in parts {
+        while let Some(batch) = part.next().await {
+            let batch = batch.unwrap();
+            if count == 0 {
+                // The other parts are not asked for yet.
+                lake.write("new", "{\"id\": 1}\n");
+                fs::rename(lake.folder.path().join("new"), lake.folder.path().join("t.jsonl")).unwrap();
+            }
+            count += batch.num_rows();
+            sum += batch.column(0).as_primitive::<Int64Type>().values().iter().sum::<i64>();
+        }
+    }
+    assert_eq!((count, sum), whole());
+}
+
 /// How often this process has the file open.
 #[cfg(target_os = "linux")]
 fn handles(path: &Path) -> usize {
