@@ -1,6 +1,6 @@
 //! Answers that a source would give otherwise: with push-down and without it, they are the same rows or an error of the same kind.
 
-use causeway_tests::{Datasource, Gateway, MariaDbServer, PostgresServer, text_rows, write_sqlite};
+use causeway_tests::{ClickHouseServer, Datasource, Gateway, MariaDbServer, PostgresServer, text_rows, write_sqlite};
 
 /// What a statement gives: its rows, or the SQLSTATE and text of its error.
 async fn outcome(gateway: &Gateway, push_down: &str, sql: &str) -> Result<Vec<Vec<Option<String>>>, (String, String)> {
@@ -346,5 +346,59 @@ async fn mariadb_computes_the_values_of_subqueries() {
         assert!(off.is_ok(), "{sql}: {off:?}");
         assert_eq!(on, off, "{sql}");
         assert_eq!(is_whole(&gateway, sql).await, whole, "{sql}");
+    }
+}
+
+/// Tables may be called as the aliases that a statement for their source gives to other ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_called_like_aliases_are_themselves() {
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("desk.db");
+    let script = |table: &dyn Fn(&str) -> String| -> String {
+        let rows = [("t0", "(1, 10), (2, 20)"), ("t1", "(2, 200), (3, 300)"), ("t2", "(1, 7), (2, 8), (3, 9)"), ("t3", "(2, 5)")];
+        rows.map(|(name, rows)| format!("{};\nINSERT INTO {} VALUES {rows};\n", table(name), name)).concat()
+    };
+    let plain = script(&|name| format!("CREATE TABLE {name} (id int, v int)"));
+    write_sqlite(&path, &plain);
+    let mut datasources = vec![Datasource::sqlite("desk", &path)];
+    let mut names = vec!["desk"];
+    if let Some(server) = PostgresServer::shared() {
+        let database = server.database("like_aliases");
+        database.script(&plain);
+        datasources.push(database.datasource("crm"));
+        names.push("crm");
+    }
+    if let Some(server) = MariaDbServer::shared() {
+        let database = server.database("like_aliases");
+        database.script(&plain);
+        datasources.push(database.datasource("shop"));
+        names.push("shop");
+    }
+    if let Some(server) = ClickHouseServer::shared() {
+        let database = server.database("like_aliases");
+        let engine = "(id Int32, v Int32) ENGINE = MergeTree ORDER BY id";
+        let table = |name: &str| format!("CREATE TABLE IN_HERE.{name} {engine}");
+        database.script(&script(&table).replace("INSERT INTO ", "INSERT INTO IN_HERE."));
+        datasources.push(database.datasource("log"));
+        names.push("log");
+    }
+    let gateway = Gateway::start(datasources);
+    for (sql, wanted) in [
+        ("SELECT a.v, b.v FROM S.t1 a JOIN S.t0 b ON a.id = b.id", vec![["200", "20"]]),
+        ("SELECT t1.v, t0.v FROM S.t1 JOIN S.t0 ON t1.id = t0.id", vec![["200", "20"]]),
+        ("SELECT count(*), sum(c.v + a.v) FROM S.t2 c JOIN S.t1 a ON c.id = a.id", vec![["2", "517"]]),
+        ("SELECT d.v, c.v FROM S.t3 d JOIN S.t2 c ON c.id = d.id JOIN S.t0 a ON a.id = c.id JOIN S.t1 b ON b.id = a.id", vec![["5", "8"]]),
+        ("SELECT a.id, b.v FROM S.t1 a LEFT JOIN S.t0 b ON a.id = b.id WHERE a.v > 200", vec![["3", "-"]]),
+        ("SELECT x.n, t0.v FROM (SELECT id, count(*) AS n FROM S.t1 GROUP BY id) x JOIN S.t0 ON t0.id = x.id", vec![["1", "20"]]),
+    ] {
+        for name in &names {
+            let sql = sql.replace("S.", &format!("{name}."));
+            for push_down in ["on", "off"] {
+                let rows = outcome(&gateway, push_down, &sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+                let rows: Vec<Vec<String>> =
+                    rows.into_iter().map(|row| row.into_iter().map(|cell| cell.unwrap_or_else(|| "-".to_owned())).collect()).collect();
+                assert_eq!(rows, wanted, "{push_down}: {sql}");
+            }
+        }
     }
 }

@@ -288,9 +288,12 @@ async fn a_value_that_is_refused_is_named_as_its_source_names_it() {
         "CREATE TABLE IN_HERE.t (id Int32, word String) ENGINE = MergeTree ORDER BY id;\nINSERT INTO IN_HERE.t VALUES (1, unhex('ff'))",
     );
     crm.script("CREATE TABLE t (id integer, word numeric); INSERT INTO t VALUES (1, 'NaN')");
-    let gateway = Gateway::start([log.datasource("log"), crm.datasource("crm")]);
+    let Some(mariadb) = MariaDbServer::shared() else { return };
+    let shop = mariadb.database("refused");
+    shop.script("SET sql_mode = ''; CREATE TABLE t (id int, word date); INSERT INTO t VALUES (1, '0000-00-00')");
+    let gateway = Gateway::start([log.datasource("log"), crm.datasource("crm"), shop.datasource("shop")]);
     let client = gateway.connect().await;
-    for (datasource, table) in [("log", "refused.t"), ("crm", "public.t")] {
+    for (datasource, table) in [("log", "refused.t"), ("crm", "public.t"), ("shop", "refused.t")] {
         for sql in ["SELECT id, word AS shown FROM t", "SELECT a.word AS shown FROM t a JOIN t b ON a.id = b.id ORDER BY b.id LIMIT 5"] {
             let sql = sql.replace(" t", &format!(" {datasource}.t"));
             let error = text_rows(&client, &sql).await.unwrap_err();

@@ -55,7 +55,7 @@ impl ScanRelease {
     }
 
     /// `rows`, until they are released.
-    fn hold(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    pub(crate) fn hold(&self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         let schema = rows.schema();
         let mut held = lock(&self.0);
         let rows = if held.is_released { Rows::Released } else { Rows::Flowing(rows) };

@@ -41,7 +41,7 @@ pub(super) fn scan(scan: &TableScan, aliases: &mut Aliases) -> Option<OpenSelect
     if !scan.filters.is_empty() && !remote.capabilities().filter {
         return None;
     }
-    let alias = aliases.next(remote.id());
+    let alias = aliases.next(remote.as_ref());
     let dialect = remote.dialect();
     let scope = TableScope::new(table.table(), dialect, Some(&alias));
     let mut filter = Vec::with_capacity(scan.filters.len());
@@ -234,7 +234,7 @@ pub(super) fn union(schema: &DFSchema, branches: &[OpenSelect], aliases: &mut Al
     }
     let mut reliance = Reliance::default();
     branches.iter().for_each(|branch| reliance.merge(&branch.reliance));
-    let alias = aliases.next(first.remote.id());
+    let alias = aliases.next(first.remote.as_ref());
     let columns = first
         .columns
         .iter()

@@ -24,9 +24,9 @@ pub(super) struct Aliases(HashMap<RemoteId, usize>);
 
 impl Aliases {
     /// An alias no statement of `remote` has had yet.
-    pub(super) fn next(&mut self, remote: &RemoteId) -> String {
-        let count = self.0.entry(remote.clone()).or_default();
-        let alias = format!("t{count}");
+    pub(super) fn next(&mut self, remote: &dyn SqlRemote) -> String {
+        let count = self.0.entry(remote.id().clone()).or_default();
+        let alias = format!("{}{count}", remote.dialect().table_alias());
         *count += 1;
         alias
     }
@@ -287,7 +287,7 @@ impl OpenSelect {
 
     /// This select as a derived table, whose columns are references.
     pub(super) fn closed(self, aliases: &mut Aliases) -> Self {
-        let alias = aliases.next(self.remote.id());
+        let alias = aliases.next(self.remote.as_ref());
         let items = self
             .columns
             .iter()

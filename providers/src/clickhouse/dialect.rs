@@ -31,6 +31,11 @@ impl Dialect for ClickHouseDialect {
         format!("{}.{}", self.quote(schema), self.quote(name))
     }
 
+    fn table_alias(&self) -> &'static str {
+        // `t1.id` is a column of the table `t1` to the server, whatever that one's alias is.
+        "causeway_t"
+    }
+
     fn literal(&self, value: &ScalarValue) -> Option<String> {
         if value.is_null() {
             return Some("NULL".to_owned());

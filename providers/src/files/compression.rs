@@ -5,19 +5,13 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
-use std::ops::Range;
-use std::sync::Arc;
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
-use object_store::path::Path;
-use object_store::{Error, GetOptions, GetResult, GetResultPayload, ObjectMeta, ObjectStore, Result};
+use object_store::{Error, Result};
 use tokio_util::io::{ReaderStream, StreamReader};
-
-use super::read_only::{ReadOnly, Reading};
 
 /// So many unpacked bytes are handed on at once.
 const CHUNK: usize = 64 << 10;
@@ -79,52 +73,6 @@ fn failure(error: io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(own) => own,
         Err(error) => Error::Generic { store: "compressed file", source: Box::new(Damaged(error)) },
-    }
-}
-
-/// A store whose compressed files are read as if they were not. Their sizes are those of what is stored.
-#[derive(Debug)]
-pub(super) struct Unpacked {
-    store: Arc<dyn ObjectStore>,
-}
-
-impl Unpacked {
-    pub(super) fn around(store: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
-        Arc::new(ReadOnly(Self { store }))
-    }
-}
-
-impl fmt::Display for Unpacked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, unpacked", self.store)
-    }
-}
-
-#[async_trait]
-impl Reading for Unpacked {
-    async fn get(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let (_, compression) = Compression::of(location.as_ref());
-        let Some(compression) = compression.filter(|_| !options.head) else {
-            return self.store.get_opts(location, options).await;
-        };
-        if options.range.is_some() {
-            return Err(Error::NotSupported { source: format!("{location} is compressed and has no parts").into() });
-        }
-        let found = self.store.get_opts(location, options).await?;
-        let (meta, attributes, range) = (found.meta.clone(), found.attributes.clone(), found.range.clone());
-        let payload = GetResultPayload::Stream(compression.unpack(found.into_stream()));
-        Ok(GetResult { payload, meta, range, attributes })
-    }
-
-    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        match Compression::of(location.as_ref()) {
-            (_, None) => self.store.get_ranges(location, ranges).await,
-            (_, Some(_)) => Err(Error::NotSupported { source: format!("{location} is compressed and has no parts").into() }),
-        }
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.store.list(prefix)
     }
 }
 

@@ -73,7 +73,11 @@ impl Records {
         }
         if is_end && !self.is_whole {
             let before = self.length;
-            self.read(b"\n")?;
+            let mut line_end: &[u8] = b"\n";
+            // While the record fills its room exactly, nothing is taken.
+            while !line_end.is_empty() && !self.is_whole {
+                line_end = self.read(line_end)?;
+            }
             // Within quotes alone it is a part of the record.
             if self.length > before {
                 return Err(Broken::Unclosed);
@@ -179,6 +183,21 @@ mod tests {
             for piece in [1, 2, 3, 7, 10_000] {
                 assert_eq!(all(text.as_bytes(), piece).unwrap(), wanted, "{text:?} by {piece}");
             }
+        }
+    }
+
+    #[test]
+    fn a_record_that_fills_its_room_is_whole_at_the_end_of_the_text() {
+        for length in (1000..1050).chain(2040..2050).chain(65_530..65_540) {
+            let long = "x".repeat(length);
+            for text in [format!("a,b\n1,{long}"), format!("a,b\n1,\"{long}\"")] {
+                assert_eq!(all(text.as_bytes(), 700).unwrap(), [["a", "b"], ["1", &*long]], "{length}");
+            }
+            assert_eq!(all(format!("a,b\n1,\"{long}").as_bytes(), 700), Err(Broken::Unclosed), "{length}");
+        }
+        for width in 1..70 {
+            let wide = vec!["1"; width];
+            assert_eq!(all(wide.join(",").as_bytes(), 700).unwrap(), [wide], "{width}");
         }
     }
 

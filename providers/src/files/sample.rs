@@ -9,6 +9,7 @@ use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore};
 
 use super::compression::Compression;
 use super::connect::store_failure;
+use super::opened::whole;
 use crate::error::Result;
 
 /// At most so many bytes of a table are read to infer its columns.
@@ -16,6 +17,9 @@ const TABLE_BYTES: usize = 4 << 20;
 
 /// At most so many files of a table are looked at.
 pub(super) const TABLE_FILES: usize = 16;
+
+/// So many bytes of a local file are read at once. How many a sample took is counted in them.
+const PIECE: u64 = 8 << 10;
 
 /// Up to [`TABLE_FILES`] of `files`, spread evenly, the first and the last among them.
 pub(super) fn choose(files: &[ObjectMeta]) -> Vec<&ObjectMeta> {
@@ -124,7 +128,7 @@ async fn read_head(store: &Arc<dyn ObjectStore>, file: &ObjectMeta, limit: usize
     let add = move |piece: &Bytes| {
         counter.fetch_add(count(piece.len()), Ordering::Relaxed);
     };
-    let packed = store.get_opts(&file.location, GetOptions::default()).await?.into_stream().inspect_ok(add).boxed();
+    let packed = whole(store, store.get_opts(&file.location, GetOptions::default()).await?, PIECE).inspect_ok(add).boxed();
     let mut pieces = match compression {
         Some(compression) => compression.unpack(packed),
         None => packed,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::source::{DataSource, OpenArgs};
 use datafusion::error::Result;
@@ -30,6 +31,7 @@ use super::connect::read_failure;
 use super::source::{Source, closed, timed_out};
 use crate::deadline::Deadline;
 use crate::scan_observer::{ScanObserver, Tally, counted, observer};
+use crate::scan_release::ScanRelease;
 
 /// A data source that reads from its datasource's store.
 #[derive(Debug)]
@@ -172,16 +174,20 @@ impl DataSource for SourceScan {
 fn bounded(rows: SendableRecordBatchStream, source: Arc<Source>, what: Arc<str>) -> impl Stream<Item = Result<RecordBatch>> {
     enum State {
         Ready(SendableRecordBatchStream),
-        Running(SendableRecordBatchStream, Option<Deadline>),
+        Running(SendableRecordBatchStream, Option<Deadline>, SpawnedTask<()>),
         Ended,
     }
     futures::stream::unfold(State::Ready(rows), move |state| {
         let (source, what) = (Arc::clone(&source), Arc::clone(&what));
         async move {
             // Time runs from the first poll.
-            let (mut rows, deadline) = match state {
-                State::Ready(rows) => (rows, source.query_timeout.map(Deadline::after)),
-                State::Running(rows, deadline) => (rows, deadline),
+            let (mut rows, deadline, freeing) = match state {
+                State::Ready(rows) => {
+                    let deadline = source.query_timeout.map(Deadline::after);
+                    let (rows, freeing) = freed(rows, &source, deadline);
+                    (rows, deadline, freeing)
+                }
+                State::Running(rows, deadline, freeing) => (rows, deadline, freeing),
                 State::Ended => return None,
             };
             let next = tokio::select! {
@@ -191,11 +197,25 @@ fn bounded(rows: SendableRecordBatchStream, source: Arc<Source>, what: Arc<str>)
                 next = rows.next() => next,
             };
             match next? {
-                Ok(batch) => Some((Ok(batch), State::Running(rows, deadline))),
+                Ok(batch) => Some((Ok(batch), State::Running(rows, deadline, freeing))),
                 Err(error) => Some((Err(read_failure(error, &what, &source.id)), State::Ended)),
             }
         }
     })
+}
+
+/// The rows, whose files are closed when their time is over although nobody reads on. They are as long as the task is kept.
+fn freed(rows: SendableRecordBatchStream, source: &Source, deadline: Option<Deadline>) -> (SendableRecordBatchStream, SpawnedTask<()>) {
+    let release = ScanRelease::default();
+    let (rows, closed) = (release.hold(rows), source.closed.clone());
+    let freeing = SpawnedTask::spawn(async move {
+        tokio::select! {
+            () = closed.cancelled() => {}
+            _ = passed(deadline) => {}
+        }
+        release.release();
+    });
+    (rows, freeing)
 }
 
 /// Waits for the deadline, if there is one, and says what the limit was.

@@ -1,6 +1,7 @@
 //! The connector against real folders. The bucket's tests are in `bucket`.
 
 mod bucket;
+mod changing;
 mod choosing;
 mod exact;
 mod folders;

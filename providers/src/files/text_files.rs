@@ -1,10 +1,14 @@
 //! CSV and JSON lines as DataFusion's source of files: unpacked as they are read, every value exactly what its text says, and every error
 //! with the name of its file and its row.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::physical_plan::{FileGroupPartitioner, FileOpener, FileScanConfig, FileScanConfigBuilder, FileSource};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileGroupPartitioner, FileOpener, FileScanConfig, FileScanConfigBuilder, FileSource,
+};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_expr::expressions::Column;
@@ -13,8 +17,10 @@ use datafusion::physical_expr::{LexOrdering, PhysicalExpr};
 use datafusion::physical_plan::apply_expression_roots;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use object_store::ObjectStore;
+use object_store::path::Path;
 
-use super::compression::{Compression, Unpacked};
+use super::compression::Compression;
+use super::opened::SharedFile;
 use super::text_reader::TextReader;
 
 /// How a text file's rows are written.
@@ -55,7 +61,7 @@ impl FileSource for TextFiles {
     fn create_file_opener(&self, store: Arc<dyn ObjectStore>, scan: &FileScanConfig, _partition: usize) -> Result<Arc<dyn FileOpener>> {
         let most_rows = self.batch_size.ok_or_else(|| DataFusionError::Internal("no batch size is set".to_owned()))?;
         let (schema, fields) = (scan.projected_schema()?, self.schema.file_schema().fields());
-        let (store, table) = (Unpacked::around(store), Arc::clone(&self.table));
+        let table = Arc::clone(&self.table);
         Ok(Arc::new(TextReader::new(store, self.format, schema, fields, &self.places()?, most_rows, table)))
     }
 
@@ -106,7 +112,7 @@ impl FileSource for TextFiles {
             .with_repartition_file_min_size(minimum_size)
             .with_preserve_order_within_groups(ordering.is_some())
             .repartition_file_groups(&scan.file_groups);
-        Ok(parts.map(|groups| FileScanConfigBuilder::from(scan.clone()).with_file_groups(groups).build()))
+        Ok(parts.map(|groups| FileScanConfigBuilder::from(scan.clone()).with_file_groups(shared(groups)).build()))
     }
 
     fn try_pushdown_projection(&self, projection: &ProjectionExprs) -> Result<Option<Arc<dyn FileSource>>> {
@@ -117,4 +123,14 @@ impl FileSource for TextFiles {
     fn apply_expressions(&self, f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
         apply_expression_roots(self.projection.iter(), f)
     }
+}
+
+/// The same files, of which those that are read in parts are opened once for all of these.
+fn shared(groups: Vec<FileGroup>) -> Vec<FileGroup> {
+    let mut files: HashMap<Path, Arc<SharedFile>> = HashMap::new();
+    let mut share = |part: PartitionedFile| {
+        let file = Arc::clone(files.entry(part.object_meta.location.clone()).or_default());
+        part.with_extension(file)
+    };
+    groups.into_iter().map(|group| FileGroup::new(group.into_inner().into_iter().map(&mut share).collect())).collect()
 }

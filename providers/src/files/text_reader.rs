@@ -2,29 +2,26 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::{FieldRef, Fields, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener};
 use datafusion::error::{DataFusionError, Result};
-use datafusion_datasource::boundary_stream::AlignedBoundaryStream;
-use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
-use object_store::{GetResult, GetResultPayload, ObjectStore, ObjectStoreExt};
-use tokio_util::io::ReaderStream;
+use object_store::{ObjectStore, ObjectStoreExt};
 
+use super::compression::Compression;
 use super::connect::{FileName, read_failure_in_file};
 use super::csv_records::Broken;
 use super::csv_rows::CsvRows;
 use super::json_rows::JsonRows;
+use super::lines::lines;
+use super::opened::{Opened, PIECE, Pieces, SharedFile, whole};
 use super::text_files::TextFormat;
 use crate::error::ErrorKind;
 use crate::sql::{BATCH_BYTES, row_bytes};
-
-/// So many bytes of a local file are read at once.
-const PIECE: usize = 256 << 10;
 
 /// Rows of one format that are being made of a file's text.
 pub(super) trait TextRows: Send {
@@ -196,17 +193,8 @@ impl FileOpener for TextReader {
     fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
         let (store, wanted) = (Arc::clone(&self.store), Arc::clone(&self.wanted));
         let reading = async move {
-            let meta = &file.object_meta;
-            let name = FileName::new(meta.location.as_ref(), &wanted.table);
-            let place = |at: i64| u64::try_from(at).map_err(|_| DataFusionError::Internal("a file begins before its start".to_owned()));
-            let bytes: BoxStream<'static, object_store::Result<Bytes>> = match &file.range {
-                Some(range) => {
-                    let (start, end) = (place(range.start)?, place(range.end)?);
-                    let part = AlignedBoundaryStream::new(store, meta.location.clone(), start, end, meta.size, b'\n').await;
-                    part.map_err(|e| read_failure_in_file(e.into(), &name))?.boxed()
-                }
-                None => whole(store.get(&meta.location).await.map_err(|e| read_failure_in_file(e.into(), &name))?),
-            };
+            let name = FileName::new(file.object_meta.location.as_ref(), &wanted.table);
+            let bytes = bytes_of(&store, &file).await.map_err(|e| read_failure_in_file(e.into(), &name))?;
             let rows = wanted.rows(file.range.as_ref().is_none_or(|range| range.start == 0))?;
             let reading = Reading { bytes, pending: BytesMut::new(), has_ended: false, rows, keys: file.partition_values, name, wanted };
             let batches =
@@ -217,18 +205,33 @@ impl FileOpener for TextReader {
     }
 }
 
-/// The bytes of a file, in pieces that are worth the way to another thread.
-fn whole(found: GetResult) -> BoxStream<'static, object_store::Result<Bytes>> {
-    let failed = |e| object_store::Error::Generic { store: "file", source: Box::new(e) };
-    match found.payload {
-        GetResultPayload::File(file, _) => ReaderStream::with_capacity(tokio::fs::File::from_std(file), PIECE).map_err(failed).boxed(),
-        GetResultPayload::Stream(pieces) => pieces,
+/// The text of a file, or the lines of the part that is wanted of it.
+async fn bytes_of(store: &Arc<dyn ObjectStore>, file: &PartitionedFile) -> object_store::Result<Pieces> {
+    let meta = &file.object_meta;
+    let part = file.range.as_ref().map(|range| [range.start, range.end].map(|at| u64::try_from(at).unwrap_or_default()));
+    // What is listed as its end is the end, wherever it is by now.
+    match part.map(|[start, end]| start..if end >= meta.size { u64::MAX } else { end }) {
+        Some(part) if part != (0..u64::MAX) => {
+            let opened = match file.extension::<Arc<SharedFile>>() {
+                Some(shared) => shared.opened(store, &meta.location).await?.clone(),
+                None => Opened::at(store, &meta.location).await?,
+            };
+            Ok(lines(opened, part))
+        }
+        Some(_) | None => {
+            let stored = whole(store, store.get(&meta.location).await?, PIECE);
+            let (_, compression) = Compression::of(meta.location.as_ref());
+            Ok(match compression {
+                Some(compression) => compression.unpack(stored),
+                None => stored,
+            })
+        }
     }
 }
 
 /// A file, or a part of one, that is being read.
 struct Reading {
-    bytes: BoxStream<'static, object_store::Result<Bytes>>,
+    bytes: Pieces,
     /// What was read and is not yet in rows.
     pending: BytesMut,
     has_ended: bool,

@@ -16,15 +16,17 @@ use mysql_async::{Row, Value};
 use self::value::{boolean, bytes, date, decimal128, decimal256, double, integer, interval, single, text, timestamp};
 use super::policy::ZeroDates;
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED, VALUE_REFUSED};
-use crate::sql::row_bytes;
+use crate::sql::{Origin, column_of, row_bytes};
 
 /// Rows on their way to a batch.
 pub(super) struct BatchBuilder {
     schema: SchemaRef,
     columns: Vec<Column>,
     zero_dates: ZeroDates,
-    /// The table each column is one of, as far as the server told; empty for what is computed.
-    tables: Vec<String>,
+    /// The stored column that each one is, for errors.
+    origins: Vec<Option<Origin>>,
+    /// Whether each is one of a table, as far as the server told.
+    are_stored: Vec<bool>,
     rows: usize,
     bytes: usize,
     /// What each row holds beside the bytes of its values.
@@ -36,19 +38,29 @@ impl BatchBuilder {
     /// [`ErrorKind::Unsupported`] for an Arrow type no column of this connector has.
     pub(super) fn new(schema: SchemaRef, zero_dates: ZeroDates) -> Result<Self> {
         let columns = schema.fields().iter().map(|field| Column::new(field)).collect::<Result<_>>()?;
-        Ok(Self { row_bytes: row_bytes(schema.fields()), schema, columns, zero_dates, tables: Vec::new(), rows: 0, bytes: 0 })
+        let (origins, are_stored) = (Vec::new(), Vec::new());
+        Ok(Self { row_bytes: row_bytes(schema.fields()), schema, columns, zero_dates, origins, are_stored, rows: 0, bytes: 0 })
     }
 
-    /// Takes what the server says of the columns of the result: which tables they are of, for errors, and that numbers are numbers. It
+    /// The same, whose errors name the stored columns in `origins`, by position, rather than those of the result.
+    #[must_use]
+    pub(super) fn of(self, origins: Vec<Option<Origin>>) -> Self {
+        Self { origins, ..self }
+    }
+
+    /// Takes what the server says of the columns of the result: which are stored ones, for errors, and that numbers are numbers. It
     /// would compare and sum up texts as well, by rules of its own.
     ///
     /// # Errors
     /// `SchemaMismatch` with the code [`TYPE_CHANGED`], naming the first column that is none.
     pub(super) fn come_from(&mut self, columns: &[mysql_async::Column]) -> Result<()> {
-        self.tables = columns.iter().map(|column| column.org_table_str().into_owned()).collect();
-        match self.schema.fields().iter().zip(columns).find(|(field, column)| is_exact(field.data_type()) && is_text(column.column_type()))
-        {
-            Some((field, _)) => Err(changed(format!("column \"{}\" arrives as text, not as {}", field.name(), field.data_type()))),
+        self.are_stored = columns.iter().map(|column| !column.org_table_ref().is_empty()).collect();
+        let mut columns = self.schema.fields().iter().zip(columns).enumerate();
+        match columns.find(|(_, (field, column))| is_exact(field.data_type()) && is_text(column.column_type())) {
+            Some((at, (field, _))) => {
+                let name = column_of(field, self.origins.get(at).and_then(Option::as_ref));
+                Err(changed(format!("{name} arrives as text, not as {}", field.data_type())))
+            }
             None => Ok(()),
         }
     }
@@ -74,14 +86,18 @@ impl BatchBuilder {
         }
         let values = row.unwrap_raw();
         for (at, ((column, field), value)) in self.columns.iter_mut().zip(self.schema.fields()).zip(values).enumerate() {
+            let name = || column_of(field, self.origins.get(at).and_then(Option::as_ref));
             let value = value.unwrap_or(Value::NULL);
             if value == Value::NULL && !field.is_nullable() {
-                return Err(changed(format!("column \"{}\" is NOT NULL but holds NULL", field.name())));
+                return Err(changed(format!("{} is NOT NULL but holds NULL", name())));
             }
             self.bytes += if let Value::Bytes(bytes) = &value { bytes.len() } else { 0 };
             match column.push(value) {
                 Err(Fault::NoDate(_)) if self.zero_dates == ZeroDates::Null && field.is_nullable() => column.push_null(),
-                pushed => pushed.map_err(|fault| fault.at(field, self.tables.get(at).filter(|table| !table.is_empty())))?,
+                pushed => pushed.map_err(|fault| {
+                    let is_stored = self.are_stored.get(at).copied().unwrap_or_default();
+                    fault.at(&name(), field.data_type(), is_stored)
+                })?,
             }
         }
         self.rows += 1;
@@ -125,38 +141,24 @@ enum Fault {
 }
 
 impl Fault {
-    fn at(self, field: &Field, table: Option<&String>) -> Error {
-        let Some(table) = table else { return self.in_column(field) };
-        let of_table = |error: &Error| format!("table \"{table}\": {}", error.message());
+    /// The error of a column of that name and type.
+    fn at(self, name: &str, wanted: &DataType, is_stored: bool) -> Error {
         match self {
-            // A stored number beyond the column's type: the type is another one now.
-            Fault::TooLarge if *field.data_type() != DataType::Boolean => changed(of_table(&self.in_column(field))),
-            Fault::Mismatch(_) => changed(of_table(&self.in_column(field))),
-            Fault::TooLarge | Fault::NoDate(_) | Fault::NotText => {
-                let error = self.in_column(field);
-                Error::new(error.kind(), of_table(&error)).code(VALUE_REFUSED).hint(error.hint_text().unwrap_or_default())
-            }
-        }
-    }
-
-    fn in_column(&self, field: &Field) -> Error {
-        let column = field.name();
-        match self {
-            Fault::Mismatch(arrived) => changed(format!("column \"{column}\" arrived as {arrived}, not as {}", field.data_type())),
-            Fault::NoDate(shown) => Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds {shown}, which is no date"))
+            Fault::Mismatch(arrived) => changed(format!("{name} arrived as {arrived}, not as {wanted}")),
+            Fault::NoDate(shown) => Error::new(ErrorKind::Invalid, format!("{name} holds {shown}, which is no date"))
                 .code(VALUE_REFUSED)
                 .hint("correct the value at the source, leave it out of the query, or set the datasource's option `zero_dates`"),
-            Fault::TooLarge if *field.data_type() == DataType::Boolean => {
-                Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds a number that is neither 0 nor 1"))
+            Fault::TooLarge if *wanted == DataType::Boolean => {
+                Error::new(ErrorKind::Invalid, format!("{name} holds a number that is neither 0 nor 1"))
                     .code(VALUE_REFUSED)
                     .hint("correct the value at the source, or leave the datasource's option `tinyint1` at `integer`")
             }
-            Fault::TooLarge => {
-                Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds a number that does not fit {}", field.data_type()))
-                    .code(VALUE_REFUSED)
-                    .hint("select an expression of a wider type")
-            }
-            Fault::NotText => Error::new(ErrorKind::Invalid, format!("column \"{column}\" holds bytes that are not UTF-8"))
+            // A stored number beyond the column's type: the type is another one now.
+            Fault::TooLarge if is_stored => changed(format!("{name} holds a number that does not fit {wanted}")),
+            Fault::TooLarge => Error::new(ErrorKind::Invalid, format!("{name} holds a number that does not fit {wanted}"))
+                .code(VALUE_REFUSED)
+                .hint("select an expression of a wider type"),
+            Fault::NotText => Error::new(ErrorKind::Invalid, format!("{name} holds bytes that are not UTF-8"))
                 .code(VALUE_REFUSED)
                 .hint("correct the value at the source, or make the column a binary type there"),
         }

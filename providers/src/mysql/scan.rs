@@ -25,6 +25,7 @@ pub(super) fn execute(
     limits: ScanLimits,
 ) -> Result<SendableRecordBatchStream> {
     let batch = BatchBuilder::new(Arc::clone(&schema), remote.policy.zero_dates).map_err(|error| error.at(remote.id().as_str()))?;
+    let batch = batch.of(sql.origins.clone());
     let adapted = Arc::clone(&schema);
     let batches = futures::stream::once(async move {
         let mut task = RecordBatchReceiverStream::builder(schema, BATCHES_AHEAD);

@@ -22,6 +22,12 @@ pub trait Dialect: Debug + Send + Sync {
     /// A table in `FROM`, schema included.
     fn table(&self, schema: &str, name: &str) -> String;
 
+    /// What the names that a statement gives to tables begin with, before a number. Where a table is still known by its own name behind
+    /// such a one, it is something that no table is called.
+    fn table_alias(&self) -> &'static str {
+        "t"
+    }
+
     /// A literal that compares and computes as ours does.
     fn literal(&self, value: &ScalarValue) -> Option<String>;
 

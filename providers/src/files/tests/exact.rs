@@ -173,3 +173,12 @@ async fn a_parquet_file_of_other_types_than_the_table_is_read_if_nothing_is_lost
     }
     assert_eq!(cells(&query(&context, "SELECT max(v), count(*) FROM held").await.unwrap()), [["200", "3"]]);
 }
+
+#[tokio::test]
+async fn a_text_with_a_nul_character_is_that_text() {
+    let lake = Lake::of(&[("t.csv", "a\nx\0y\n"), ("j.jsonl", "{\"a\": \"x\\u0000y\", \"b\": 1}\n")]).await;
+    for table in ["t", "j"] {
+        let sql = format!("SELECT length(a), strpos(a, 'y') FROM {table}");
+        assert_eq!(cells(&lake.query(&sql).await), [["3", "3"]], "{table}");
+    }
+}

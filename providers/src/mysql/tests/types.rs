@@ -163,7 +163,7 @@ async fn dates_that_are_none_are_errors_that_name_the_column() {
         let error = ours(&error);
         assert_eq!(error.kind(), ErrorKind::Invalid, "{query}");
         assert!(error.message().contains(&format!("column \"{column}\" holds {shown}")), "{error}");
-        assert!(error.message().starts_with("table \"t\": "), "{error}");
+        assert!(error.message().starts_with("table \"zero.t\": "), "{error}");
         assert_eq!(error.datasource(), Some("shop"));
         assert!(error.hint_text().is_some());
     }
@@ -250,7 +250,7 @@ async fn tinyint1_is_a_boolean_when_the_option_says_so() {
     admin.query_drop("INSERT INTO t VALUES (4, 2, 4)").await.unwrap();
     for sql in ["SELECT b FROM t", "SELECT id FROM t WHERE b", "SELECT id FROM t WHERE NOT b", "SELECT b, count(*) FROM t GROUP BY b"] {
         let error = context.sql(sql).await.unwrap().collect().await.unwrap_err();
-        assert_eq!(ours(&error).message(), "table \"t\": column \"b\" holds a number that is neither 0 nor 1", "{sql}");
+        assert_eq!(ours(&error).message(), "table \"tinyint1.t\": column \"b\" holds a number that is neither 0 nor 1", "{sql}");
     }
     assert_eq!(answer(&context, "SELECT n FROM t WHERE id = 4").await, ["4"]);
 }
