@@ -69,8 +69,8 @@ fn statements_that_join_or_group_are_narrowed_too() {
     let database = server.database("narrowed_statements");
     database.script(LINES);
     database.script(
-        "CREATE TABLE customers (id integer PRIMARY KEY, name text COLLATE \"C\", sku text);
-         INSERT INTO customers SELECT n, 'name ' || n, 'sku' || n FROM generate_series(0, 999) AS n; ANALYZE customers",
+        "CREATE TABLE customers (id bigint PRIMARY KEY, name text COLLATE \"C\", region bigint);
+         INSERT INTO customers SELECT n, 'name ' || n, n % 10 FROM generate_series(0, 999) AS n; ANALYZE customers",
     );
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("wanted.csv"), "id,name\n7,name 7\n9,name 9\n5000,nobody\n").unwrap();
@@ -102,6 +102,17 @@ fn statements_that_join_or_group_are_narrowed_too() {
         assert_eq!(same_rows(&psql, sql).len(), rows, "{sql}");
         let scans = scans(&psql, sql, "crm");
         assert!(scans[0].contains("narrowed by a join to") && scans[0].contains(&format!("(rows={read},")), "{sql}: {scans:.300?}");
+    }
+    // Another small table, which narrows nothing, does not come before the one that does.
+    std::fs::write(folder.path().join("regions.csv"), "code,region\n0,a\n1,b\n2,c\n3,d\n4,e\n5,f\n6,g\n7,h\n8,i\n9,j\n").unwrap();
+    psql.rows("CALL causeway.refresh_catalog('lake')");
+    let joined = "FROM crm.customers c JOIN crm.lines l ON l.customer = c.id";
+    let (regions, wanted) = ("JOIN lake.regions r ON r.code = c.region", "JOIN lake.wanted w ON w.id = c.id");
+    for joins in [format!("{joined} {regions} {wanted}"), format!("{joined} {wanted} {regions}")] {
+        let sql = format!("SELECT r.region, l.id {joins} ORDER BY 2");
+        assert_eq!(same_rows(&psql, &sql).len(), 100);
+        let scans = scans(&psql, &sql, "crm");
+        assert!(scans.len() == 1 && scans[0].contains("(rows=100,"), "{sql}: {scans:.300?}");
     }
     // Of rows that are limited, these are the first ones and not those that are joined.
     let limited = "SELECT w.id, c.name FROM lake.wanted w JOIN (SELECT id, name FROM crm.customers ORDER BY id LIMIT 8) c ON c.id = w.id";

@@ -170,7 +170,10 @@ struct External {
 fn external(section: &mut Section<'_>) -> External {
     let mut external = section.section("external");
     let label = external.text("label").map(|label| label.text);
-    let allowed_schemas = external.texts("allowed_schemas").into_iter().map(|schema| schema.text).collect();
+    let allowed_schemas: Vec<String> = external.texts("allowed_schemas").into_iter().map(|schema| schema.text).collect();
+    if allowed_schemas.is_empty() && external.has("allowed_schemas") {
+        external.fault("allowed_schemas", "names no schema; leave it out to allow all");
+    }
     let expose = external.choice("expose", &[("all", Expose::All), ("pinned", Expose::Pinned)]).unwrap_or(Expose::All);
     let allow_writes = external.flag("allow_writes").unwrap_or(false);
     let query_timeout = external.duration("query_timeout").unwrap_or(QUERY_TIMEOUT);

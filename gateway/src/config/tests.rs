@@ -319,6 +319,10 @@ fn faults_one_by_one() {
             "datasources/crm.yaml:6: tables[0].primary_key: is given without `columns`, which say what the table is pinned to",
         ),
         (
+            with("external: { allowed_schemas: [] }\n"),
+            "datasources/crm.yaml:5: external.allowed_schemas: names no schema; leave it out to allow all",
+        ),
+        (
             with("external: { refresh_interval: often }\n"),
             "datasources/crm.yaml:5: external.refresh_interval: is \"often\", not a duration such as 30s, 500ms or 5m",
         ),

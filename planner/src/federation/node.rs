@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::stats::Precision;
-use datafusion::common::{DFSchemaRef, Statistics};
+use datafusion::common::{ColumnStatistics, DFSchemaRef, Statistics};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::context::QueryPlanner;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -16,7 +16,7 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalN
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use causeway_providers::sql::{Narrow, RemoteScan, RemoteSql, ScanLimits, SqlRemote};
+use causeway_providers::sql::{Narrow, Origin, RemoteScan, RemoteSql, ScanLimits, SqlRemote};
 
 use super::narrow::OpenToMore;
 use super::open::OpenSelect;
@@ -41,6 +41,22 @@ impl RemoteQuery {
         let narrow = OpenToMore::of(open).map(|open| Arc::new(open) as Arc<dyn Narrow>);
         let node = Self { remote: Arc::clone(&open.remote), sql, limits, schema, rows: open.believed, narrow };
         LogicalPlan::Extension(Extension { node: Arc::new(node) })
+    }
+
+    /// What is believed of its `rows`: of columns that are a table's, what is believed of those.
+    fn believed(&self, rows: usize) -> Statistics {
+        let of_column = |origin: &Option<Origin>| {
+            let origin = origin.as_ref()?;
+            Some(self.remote.statistics(origin.table())?.of_column(&origin.column().name, rows))
+        };
+        let columns: Vec<ColumnStatistics> =
+            self.sql.origins.iter().map(|origin| of_column(origin).unwrap_or_else(ColumnStatistics::new_unknown)).collect();
+        let bytes = columns.iter().map(|column| column.byte_size.get_value().copied()).sum::<Option<usize>>();
+        Statistics {
+            num_rows: Precision::Inexact(rows),
+            total_byte_size: bytes.filter(|_| !columns.is_empty()).map_or(Precision::Absent, Precision::Inexact),
+            column_statistics: columns,
+        }
     }
 
     /// Two are the same when they ask the same of the same remote.
@@ -128,8 +144,7 @@ impl ExtensionPlanner for RemoteQueryExtension {
         let schema = Arc::clone(query.schema.inner());
         let mut scan = RemoteScan::new(Arc::clone(&query.remote), query.sql.clone(), Arc::clone(&schema), query.limits);
         if let Some(rows) = query.rows {
-            let rows = Precision::Inexact(usize::try_from(rows).unwrap_or(usize::MAX));
-            scan = scan.with_statistics(Statistics { num_rows: rows, ..Statistics::new_unknown(&schema) });
+            scan = scan.with_statistics(query.believed(usize::try_from(rows).unwrap_or(usize::MAX)));
         }
         if let Some(narrow) = &query.narrow {
             scan = scan.narrowed_by(Arc::clone(narrow));

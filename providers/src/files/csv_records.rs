@@ -62,6 +62,7 @@ impl Records {
         if self.is_whole {
             (self.length, self.count, self.is_whole) = (0, 0, false);
             self.text.truncate(KEPT);
+            self.text.shrink_to(KEPT);
         }
         if !self.has_begun && !is_end && text.len() < BYTE_ORDER_MARK.len() {
             return Ok(false);

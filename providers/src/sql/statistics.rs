@@ -51,7 +51,8 @@ impl TableStatistics {
         }
     }
 
-    fn of_column(&self, name: &str, rows: usize) -> ColumnStatistics {
+    /// What is believed of a column in `rows` rows.
+    pub fn of_column(&self, name: &str, rows: usize) -> ColumnStatistics {
         let Some(column) = self.columns.get(name) else { return ColumnStatistics::new_unknown() };
         let nulls = ((rows as f64 * column.null_fraction).round() as usize).min(rows);
         let distinct = column.distinct.map(|distinct| usize::try_from(distinct).unwrap_or(usize::MAX).min(rows - nulls));
