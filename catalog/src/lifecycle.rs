@@ -311,20 +311,7 @@ impl Lifecycle {
 
 /// Whether a datasource was not opened for what its source has, which answers.
 fn is_of_tables(kind: ErrorKind) -> bool {
-    match kind {
-        ErrorKind::Conflict | ErrorKind::SchemaMismatch => true,
-        ErrorKind::Unreachable
-        | ErrorKind::Unauthorized
-        | ErrorKind::NotFound
-        | ErrorKind::Unsupported
-        | ErrorKind::Timeout
-        | ErrorKind::LimitExceeded
-        | ErrorKind::Cancelled
-        | ErrorKind::Invalid
-        | ErrorKind::ReadOnly
-        | ErrorKind::Failed
-        | ErrorKind::Internal => false,
-    }
+    matches!(kind, ErrorKind::Conflict | ErrorKind::SchemaMismatch)
 }
 
 async fn close(remote: &Arc<dyn Remote>, limit: Duration) {

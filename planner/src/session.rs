@@ -168,3 +168,28 @@ pub(crate) fn for_statement(template: &SessionState, context: &StatementContext)
     }
     Ok(state)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is left out, wrapped or preceded is found by its name; under another name it would run as it is.
+    #[test]
+    fn rules_have_the_names_they_are_known_by() {
+        let logical: Vec<_> = Optimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
+        let known = [
+            "eliminate_duplicated_expr",
+            "single_distinct_aggregation_to_group_by",
+            "simplify_expressions",
+            "replace_distinct_aggregate",
+            "eliminate_join",
+            "optimize_projections",
+        ];
+        for name in known {
+            assert!(logical.iter().any(|rule| rule == name), "{name} is not one of {logical:?}");
+        }
+        let physical: Vec<_> = PhysicalOptimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
+        assert!(physical.iter().any(|rule| rule == "join_selection"), "{physical:?}");
+        assert!(physical.iter().any(|rule| rule.starts_with("FilterPushdown")), "{physical:?}");
+    }
+}

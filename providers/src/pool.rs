@@ -218,20 +218,10 @@ impl<D: Dial> Pool<D> {
         if let Some(deadline) = deadline.filter(|d| d.remaining() < limit.remaining()) {
             limit = deadline;
         }
-        let connection = limit.bound("connecting", self.dial.connect()).await.map_err(|e| match e.kind() {
-            ErrorKind::Timeout => Error::new(ErrorKind::Unreachable, e.message().to_owned()).at(self.id.as_str()),
-            ErrorKind::Unreachable
-            | ErrorKind::Unauthorized
-            | ErrorKind::NotFound
-            | ErrorKind::Unsupported
-            | ErrorKind::LimitExceeded
-            | ErrorKind::Cancelled
-            | ErrorKind::Invalid
-            | ErrorKind::Conflict
-            | ErrorKind::ReadOnly
-            | ErrorKind::SchemaMismatch
-            | ErrorKind::Failed
-            | ErrorKind::Internal => e.at(self.id.as_str()),
+        let connection = limit.bound("connecting", self.dial.connect()).await.map_err(|error| {
+            let is_silent = error.kind() == ErrorKind::Timeout;
+            let error = if is_silent { Error::new(ErrorKind::Unreachable, error.message().to_owned()) } else { error };
+            error.at(self.id.as_str())
         })?;
         let until = self.limits.max_lifetime.and_then(|lifetime| Instant::now().checked_add(sweeper::spread(lifetime)));
         self.lock().ledger.opened();

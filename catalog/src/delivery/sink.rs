@@ -65,20 +65,10 @@ impl SinkTarget {
     fn admitted(&self) -> Result<(Arc<Datasource>, Arc<dyn Remote>), Refusal> {
         let datasource = self.environment.datasource(&self.datasource).map_err(refusal)?;
         admit_rows(&datasource).map_err(refusal)?;
-        let remote = self.environment.remote(&self.datasource).map_err(|error| match error.kind() {
-            ErrorKind::Unreachable => Refusal { verdict: Verdict::NotYet, ..refusal(error) },
-            ErrorKind::Unauthorized
-            | ErrorKind::NotFound
-            | ErrorKind::Unsupported
-            | ErrorKind::Timeout
-            | ErrorKind::LimitExceeded
-            | ErrorKind::Cancelled
-            | ErrorKind::Invalid
-            | ErrorKind::Conflict
-            | ErrorKind::ReadOnly
-            | ErrorKind::SchemaMismatch
-            | ErrorKind::Failed
-            | ErrorKind::Internal => refusal(error),
+        let remote = self.environment.remote(&self.datasource).map_err(|error| {
+            let is_away = error.kind() == ErrorKind::Unreachable;
+            let refusal = refusal(error);
+            if is_away { Refusal { verdict: Verdict::NotYet, ..refusal } } else { refusal }
         })?;
         Ok((datasource, remote))
     }

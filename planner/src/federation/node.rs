@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::Session;
-use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, DFSchemaRef, Statistics};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::context::QueryPlanner;
@@ -16,7 +15,7 @@ use datafusion::logical_expr::{Expr, Extension, LogicalPlan, UserDefinedLogicalN
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
-use causeway_providers::sql::{Narrow, Origin, RemoteScan, RemoteSql, ScanLimits, SqlRemote};
+use causeway_providers::sql::{Narrow, Origin, RemoteScan, RemoteSql, ScanLimits, SqlRemote, believed};
 
 use super::narrow::OpenToMore;
 use super::open::OpenSelect;
@@ -49,14 +48,8 @@ impl RemoteQuery {
             let origin = origin.as_ref()?;
             Some(self.remote.statistics(origin.table())?.of_column(&origin.column().name, rows))
         };
-        let columns: Vec<ColumnStatistics> =
-            self.sql.origins.iter().map(|origin| of_column(origin).unwrap_or_else(ColumnStatistics::new_unknown)).collect();
-        let bytes = columns.iter().map(|column| column.byte_size.get_value().copied()).sum::<Option<usize>>();
-        Statistics {
-            num_rows: Precision::Inexact(rows),
-            total_byte_size: bytes.filter(|_| !columns.is_empty()).map_or(Precision::Absent, Precision::Inexact),
-            column_statistics: columns,
-        }
+        let columns = self.sql.origins.iter().map(|origin| of_column(origin).unwrap_or_else(ColumnStatistics::new_unknown));
+        believed(rows, columns.collect())
     }
 
     /// Two are the same when they ask the same of the same remote.

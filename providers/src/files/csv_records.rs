@@ -5,8 +5,7 @@ use std::fmt;
 
 use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 
-/// A longer record is an error: it would be held whole.
-const LONGEST: usize = 256 << 20;
+use super::text_reader::LONGEST;
 
 /// What a text may begin with to say that it is UTF-8. The reader passes over it where it comes in one piece.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();

@@ -8,12 +8,9 @@ use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 
 use super::json_text::{Written, fields, items, unquoted};
-use super::text_reader::{BadRow, Batch, TextRows};
+use super::text_reader::{BadRow, Batch, LONGEST, TextRows};
 use super::written::Scalars;
 use crate::remote::Presentation;
-
-/// A longer line is an error: it would be held whole.
-const LONGEST_LINE: usize = 256 << 20;
 
 /// Rows that are being read.
 #[derive(Debug)]
@@ -64,8 +61,8 @@ impl TextRows for JsonRows {
                 Some(length) => searched + length,
                 // The last line need not end.
                 None if is_end => rest.len(),
-                None if rest.len() > LONGEST_LINE => {
-                    return Err(BadRow::because(format!("a line is longer than {} MiB", LONGEST_LINE >> 20)));
+                None if rest.len() > LONGEST => {
+                    return Err(BadRow::because(format!("a line is longer than {} MiB", LONGEST >> 20)));
                 }
                 None => {
                     self.searched = rest.len();

@@ -23,6 +23,9 @@ use super::text_files::TextFormat;
 use crate::error::ErrorKind;
 use crate::sql::{BATCH_BYTES, row_bytes};
 
+/// The bytes of the longest row: it is held whole while it is read. A longer one is an error.
+pub(super) const LONGEST: usize = 256 << 20;
+
 /// Rows of one format that are being made of a file's text.
 pub(super) trait TextRows: Send {
     /// Reads rows from the head of `text` until they are enough for a batch, or it holds no further one. Says how many bytes are done

@@ -34,7 +34,7 @@ use crate::options::Options;
 use crate::pool::Pooled;
 use crate::remote::Remote;
 use crate::shared_rows::{RowQueue, shared_rows};
-use crate::sql::{BATCHES_AHEAD, Dialect, Origin, Reliance, ScanLimits, Select, SplitScan};
+use crate::sql::{BATCHES_AHEAD, Dialect, Reliance, ScanLimits, Select, SplitScan, origins};
 
 /// A smaller table is read in one stream.
 const SMALLEST_SPLIT: u64 = 32 << 20;
@@ -330,15 +330,10 @@ impl Run {
         Joining::Failed
     }
 
-    /// The columns, which are those of one table under their own names.
-    fn origins(&self) -> Vec<Option<Origin>> {
-        let table = self.reliance.tables().next();
-        self.schema.fields().iter().map(|field| Origin::named(table?, field.name())).collect()
-    }
-
     /// Reads one range after another until there is none.
     async fn read_ranges(&self, mut lease: Lease, ranges: &KeyRanges, role: Role) -> Result<()> {
-        let batch = BatchBuilder::new(Arc::clone(&self.schema), self.scan.remote.policy.zero_dates)?.of(self.origins());
+        let batch =
+            BatchBuilder::new(Arc::clone(&self.schema), self.scan.remote.policy.zero_dates)?.of(origins(&self.schema, &self.reliance));
         let mut reader = RowReader::new(batch, self.limits, Output::Queue(Arc::clone(&self.queue)));
         let checked = collations::check(&mut lease, self.scan.remote.dialect, &self.reliance).await;
         checked.map_err(|interruption| self.stopped(interruption))?;

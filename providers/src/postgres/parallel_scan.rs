@@ -33,7 +33,7 @@ use crate::crew::{Joining, Role, Shift, readers, work};
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::shared_rows::{RowQueue, shared_rows};
-use crate::sql::{BATCHES_AHEAD, Origin, Reliance, ScanLimits, Select, SplitScan, Turn};
+use crate::sql::{BATCHES_AHEAD, Reliance, ScanLimits, Select, SplitScan, Turn, origins};
 
 /// The first server that reads a range of `ctid` without reading the rest of the table.
 pub(super) const OLDEST_SERVER: u32 = 14;
@@ -300,15 +300,10 @@ impl Run {
         )
     }
 
-    /// The columns, which are those of one table under their own names.
-    fn origins(&self) -> Vec<Option<Origin>> {
-        let table = self.reliance.tables().next();
-        self.schema.fields().iter().map(|field| Origin::named(table?, field.name())).collect()
-    }
-
     /// Reads one range after another until there is none.
     async fn read_ranges(&self, mut seat: Seat, ranges: &BlockRanges, role: Role) -> Result<()> {
-        let mut reader = CopyReader::new(CopyDecoder::new(Arc::clone(&self.schema), self.limits)?.of(self.origins()));
+        let mut reader =
+            CopyReader::new(CopyDecoder::new(Arc::clone(&self.schema), self.limits)?.of(origins(&self.schema, &self.reliance)));
         let shapes = Shapes::of(&self.reliance, &self.scan.source.known, self.scan.source.dialect)?;
         // Reading it once keeps the table from being changed until the transaction ends.
         let mut is_checked = false;

@@ -30,12 +30,12 @@ pub use dynamic_filter::{LONGEST_WAIT, MOST_KEYS};
 pub use narrow::{Narrow, Narrowed};
 pub use normalize::{Quoting, normalize};
 pub use origin::Origin;
-pub(crate) use origin::column_of;
+pub(crate) use origin::{column_of, origins};
 pub use reliance::Reliance;
 pub use scan::RemoteScan;
 pub use select::{Select, SelectItem};
 pub use shared_snapshot::{SharedSnapshot, StatementScans, Turn, share_snapshots};
-pub use statistics::{ColumnEstimate, TableStatistics};
+pub use statistics::{ColumnEstimate, TableStatistics, believed};
 pub use table::SqlTable;
 pub use translate::{ColumnScope, ScopedColumn, TableScope, Translation, Value, nullness, translate, translate_value};
 

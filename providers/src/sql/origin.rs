@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::Field;
+use datafusion::arrow::datatypes::{Field, Schema};
 
+use super::Reliance;
 use crate::remote::{RemoteColumn, RemoteTable};
 
 /// The stored column that a column of a result is, whatever it is called there.
@@ -20,7 +21,7 @@ impl Origin {
     }
 
     /// The column of that name of `table`, if it has one.
-    pub(crate) fn named(table: &Arc<RemoteTable>, name: &str) -> Option<Self> {
+    fn named(table: &Arc<RemoteTable>, name: &str) -> Option<Self> {
         Some(Self::new(table, table.columns.iter().position(|column| column.name == name)?))
     }
 
@@ -33,6 +34,12 @@ impl Origin {
     pub fn column(&self) -> &RemoteColumn {
         &self.table.columns[self.index]
     }
+}
+
+/// Which stored columns those of `schema` are, in a scan that reads one table and gives columns the names they have there.
+pub(crate) fn origins(schema: &Schema, scan: &Reliance) -> Vec<Option<Origin>> {
+    let table = scan.tables().next();
+    schema.fields().iter().map(|field| Origin::named(table?, field.name())).collect()
 }
 
 /// A column of a result as errors name it: as the source does, where it is one of a table there.

@@ -43,12 +43,7 @@ impl TableStatistics {
             rows = rows.min(limit);
         }
         let columns: Vec<ColumnStatistics> = schema.fields().iter().map(|field| self.of_column(field.name(), rows)).collect();
-        let bytes = columns.iter().map(|column| column.byte_size.get_value().copied()).sum::<Option<usize>>();
-        Statistics {
-            num_rows: Precision::Inexact(rows),
-            total_byte_size: bytes.filter(|_| !columns.is_empty()).map_or(Precision::Absent, Precision::Inexact),
-            column_statistics: columns,
-        }
+        believed(rows, columns)
     }
 
     /// What is believed of a column in `rows` rows.
@@ -95,6 +90,16 @@ impl TableStatistics {
             Expr::Column(column) => self.columns.get(&column.name).map(|column| column.null_fraction),
             _ => None,
         }
+    }
+}
+
+/// The statistics of `rows` rows of `columns`, as far as something is known of each. All of it is inexact.
+pub fn believed(rows: usize, columns: Vec<ColumnStatistics>) -> Statistics {
+    let bytes = columns.iter().map(|column| column.byte_size.get_value().copied()).sum::<Option<usize>>();
+    Statistics {
+        num_rows: Precision::Inexact(rows),
+        total_byte_size: bytes.filter(|_| !columns.is_empty()).map_or(Precision::Absent, Precision::Inexact),
+        column_statistics: columns,
     }
 }
 

@@ -21,20 +21,8 @@ pub(super) fn coverage(datasource: &Datasource) -> Coverage {
 
 /// Why the datasource is not there to be tested.
 pub(super) fn unopened(why: &Unopened, datasource: &Datasource) -> String {
-    let what = match why.kind {
-        ErrorKind::Unreachable | ErrorKind::Timeout => "cannot be reached",
-        ErrorKind::Unauthorized
-        | ErrorKind::NotFound
-        | ErrorKind::Unsupported
-        | ErrorKind::LimitExceeded
-        | ErrorKind::Cancelled
-        | ErrorKind::Invalid
-        | ErrorKind::Conflict
-        | ErrorKind::ReadOnly
-        | ErrorKind::SchemaMismatch
-        | ErrorKind::Failed
-        | ErrorKind::Internal => "cannot be opened",
-    };
+    let is_away = matches!(why.kind, ErrorKind::Unreachable | ErrorKind::Timeout);
+    let what = if is_away { "cannot be reached" } else { "cannot be opened" };
     format!("datasource \"{}\" {what}: {}", datasource.name, why.message)
 }
 
