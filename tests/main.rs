@@ -31,6 +31,7 @@ mod privileges;
 mod psql;
 mod push_down;
 mod secrets;
+mod statements;
 mod streaming;
 mod timeouts;
 mod tpch;

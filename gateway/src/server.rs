@@ -122,7 +122,7 @@ impl Server {
         let limits = &settings.limits;
         ControlStore::make_folder(&settings.data_dir).map_err(|error| StartError::folder("data_dir", &settings.data_dir, &error))?;
         fs::create_dir_all(&limits.spill).map_err(|error| StartError::folder("limits.spill", &limits.spill, &error))?;
-        let engine = Engine::new(EngineLimits { memory: limits.memory, spill: limits.spill.clone() })
+        let engine = Engine::new(EngineLimits { memory: limits.memory, spill: limits.spill.clone(), spill_quota: limits.spill_quota })
             .map_err(|error| StartError::new(format!("the engine cannot start: {error}")))?;
 
         let shutdown = Shutdown::new();

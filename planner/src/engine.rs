@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use causeway_providers::ScanObserver;
 use datafusion::arrow::datatypes::DataType;
@@ -19,6 +20,7 @@ use crate::column_names::{column_names, name_columns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::Explain;
 use crate::group_keys::{as_written, mark};
+use crate::memory::ProcessMemory;
 use crate::names::Names;
 use crate::output::result_schema;
 use crate::parameters::{declared_fields, infer};
@@ -36,11 +38,14 @@ pub struct EngineLimits {
     pub memory: usize,
     /// Where operators spill.
     pub spill: PathBuf,
+    /// Bytes that all statements together may spill.
+    pub spill_quota: u64,
 }
 
 /// Parses and plans. Cheap to share, built once.
 pub struct Engine {
     template: SessionState,
+    memory: Arc<ProcessMemory>,
 }
 
 /// Whether sub-plans and filters may run at the sources. Off reads whole tables and computes everything here.
@@ -80,7 +85,7 @@ impl Engine {
     /// # Errors
     /// When the spill folder cannot be made.
     pub fn new(limits: EngineLimits) -> Result<Self> {
-        Ok(Self { template: session::template(&limits)? })
+        Ok(Self { template: session::template(&limits)?, memory: ProcessMemory::new(limits.memory) })
     }
 
     /// Splits a text into statements. An empty text is an empty list.
@@ -103,6 +108,7 @@ impl Engine {
     }
 
     async fn plan_here(&self, statement: &Statement, parameter_types: &[Option<DataType>], context: &StatementContext) -> Result<Query> {
+        let started = Instant::now();
         let (statement, explain) = match statement {
             Statement::Explain(explain) => (explain.statement.as_ref(), Some(Explain::new(&explain.options)?)),
             other => (other, None),
@@ -125,7 +131,8 @@ impl Engine {
         let (plan, types) = infer(plan, parameter_types)?;
         let analyzed = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?;
         let schema = result_schema(analyzed.schema().as_arrow(), column_names(query, analyzed.schema().as_arrow()));
-        let planned = Planned { plan, state, push_down: context.push_down, explain };
+        let planned =
+            Planned { plan, state, push_down: context.push_down, explain, elapsed: started.elapsed(), memory: Arc::clone(&self.memory) };
         Ok(Query::new(planned, schema, types, tables))
     }
 }
@@ -220,6 +227,6 @@ fn parser_options(state: &SessionState) -> ParserOptions {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("memory_pool", self.template.runtime_env().memory_pool.as_ref()).finish_non_exhaustive()
+        f.debug_struct("Engine").field("memory", &self.memory).finish_non_exhaustive()
     }
 }

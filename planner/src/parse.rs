@@ -1,12 +1,13 @@
 //! Splits a text into statements and words what does not parse as PostgreSQL does.
 
 use datafusion::error::DataFusionError;
-use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::parser::{DFParser, DFParserBuilder, ExplainStatement, Statement};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::explain::options;
 use crate::grammar::Grammar;
 
 /// How deeply subqueries and parentheses may nest: the parser recurses on the stack.
@@ -50,15 +51,29 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
         if !separated {
             return Err(near(&next.token.to_string(), None));
         }
-        let explain = matches!(&next.token, Token::Word(word) if word.keyword == Keyword::EXPLAIN);
-        let statement = if explain {
-            parser.parse_statement()?
+        statements.push(if is_keyword(&next.token, &[Keyword::EXPLAIN]) {
+            explain(&mut parser)?
         } else {
             let parsed = parser.parser.parse_statement().map_err(DataFusionError::from)?;
             Statement::Statement(Box::new(parsed))
-        };
-        statements.push(statement);
+        });
     }
+}
+
+/// `EXPLAIN ...`; what is in parentheses behind it are options, unless it is a query.
+fn explain(parser: &mut DFParser<'_>) -> Result<Statement> {
+    let behind = [parser.parser.peek_nth_token(1).token, parser.parser.peek_nth_token(2).token];
+    let is_query = behind[1] == Token::LParen || is_keyword(&behind[1], &[Keyword::SELECT, Keyword::VALUES, Keyword::WITH, Keyword::TABLE]);
+    if behind[0] != Token::LParen || is_query {
+        return Ok(parser.parse_statement()?);
+    }
+    parser.parser.next_token();
+    let options = options(&parser.parser.parse_utility_options().map_err(DataFusionError::from)?)?;
+    Ok(Statement::Explain(ExplainStatement { statement: Box::new(parser.parse_statement()?), options }))
+}
+
+fn is_keyword(token: &Token, wanted: &[Keyword]) -> bool {
+    matches!(token, Token::Word(word) if wanted.contains(&word.keyword))
 }
 
 /// The error for a statement that nests deeper than is safe to walk.

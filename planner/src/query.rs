@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use causeway_providers::sql::share_snapshots;
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
-use datafusion::execution::{SendableRecordBatchStream, SessionState};
+use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::runtime_env::RuntimeEnv;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::scalar::ScalarValue;
@@ -13,8 +16,10 @@ use datafusion::scalar::ScalarValue;
 use crate::arithmetic::{checked, plain};
 use crate::engine::PushDown;
 use crate::error::Result;
-use crate::explain::{self, Explain};
+use crate::explain::Explain;
 use crate::federation::federate;
+use crate::memory::ProcessMemory;
+use crate::progress::Progress;
 use crate::report::PlanReport;
 use crate::stack::Roomy;
 use crate::stop::Stop;
@@ -39,6 +44,10 @@ pub(crate) struct Planned {
     pub(crate) push_down: PushDown,
     /// Set when the plan is to be shown.
     pub(crate) explain: Option<Explain>,
+    /// How long it took to resolve names and types.
+    pub(crate) elapsed: Duration,
+    /// Of which each execution gets a share.
+    pub(crate) memory: Arc<ProcessMemory>,
 }
 
 /// A plan that is ready to run, and how it came about.
@@ -51,6 +60,8 @@ pub(crate) struct Prepared {
     pub(crate) report: PlanReport,
     /// The session of this one execution.
     pub(crate) state: SessionState,
+    /// The memory of this one execution.
+    pub(crate) memory: Arc<dyn MemoryPool>,
     /// Ends the execution.
     pub(crate) stop: Stop,
 }
@@ -58,7 +69,7 @@ pub(crate) struct Prepared {
 impl Query {
     pub(crate) fn new(planned: Planned, schema: SchemaRef, parameter_types: Vec<DataType>, tables: Vec<(String, String)>) -> Self {
         let schema = match &planned.explain {
-            Some(_) => explain::schema(),
+            Some(explain) => explain.schema(),
             None => schema,
         };
         Self { planned: Arc::new(planned), schema, parameter_types: parameter_types.into(), tables: tables.into() }
@@ -81,19 +92,21 @@ impl Query {
 
     /// Binds the parameters, optimises, federates and starts. `now()` is the moment of this call.
     ///
-    /// Dropping the stream ends the work here and at the sources.
+    /// Dropping the stream ends the work here and at the sources. `progress`, which is one of no other execution, shows how far it is.
     ///
     /// # Errors
     /// What planning could not see yet; later failures come through the stream and convert `Into<Error>`.
-    pub async fn execute(&self, parameters: Vec<ScalarValue>) -> Result<SendableRecordBatchStream> {
-        Roomy::new(self.execute_here(parameters)).await
+    pub async fn execute(&self, parameters: Vec<ScalarValue>, progress: &Progress) -> Result<SendableRecordBatchStream> {
+        Roomy::new(self.execute_here(parameters, progress)).await
     }
 
-    async fn execute_here(&self, parameters: Vec<ScalarValue>) -> Result<SendableRecordBatchStream> {
+    async fn execute_here(&self, parameters: Vec<ScalarValue>, progress: &Progress) -> Result<SendableRecordBatchStream> {
+        let started = Instant::now();
         let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
         let prepared = self.planned.prepare(plan).await?;
+        progress.show(&prepared.physical);
         if let Some(explain) = &self.planned.explain {
-            return explain.run(prepared).await;
+            return explain.run(prepared, self.planned.elapsed + started.elapsed()).await;
         }
         Ok(output::conform(prepared.rows()?, Arc::clone(&self.schema)))
     }
@@ -102,7 +115,9 @@ impl Query {
 impl Prepared {
     /// Starts it.
     pub(crate) fn rows(&self) -> Result<SendableRecordBatchStream> {
-        let rows = execute_stream(Arc::clone(&self.physical), self.state.task_ctx())?;
+        let runtime = RuntimeEnv { memory_pool: Arc::clone(&self.memory), ..self.state.runtime_env().as_ref().clone() };
+        let context = TaskContext::from(&self.state).with_runtime(Arc::new(runtime));
+        let rows = execute_stream(Arc::clone(&self.physical), Arc::new(context))?;
         Ok(output::in_background(rows, self.stop.clone()))
     }
 }
@@ -125,7 +140,7 @@ impl Planned {
         let physical = stop.joins_of(planner.create_physical_plan(&logical, &state).await?)?;
         stop.scans_of(state.config_mut());
         share_snapshots(state.config_mut(), &physical)?;
-        Ok(Prepared { logical, physical, report, state, stop })
+        Ok(Prepared { logical, physical, report, state, memory: self.memory.for_statement(), stop })
     }
 }
 

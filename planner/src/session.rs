@@ -7,7 +7,6 @@ use causeway_providers::observe_scans;
 use causeway_providers::sql::MOST_KEYS;
 use datafusion::config::Dialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::ScalarUDF;
@@ -36,9 +35,6 @@ const BATCH_ROWS: usize = 8192;
 
 /// The bytes of keys that a join hands to the scans of its other side as a list.
 const MOST_KEYS_BYTES: usize = 1 << 20;
-
-/// How many of the largest consumers of memory are remembered for the log.
-const TRACKED_CONSUMERS: NonZeroUsize = NonZeroUsize::new(5).expect("five is not zero");
 
 /// Builds the process-wide template.
 pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
@@ -104,15 +100,16 @@ pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
     rules
 }
 
+/// What all statements share. Each execution brings its own pool of memory.
 fn runtime(limits: &EngineLimits) -> Result<Arc<RuntimeEnv>> {
     std::fs::create_dir_all(&limits.spill).map_err(|cause| {
         Error::new(ErrorKind::Invalid, format!("the spill folder {} cannot be made: {}", limits.spill.display(), cause.kind()))
             .hint("Name a folder that can be written in limits.spill.")
     })?;
-    let pool = TrackConsumersPool::new(FairSpillPool::new(limits.memory), TRACKED_CONSUMERS);
-    let disk = DiskManagerBuilder::default().with_mode(DiskManagerMode::Directories(vec![limits.spill.clone()]));
-    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).with_disk_manager_builder(disk).build()?;
-    Ok(Arc::new(runtime))
+    let disk = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::Directories(vec![limits.spill.clone()]))
+        .with_max_temp_directory_size(limits.spill_quota);
+    Ok(Arc::new(RuntimeEnvBuilder::new().with_disk_manager_builder(disk).build()?))
 }
 
 fn config() -> SessionConfig {

@@ -44,6 +44,7 @@ pub use connector::Connector;
 pub use deadline::Deadline;
 pub use declared_type::DeclaredType;
 pub use error::{Error, ErrorKind, Result, TYPE_CHANGED, VALUE_REFUSED, with_causes};
+pub use files::files_read;
 pub use manifest::{Manifest, OptionSpec, Presence, ValueKind, Visibility};
 pub use memory::{MemoryConnector, MemoryTable};
 pub use options::{OptionFault, Options, PoolLimits};

@@ -192,7 +192,7 @@ impl Drop for CountedRows {
 }
 
 /// The bytes of the batch's own rows, whatever larger buffers it shares with others.
-fn bytes(batch: &RecordBatch) -> u64 {
+pub(crate) fn bytes(batch: &RecordBatch) -> u64 {
     let of = |column: &Arc<dyn Array>| column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size());
     batch.columns().iter().map(|column| of(column) as u64).sum()
 }

@@ -52,12 +52,14 @@ pub struct Limits {
     pub memory: usize,
     /// `spill`: where statements put what does not fit; `spill` in the data folder by default.
     pub spill: PathBuf,
+    /// `spill_quota`: bytes that all statements together may put there; 32GiB by default.
+    pub spill_quota: u64,
 }
 
 impl Settings {
     /// The defaults, with a data folder.
     pub fn new(data_dir: PathBuf) -> Self {
-        let limits = Limits { max_connections: 1000, memory: 2 << 30, spill: data_dir.join("spill") };
+        let limits = Limits { max_connections: 1000, memory: 2 << 30, spill: data_dir.join("spill"), spill_quota: 32 << 30 };
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         Self {
             postgres: local(7432),
@@ -140,6 +142,9 @@ pub(super) fn read(root: &mut Section<'_>, file: &str, base: &Path) -> (Settings
     }
     if let Some(spill) = limits.text("spill") {
         settings.limits.spill = base.join(spill.text);
+    }
+    if let Some(bytes) = limits.size("spill_quota", 1 << 20) {
+        settings.limits.spill_quota = bytes as u64;
     }
     limits.finish();
     settings.keeping = keeping(root);

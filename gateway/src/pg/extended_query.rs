@@ -35,6 +35,7 @@ impl Session {
 
     /// Prepares a statement under a name.
     pub(super) async fn prepare_named(&mut self, name: &str, sql: &str, oids: &[u32]) -> Result<(), Halt> {
+        self.announce(sql);
         let command = single(parse_all(&self.engine, sql)?)?;
         if command.as_ref().is_some_and(|command| !command.ends_failed_transaction()) {
             self.transaction.check()?;
@@ -42,7 +43,7 @@ impl Session {
         if !name.is_empty() && self.prepared.contains_key(name) {
             return Err(PgError::new(DUPLICATE_STATEMENT, format!("prepared statement \"{name}\" already exists")).into());
         }
-        let mut prepared = self.prepare(command, oids).await?;
+        let mut prepared = self.prepare(sql, command, oids).await?;
         if let Some(tables) = prepared.tables().filter(|_| !name.is_empty()) {
             prepared.registered = Some(self.environment.statements().register(self.pid(), name, &tables));
         }
@@ -50,27 +51,28 @@ impl Session {
         Ok(())
     }
 
-    /// Finds the types of a statement.
-    pub(super) async fn prepare(&mut self, command: Option<Command>, oids: &[u32]) -> Result<Prepared, Halt> {
+    /// Finds the types of a statement, whose text is `sql`.
+    pub(super) async fn prepare(&mut self, sql: &str, command: Option<Command>, oids: &[u32]) -> Result<Prepared, Halt> {
+        let text = Arc::from(sql);
         let declared = oids.iter().map(|oid| parameter_type(*oid)).collect::<Result<Vec<_>, _>>()?;
         match &command {
             Some(Command::Query { statement, .. }) => {
                 let plan = self.plan(statement, &declared, None).await?;
                 let parameter_oids = told_types(oids, plan.query.parameter_types());
                 let columns = Some(Arc::clone(plan.query.schema()));
-                Ok(Prepared { command, declared, parameter_oids, columns, plan: Mutex::new(Some(plan)), registered: None })
+                Ok(Prepared { text, command, declared, parameter_oids, columns, plan: Mutex::new(Some(plan)), registered: None })
             }
             Some(Command::Fetch { cursor, moves: false, .. }) => {
                 let columns = Some(self.cursor_columns(cursor)?);
-                Ok(Prepared { command, declared, parameter_oids: oids.to_vec(), columns, plan: Mutex::default(), registered: None })
+                Ok(Prepared { text, command, declared, parameter_oids: oids.to_vec(), columns, plan: Mutex::default(), registered: None })
             }
             Some(Command::Execute { name, .. }) => {
                 let columns = self.prepared.get(name).ok_or_else(|| unknown_statement(name))?.columns.clone();
-                Ok(Prepared { command, declared, parameter_oids: oids.to_vec(), columns, plan: Mutex::default(), registered: None })
+                Ok(Prepared { text, command, declared, parameter_oids: oids.to_vec(), columns, plan: Mutex::default(), registered: None })
             }
             other => {
                 let columns = other.as_ref().and_then(command_columns);
-                Ok(Prepared { command, declared, parameter_oids: oids.to_vec(), columns, plan: Mutex::default(), registered: None })
+                Ok(Prepared { text, command, declared, parameter_oids: oids.to_vec(), columns, plan: Mutex::default(), registered: None })
             }
         }
     }
@@ -195,6 +197,7 @@ impl Session {
             self.portals.insert(name, portal);
             return self.send(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()));
         };
+        self.announce(&prepared.text);
         if !command.ends_failed_transaction() {
             self.transaction.check()?;
         }

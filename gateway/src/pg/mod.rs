@@ -23,6 +23,7 @@ mod query_start;
 mod second_look;
 mod session;
 mod session_command;
+mod sessions;
 mod settings;
 mod simple_query;
 mod sqlstate;
@@ -50,6 +51,7 @@ pub use notify::{Notification, Notifications};
 pub use outcome::{ImportStep, Outcome};
 pub use prepared_statements::StatementRegistry;
 pub(crate) use second_look::SecondLooks;
+pub(crate) use sessions::{SessionActivity, Sessions, StatementActivity};
 pub use settings::{SettingRow, SettingsView};
 
 /// What the endpoint needs of the rest of the process.
@@ -69,6 +71,9 @@ pub trait EnvironmentBackend: Send + Sync {
 
     /// Where its sessions note the statements that clients prepare under a name.
     fn statements(&self) -> &Arc<StatementRegistry>;
+
+    /// Its sessions.
+    fn sessions(&self) -> &Arc<Sessions>;
 
     /// The looks at its datasources that its sessions ask for.
     fn second_looks(&self) -> &SecondLooks;

@@ -1,9 +1,10 @@
 //! Prepared statements, portals, and the rows of a portal on their way to the client.
 
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use causeway_planner::Query;
+use causeway_planner::{Progress, Query};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 use datafusion::execution::SendableRecordBatchStream;
@@ -26,6 +27,8 @@ use super::sqlstate::{Halt, PgError, UNSUPPORTED};
 /// A statement with its types known.
 #[derive(Debug)]
 pub(crate) struct Prepared {
+    /// Its text, as the client sent it.
+    pub(crate) text: Arc<str>,
     /// `None` is the empty statement.
     pub(crate) command: Option<Command>,
     /// The types the client declared, for planning again.
@@ -111,6 +114,9 @@ pub(crate) struct Running {
     /// The batch that is being sent, and how many of its rows are out.
     batch: Option<(RecordBatch, usize)>,
     encoded: Option<EncodedBatch>,
+    progress: Progress,
+    /// The rows that the client was sent, or that were passed over for it.
+    sent: Arc<AtomicU64>,
 }
 
 /// Where a delivery stopped.
@@ -132,7 +138,23 @@ pub(crate) enum Destination {
 impl Running {
     pub(crate) fn new(stream: SendableRecordBatchStream, schema: SchemaRef, formats: Vec<Format>, style: Style) -> Result<Self, PgError> {
         let encoder = RowEncoder::new(Arc::clone(&schema), formats.clone(), style)?;
-        Ok(Self { stream: stream.fuse(), encoder, formats, schema, batch: None, encoded: None })
+        let (progress, sent) = (Progress::default(), Arc::default());
+        Ok(Self { stream: stream.fuse(), encoder, formats, schema, batch: None, encoded: None, progress, sent })
+    }
+
+    /// The same, which `progress` shows.
+    pub(crate) fn shown_by(self, progress: Progress) -> Self {
+        Self { progress, ..self }
+    }
+
+    /// How far what it reads is.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// How many rows are out.
+    pub(crate) fn sent(&self) -> &Arc<AtomicU64> {
+        &self.sent
     }
 
     /// A result that is there already.
@@ -189,7 +211,9 @@ impl Running {
     ) -> Result<Delivered, Halt> {
         let mut rows = 0;
         loop {
+            let before = rows;
             self.encode(&mut rows, limit, destination, output)?;
+            self.sent.fetch_add(rows - before, Ordering::Relaxed);
             if limit == Some(rows) {
                 return Ok(Delivered { rows, is_complete: false });
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use causeway_planner::{Query, StatementContext, changes};
+use causeway_planner::{Progress, Query, StatementContext, changes};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 use tracing::{debug, warn};
@@ -103,8 +103,10 @@ impl Session {
 
     /// Runs a query until its first rows, or its end, are at hand. The client has been sent nothing of it yet.
     async fn first_rows(&mut self, query: &Query, parameters: Vec<ScalarValue>, formats: Vec<Format>) -> Result<Running, Halt> {
-        let stream = self.guarded(async { query.execute(parameters).await.map_err(PgError::from) }).await?;
-        let mut running = Running::new(stream, Arc::clone(query.schema()), formats, Style::of(&self.settings))?;
+        let progress = Progress::default();
+        self.starts(&progress);
+        let stream = self.guarded(async { query.execute(parameters, &progress).await.map_err(PgError::from) }).await?;
+        let mut running = Running::new(stream, Arc::clone(query.schema()), formats, Style::of(&self.settings))?.shown_by(progress);
         self.begin(&mut running).await?;
         Ok(running)
     }

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use causeway_catalog::Asking;
-use causeway_planner::Engine;
+use causeway_planner::{Engine, Progress};
 use chrono::{DateTime, Utc};
 use futures::FutureExt;
 use pgwire::messages::PgWireBackendMessage;
@@ -26,6 +26,7 @@ use super::notice::Notice;
 use super::notify::Subscription;
 use super::plan_cache::PlanCache;
 use super::portal::{Delivered, Destination, Portal, Prepared, Running};
+use super::sessions::{Participant, Phase, Presence};
 use super::settings::{Settings, SettingsView};
 use super::sqlstate::{Aside, ErrorSeverity, Halt, IDLE_IN_TRANSACTION, IDLE_SESSION, PgError, UNSUPPORTED};
 use super::startup::Admitted;
@@ -54,6 +55,8 @@ pub(crate) struct Session {
     client: SocketAddr,
     started: DateTime<Utc>,
     cancel: CancelHandle,
+    /// Its place among the sessions of its environment.
+    presence: Presence,
     shutdown: Shutdown,
     /// The statement that runs, from its first message to its last.
     active: Option<ActiveStatement>,
@@ -68,6 +71,8 @@ pub(crate) struct Session {
 #[derive(Debug, Clone)]
 struct ActiveStatement {
     token: CancellationToken,
+    /// Ends the session with it.
+    terminated: CancellationToken,
     deadline: Option<Instant>,
 }
 
@@ -80,10 +85,13 @@ impl Session {
         engine: Arc<Engine>,
         shutdown: Shutdown,
     ) -> Self {
+        let started = Utc::now();
+        let who = Participant { pid: admitted.cancel.pid(), user: admitted.user.clone(), client_address: client, started };
         Self {
             input,
             output,
             engine,
+            presence: admitted.environment.sessions().enter(who),
             environment: admitted.environment,
             settings: admitted.settings,
             transaction: Transaction::default(),
@@ -95,7 +103,7 @@ impl Session {
             is_in_pipeline: false,
             user: admitted.user,
             client,
-            started: Utc::now(),
+            started,
             cancel: admitted.cancel,
             shutdown,
             active: None,
@@ -158,6 +166,7 @@ impl Session {
                 filled = self.input.fill() => filled?,
                 () = self.shutdown.drained(), if is_idle => return Err(Halt::Fatal(Box::new(PgError::terminated()))),
                 () = self.shutdown.terminated() => return Err(Halt::Fatal(Box::new(PgError::terminated()))),
+                () = self.presence.terminated().cancelled() => return Err(Halt::Fatal(Box::new(PgError::terminated()))),
                 error = idled_out(limit) => return Err(Halt::Fatal(Box::new(error))),
                 () = arrived(self.subscription.as_deref()), if is_listening => continue,
             };
@@ -243,6 +252,7 @@ impl Session {
             self.tell_notifications().await?;
         }
         self.tell_settings()?;
+        self.presence.is_ready(self.transaction.status());
         self.output.send(PgWireBackendMessage::ReadyForQuery(ReadyForQuery::new(self.transaction.status())))?;
         Ok(())
     }
@@ -299,12 +309,14 @@ impl Session {
 
     /// The statement that runs; begins one if none does.
     fn active(&mut self) -> ActiveStatement {
-        let (cancel, settings) = (&self.cancel, &self.settings);
+        let (cancel, settings, presence) = (&self.cancel, &self.settings, &self.presence);
         self.active
-            .get_or_insert_with(|| ActiveStatement {
-                token: cancel.begin(),
+            .get_or_insert_with(|| {
+                let token = cancel.begin();
+                presence.begins(token.clone());
                 // A limit beyond what a clock can show is none.
-                deadline: settings.statement_timeout().and_then(|limit| Instant::now().checked_add(limit)),
+                let deadline = settings.statement_timeout().and_then(|limit| Instant::now().checked_add(limit));
+                ActiveStatement { token, terminated: presence.terminated().clone(), deadline }
             })
             .clone()
     }
@@ -313,7 +325,13 @@ impl Session {
     pub(super) fn end_statement(&mut self) {
         if self.active.take().is_some() {
             self.cancel.end();
+            self.presence.rests();
         }
+    }
+
+    /// Lets the other sessions see what this one is asked.
+    pub(super) fn announce(&self, statement: &str) {
+        self.presence.asked(statement, &self.settings.application_name());
     }
 
     /// Runs `work` for the statement at hand, unless it is ended from outside first.
@@ -342,9 +360,16 @@ impl Session {
         }
     }
 
+    /// Shows how far the statement at hand is that starts.
+    pub(super) fn starts(&mut self, progress: &Progress) {
+        self.active();
+        self.presence.goes_on(Phase::Starting, progress, &Arc::default());
+    }
+
     /// Waits for the first rows of a result, unless the statement is ended from outside first.
     pub(super) async fn begin(&mut self, running: &mut Running) -> Result<(), Halt> {
         let statement = self.active();
+        self.presence.goes_on(Phase::Starting, running.progress(), running.sent());
         let interrupted = pin!(interrupted(&mut self.input, &statement, &self.shutdown));
         running.begin(&mut self.output, interrupted).await
     }
@@ -352,6 +377,7 @@ impl Session {
     /// Sends rows of a running result, unless the statement is ended from outside first.
     pub(super) async fn deliver(&mut self, running: &mut Running, limit: Option<u64>, destination: Destination) -> Result<Delivered, Halt> {
         let statement = self.active();
+        self.presence.goes_on(Phase::Sending, running.progress(), running.sent());
         let interrupted = pin!(interrupted(&mut self.input, &statement, &self.shutdown));
         running.deliver(limit, destination, &mut self.output, interrupted).await
     }
@@ -398,6 +424,7 @@ async fn interrupted(input: &mut Input, statement: &ActiveStatement, shutdown: &
         () = statement.token.cancelled() => PgError::cancelled().into(),
         () = timeout => PgError::timed_out().into(),
         () = shutdown.terminated() => Halt::Fatal(Box::new(PgError::terminated())),
+        () = statement.terminated.cancelled() => Halt::Fatal(Box::new(PgError::terminated())),
         () = input.gone() => Halt::Gone,
     }
 }

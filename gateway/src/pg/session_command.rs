@@ -271,7 +271,7 @@ impl Session {
         if self.portals.contains_key(name) {
             return Err(PgError::new(DUPLICATE_CURSOR, format!("cursor \"{name}\" already exists")).into());
         }
-        let prepared = self.prepare(single(parse_all(&self.engine, sql)?)?, &[]).await?;
+        let prepared = self.prepare(sql, single(parse_all(&self.engine, sql)?)?, &[]).await?;
         if !matches!(prepared.command, Some(Command::Query { .. })) {
             return Err(PgError::new(SYNTAX, "a cursor is declared for a query").into());
         }

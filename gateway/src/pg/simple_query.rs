@@ -17,6 +17,7 @@ impl Session {
         // As in PostgreSQL the unnamed statement and portal do not outlive a simple query.
         self.prepared.remove("");
         self.portals.remove("");
+        self.announce(sql);
         let commands = parse_all(&self.engine, sql)?;
         if commands.is_empty() {
             return self.send(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()));

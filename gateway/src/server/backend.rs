@@ -18,7 +18,7 @@ use crate::audit::Audit;
 use crate::pg::catalog::{Database, OidRegistry, PgCatalog, Server};
 use crate::pg::{
     Backend, DropForeignTable, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notifications, Outcome,
-    SecondLooks, SessionIdentity, StatementRegistry, VisibleCatalog,
+    SecondLooks, SessionIdentity, Sessions, StatementRegistry, VisibleCatalog,
 };
 use crate::system;
 
@@ -53,6 +53,7 @@ pub(super) struct EnvironmentAtPort {
     environments: Vec<String>,
     notifications: Arc<Notifications>,
     statements: Arc<StatementRegistry>,
+    sessions: Arc<Sessions>,
     second_looks: SecondLooks,
     audit: Option<Arc<Audit>>,
     oids: Arc<OidRegistry>,
@@ -80,6 +81,7 @@ impl EnvironmentAtPort {
             environments,
             notifications,
             statements,
+            sessions: Arc::default(),
             second_looks: SecondLooks::default(),
             audit,
             oids,
@@ -187,6 +189,10 @@ impl EnvironmentBackend for EnvironmentAtPort {
         &self.statements
     }
 
+    fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
     fn second_looks(&self) -> &SecondLooks {
         &self.second_looks
     }
@@ -194,12 +200,12 @@ impl EnvironmentBackend for EnvironmentAtPort {
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog {
         let (snapshot, catalog) = self.current();
         let observer = self.audit.as_ref().map(|audit| audit.observer(session));
-        let session = Arc::new(session_state::session(session, self.started));
+        let session = Arc::new(session_state::session(session, &self.sessions, self.started));
         let system = catalog.schemas(&session);
         let own = BTreeMap::from([
             ("pg_catalog", system.pg_catalog),
             ("information_schema", system.information_schema),
-            (system::SCHEMA, system::schema(&self.environment, &snapshot)),
+            (system::SCHEMA, system::schema(&self.environment, &snapshot, &self.sessions)),
         ]);
         VisibleCatalog {
             version: snapshot.version,

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use pgwire::messages::response::TransactionStatus;
+
 use crate::pg::catalog::{Activity, PreparedStatement, Session, SessionState, Setting, SettingScope};
-use crate::pg::{SessionIdentity, SettingRow};
+use crate::pg::{SessionActivity, SessionIdentity, Sessions, SettingRow};
 
 /// The session as its statement's functions and system relations see it.
-pub(super) fn session(identity: &SessionIdentity, started: SystemTime) -> Session {
+pub(super) fn session(identity: &SessionIdentity, sessions: &Arc<Sessions>, started: SystemTime) -> Session {
     Session {
         user: identity.user.clone(),
         database: identity.database.clone(),
         backend_pid: identity.pid,
         search_path: identity.search_path.clone(),
-        state: Arc::new(State { identity: identity.clone(), started }),
+        state: Arc::new(State { identity: identity.clone(), sessions: Arc::clone(sessions), started }),
     }
 }
 
@@ -21,6 +23,7 @@ pub(super) fn session(identity: &SessionIdentity, started: SystemTime) -> Sessio
 #[derive(Debug)]
 struct State {
     identity: SessionIdentity,
+    sessions: Arc<Sessions>,
     started: SystemTime,
 }
 
@@ -43,19 +46,15 @@ impl SessionState for State {
     }
 
     fn activity(&self) -> Vec<Activity> {
-        let session = &self.identity;
-        vec![Activity {
-            pid: session.pid,
-            database: session.database.clone(),
-            user: session.user.clone(),
-            application_name: session.application_name.clone(),
-            client_address: Some(session.client_address.ip().to_string()),
-            client_port: Some(session.client_address.port()),
-            backend_start: session.started.into(),
-            query_start: None,
-            state: "active",
-            query: String::new(),
-        }]
+        self.sessions.activity().into_iter().map(|session| activity(&self.identity.database, session)).collect()
+    }
+
+    fn cancel(&self, pid: i32) -> bool {
+        self.sessions.cancel(pid)
+    }
+
+    fn terminate(&self, pid: i32) -> bool {
+        self.sessions.terminate(pid)
     }
 
     fn prepared_statements(&self) -> Vec<PreparedStatement> {
@@ -64,6 +63,27 @@ impl SessionState for State {
 
     fn started(&self) -> SystemTime {
         self.started
+    }
+}
+
+fn activity(database: &str, session: SessionActivity) -> Activity {
+    let state = match (&session.running, session.transaction) {
+        (Some(_), _) => "active",
+        (None, TransactionStatus::Idle) => "idle",
+        (None, TransactionStatus::Transaction) => "idle in transaction",
+        (None, TransactionStatus::Error) => "idle in transaction (aborted)",
+    };
+    Activity {
+        pid: session.pid,
+        database: database.to_owned(),
+        user: session.user,
+        application_name: session.application_name,
+        client_address: Some(session.client_address.ip().to_string()),
+        client_port: Some(session.client_address.port()),
+        backend_start: session.started.into(),
+        query_start: session.asked_at.map(SystemTime::from),
+        state,
+        query: session.query,
     }
 }
 

@@ -21,6 +21,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use drift::DriftLog;
 use events::EventLog;
 
+use crate::pg::Sessions;
+
 /// The name of the schema.
 pub(crate) const SCHEMA: &str = "causeway";
 
@@ -36,6 +38,7 @@ enum StateView {
     CatalogHistory,
     Subscribers,
     DeadLetters,
+    Statements,
 }
 
 /// A view of what happened, of which no more is read than is asked for.
@@ -53,7 +56,7 @@ enum View {
 }
 
 impl View {
-    const ALL: [View; 11] = [
+    const ALL: [View; 12] = [
         View::State(StateView::Datasources),
         View::State(StateView::RemoteTables),
         View::State(StateView::ForeignTables),
@@ -65,6 +68,7 @@ impl View {
         View::Log(LogView::Events),
         View::State(StateView::Subscribers),
         View::State(StateView::DeadLetters),
+        View::State(StateView::Statements),
     ];
 
     fn name(self) -> &'static str {
@@ -80,6 +84,7 @@ impl View {
             View::Log(LogView::Events) => "events",
             View::State(StateView::Subscribers) => "subscribers",
             View::State(StateView::DeadLetters) => "dead_letters",
+            View::State(StateView::Statements) => "statements",
         }
     }
 
@@ -193,6 +198,19 @@ impl View {
             View::State(StateView::DeadLetters) => {
                 vec![text("subscriber"), count("seq"), moment("failed_at"), count("attempts"), text("error")]
             }
+            View::State(StateView::Statements) => vec![
+                count("pid"),
+                text("user"),
+                text("application_name"),
+                text("client"),
+                moment("started_at"),
+                count("elapsed_ms"),
+                text("phase"),
+                text("query"),
+                count("rows_sent"),
+                text("datasources"),
+                json("scans"),
+            ],
         }))
     }
 }
@@ -203,14 +221,15 @@ pub(crate) fn columns() -> BTreeMap<String, SchemaRef> {
 }
 
 /// The schema as a statement sees it.
-pub(crate) fn schema(environment: &Arc<Environment>, snapshot: &Arc<CatalogSnapshot>) -> Arc<dyn SchemaProvider> {
-    Arc::new(CausewaySchema { environment: Arc::clone(environment), snapshot: Arc::clone(snapshot) })
+pub(crate) fn schema(environment: &Arc<Environment>, snapshot: &Arc<CatalogSnapshot>, sessions: &Arc<Sessions>) -> Arc<dyn SchemaProvider> {
+    Arc::new(CausewaySchema { environment: Arc::clone(environment), snapshot: Arc::clone(snapshot), sessions: Arc::clone(sessions) })
 }
 
 #[derive(Debug)]
 struct CausewaySchema {
     environment: Arc<Environment>,
     snapshot: Arc<CatalogSnapshot>,
+    sessions: Arc<Sessions>,
 }
 
 #[async_trait]
@@ -220,11 +239,11 @@ impl SchemaProvider for CausewaySchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let (environment, snapshot) = (Arc::clone(&self.environment), Arc::clone(&self.snapshot));
+        let (environment, snapshot, sessions) = (Arc::clone(&self.environment), Arc::clone(&self.snapshot), Arc::clone(&self.sessions));
         Ok(View::named(name).map(|view| match view {
             View::Log(LogView::Events) => Arc::new(EventLog::new(view.schema(), environment)) as Arc<dyn TableProvider>,
             View::Log(LogView::Drift) => Arc::new(DriftLog::new(view.schema(), environment)),
-            View::State(state) => Arc::new(SystemView { view: state, schema: view.schema(), environment, snapshot }),
+            View::State(state) => Arc::new(SystemView { view: state, schema: view.schema(), environment, snapshot, sessions }),
         }))
     }
 
@@ -239,6 +258,7 @@ struct SystemView {
     schema: SchemaRef,
     environment: Arc<Environment>,
     snapshot: Arc<CatalogSnapshot>,
+    sessions: Arc<Sessions>,
 }
 
 impl fmt::Debug for SystemView {
@@ -281,6 +301,7 @@ impl TableProvider for SystemView {
                 let latest = *self.environment.latest_event().borrow();
                 rows::subscribers(&self.environment.store().subscribers(self.environment.name()).await?, latest)
             }
+            StateView::Statements => rows::statements(&self.sessions.activity()),
             StateView::DeadLetters => rows::dead_letters(&self.environment.store().dead_letters(self.environment.name()).await?),
         };
         let batch = RecordBatch::try_new(self.schema(), columns)?;

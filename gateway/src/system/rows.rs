@@ -1,15 +1,19 @@
 //! The rows of the views of schema `causeway`, column by column in the order of their schemas.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use causeway_catalog::{
     CatalogSnapshot, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, PublishedName, StoredSnapshot, Subscriber, SubscriberKind,
 };
+use causeway_planner::ScanProgress;
 use causeway_providers::{Omission, PoolState, RemoteTable};
+use chrono::Utc;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
+use serde_json::json;
 
+use crate::pg::{SessionActivity, StatementActivity};
 use crate::webhook;
 
 /// `drift` has the number of open differences of those that have any, if it is known.
@@ -97,6 +101,37 @@ pub(super) fn drift(all: &[DriftRow]) -> Vec<ArrayRef> {
         numbers(all.iter().map(|row| row.resolved_sequence)),
         maybe_texts(all.iter().map(|row| row.resolution.as_deref())),
         maybe_texts(all.iter().map(|row| Some(row.published.iter().map(PublishedName::to_string).collect::<Vec<_>>().join(", ")))),
+    ]
+}
+
+/// The statements that run, each with the session it runs in.
+pub(super) fn statements(sessions: &[SessionActivity]) -> Vec<ArrayRef> {
+    let all: Vec<(&SessionActivity, &StatementActivity)> =
+        sessions.iter().filter_map(|session| Some((session, session.running.as_ref()?))).collect();
+    let elapsed = |session: &SessionActivity| {
+        let asked = session.asked_at?;
+        u64::try_from((Utc::now() - asked).num_milliseconds()).ok()
+    };
+    vec![
+        numbers(all.iter().map(|(session, _)| Some(i64::from(session.pid)))),
+        texts(all.iter().map(|(session, _)| session.user.as_str())),
+        texts(all.iter().map(|(session, _)| session.application_name.as_str())),
+        maybe_texts(all.iter().map(|(session, _)| Some(session.client_address.to_string()))),
+        moments(all.iter().map(|(session, _)| session.asked_at.map(SystemTime::from))),
+        counts(all.iter().map(|(session, _)| Some(elapsed(session).unwrap_or_default()))),
+        texts(all.iter().map(|(_, statement)| statement.phase.as_str())),
+        texts(all.iter().map(|(session, _)| session.query.as_str())),
+        counts(all.iter().map(|(_, statement)| Some(statement.sent))),
+        maybe_texts(all.iter().map(|(_, statement)| {
+            let datasources: BTreeSet<&str> = statement.scans.iter().map(|scan| scan.datasource.as_str()).collect();
+            Some(datasources.into_iter().collect::<Vec<_>>().join(", "))
+        })),
+        maybe_texts(all.iter().map(|(_, statement)| {
+            let scan = |scan: &ScanProgress| {
+                json!({"datasource": scan.datasource.as_str(), "statement": scan.statement, "rows": scan.rows, "bytes": scan.bytes})
+            };
+            Some(serde_json::Value::from_iter(statement.scans.iter().map(scan)).to_string())
+        })),
     ]
 }
 

@@ -162,7 +162,7 @@ async fn every_view_tells_what_is() {
     let environment = environment.await.unwrap();
     environment.settled(Duration::from_secs(30)).await;
     let session = SessionContext::new();
-    session.catalog("datafusion").unwrap().register_schema(SCHEMA, schema(&environment, &environment.snapshot())).unwrap();
+    session.catalog("datafusion").unwrap().register_schema(SCHEMA, schema(&environment, &environment.snapshot(), &Arc::default())).unwrap();
     let shown = async |sql: &str| {
         let rows = session.sql(sql).await.unwrap().collect().await.unwrap();
         let table = pretty_format_batches(&rows).unwrap().to_string();

@@ -130,7 +130,7 @@ fn execution(text: &str) -> Error {
 fn exhausted(text: &str) -> Error {
     if text.contains("disk space") || text.contains("spilling") {
         Error::new(ErrorKind::OutOfMemory, "out of spill space")
-            .hint("Narrow the statement, or free or enlarge the folder in limits.spill.")
+            .hint("Narrow the statement, raise limits.spill_quota, or free or enlarge the folder in limits.spill.")
     } else {
         Error::new(ErrorKind::OutOfMemory, "out of memory")
             .hint("Narrow the statement with filters or fewer columns, run fewer statements at once, or raise limits.memory.")

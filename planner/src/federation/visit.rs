@@ -153,7 +153,7 @@ impl Federation<'_> {
         Ok(Some(remote_query(&open, plan.schema())))
     }
 
-    /// Tries to take `plan` into the statement of its inputs. `None` when its inputs are not of one remote.
+    /// Tries to take `plan` into the statement of its inputs. `None` when none of these is a statement's alone.
     fn absorb(&mut self, plan: &LogicalPlan, visited: &[Visited]) -> Option<Result<Absorbed, (RemoteId, Reason)>> {
         let opens: Option<Vec<&OpenSelect>> = visited
             .iter()
@@ -162,7 +162,7 @@ impl Federation<'_> {
                 Visited::Local(_) => None,
             })
             .collect();
-        let opens = opens?;
+        let Some(opens) = opens else { return beside_what_is_here(visited).map(Err) };
         let first = *opens.first()?;
         if let Some(other) = opens.iter().find(|open| !same_remote(open.remote.as_ref(), first.remote.as_ref())) {
             let reason = format!("its inputs come from {} and {}", first.remote.id(), other.remote.id());
@@ -250,6 +250,34 @@ impl Federation<'_> {
             other => Ok(Transformed::no(other)),
         })?;
         Ok(plan.data)
+    }
+}
+
+/// Why a node is computed here of whose inputs one could be a statement's and another is none.
+fn beside_what_is_here(visited: &[Visited]) -> Option<(RemoteId, Reason)> {
+    let remote = visited.iter().find_map(|input| match input {
+        Visited::Remote { open, .. } => Some(open.remote.id().clone()),
+        Visited::Local(_) => None,
+    })?;
+    let other = visited.iter().find_map(|input| match input {
+        Visited::Local(plan) => Some(read_here(plan).unwrap_or_else(|| "what is computed here".to_owned())),
+        Visited::Remote { .. } => None,
+    })?;
+    let reason = format!("its inputs come from {remote} and {other}");
+    Some((remote, reason))
+}
+
+/// The table that a plan reads and does no more with than to choose rows and columns.
+fn read_here(plan: &LogicalPlan) -> Option<String> {
+    match plan {
+        LogicalPlan::TableScan(scan) => Some(match scan.table_name.schema() {
+            Some(schema) => format!("{schema}.{}", scan.table_name.table()),
+            None => scan.table_name.table().to_owned(),
+        }),
+        LogicalPlan::Filter(_) | LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => {
+            plan.inputs().first().and_then(|input| read_here(input))
+        }
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The same answer with push-down on, and off.
 
 use super::support::world;
+use crate::Progress;
 
 /// Statements over every kind of node, with NULLs, duplicates and unmatched rows on all sides.
 const STATEMENTS: &[&str] = &[
@@ -103,7 +104,7 @@ async fn push_down_off_reads_whole_tables() {
 async fn a_dropped_stream_ends_its_remotes() {
     let world = world();
     let query = world.plan("SELECT c.id, i.sku FROM customers c CROSS JOIN shop.items i").await.unwrap();
-    let mut stream = query.execute(Vec::new()).await.unwrap();
+    let mut stream = query.execute(Vec::new(), &Progress::default()).await.unwrap();
     use futures::StreamExt;
     assert!(stream.next().await.unwrap().is_ok());
     drop(stream);

@@ -34,6 +34,7 @@ use crate::Statement;
 use crate::column_names::name_columns;
 use crate::engine::{Engine, EngineLimits, PushDown, StatementContext};
 use crate::error::Result;
+use crate::progress::Progress;
 use crate::query::Query;
 
 /// Writes SQL that DataFusion reads, and allows all that the tests need.
@@ -472,7 +473,7 @@ pub(crate) fn world() -> World {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let folder = format!("causeway-planner-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
     let spill = std::env::temp_dir().join(folder);
-    let engine = Engine::new(EngineLimits { memory: 256 << 20, spill: spill.clone() }).unwrap();
+    let engine = Engine::new(EngineLimits { memory: 256 << 20, spill: spill.clone(), spill_quota: 1 << 30 }).unwrap();
     let crm = remote("crm", Capabilities::ALL, crm_tables());
     let shop = remote("shop", Capabilities::ALL, shop_tables());
     let plain = remote("plain", Capabilities::SCAN_ONLY, crm_tables());
@@ -549,7 +550,7 @@ impl World {
 
 impl Query {
     pub(crate) async fn rows(&self, parameters: Vec<ScalarValue>) -> Result<Vec<Vec<String>>> {
-        let stream = self.execute(parameters).await?;
+        let stream = self.execute(parameters, &Progress::default()).await?;
         assert_eq!(&stream.schema(), self.schema());
         let batches: Vec<RecordBatch> = stream.try_collect().await?;
         let mut rows = Vec::new();

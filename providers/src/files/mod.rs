@@ -49,6 +49,8 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use futures::TryStreamExt;
 
+pub use self::scan::files_read;
+
 use self::introspect::Choice;
 use self::layout::Layout;
 use self::settings::Settings;

@@ -14,7 +14,7 @@ use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::source::{DataSource, OpenArgs};
+use datafusion::datasource::source::{DataSource, DataSourceExec, OpenArgs};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
@@ -24,12 +24,13 @@ use datafusion::physical_plan::execution_plan::SchedulingType;
 use datafusion::physical_plan::filter_pushdown::FilterPushdownPropagation;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayFormatType, SortOrderPushdownResult};
+use datafusion::physical_plan::{DisplayFormatType, ExecutionPlan, SortOrderPushdownResult};
 use futures::{Stream, StreamExt};
 
 use super::connect::read_failure;
 use super::source::{Source, closed, timed_out};
 use crate::deadline::Deadline;
+use crate::remote::RemoteId;
 use crate::scan_observer::{ScanObserver, Tally, counted, observer};
 use crate::scan_release::ScanRelease;
 
@@ -62,6 +63,12 @@ impl SourceScan {
             tally
         })
     }
+}
+
+/// The datasource whose files `plan` scans, and what it reads there; `None` for any other plan.
+pub fn files_read(plan: &dyn ExecutionPlan) -> Option<(&RemoteId, &str)> {
+    let scan = plan.downcast_ref::<DataSourceExec>()?.data_source().downcast_ref::<SourceScan>()?;
+    Some((&scan.source.id, &scan.what))
 }
 
 impl DataSource for SourceScan {

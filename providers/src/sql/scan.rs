@@ -3,7 +3,10 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
+use std::time::Instant;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
@@ -14,7 +17,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, ReplaceChildrenOptions};
 use datafusion::physical_plan::filter_pushdown::{ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation};
-use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::metrics::{BaselineMetrics, Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet, Time};
 use datafusion::physical_plan::stream::{EmptyRecordBatchStream, RecordBatchStreamAdapter};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, StatisticsArgs};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -25,7 +28,7 @@ use super::narrow::{Narrow, Narrowed};
 use super::shared_snapshot::shared_snapshot;
 use super::{Reliance, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, Turn, normalize};
 use crate::deadline::Deadline;
-use crate::scan_observer::{ScanObserver, Tally, counted, observer};
+use crate::scan_observer::{ScanObserver, Tally, bytes, counted, observer};
 use crate::scan_release::releasable;
 
 /// How many characters of what a join has added a plan shows.
@@ -43,6 +46,12 @@ pub struct RemoteScan {
 }
 
 impl RemoteScan {
+    /// Of its metrics, the one that counts what the values that arrived take in memory.
+    pub const BYTES: &str = "bytes_fetched";
+
+    /// Of its metrics, the one that tells how long each partition has waited for the source.
+    pub const WAITING: &str = "time_waiting";
+
     /// A scan of `sql`, whose columns are those of `schema` by position.
     pub fn new(remote: Arc<dyn SqlRemote>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Self {
         Self {
@@ -101,6 +110,12 @@ impl RemoteScan {
     /// The statement the remote will get.
     pub fn sql(&self) -> &RemoteSql {
         &self.reading.statement.sql
+    }
+
+    /// The statement that is sent, or was, without its values.
+    pub fn normalized(&self) -> String {
+        let narrowed = self.reading.narrowed.get().and_then(Option::as_ref).map(|narrowed| &narrowed.statement);
+        normalize(&narrowed.unwrap_or(&self.reading.statement).sql.text, self.reading.remote.dialect().quoting())
     }
 
     /// What joins do to it, in words: what they added to the statement once it ran, and before that, that they may.
@@ -166,6 +181,41 @@ impl Narrowing {
             Some(Split { scan: again, select: Arc::new(select) })
         });
         Some(Narrower { statement: Statement { sql, split }, added })
+    }
+}
+
+/// The measurements of one partition.
+struct Measured {
+    baseline: BaselineMetrics,
+    bytes: Count,
+    waiting: Time,
+    /// Since when it waits.
+    since: Option<Instant>,
+}
+
+impl Measured {
+    fn new(metrics: &ExecutionPlanMetricsSet, partition: usize) -> Self {
+        Self {
+            baseline: BaselineMetrics::new(metrics, partition),
+            bytes: MetricBuilder::new(metrics).counter(RemoteScan::BYTES, partition),
+            waiting: MetricBuilder::new(metrics).subset_time(RemoteScan::WAITING, partition),
+            since: None,
+        }
+    }
+
+    fn record(&mut self, next: Poll<Option<DataFusionResult<RecordBatch>>>) -> Poll<Option<DataFusionResult<RecordBatch>>> {
+        match &next {
+            Poll::Pending => drop(self.since.get_or_insert_with(Instant::now)),
+            Poll::Ready(batch) => {
+                if let Some(since) = self.since.take() {
+                    self.waiting.add_duration(since.elapsed());
+                }
+                if let Some(Ok(batch)) = batch {
+                    self.bytes.add(usize::try_from(bytes(batch)).unwrap_or(usize::MAX));
+                }
+            }
+        }
+        self.baseline.record_poll(next)
     }
 }
 
@@ -409,8 +459,8 @@ impl ExecutionPlan for RemoteScan {
             self.reading.rows(&self.reading.statement, partition, &schema, limits, observer, None)?
         };
         let mut rows = releasable(rows, &context);
-        let metrics = BaselineMetrics::new(&self.metrics, partition);
-        let counted = futures::stream::poll_fn(move |context| metrics.record_poll(rows.poll_next_unpin(context)));
+        let mut measured = Measured::new(&self.metrics, partition);
+        let counted = futures::stream::poll_fn(move |context| measured.record(rows.poll_next_unpin(context)));
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, counted)))
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use causeway_planner::{Engine, EngineLimits, Error, ErrorKind, PushDown, Result, StatementContext};
+use causeway_planner::{Engine, EngineLimits, Error, ErrorKind, Progress, PushDown, Result, StatementContext};
 use causeway_providers::contract::{self, Answer, Refusal, SCHEMA};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider};
@@ -15,7 +15,7 @@ const ENVIRONMENT: &str = "default";
 /// Bytes its statements may hold in operators' memory.
 const MEMORY: usize = 512 << 20;
 /// Operators that read, and one that only lets others run.
-const NOT_COMPUTING: [&str; 3] = ["RemoteScan", "CooperativeExec", "DataSourceExec"];
+const NOT_COMPUTING: [&str; 3] = ["RemoteScan", "FileScan", "Values Scan"];
 
 /// An engine with a spill folder of its own, gone with it.
 #[derive(Debug)]
@@ -31,13 +31,16 @@ impl PlannerEngine {
     pub(super) fn new() -> Result<Self> {
         let spill = tempfile::Builder::new().prefix("causeway-connector-").tempdir();
         let spill = spill.map_err(|cause| Error::new(ErrorKind::Invalid, format!("the spill folder cannot be made: {}", cause.kind())))?;
-        Ok(Self { engine: Engine::new(EngineLimits { memory: MEMORY, spill: spill.path().to_owned() })?, _spill: spill })
+        Ok(Self {
+            engine: Engine::new(EngineLimits { memory: MEMORY, spill: spill.path().to_owned(), spill_quota: 1 << 30 })?,
+            _spill: spill,
+        })
     }
 
     async fn rows(&self, context: &StatementContext, sql: &str) -> Result<Vec<RecordBatch>> {
         let statement = self.engine.parse(sql)?.remove(0);
         let query = self.engine.plan(&statement, &[], context).await?;
-        query.execute(Vec::new()).await?.try_collect().await.map_err(Error::from)
+        query.execute(Vec::new(), &Progress::default()).await?.try_collect().await.map_err(Error::from)
     }
 }
 
@@ -81,7 +84,8 @@ fn statements(lines: &[&str]) -> Vec<String> {
 /// The operators of the tree that a page of `EXPLAIN` begins with, but those that compute nothing.
 fn computed_here(lines: &[&str]) -> Vec<String> {
     let tree = lines.iter().take_while(|line| !line.is_empty());
-    let names = tree.filter_map(|line| line.trim_start().trim_start_matches("->").trim_start().split([':', ' ']).next());
+    let names = tree.filter_map(|line| line.trim_start().trim_start_matches("->").trim_start().split([':', '(']).next());
+    let names = names.filter_map(|name| name.split(" on ").next()).map(str::trim_end);
     names.filter(|name| !NOT_COMPUTING.contains(name)).map(str::to_owned).collect()
 }
 
@@ -100,14 +104,14 @@ mod tests {
     #[test]
     fn a_plan_tells_who_computes() {
         let page = [
-            "GlobalLimitExec: skip=0, fetch=3",
-            "  ->  CooperativeExec",
-            "        ->  RemoteScan on shop [1]",
+            "Hash Join: mode=Partitioned  (rows=3)",
+            "  ->  Limit: skip=0, fetch=3",
+            "        ->  RemoteScan on shop [1]  (rows=3 width=4)",
             "",
             "Remote statements",
             "  [1] shop: SELECT 1 LIMIT 3",
         ];
-        assert_eq!(computed_here(&page), ["GlobalLimitExec"]);
+        assert_eq!(computed_here(&page), ["Hash Join", "Limit"]);
         assert_eq!(statements(&page), ["SELECT 1 LIMIT 3"]);
     }
 }

@@ -39,8 +39,14 @@ pub(crate) trait SessionState: fmt::Debug + Send + Sync {
     /// All settings, for `pg_settings`.
     fn settings(&self) -> Vec<Setting>;
 
-    /// All sessions of the server, for `pg_stat_activity`.
+    /// All sessions of the database, for `pg_stat_activity`.
     fn activity(&self) -> Vec<Activity>;
+
+    /// Cancels what a session of the database runs; whether there is such a session.
+    fn cancel(&self, pid: i32) -> bool;
+
+    /// Ends a session of the database; whether there is such a session.
+    fn terminate(&self, pid: i32) -> bool;
 
     /// The session's prepared statements.
     fn prepared_statements(&self) -> Vec<PreparedStatement>;

@@ -60,7 +60,7 @@ impl Gateway {
     pub(super) async fn with_limits(limits: EndpointLimits) -> Self {
         let spill = std::env::temp_dir().join(format!("causeway-wire-tests-{}", std::process::id()));
         std::fs::create_dir_all(&spill).expect("a folder to spill into");
-        let engine = Engine::new(EngineLimits { memory: 256 << 20, spill }).expect("an engine");
+        let engine = Engine::new(EngineLimits { memory: 256 << 20, spill, spill_quota: 1 << 30 }).expect("an engine");
         let environment = Arc::new(TestEnvironment::new());
         let shutdown = Shutdown::new();
         let backend = Arc::new(TestBackend(Arc::clone(&environment)));
@@ -227,6 +227,7 @@ pub(super) struct TestEnvironment {
     second_looks: SecondLooks,
     pub(super) notifications: Arc<Notifications>,
     statements: Arc<crate::pg::StatementRegistry>,
+    sessions: Arc<crate::pg::Sessions>,
     pub(super) refreshes: AtomicUsize,
     /// The tables that were looked at anew, and for whom.
     pub(super) asked: Mutex<Vec<AskedFor>>,
@@ -247,6 +248,10 @@ impl EnvironmentBackend for TestEnvironment {
 
     fn statements(&self) -> &Arc<crate::pg::StatementRegistry> {
         &self.statements
+    }
+
+    fn sessions(&self) -> &Arc<crate::pg::Sessions> {
+        &self.sessions
     }
 
     fn second_looks(&self) -> &SecondLooks {
@@ -360,6 +365,7 @@ impl TestEnvironment {
             replaced: AtomicU64::new(0),
             second_looks: SecondLooks::default(),
             notifications: Arc::default(),
+            sessions: Arc::default(),
             statements: Arc::default(),
             refreshes: AtomicUsize::new(0),
             asked: Mutex::default(),

@@ -52,6 +52,21 @@ pub(super) fn add(session: &Arc<Session>, functions: &mut Vec<RowFunction>) {
         Ok(ENCODINGS.iter().find(|(_, n)| n.replace('_', "") == name).map_or(-1, |(number, _)| *number).into())
     }));
     add_settings(session, functions);
+    add_signals(session, functions);
+}
+
+/// What one session may do to another. As in PostgreSQL it says whether there is one.
+fn add_signals(session: &Arc<Session>, functions: &mut Vec<RowFunction>) {
+    let signal = |name, arity, send: fn(&Session, i32) -> bool| {
+        let this = Arc::clone(session);
+        RowFunction::new(name, arity, "bool", move |row| {
+            let pid = row.int(0).and_then(|pid| i32::try_from(pid).ok());
+            Ok(pid.is_some_and(|pid| send(&this, pid)).into())
+        })
+        .volatile()
+    };
+    functions.push(signal("pg_cancel_backend", 1..=1, |session, pid| session.state.cancel(pid)));
+    functions.push(signal("pg_terminate_backend", 1..=2, |session, pid| session.state.terminate(pid)));
 }
 
 fn add_settings(session: &Arc<Session>, functions: &mut Vec<RowFunction>) {

@@ -209,6 +209,14 @@ impl SessionState for State {
         }]
     }
 
+    fn cancel(&self, pid: i32) -> bool {
+        pid == 4711
+    }
+
+    fn terminate(&self, pid: i32) -> bool {
+        pid == 4711
+    }
+
     fn prepared_statements(&self) -> Vec<PreparedStatement> {
         let statement = "SELECT $1".to_owned();
         vec![PreparedStatement { name: "s1".to_owned(), statement, prepared: self.started(), parameter_types: vec![25] }]

@@ -8,7 +8,7 @@ mod relations;
 
 use std::sync::Arc;
 
-use causeway_planner::{Engine, EngineLimits, PushDown, StatementContext};
+use causeway_planner::{Engine, EngineLimits, Progress, PushDown, StatementContext};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList};
 use futures::TryStreamExt;
@@ -33,7 +33,7 @@ impl Client {
 
     /// The same with a search path.
     pub(super) fn with_path(path: &[&str]) -> Self {
-        let limits = EngineLimits { memory: 256 << 20, spill: std::env::temp_dir() };
+        let limits = EngineLimits { memory: 256 << 20, spill: std::env::temp_dir(), spill_quota: 1 << 30 };
         Self {
             engine: Engine::new(limits).unwrap(),
             catalog: PgCatalog::new(database::database(), Arc::new(OidRegistry::default())),
@@ -66,7 +66,7 @@ impl Client {
         let mut rows = Vec::new();
         for statement in &statements {
             let query = self.engine.plan(statement, &[], &self.context()).await.map_err(|e| format!("plan: {e}"))?;
-            let stream = query.execute(Vec::new()).await.map_err(|e| format!("execute: {e}"))?;
+            let stream = query.execute(Vec::new(), &Progress::default()).await.map_err(|e| format!("execute: {e}"))?;
             let batches: Vec<_> = stream.try_collect().await.map_err(|e| format!("run: {}", causeway_planner::Error::from(e)))?;
             rows.clear();
             let options = FormatOptions::default().with_null("∅");
