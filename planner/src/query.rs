@@ -17,7 +17,7 @@ use crate::arithmetic::{checked, plain};
 use crate::engine::PushDown;
 use crate::error::Result;
 use crate::explain::Explain;
-use crate::federation::federate;
+use crate::federation::{bring_together, federate};
 use crate::memory::ProcessMemory;
 use crate::progress::Progress;
 use crate::report::PlanReport;
@@ -129,7 +129,7 @@ impl Planned {
         let optimized = state.optimize(&plan)?;
         let mut report = PlanReport::default();
         let logical = match self.push_down {
-            PushDown::On | PushDown::Static => checked(federate(plain(optimized)?, &mut report)?)?,
+            PushDown::On | PushDown::Static => checked(federate(bring_together(plain(optimized)?)?, &mut report)?)?,
             PushDown::Off => {
                 report.off();
                 optimized

@@ -1,6 +1,7 @@
 //! Federation: the largest sub-plans that one remote may compute become one statement there.
 //!
-//! Runs once, after DataFusion's optimizer, on a plan whose filters and projections have been pushed down already. [`visit`] walks
+//! Runs once, after DataFusion's optimizer, on a plan whose filters and projections have been pushed down already. [`neighbours`] first
+//! puts inner joins in an order that has the tables of each remote next to each other. [`visit`] walks
 //! the plan from its leaves. A sub-plan all of whose nodes are allowed is an [`open::OpenSelect`] that grows node by node; where
 //! it can grow no further it is closed into a [`node::RemoteQuery`], if that gains anything over plain scans, and the reason is
 //! noted. What cannot be shipped is computed here: federation never fails a query.
@@ -9,12 +10,14 @@ mod absorb;
 mod aggregate;
 mod join;
 mod narrow;
+mod neighbours;
 mod node;
 mod open;
 #[cfg(test)]
 mod tests;
 mod visit;
 
+pub(crate) use neighbours::bring_together;
 pub(crate) use node::RemoteQueryPlanner;
 pub(crate) use visit::federate;
 

@@ -35,3 +35,32 @@ async fn estimates_of_a_union_do_not_overflow() {
     assert_eq!(sent.len(), 1, "{sent:?}");
     assert!(sent[0].contains(" UNION ALL "), "{sent:?}");
 }
+
+#[tokio::test]
+async fn tables_of_one_remote_are_joined_there_whatever_stands_between() {
+    let world = world();
+    for (sql, joins) in [
+        ("SELECT c.city, o.total, i.qty FROM customers c JOIN shop.items i ON i.order_id = c.id JOIN orders o ON o.customer_id = c.id", 1),
+        // Both equal the same column of the other source.
+        ("SELECT a.total, b.total, i.qty FROM orders a JOIN shop.items i ON i.order_id = a.id JOIN orders b ON b.id = i.order_id", 1),
+        (
+            "SELECT c.city, i.qty FROM customers c, shop.items i, orders o, customers d WHERE c.id = i.order_id AND o.customer_id = c.id AND d.id = o.customer_id",
+            2,
+        ),
+        // Nothing connects them but a column of the other source that is computed with.
+        ("SELECT a.total, i.qty FROM orders a JOIN shop.items i ON i.order_id = a.id JOIN orders b ON b.id = i.order_id + 1", 0),
+    ] {
+        let sent = world.remote_sql(sql).await;
+        let crm: Vec<_> = sent.iter().filter(|statement| statement.starts_with("crm: ")).collect();
+        assert_eq!(crm.len(), if joins == 0 { 2 } else { 1 }, "{sql}\n{sent:#?}");
+        assert_eq!(crm[0].matches(" JOIN ").count(), joins, "{sql}\n{sent:#?}");
+    }
+}
+
+#[tokio::test]
+async fn joins_that_are_in_order_stay_as_they_are_written() {
+    let sql = "SELECT o.id, c.id, i.qty FROM orders o JOIN customers c ON o.customer_id = c.id JOIN shop.items i ON i.order_id = o.id";
+    let sent = world().remote_sql(sql).await;
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert!(sent[0].contains("\"orders\" AS t0 JOIN \"public\".\"customers\""), "{sent:?}");
+}

@@ -9,13 +9,13 @@ use datafusion::common::{JoinSide, JoinType, NullEquality};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, Column};
+use datafusion::physical_expr::expressions::{BinaryExpr, CastExpr, Column};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::{ColumnIndex, JoinFilter};
 use datafusion::physical_plan::joins::{HashJoinExec, HashJoinExecBuilder};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
-use super::cluster::{Cluster, Condition, InputColumn, columns_of_join, free};
+use super::cluster::{Cluster, Condition, InputColumn, Widened, columns_of_join, free};
 use super::cost::Order;
 
 /// The joins of `plan` as they were, over the inputs of their cluster as these are now.
@@ -57,7 +57,7 @@ pub(super) fn joined(cluster: &Cluster, order: &Order, schema: &SchemaRef) -> Da
     let mut conditions = cluster.conditions.clone();
     let mut whole: Option<Part> = None;
     for (at, input) in order.inputs.iter().enumerate() {
-        let plan = Arc::clone(&cluster.inputs[*input]);
+        let plan = with_widened(&cluster.inputs[*input], &cluster.widened[*input])?;
         let columns = (0..plan.schema().fields().len()).map(|column| InputColumn { input: *input, column }).collect();
         let rows = super::cost::rows_of(&plan)?;
         let next = Part { plan, columns, rows };
@@ -72,6 +72,21 @@ pub(super) fn joined(cluster: &Cluster, order: &Order, schema: &SchemaRef) -> Da
         columns.push(ProjectionExpr { expr: whole.column(*column)?, alias: field.name().clone() });
     }
     Ok(Arc::new(ProjectionExec::try_new(columns, whole.plan)?))
+}
+
+/// `plan`, which has `widened` behind its own columns.
+fn with_widened(plan: &Arc<dyn ExecutionPlan>, widened: &[Widened]) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+    if widened.is_empty() {
+        return Ok(Arc::clone(plan));
+    }
+    let schema = plan.schema();
+    let own = |place: usize| -> Arc<dyn PhysicalExpr> { Arc::new(Column::new(schema.field(place).name(), place)) };
+    let columns = (0..schema.fields().len()).map(|place| ProjectionExpr { expr: own(place), alias: schema.field(place).name().clone() });
+    let wide = widened.iter().map(|widened| ProjectionExpr {
+        expr: Arc::new(CastExpr::new(own(widened.column), widened.wide.clone(), None)),
+        alias: widened.name.clone(),
+    });
+    Ok(Arc::new(ProjectionExec::try_new(columns.chain(wide).collect::<Vec<_>>(), Arc::clone(plan))?))
 }
 
 /// Joins two parts by all that is equal in both, and by the conditions that can be decided then.

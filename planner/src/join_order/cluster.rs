@@ -2,20 +2,43 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::{JoinSide, JoinType, NullEquality};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::{BinaryExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr};
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, CastExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr,
+};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
-use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
-/// A column of one of a cluster's inputs.
+/// A column of one of a cluster's inputs, or, counted on behind these, one of its [`Widened`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct InputColumn {
     pub(super) input: usize,
     pub(super) column: usize,
+}
+
+/// A column of an input as a wider integer. Keys of two types of integers are compared as one.
+#[derive(Debug, Clone)]
+pub(super) struct Widened {
+    /// The column of the input.
+    pub(super) column: usize,
+    /// The wider type.
+    pub(super) wide: DataType,
+    /// What the written plan calls it.
+    pub(super) name: String,
+}
+
+/// A column of a projection of a free join.
+#[derive(Debug, Clone)]
+pub(super) enum Projected {
+    /// One of the join's.
+    Column(usize),
+    /// One of the join's, as a wider integer.
+    Widened(Widened),
 }
 
 /// A condition of a join that is no equality of columns.
@@ -31,6 +54,8 @@ pub(super) struct Condition {
 pub(super) struct Cluster {
     /// What is joined, in the order in which it is written.
     pub(super) inputs: Vec<Arc<dyn ExecutionPlan>>,
+    /// What is made of columns of each input, to be joined by.
+    pub(super) widened: Vec<Vec<Widened>>,
     /// Columns that are equal in each row of the result, and so not NULL.
     pub(super) equal: Vec<Vec<InputColumn>>,
     pub(super) conditions: Vec<Condition>,
@@ -43,7 +68,8 @@ impl Cluster {
     /// The cluster whose last join is `plan`; `None` when that is none whose order is free, or there is but one order.
     pub(super) fn at(plan: &Arc<dyn ExecutionPlan>) -> Option<Self> {
         let mode = *free(plan)?.partition_mode();
-        let mut cluster = Self { inputs: Vec::new(), equal: Vec::new(), conditions: Vec::new(), columns: Vec::new(), mode };
+        let mut cluster =
+            Self { inputs: Vec::new(), widened: Vec::new(), equal: Vec::new(), conditions: Vec::new(), columns: Vec::new(), mode };
         cluster.columns = cluster.take_in(plan);
         (cluster.inputs.len() > 2 && !cluster.equates_within_inputs()).then_some(cluster)
     }
@@ -74,13 +100,31 @@ impl Cluster {
                 None => all,
             };
         }
-        if let Some((input, places)) = columns_of_join(plan) {
+        if let Some((input, projected)) = columns_of_join(plan) {
             let below = self.take_in(input);
-            return places.into_iter().map(|place| below[place]).collect();
+            let column = |projected| match projected {
+                Projected::Column(place) => below[place],
+                Projected::Widened(widened) => self.widen(below[widened.column], widened),
+            };
+            return projected.into_iter().map(column).collect();
         }
         let input = self.inputs.len();
         self.inputs.push(Arc::clone(plan));
+        self.widened.push(Vec::new());
         (0..plan.schema().fields().len()).map(|column| InputColumn { input, column }).collect()
+    }
+
+    /// The column `of`, widened as a projection above it does.
+    fn widen(&mut self, of: InputColumn, by: Widened) -> InputColumn {
+        let own = self.inputs[of.input].schema().fields().len();
+        let widened = &mut self.widened[of.input];
+        let column = of.column.checked_sub(own).map_or(of.column, |at| widened[at].column);
+        let known = widened.iter().position(|known| known.column == column && known.wide == by.wide);
+        let at = known.unwrap_or_else(|| {
+            widened.push(Widened { column, ..by });
+            widened.len() - 1
+        });
+        InputColumn { input: of.input, column: own + at }
     }
 
     fn equate(&mut self, one: InputColumn, other: InputColumn) {
@@ -108,11 +152,30 @@ pub(super) fn free(plan: &Arc<dyn ExecutionPlan>) -> Option<&HashJoinExec> {
 }
 
 /// What is below columns of a free join, and which these are.
-pub(super) fn columns_of_join(plan: &Arc<dyn ExecutionPlan>) -> Option<(&Arc<dyn ExecutionPlan>, Vec<usize>)> {
+pub(super) fn columns_of_join(plan: &Arc<dyn ExecutionPlan>) -> Option<(&Arc<dyn ExecutionPlan>, Vec<Projected>)> {
     let projection = plan.downcast_ref::<ProjectionExec>()?;
-    let places = projection.expr().iter().map(|projected| column(&projected.expr)).collect::<Option<_>>()?;
     let input = projection.input();
-    (free(input).is_some() || columns_of_join(input).is_some()).then_some((input, places))
+    let projected = |expr: &ProjectionExpr| match column(&expr.expr) {
+        Some(place) => Some(Projected::Column(place)),
+        None => widened(expr, &input.schema()).map(Projected::Widened),
+    };
+    let columns = projection.expr().iter().map(projected).collect::<Option<_>>()?;
+    (free(input).is_some() || columns_of_join(input).is_some()).then_some((input, columns))
+}
+
+/// The column of `schema` that an expression makes a wider integer of, which each of its values is.
+fn widened(expr: &ProjectionExpr, schema: &Schema) -> Option<Widened> {
+    let cast = expr.expr.downcast_ref::<CastExpr>()?;
+    let (column, wide) = (column(cast.expr())?, cast.cast_type());
+    let is_wider = match (schema.field(column).data_type(), wide) {
+        (DataType::Int8, DataType::Int16 | DataType::Int32 | DataType::Int64) => true,
+        (DataType::Int16, DataType::Int32 | DataType::Int64) => true,
+        (DataType::Int32 | DataType::UInt32, DataType::Int64) => true,
+        (DataType::UInt8, DataType::Int16 | DataType::Int32 | DataType::Int64) => true,
+        (DataType::UInt16, DataType::Int32 | DataType::Int64) => true,
+        _ => false,
+    };
+    is_wider.then(|| Widened { column, wide: wide.clone(), name: expr.alias.clone() })
 }
 
 fn column(expr: &Arc<dyn PhysicalExpr>) -> Option<usize> {

@@ -51,8 +51,11 @@ pub(super) fn least(cluster: &Cluster) -> DataFusionResult<Option<Order>> {
         return Ok(None);
     }
     let mut beliefs = Vec::with_capacity(cluster.inputs.len());
-    for input in &cluster.inputs {
-        let Some(belief) = believed(input)? else { return Ok(None) };
+    for (input, widened) in cluster.inputs.iter().zip(&cluster.widened) {
+        let Some(mut belief) = believed(input)? else { return Ok(None) };
+        // A wider type has no more values than the column.
+        let wide: Vec<_> = widened.iter().map(|widened| belief.distinct[widened.column]).collect();
+        belief.distinct.extend(wide);
         beliefs.push(belief);
     }
     let Some(written) = in_turn(cluster, &beliefs, (0..beliefs.len()).collect()) else { return Ok(None) };

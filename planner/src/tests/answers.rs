@@ -74,6 +74,11 @@ const STATEMENTS: &[&str] = &[
     "SELECT max(n) FROM (SELECT customer_id, count(*) AS n FROM orders GROUP BY customer_id) t",
     "SELECT id FROM customers WHERE city LIKE 'R%' AND name <> 'Ada'",
     "SELECT DISTINCT ON (city) city, id FROM customers ORDER BY city, id",
+    "SELECT c.city, o.total, i.qty FROM customers c JOIN shop.items i ON i.order_id = c.id JOIN orders o ON o.customer_id = c.id WHERE o.total > 3.00",
+    "SELECT * FROM customers c JOIN shop.items i ON i.order_id > c.id JOIN orders o ON o.customer_id = c.id AND o.id > i.qty",
+    "SELECT c.name, o.status, i.qty FROM orders o, shop.items i, customers c WHERE o.id = i.order_id AND c.id + 9 = i.order_id",
+    "SELECT a.id, b.id, c.id, i.qty FROM orders a JOIN shop.items i ON i.order_id = a.id JOIN orders b ON b.id = i.order_id JOIN orders c ON c.id = i.order_id",
+    "SELECT x.n, c.id FROM (SELECT customer_id, count(*) AS n FROM orders GROUP BY customer_id) x JOIN shop.items i ON i.qty = x.customer_id JOIN customers c ON c.id = x.customer_id",
     "SELECT a.id FROM customers a, orders b WHERE a.id = b.customer_id AND (b.status = 'paid' OR a.city = 'Rome')",
 ];
 

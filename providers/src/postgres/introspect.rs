@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use futures::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as DriverError, Row};
@@ -117,11 +118,15 @@ const LOOK: &str = concat!(
      UNION ALL \
      SELECT 'v', r.oid, 0::pg_catalog.int8, s.attname::pg_catalog.text, \
             NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.bool, NULL::pg_catalog.bool, \
-            NULL::pg_catalog.text, s.null_frac::pg_catalog.float8, NULL::pg_catalog.oid, s.avg_width, NULL::pg_catalog.text, \
+            NULL::pg_catalog.text, s.null_frac::pg_catalog.float8, a.atttypid, s.avg_width, NULL::pg_catalog.text, \
             NULL::pg_catalog.text, NULL::pg_catalog.text, NULL::pg_catalog.bool, NULL::pg_catalog.text, \
-            NULL::pg_catalog.text[], s.n_distinct::pg_catalog.float8, NULL::pg_catalog.float8 \
+            CASE WHEN a.atttypid IN (20, 21, 23, 1082, 1114, 1184, 1700) THEN \
+                 (SELECT ARRAY[b.bounds[1], b.bounds[pg_catalog.array_upper(b.bounds, 1)]] \
+                  FROM (SELECT s.histogram_bounds::pg_catalog.text::pg_catalog.text[] AS bounds) b) END, \
+            s.n_distinct::pg_catalog.float8, NULL::pg_catalog.float8 \
      FROM relation r JOIN pg_catalog.pg_stats s ON s.schemaname = r.nspname AND s.tablename = r.relname \
          AND s.inherited = (r.relkind = 'p' OR r.has_children) \
+     JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attname = s.attname \
      WHERE $2"
 );
 
@@ -321,11 +326,30 @@ fn table(row: &Row) -> Result<Found, DriverError> {
 }
 
 fn values_of(row: &Row) -> Result<ColumnValues, DriverError> {
+    let bounds: Option<Vec<Option<String>>> = row.try_get(KEY)?;
+    let data_type = Type::from_oid(row.try_get(BASE)?).unwrap_or(Type::UNKNOWN);
+    let bound = |bound: &Option<String>| place(&data_type, bound.as_deref()?);
     Ok(ColumnValues {
+        range: match bounds.as_deref() {
+            Some([least, greatest]) => bound(least).zip(bound(greatest)),
+            Some(_) | None => None,
+        },
         null_fraction: row.try_get(ESTIMATE)?,
         distinct: row.try_get(LIVE_OR_DISTINCT)?,
         width: u64::try_from(row.try_get::<_, i32>(MODIFIER)?).unwrap_or_default(),
     })
+}
+
+/// Where a value, as PostgreSQL writes it, is among those of its type: see [`ColumnEstimate::range`](crate::sql::ColumnEstimate).
+fn place(data_type: &Type, text: &str) -> Option<f64> {
+    let place = match *data_type {
+        Type::INT2 | Type::INT4 | Type::INT8 | Type::NUMERIC => text.parse().ok()?,
+        Type::DATE => NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.signed_duration_since(NaiveDate::default()).num_days() as f64,
+        Type::TIMESTAMP => NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()?.and_utc().timestamp_micros() as f64,
+        Type::TIMESTAMPTZ => DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f%#z").ok()?.timestamp_micros() as f64,
+        _ => return None,
+    };
+    Some(place).filter(|place: &f64| place.is_finite())
 }
 
 /// A column; a name alone is one that our role may not read.

@@ -34,6 +34,8 @@ pub(super) struct ColumnValues {
     /// How many distinct values; a negative number is their share of the rows, zero is unknown.
     pub(super) distinct: f64,
     pub(super) width: u64,
+    /// Between which most of them are.
+    pub(super) range: Option<(f64, f64)>,
 }
 
 /// What is known of a datasource's tables.
@@ -122,5 +124,5 @@ fn estimate(column: ColumnValues, rows: u64) -> ColumnEstimate {
         share if share < 0.0 => Some((-share * rows as f64).ceil() as u64),
         count => Some(count as u64),
     };
-    ColumnEstimate { null_fraction: column.null_fraction.clamp(0.0, 1.0), distinct, width: column.width }
+    ColumnEstimate { null_fraction: column.null_fraction.clamp(0.0, 1.0), distinct, width: column.width, range: column.range }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use datafusion::arrow::datatypes::Schema;
 use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, Statistics};
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 
@@ -31,6 +31,9 @@ pub struct ColumnEstimate {
     pub distinct: Option<u64>,
     /// The bytes of an average value that is not NULL.
     pub width: u64,
+    /// Between which values most of those that are not NULL are, where they have an order that is told in numbers: a number is itself,
+    /// a date its days and a moment its microseconds since 1970.
+    pub range: Option<(f64, f64)>,
 }
 
 impl TableStatistics {
@@ -57,9 +60,33 @@ impl TableStatistics {
             .with_byte_size(Precision::Inexact((rows - nulls).saturating_mul(usize::try_from(column.width).unwrap_or(usize::MAX))))
     }
 
-    /// The share of the rows, from 0 to 1, that all of `filters` leave, if they have nothing to do with each other.
+    /// The share of the rows, from 0 to 1, that all of `filters` leave, if those of one column have nothing to do with those of others.
     pub fn share(&self, filters: &[Expr]) -> f64 {
-        filters.iter().flat_map(split_conjunction).map(|filter| self.share_of(filter)).product()
+        let mut share = 1.0;
+        let mut ranges: HashMap<&str, (f64, f64)> = HashMap::new();
+        for filter in filters.iter().flat_map(split_conjunction) {
+            match bounds(filter).filter(|(name, ..)| self.range(name).is_some()) {
+                Some((name, low, high)) => {
+                    let range = ranges.entry(name).or_insert((f64::NEG_INFINITY, f64::INFINITY));
+                    *range = (range.0.max(low), range.1.min(high));
+                }
+                None => share *= self.share_of(filter),
+            }
+        }
+        share * ranges.into_iter().map(|(name, (low, high))| self.share_between(name, low, high)).product::<f64>()
+    }
+
+    fn range(&self, name: &str) -> Option<(f64, f64)> {
+        self.columns.get(name)?.range.filter(|(least, greatest)| least < greatest)
+    }
+
+    /// The share of the rows whose value is between two, if they are spread evenly.
+    fn share_between(&self, name: &str, low: f64, high: f64) -> f64 {
+        let Some((least, greatest)) = self.range(name) else { return UNKNOWN };
+        let part = (high.min(greatest) - low.max(least)) / (greatest - least);
+        let nulls = self.columns.get(name).map_or(0.0, |column| column.null_fraction);
+        // A few may be anywhere.
+        part.clamp(UNKNOWN_EQUALITY, 1.0) * (1.0 - nulls)
     }
 
     fn share_of(&self, filter: &Expr) -> f64 {
@@ -93,6 +120,46 @@ impl TableStatistics {
     }
 }
 
+/// The column that a condition keeps between two values, and these; infinite where it does not say.
+fn bounds(filter: &Expr) -> Option<(&str, f64, f64)> {
+    let (least, greatest) = (f64::NEG_INFINITY, f64::INFINITY);
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+            let (column, op, value) = match (left.as_ref(), right.as_ref()) {
+                (Expr::Column(column), Expr::Literal(value, _)) => (column, *op, value),
+                (Expr::Literal(value, _), Expr::Column(column)) => (column, op.swap()?, value),
+                _ => return None,
+            };
+            let value = place(value)?;
+            match op {
+                Operator::Lt | Operator::LtEq => Some((&column.name, least, value)),
+                Operator::Gt | Operator::GtEq => Some((&column.name, value, greatest)),
+                _ => None,
+            }
+        }
+        Expr::Between(between) if !between.negated => match (between.expr.as_ref(), between.low.as_ref(), between.high.as_ref()) {
+            (Expr::Column(column), Expr::Literal(low, _), Expr::Literal(high, _)) => Some((&column.name, place(low)?, place(high)?)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Where a value is in its order, as [`ColumnEstimate::range`] has it.
+fn place(value: &ScalarValue) -> Option<f64> {
+    match value {
+        ScalarValue::Int8(value) => value.map(f64::from),
+        ScalarValue::Int16(value) => value.map(f64::from),
+        ScalarValue::Int32(value) | ScalarValue::Date32(value) => value.map(f64::from),
+        ScalarValue::Int64(value) | ScalarValue::TimestampMicrosecond(value, _) => value.map(|value| value as f64),
+        ScalarValue::TimestampNanosecond(value, _) => value.map(|value| value as f64 / 1000.0),
+        ScalarValue::Decimal128(value, _, scale) => value.map(|value| value as f64 / 10_f64.powi(i32::from(*scale))),
+        ScalarValue::Float32(value) => value.map(f64::from),
+        ScalarValue::Float64(value) => *value,
+        _ => None,
+    }
+}
+
 /// The statistics of `rows` rows of `columns`, as far as something is known of each. All of it is inexact.
 pub fn believed(rows: usize, columns: Vec<ColumnStatistics>) -> Statistics {
     let bytes = columns.iter().map(|column| column.byte_size.get_value().copied()).sum::<Option<usize>>();
@@ -112,10 +179,15 @@ mod tests {
 
     fn orders() -> TableStatistics {
         let columns = [
-            ("id", ColumnEstimate { null_fraction: 0.0, distinct: Some(10_000), width: 8 }),
-            ("note", ColumnEstimate { null_fraction: 0.75, distinct: Some(4), width: 20 }),
+            ("id", ColumnEstimate { null_fraction: 0.0, distinct: Some(10_000), width: 8, range: None }),
+            ("note", ColumnEstimate { null_fraction: 0.75, distinct: Some(4), width: 20, range: None }),
+            ("day", ColumnEstimate { null_fraction: 0.5, distinct: Some(1000), width: 4, range: Some((10_000.0, 11_000.0)) }),
         ];
         TableStatistics { rows: 10_000, columns: columns.map(|(name, column)| (name.to_owned(), column)).into() }
+    }
+
+    fn day(days: i32) -> Expr {
+        lit(ScalarValue::Date32(Some(days)))
     }
 
     #[test]
@@ -132,6 +204,14 @@ mod tests {
             (vec![col("note").is_null().and(col("other").eq(lit(1)))], 38),
             (vec![col("id").gt(lit(5))], 3333),
             (vec![col("id").gt(lit(5)), col("id").lt(lit(7))], 1111),
+            (vec![col("day").gt_eq(day(10_100))], 4500),
+            (vec![day(10_100).gt(col("day"))], 500),
+            (vec![col("day").gt_eq(day(10_400)), col("day").lt(day(10_500)).and(col("id").eq(lit(5)))], 0),
+            (vec![col("day").gt_eq(day(10_400)).and(col("day").lt(day(10_500)))], 500),
+            (vec![col("day").between(day(10_400), day(10_500)), col("id").gt(lit(5))], 167),
+            (vec![col("day").gt(day(20_000))], 25),
+            (vec![col("day").lt(day(20_000))], 5000),
+            (vec![col("day").not_eq(day(10_100))], 3333),
         ];
         let schema = Schema::new(vec![Field::new("id", DataType::Int64, false)]);
         for (filters, rows) in cases {

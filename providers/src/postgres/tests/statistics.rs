@@ -30,7 +30,11 @@ async fn rows_nulls_and_values_come_with_the_look() {
     let known = |name: &str| remote.statistics(seen.tables.iter().find(|table| table.name == name).unwrap());
     let check = |large: &TableStatistics| {
         assert_eq!(large.rows, 20_000);
-        assert_eq!(large.columns["part"], ColumnEstimate { null_fraction: 0.0, distinct: Some(20), width: 4 });
+        // So few values are each counted, and no range is told of the others.
+        assert_eq!(large.columns["part"], ColumnEstimate { null_fraction: 0.0, distinct: Some(20), width: 4, range: None });
+        let (least, greatest) = large.columns["id"].range.unwrap();
+        assert!(least < 200.0 && greatest > 19_800.0, "{least} to {greatest}");
+        assert_eq!(large.columns["note"].range, None);
         let note = large.columns["note"];
         assert!((note.null_fraction - 0.75).abs() < 0.05 && note.distinct == Some(1) && note.width > 4, "{note:?}");
         assert_eq!(large.columns["id"].distinct, Some(20_000));
@@ -89,4 +93,32 @@ async fn the_smaller_side_of_a_join_is_kept_in_memory() {
         let (small, large) = (shown.find("\"small\"").unwrap(), shown.find("\"large\"").unwrap());
         assert!(shown.contains("HashJoinExec") && small < large, "{from}:\n{shown}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ranges_are_told_of_what_has_an_order() {
+    let tables = "CREATE TABLE ranges (day date, at timestamp, seen timestamptz, price numeric(12, 2), part smallint, big numeric);
+        INSERT INTO ranges SELECT date '2020-01-01' + i, timestamp '2020-01-01 00:00:00.5' + i * interval '1 hour',
+               timestamptz '2020-01-01 00:00:00+00' + i * interval '1 hour', i / 100.0, i, i * 1e50 FROM generate_series(0, 10000) i;
+        CREATE TABLE endless (day date); INSERT INTO endless SELECT CASE WHEN i < 200 THEN date '-infinity' + 0 ELSE date '2020-01-01' + i END
+               FROM generate_series(0, 1000) i; ANALYZE ranges, endless";
+    let Some(database) = Database::new(tables).await else { return };
+    let remote = open(&database).await;
+    let seen = look(&remote, &[]).await;
+    let known = |name: &str| remote.statistics(seen.tables.iter().find(|table| table.name == name).unwrap()).unwrap();
+    let ranges = known("ranges");
+    let near = |name: &str, least: f64, greatest: f64| {
+        let (low, high) = ranges.columns[name].range.unwrap_or_else(|| panic!("{name} has no range"));
+        let slack = (greatest - least) / 50.0;
+        assert!((low - least).abs() < slack && (high - greatest).abs() < slack, "{name}: {low} to {high}, not {least} to {greatest}");
+    };
+    // 2020-01-01 is the day 18262.
+    near("day", 18_262.0, 28_262.0);
+    near("at", 18_262.0 * 86_400e6, 18_262.0 * 86_400e6 + 10_000.0 * 3600e6);
+    near("seen", 18_262.0 * 86_400e6, 18_262.0 * 86_400e6 + 10_000.0 * 3600e6);
+    near("price", 0.0, 100.0);
+    near("part", 0.0, 10_000.0);
+    near("big", 0.0, 1e54);
+    let endless = known("endless").columns["day"].range;
+    assert!(endless.is_none_or(|(least, _)| least.is_finite()), "{endless:?}");
 }
