@@ -51,6 +51,7 @@ use futures::TryStreamExt;
 
 use self::introspect::Choice;
 use self::layout::Layout;
+pub(crate) use self::scan::read_files;
 use self::settings::Settings;
 use self::source::Source;
 use self::table::FilesTable;

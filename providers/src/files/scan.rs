@@ -14,7 +14,7 @@ use datafusion::common::Statistics;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::datasource::source::{DataSource, OpenArgs};
+use datafusion::datasource::source::{DataSource, DataSourceExec, OpenArgs};
 use datafusion::error::Result;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::expressions::Column;
@@ -62,6 +62,12 @@ impl SourceScan {
             tally
         })
     }
+}
+
+/// The files that a scan reads, in words, and of which datasource; `None` for one that is not of this connector.
+pub(crate) fn read_files(scan: &DataSourceExec) -> Option<(String, String)> {
+    let scan = scan.data_source().downcast_ref::<SourceScan>()?;
+    Some((scan.what.to_string(), scan.source.id.as_str().to_owned()))
 }
 
 impl DataSource for SourceScan {
