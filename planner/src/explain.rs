@@ -12,9 +12,11 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use futures::TryStreamExt;
 
+use causeway_providers::scan_subject;
 use causeway_providers::sql::RemoteScan;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::guardrails::Metered;
 use crate::query::Prepared;
 
 /// What is to be shown of a plan.
@@ -22,6 +24,8 @@ use crate::query::Prepared;
 pub(crate) struct Explain {
     analyze: bool,
     verbose: bool,
+    /// Whether what sources are sent, and where files are, is left out.
+    hides_sources: bool,
 }
 
 /// The one column of an explanation, a row per line.
@@ -36,17 +40,24 @@ impl Explain {
     /// [`ErrorKind::Unsupported`] for a format other than text.
     pub(crate) fn new(options: &ExplainStatementOptions) -> Result<Self> {
         match options.format {
-            None | Some(ExplainFormat::Indent) => Ok(Self { analyze: options.analyze, verbose: options.verbose }),
+            None | Some(ExplainFormat::Indent) => Ok(Self { analyze: options.analyze, verbose: options.verbose, hides_sources: false }),
             Some(_) => Err(Error::new(ErrorKind::Unsupported, "EXPLAIN shows plans as text only").hint("Leave FORMAT out.")),
         }
+    }
+
+    /// The same without what is between the gateway and its sources: statements, and the places of files.
+    pub(crate) fn without_sources(self) -> Self {
+        Self { verbose: false, hides_sources: true, ..self }
     }
 
     /// Shows `prepared`, having run it if that was asked for.
     pub(crate) async fn run(self, prepared: Prepared) -> Result<SendableRecordBatchStream> {
         let elapsed = if self.analyze { Some(run_through(&prepared).await?) } else { None };
-        let mut page = Page { lines: Vec::new(), statements: Vec::new(), analyze: self.analyze };
+        let mut page = Page { lines: Vec::new(), statements: Vec::new(), analyze: self.analyze, hides_sources: self.hides_sources };
         page.tree(prepared.physical.as_ref(), 0);
-        page.remote_statements();
+        if !self.hides_sources {
+            page.remote_statements();
+        }
         page.kept(&prepared);
         if self.verbose {
             page.heading("Logical plan");
@@ -76,10 +87,14 @@ struct Page {
     lines: Vec<String>,
     statements: Vec<String>,
     analyze: bool,
+    hides_sources: bool,
 }
 
 impl Page {
     fn tree(&mut self, plan: &dyn ExecutionPlan, depth: usize) {
+        if let Some(metered) = plan.downcast_ref::<Metered>() {
+            return self.tree(metered.input().as_ref(), depth);
+        }
         let text = match plan.downcast_ref::<RemoteScan>() {
             Some(scan) => {
                 self.statements.push(format!("{}: {}", scan.remote().id(), scan.sql().text));
@@ -91,9 +106,14 @@ impl Page {
                     1 => String::new(),
                     connections => format!(" over up to {connections} connections"),
                 };
-                let narrowing = scan.narrowing().map(|narrowing| format!(", {narrowing}")).unwrap_or_default();
+                let narrowing = scan.narrowing().filter(|_| !self.hides_sources);
+                let narrowing = narrowing.map(|narrowing| format!(", {narrowing}")).unwrap_or_default();
                 format!("RemoteScan on {} [{}]{streams}{connections}{narrowing}", scan.remote().id(), self.statements.len())
             }
+            None if self.hides_sources && plan.children().is_empty() => match scan_subject(plan) {
+                Some(subject) => format!("{} on {subject}", plan.name()),
+                None => plan.name().to_owned(),
+            },
             None => displayable(plan).one_line().to_string().trim_end().to_owned(),
         };
         let arrow = match depth {

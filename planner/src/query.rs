@@ -15,6 +15,7 @@ use crate::engine::PushDown;
 use crate::error::Result;
 use crate::explain::{self, Explain};
 use crate::federation::federate;
+use crate::guardrails::{Guardrails, Truncation};
 use crate::report::PlanReport;
 use crate::stack::Roomy;
 use crate::stop::Stop;
@@ -39,6 +40,16 @@ pub(crate) struct Planned {
     pub(crate) push_down: PushDown,
     /// Set when the plan is to be shown.
     pub(crate) explain: Option<Explain>,
+    /// What bounds it.
+    pub(crate) guardrails: Option<Arc<Guardrails>>,
+}
+
+/// A query that runs.
+pub struct Execution {
+    /// Its rows. Dropping them ends the work here and at the sources.
+    pub rows: SendableRecordBatchStream,
+    /// Whether the rows were cut, once they are at their end.
+    pub truncation: Truncation,
 }
 
 /// A plan that is ready to run, and how it came about.
@@ -53,6 +64,8 @@ pub(crate) struct Prepared {
     pub(crate) state: SessionState,
     /// Ends the execution.
     pub(crate) stop: Stop,
+    /// Whether its rows were cut.
+    pub(crate) truncation: Truncation,
 }
 
 impl Query {
@@ -86,16 +99,26 @@ impl Query {
     /// # Errors
     /// What planning could not see yet; later failures come through the stream and convert `Into<Error>`.
     pub async fn execute(&self, parameters: Vec<ScalarValue>) -> Result<SendableRecordBatchStream> {
-        Roomy::new(self.execute_here(parameters)).await
+        Ok(self.start(parameters).await?.rows)
     }
 
-    async fn execute_here(&self, parameters: Vec<ScalarValue>) -> Result<SendableRecordBatchStream> {
+    /// As [`execute`](Self::execute), with word of whether guardrails cut the rows.
+    ///
+    /// # Errors
+    /// As `execute`.
+    pub async fn start(&self, parameters: Vec<ScalarValue>) -> Result<Execution> {
+        Roomy::new(self.start_here(parameters)).await
+    }
+
+    async fn start_here(&self, parameters: Vec<ScalarValue>) -> Result<Execution> {
         let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
         let prepared = self.planned.prepare(plan).await?;
         if let Some(explain) = &self.planned.explain {
-            return explain.run(prepared).await;
+            // What is shown of a plan is whole, even where its rows were not.
+            return Ok(Execution { rows: explain.run(prepared).await?, truncation: Truncation::default() });
         }
-        Ok(output::conform(prepared.rows()?, Arc::clone(&self.schema)))
+        let truncation = prepared.truncation.clone();
+        Ok(Execution { rows: output::conform(prepared.rows()?, Arc::clone(&self.schema)), truncation })
     }
 }
 
@@ -111,7 +134,14 @@ impl Planned {
     async fn prepare(&self, plan: LogicalPlan) -> Result<Prepared> {
         let mut state = self.state.clone();
         state.mark_start_execution();
+        let plan = match &self.guardrails {
+            Some(guardrails) => guardrails.limited(plan)?,
+            None => plan,
+        };
         let optimized = state.optimize(&plan)?;
+        if let Some(guardrails) = &self.guardrails {
+            guardrails.admit_joins(&optimized)?;
+        }
         let mut report = PlanReport::default();
         let logical = match self.push_down {
             PushDown::On | PushDown::Static => checked(federate(plain(optimized)?, &mut report)?)?,
@@ -122,15 +152,27 @@ impl Planned {
         };
         let planner = Arc::clone(state.query_planner());
         let stop = Stop::default();
-        let physical = stop.joins_of(planner.create_physical_plan(&logical, &state).await?)?;
+        let truncation = Truncation::default();
+        let physical = planner.create_physical_plan(&logical, &state).await?;
+        let physical = match &self.guardrails {
+            Some(guardrails) => guardrails.guarded(physical, &truncation)?,
+            None => physical,
+        };
+        let physical = stop.joins_of(physical)?;
         stop.scans_of(state.config_mut());
         share_snapshots(state.config_mut(), &physical)?;
-        Ok(Prepared { logical, physical, report, state, stop })
+        Ok(Prepared { logical, physical, report, state, stop, truncation })
     }
 }
 
 impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Query").field("schema", &self.schema).field("parameter_types", &self.parameter_types).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Execution").field("truncation", &self.truncation).finish_non_exhaustive()
     }
 }

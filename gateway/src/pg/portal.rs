@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use causeway_planner::Query;
 use datafusion::arrow::array::RecordBatch;
@@ -13,6 +14,7 @@ use futures::StreamExt;
 use futures::stream::Fuse;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::{FieldDescription, RowDescription};
+use tokio::time::Instant;
 
 use super::command::Command;
 use super::connection::Output;
@@ -22,6 +24,7 @@ use super::prepared_statements::Registered;
 use super::session::survive;
 use super::settings::Settings;
 use super::sqlstate::{Halt, PgError, UNSUPPORTED};
+use super::truncation::{Cut, ResultLimit};
 
 /// A statement with its types known.
 #[derive(Debug)]
@@ -91,7 +94,8 @@ pub(crate) enum PortalState {
     Ready(Option<Bound>),
     /// Some rows are out.
     Running(Box<Running>),
-    Done,
+    /// At its end; with what it was cut by, if it was.
+    Done(Option<Cut>),
 }
 
 /// A planned query with its parameters.
@@ -111,14 +115,22 @@ pub(crate) struct Running {
     /// The batch that is being sent, and how many of its rows are out.
     batch: Option<(RecordBatch, usize)>,
     encoded: Option<EncodedBatch>,
+    /// How much of it may be sent, if not all of it.
+    limit: Option<ResultLimit>,
+    /// What it was cut by while rows were sent.
+    cut: Option<Cut>,
+    /// How long the gateway has been at work on it.
+    spent: Duration,
 }
 
 /// Where a delivery stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Delivered {
     pub(crate) rows: u64,
     /// Whether the result is at its end; otherwise the limit was reached.
     pub(crate) is_complete: bool,
+    /// What it was cut by, at its end.
+    pub(crate) cut: Option<Cut>,
 }
 
 /// What happens to the rows.
@@ -132,7 +144,23 @@ pub(crate) enum Destination {
 impl Running {
     pub(crate) fn new(stream: SendableRecordBatchStream, schema: SchemaRef, formats: Vec<Format>, style: Style) -> Result<Self, PgError> {
         let encoder = RowEncoder::new(Arc::clone(&schema), formats.clone(), style)?;
-        Ok(Self { stream: stream.fuse(), encoder, formats, schema, batch: None, encoded: None })
+        let (limit, cut, spent) = (None, None, Duration::ZERO);
+        Ok(Self { stream: stream.fuse(), encoder, formats, schema, batch: None, encoded: None, limit, cut, spent })
+    }
+
+    /// The same, of which no more is sent than `limit` says; `spent` went by until it was here.
+    pub(crate) fn limited(self, limit: ResultLimit, spent: Duration) -> Self {
+        Self { limit: Some(limit), spent, ..self }
+    }
+
+    /// Whether it is the result of a limited role's query.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// How long the gateway has been at work on it, the client's own time between portions not counted.
+    pub(crate) fn spent(&self) -> Duration {
+        self.spent
     }
 
     /// A result that is there already.
@@ -158,7 +186,14 @@ impl Running {
     }
 
     /// Waits for the first rows, or the end, and sends nothing of them. What was answered before leaves meanwhile.
-    pub(crate) async fn begin(&mut self, output: &mut Output, mut interrupted: Pin<&mut impl Future<Output = Halt>>) -> Result<(), Halt> {
+    pub(crate) async fn begin(&mut self, output: &mut Output, interrupted: Pin<&mut impl Future<Output = Halt>>) -> Result<(), Halt> {
+        let begun = Instant::now();
+        let first = self.begin_timed(output, interrupted).await;
+        self.spent += begun.elapsed();
+        first
+    }
+
+    async fn begin_timed(&mut self, output: &mut Output, mut interrupted: Pin<&mut impl Future<Output = Halt>>) -> Result<(), Halt> {
         while self.batch.is_none() {
             tokio::select! {
                 biased;
@@ -185,13 +220,29 @@ impl Running {
         limit: Option<u64>,
         destination: Destination,
         output: &mut Output,
+        interrupted: Pin<&mut impl Future<Output = Halt>>,
+    ) -> Result<Delivered, Halt> {
+        let begun = Instant::now();
+        let delivered = self.deliver_timed(limit, destination, output, interrupted).await;
+        self.spent += begun.elapsed();
+        delivered
+    }
+
+    async fn deliver_timed(
+        &mut self,
+        limit: Option<u64>,
+        destination: Destination,
+        output: &mut Output,
         mut interrupted: Pin<&mut impl Future<Output = Halt>>,
     ) -> Result<Delivered, Halt> {
         let mut rows = 0;
         loop {
             self.encode(&mut rows, limit, destination, output)?;
+            if self.cut.is_some() {
+                return Ok(Delivered { rows, is_complete: true, cut: self.cut.clone() });
+            }
             if limit == Some(rows) {
-                return Ok(Delivered { rows, is_complete: false });
+                return Ok(Delivered { rows, is_complete: false, cut: None });
             }
             tokio::select! {
                 biased;
@@ -203,7 +254,10 @@ impl Running {
                         // A source that is always ready must not keep cancel and timeout from being seen.
                         tokio::task::coop::consume_budget().await;
                     }
-                    None => return Ok(Delivered { rows, is_complete: true }),
+                    None => {
+                        let cut = self.limit.as_ref().and_then(ResultLimit::ended);
+                        return Ok(Delivered { rows, is_complete: true, cut });
+                    }
                 },
                 // The source pauses or the buffer is full: what is there leaves.
                 written = output.write_some(), if !output.is_empty() => written?,
@@ -224,7 +278,14 @@ impl Running {
             match destination {
                 Destination::Client if output.is_full() => return Ok(()),
                 Destination::Client => {
+                    let start = output.buffer.len();
                     encoded.write_row(&mut output.buffer)?;
+                    let cut = self.limit.as_mut().and_then(|limit| limit.admit(output.buffer.len() - start));
+                    if cut.is_some() {
+                        output.buffer.truncate(start);
+                        (self.cut, self.batch, self.encoded) = (cut, None, None);
+                        return Ok(());
+                    }
                     *sent += 1;
                     *rows += 1;
                 }

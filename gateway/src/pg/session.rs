@@ -30,8 +30,10 @@ use super::settings::{Settings, SettingsView};
 use super::sqlstate::{Aside, ErrorSeverity, Halt, IDLE_IN_TRANSACTION, IDLE_SESSION, PgError, UNSUPPORTED};
 use super::startup::Admitted;
 use super::transaction::Transaction;
+use super::truncation::{Cut, LastTruncated};
 use super::{EnvironmentBackend, SessionIdentity};
 use crate::Shutdown;
+use crate::roles::Role;
 
 /// The state of one session. While it is idle this is all there is of it.
 pub(crate) struct Session {
@@ -51,6 +53,10 @@ pub(crate) struct Session {
     /// Set from the first message of the extended protocol to its Sync.
     is_in_pipeline: bool,
     user: String,
+    /// The limited role it is, if it is one.
+    pub(super) role: Option<Arc<Role>>,
+    /// Whether the result of its last query was cut.
+    pub(super) last_truncated: LastTruncated,
     client: SocketAddr,
     started: DateTime<Utc>,
     cancel: CancelHandle,
@@ -94,6 +100,8 @@ impl Session {
             is_skipping: false,
             is_in_pipeline: false,
             user: admitted.user,
+            role: admitted.role,
+            last_truncated: LastTruncated::default(),
             client,
             started: Utc::now(),
             cancel: admitted.cancel,
@@ -297,16 +305,40 @@ impl Session {
         }
     }
 
+    /// Notes whether the result of a query, which is at its end, was cut, and tells the client if so.
+    pub(super) fn tell_cut(&mut self, cut: Option<&Cut>) -> Result<(), Halt> {
+        self.last_truncated.set(cut.is_some());
+        match cut {
+            Some(cut) => self.send(cut.notice().into_message()),
+            None => Ok(()),
+        }
+    }
+
     /// The statement that runs; begins one if none does.
     fn active(&mut self) -> ActiveStatement {
-        let (cancel, settings) = (&self.cancel, &self.settings);
+        let (cancel, settings, role) = (&self.cancel, &self.settings, &self.role);
         self.active
             .get_or_insert_with(|| ActiveStatement {
                 token: cancel.begin(),
-                // A limit beyond what a clock can show is none.
-                deadline: settings.statement_timeout().and_then(|limit| Instant::now().checked_add(limit)),
+                deadline: {
+                    let of_role = role.as_ref().map(|role| role.limits.statement_timeout);
+                    let limit = settings.statement_timeout().into_iter().chain(of_role).min();
+                    // A limit beyond what a clock can show is none.
+                    limit.and_then(|limit| Instant::now().checked_add(limit))
+                },
             })
             .clone()
+    }
+
+    /// The statement that runs, whose time is no longer than what `running` has left of its role's: what runs in portions, between which
+    /// its client does something else, takes no longer than what runs at once.
+    fn active_of(&mut self, running: &Running) -> ActiveStatement {
+        let mut statement = self.active();
+        if let Some(role) = &self.role {
+            let left = role.limits.statement_timeout.saturating_sub(running.spent());
+            statement.deadline = statement.deadline.into_iter().chain(Instant::now().checked_add(left)).min();
+        }
+        statement
     }
 
     /// Nothing runs any more: cancels and timeouts have nothing to end.
@@ -344,14 +376,14 @@ impl Session {
 
     /// Waits for the first rows of a result, unless the statement is ended from outside first.
     pub(super) async fn begin(&mut self, running: &mut Running) -> Result<(), Halt> {
-        let statement = self.active();
+        let statement = self.active_of(running);
         let interrupted = pin!(interrupted(&mut self.input, &statement, &self.shutdown));
         running.begin(&mut self.output, interrupted).await
     }
 
     /// Sends rows of a running result, unless the statement is ended from outside first.
     pub(super) async fn deliver(&mut self, running: &mut Running, limit: Option<u64>, destination: Destination) -> Result<Delivered, Halt> {
-        let statement = self.active();
+        let statement = self.active_of(running);
         let interrupted = pin!(interrupted(&mut self.input, &statement, &self.shutdown));
         running.deliver(limit, destination, &mut self.output, interrupted).await
     }
@@ -369,6 +401,7 @@ impl Session {
             pid: self.pid(),
             client_address: self.client,
             started: self.started,
+            role: self.role.clone(),
             search_path: self.settings.search_path(&self.user),
             settings: SettingsView(self.settings.clone()),
         }

@@ -505,6 +505,7 @@ pub(crate) fn world() -> World {
         functions: Vec::new(),
         push_down: PushDown::On,
         observer: None,
+        guardrails: None,
     };
     World { engine, context, crm, _spill: SpillFolder(spill) }
 }

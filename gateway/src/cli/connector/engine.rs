@@ -56,6 +56,7 @@ impl contract::Engine for PlannerEngine {
             functions: Vec::new(),
             push_down: PushDown::On,
             observer: None,
+            guardrails: None,
         };
         let batches = self.rows(&context, sql).await.map_err(refusal)?;
         let plan = self.rows(&context, &format!("EXPLAIN {sql}")).await.map_err(refusal)?;

@@ -56,6 +56,7 @@ impl Client {
             functions: self.catalog.functions(&self.session),
             push_down: PushDown::On,
             observer: None,
+            guardrails: None,
         }
     }
 
