@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use causeway_catalog::CatalogSnapshot;
 use causeway_planner::Guardrails;
 
 /// A role whose statements only read, and no more than it is allowed.
@@ -84,6 +85,31 @@ impl Role {
         let tables = self.tables.keys().map(|(schema, table)| format!("{schema}.{table}"));
         let places: Vec<String> = schemas.chain(tables).collect();
         if places.is_empty() { "no table".to_owned() } else { places.join(", ") }
+    }
+
+    /// What it names that is not there, a sentence each. Of a datasource that is down nothing is known, and nothing said.
+    pub fn unknown(&self, snapshot: &CatalogSnapshot) -> Vec<String> {
+        let name = &self.name;
+        let schemas = self.schemas.iter().filter(|schema| !snapshot.schemas.contains_key(*schema));
+        let mut unknown: Vec<String> = schemas.map(|schema| format!("role \"{name}\" names schema {schema}, which is not there")).collect();
+        for ((schema, table), columns) in &self.tables {
+            let Some(published) = snapshot.schemas.get(schema) else {
+                unknown.push(format!("role \"{name}\" names table {schema}.{table}, whose schema is not there"));
+                continue;
+            };
+            match published.tables.get(table) {
+                Some(found) => {
+                    let is_there = |column: &&String| found.columns.field_with_name(column).is_ok();
+                    let missing = columns.iter().flatten().filter(|column| !is_there(column));
+                    unknown.extend(
+                        missing.map(|column| format!("role \"{name}\" names column {column} of {schema}.{table}, which is not there")),
+                    );
+                }
+                None if published.broken.contains_key(table) || published.unavailable.is_some() => {}
+                None => unknown.push(format!("role \"{name}\" names table {schema}.{table}, which is not there")),
+            }
+        }
+        unknown
     }
 
     /// Its bounds, as the planner keeps them.

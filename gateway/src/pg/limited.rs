@@ -132,6 +132,14 @@ impl Role {
         format!("Role \"{}\" sees {}.", self.name, self.places())
     }
 
+    /// The end of a statement that took too long.
+    pub(super) fn timed_out(&self) -> PgError {
+        let limit = humantime::format_duration(self.limits.statement_timeout);
+        let hint =
+            format!("Ask for less: role \"{}\" has {limit} for a statement at most, and for all portions of a cursor together.", self.name);
+        PgError::timed_out().hint(hint)
+    }
+
     /// Its settings when its session begins.
     pub(super) fn preset(&self, settings: &mut Settings) -> Result<(), PgError> {
         settings.at_startup("statement_timeout", &format!("{}ms", self.limits.statement_timeout.as_millis()))

@@ -75,6 +75,8 @@ pub(crate) struct Session {
 struct ActiveStatement {
     token: CancellationToken,
     deadline: Option<Instant>,
+    /// The limited role it is of, if it is one's.
+    role: Option<Arc<Role>>,
 }
 
 impl Session {
@@ -326,6 +328,7 @@ impl Session {
                     // A limit beyond what a clock can show is none.
                     limit.and_then(|limit| Instant::now().checked_add(limit))
                 },
+                role: role.clone(),
             })
             .clone()
     }
@@ -429,7 +432,10 @@ async fn interrupted(input: &mut Input, statement: &ActiveStatement, shutdown: &
     tokio::select! {
         biased;
         () = statement.token.cancelled() => PgError::cancelled().into(),
-        () = timeout => PgError::timed_out().into(),
+        () = timeout => match &statement.role {
+            Some(role) => role.timed_out().into(),
+            None => PgError::timed_out().into(),
+        },
         () = shutdown.terminated() => Halt::Fatal(Box::new(PgError::terminated())),
         () = input.gone() => Halt::Gone,
     }

@@ -118,6 +118,8 @@ impl EnvironmentAtPort {
             None => self.database(&snapshot),
         };
         let catalog = PgCatalog::new(database, Arc::clone(&self.oids));
+        // What is out of date holds on to tables that are gone.
+        seen.retain(|_, known| Arc::ptr_eq(&known.whole, &whole));
         seen.insert(key, Seen { whole, snapshot: Arc::clone(&snapshot), catalog: Arc::clone(&catalog) });
         (snapshot, catalog)
     }

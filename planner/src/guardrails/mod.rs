@@ -10,6 +10,8 @@ mod cut;
 mod functions;
 mod joins;
 mod metered;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
