@@ -188,3 +188,27 @@ fn check_connects() {
     assert_eq!(mismatch.code, Some(1), "{}{}", mismatch.stdout, mismatch.stderr);
     assert!(format!("{}{}", mismatch.stdout, mismatch.stderr).contains("lost"));
 }
+
+#[test]
+fn what_a_role_names_that_is_not_there_is_a_warning() {
+    let folder = Folder::new();
+    write_sqlite(&folder.path().join("datasources/desk.db"), "CREATE TABLE t (a INTEGER);");
+    let roles = "roles:
+  ai: { limited: true, schemas: [desk, nowhere], tables: [{ name: desk.t, columns: [a, z] }, desk.other, odd.t] }
+";
+    folder
+        .write("causeway.yaml", &format!("{}{roles}", main_file()))
+        .write("datasources/desk.yaml", "name: desk\nconnector: sqlite\noptions: { path: ./desk.db }\n");
+    let checked = folder.run("check");
+    assert_eq!(checked.code, Some(0), "{}{}", checked.stdout, checked.stderr);
+    let warnings: Vec<&str> = checked.stdout.lines().filter_map(|line| line.strip_prefix("warning: role \"ai\" names ")).collect();
+    assert_eq!(
+        warnings,
+        [
+            "schema nowhere, which is not there",
+            "table desk.other, which is not there",
+            "column z of desk.t, which is not there",
+            "table odd.t, whose schema is not there"
+        ]
+    );
+}

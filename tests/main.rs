@@ -19,6 +19,7 @@ mod drip;
 mod dynamic_filters;
 mod failure;
 mod gates;
+mod guardrails;
 mod idle;
 mod imports;
 mod kills;

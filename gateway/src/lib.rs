@@ -6,6 +6,7 @@ mod cli;
 pub mod config;
 mod http;
 mod pg;
+pub mod roles;
 mod server;
 mod shutdown;
 mod system;

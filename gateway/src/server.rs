@@ -3,6 +3,7 @@
 mod backend;
 mod background;
 mod left_out;
+mod narrowed;
 mod session_state;
 mod tables;
 
@@ -158,7 +159,15 @@ impl Server {
         background.spawn(background::ring(Arc::clone(&environment), Arc::clone(&notifications)));
         background.spawn(background::keep_oids(Arc::clone(&environment), Arc::clone(&oids)));
         let audit = Audit::start(Arc::clone(&environment), settings.audit).map(Arc::new);
-        environments.add(EnvironmentAtPort::new(Arc::clone(&environment), registry.clone(), names, notifications, oids, audit.clone()));
+        environments.add(EnvironmentAtPort::new(
+            Arc::clone(&environment),
+            registry.clone(),
+            names,
+            notifications,
+            oids,
+            audit.clone(),
+            settings.roles.clone(),
+        ));
         let secrets = SigningSecrets::new(settings.webhook_secrets.clone());
         let webhooks = Webhooks::new(secrets.clone()).map_err(StartError::new)?;
         let delivery = Arc::new(Delivery::start(Arc::clone(&environment), Arc::new(webhooks)));

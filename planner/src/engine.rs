@@ -20,6 +20,7 @@ use crate::column_names::{column_names, name_columns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::Explain;
 use crate::group_keys::{as_written, mark};
+use crate::guardrails::Guardrails;
 use crate::memory::ProcessMemory;
 use crate::names::Names;
 use crate::output::result_schema;
@@ -77,6 +78,8 @@ pub struct StatementContext {
     pub push_down: PushDown,
     /// Is told of every statement that is sent to a source for this one.
     pub observer: Option<Arc<dyn ScanObserver>>,
+    /// What bounds the statement, when it is one of a limited role.
+    pub guardrails: Option<Arc<Guardrails>>,
 }
 
 impl Engine {
@@ -113,6 +116,11 @@ impl Engine {
             Statement::Explain(explain) => (explain.statement.as_ref(), Some(Explain::new(&explain.options)?)),
             other => (other, None),
         };
+        let guardrails = context.guardrails.as_ref();
+        if let Some(guardrails) = guardrails {
+            guardrails.admit(statement)?;
+        }
+        let explain = explain.map(|explain| if guardrails.is_some() { explain.without_sources() } else { explain });
         let query = query_of(statement)?;
         refuse(query)?;
         let state = session::for_statement(&self.template, context)?;
@@ -123,6 +131,9 @@ impl Engine {
         let mut scope = PlannerContext::new().with_prepare_param_data_types(declared_fields(parameter_types));
         let plan = as_written(planner.sql_statement_to_plan_with_context(planned, &mut scope)?)?;
         reads_only(&plan)?;
+        if let Some(guardrails) = guardrails {
+            guardrails.admit_functions(&plan)?;
+        }
         let plan = match context.push_down {
             PushDown::On | PushDown::Static => plan,
             PushDown::Off => scans_only(plan)?,
@@ -131,8 +142,15 @@ impl Engine {
         let (plan, types) = infer(plan, parameter_types)?;
         let analyzed = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?;
         let schema = result_schema(analyzed.schema().as_arrow(), column_names(query, analyzed.schema().as_arrow()));
-        let planned =
-            Planned { plan, state, push_down: context.push_down, explain, elapsed: started.elapsed(), memory: Arc::clone(&self.memory) };
+        let planned = Planned {
+            plan,
+            state,
+            push_down: context.push_down,
+            explain,
+            elapsed: started.elapsed(),
+            memory: Arc::clone(&self.memory),
+            guardrails: guardrails.cloned(),
+        };
         Ok(Query::new(planned, schema, types, tables))
     }
 }

@@ -17,6 +17,7 @@ mod federation;
 mod grammar;
 mod group_keys;
 mod growth;
+mod guardrails;
 mod join_order;
 mod json;
 mod memory;
@@ -41,8 +42,9 @@ mod unambiguous_filters;
 pub use changes::{Change, Changed, changes};
 pub use engine::{Engine, EngineLimits, PushDown, StatementContext};
 pub use error::{Error, ErrorKind, Result, UndefinedTable};
+pub use guardrails::{Guardrails, Truncation};
 pub use progress::{Progress, ScanProgress};
-pub use query::Query;
+pub use query::{Execution, Query};
 pub use rewrite::ALWAYS_EMPTY;
 
 /// A parsed statement.

@@ -18,6 +18,7 @@ use crate::engine::PushDown;
 use crate::error::Result;
 use crate::explain::Explain;
 use crate::federation::{bring_together, federate};
+use crate::guardrails::{Guardrails, Truncation};
 use crate::memory::ProcessMemory;
 use crate::progress::Progress;
 use crate::report::PlanReport;
@@ -48,6 +49,16 @@ pub(crate) struct Planned {
     pub(crate) elapsed: Duration,
     /// Of which each execution gets a share.
     pub(crate) memory: Arc<ProcessMemory>,
+    /// What bounds it.
+    pub(crate) guardrails: Option<Arc<Guardrails>>,
+}
+
+/// A query that runs.
+pub struct Execution {
+    /// Its rows. Dropping them ends the work here and at the sources.
+    pub rows: SendableRecordBatchStream,
+    /// Whether the rows were cut, once they are at their end.
+    pub truncation: Truncation,
 }
 
 /// A plan that is ready to run, and how it came about.
@@ -64,6 +75,8 @@ pub(crate) struct Prepared {
     pub(crate) memory: Arc<dyn MemoryPool>,
     /// Ends the execution.
     pub(crate) stop: Stop,
+    /// Whether its rows were cut.
+    pub(crate) truncation: Truncation,
 }
 
 impl Query {
@@ -96,19 +109,22 @@ impl Query {
     ///
     /// # Errors
     /// What planning could not see yet; later failures come through the stream and convert `Into<Error>`.
-    pub async fn execute(&self, parameters: Vec<ScalarValue>, progress: &Progress) -> Result<SendableRecordBatchStream> {
+    pub async fn execute(&self, parameters: Vec<ScalarValue>, progress: &Progress) -> Result<Execution> {
         Roomy::new(self.execute_here(parameters, progress)).await
     }
 
-    async fn execute_here(&self, parameters: Vec<ScalarValue>, progress: &Progress) -> Result<SendableRecordBatchStream> {
+    async fn execute_here(&self, parameters: Vec<ScalarValue>, progress: &Progress) -> Result<Execution> {
         let started = Instant::now();
         let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
         let prepared = self.planned.prepare(plan).await?;
         progress.show(&prepared.physical);
         if let Some(explain) = &self.planned.explain {
-            return explain.run(prepared, self.planned.elapsed + started.elapsed()).await;
+            let rows = explain.run(prepared, self.planned.elapsed + started.elapsed()).await?;
+            // What is shown of a plan is whole, even where its rows were not.
+            return Ok(Execution { rows, truncation: Truncation::default() });
         }
-        Ok(output::conform(prepared.rows()?, Arc::clone(&self.schema)))
+        let truncation = prepared.truncation.clone();
+        Ok(Execution { rows: output::conform(prepared.rows()?, Arc::clone(&self.schema)), truncation })
     }
 }
 
@@ -126,7 +142,14 @@ impl Planned {
     async fn prepare(&self, plan: LogicalPlan) -> Result<Prepared> {
         let mut state = self.state.clone();
         state.mark_start_execution();
+        let plan = match &self.guardrails {
+            Some(guardrails) => guardrails.limited(plan)?,
+            None => plan,
+        };
         let optimized = state.optimize(&plan)?;
+        if let Some(guardrails) = &self.guardrails {
+            guardrails.admit_joins(&optimized)?;
+        }
         let mut report = PlanReport::default();
         let logical = match self.push_down {
             PushDown::On | PushDown::Static => checked(federate(bring_together(plain(optimized)?)?, &mut report)?)?,
@@ -137,15 +160,27 @@ impl Planned {
         };
         let planner = Arc::clone(state.query_planner());
         let stop = Stop::default();
-        let physical = stop.joins_of(planner.create_physical_plan(&logical, &state).await?)?;
+        let truncation = Truncation::default();
+        let physical = planner.create_physical_plan(&logical, &state).await?;
+        let physical = match &self.guardrails {
+            Some(guardrails) => guardrails.guarded(physical, &truncation)?,
+            None => physical,
+        };
+        let physical = stop.joins_of(physical)?;
         stop.scans_of(state.config_mut());
         share_snapshots(state.config_mut(), &physical)?;
-        Ok(Prepared { logical, physical, report, state, memory: self.memory.for_statement(), stop })
+        Ok(Prepared { logical, physical, report, state, memory: self.memory.for_statement(), stop, truncation })
     }
 }
 
 impl fmt::Debug for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Query").field("schema", &self.schema).field("parameter_types", &self.parameter_types).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Execution").field("truncation", &self.truncation).finish_non_exhaustive()
     }
 }

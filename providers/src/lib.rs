@@ -27,6 +27,7 @@ mod remote;
 mod sample;
 mod scan_observer;
 mod scan_release;
+mod scan_subject;
 mod shared_rows;
 #[cfg(all(test, feature = "contract"))]
 mod skeleton;
@@ -57,6 +58,7 @@ pub use remote::{
 pub use sample::write_sqlite_sample;
 pub use scan_observer::{ScanObserver, ScanOutcome, ScanReport, observe_scans};
 pub use scan_release::{ScanRelease, release_scans};
+pub use scan_subject::scan_subject;
 pub use sql::SqlRemote;
 pub use subject::Subject;
 pub use type_change::TypeChange;

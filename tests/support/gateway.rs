@@ -243,6 +243,42 @@ impl Gateway {
         client
     }
 
+    /// A client of it as `user`, with the notices it receives, each a SQLSTATE and a text; `options` are those of the start-up message.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn connect_as(
+        &self,
+        user: &str,
+        options: &str,
+    ) -> Result<(tokio_postgres::Client, mpsc::UnboundedReceiver<(String, String)>), tokio_postgres::Error> {
+        let mut config = tokio_postgres::Config::new();
+        config.host("127.0.0.1").port(self.port).dbname("default").user(user).application_name("causeway-tests").options(options);
+        let (client, mut connection) = config.connect(NoTls).await?;
+        let (sender, received) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut messages = stream::poll_fn(move |context| connection.poll_message(context));
+            while let Some(Ok(message)) = messages.next().await {
+                if let AsyncMessage::Notice(notice) = message
+                    && sender.send((notice.code().code().to_owned(), notice.message().to_owned())).is_err()
+                {
+                    break;
+                }
+            }
+        });
+        Ok((client, received))
+    }
+
+    /// A `psql` into it as `user`.
+    ///
+    /// # Panics
+    /// When `psql` is not installed.
+    pub fn psql_as(&self, user: &str) -> Psql {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let program = std::env::split_paths(&path).map(|folder| folder.join("psql")).find(|program| program.is_file());
+        Psql::new(program.expect("psql is installed"), self.port, "default", user, None)
+    }
+
     /// As [`connect`](Self::connect), with the notifications it receives.
     ///
     /// # Panics
@@ -278,9 +314,7 @@ impl Gateway {
     /// # Panics
     /// When `psql` is not installed.
     pub fn psql(&self) -> Psql {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let program = std::env::split_paths(&path).map(|folder| folder.join("psql")).find(|program| program.is_file());
-        Psql::new(program.expect("psql is installed"), self.port, "default", "tester", None)
+        self.psql_as("tester")
     }
 
     /// Waits until `causeway.datasources` gives this state for a datasource.

@@ -38,6 +38,8 @@ pub(super) struct Arguments {
 struct Verdict<'a> {
     ok: bool,
     faults: Option<&'a Faults>,
+    /// What is probably not as it was meant, and fails nothing.
+    warnings: Vec<String>,
     datasources: Vec<Checked>,
 }
 
@@ -76,15 +78,15 @@ pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
         Ok(config) => config,
         Err(faults) => {
             if arguments.json {
-                terminal.line(json(&Verdict { ok: false, faults: Some(&faults), datasources: Vec::new() }));
+                terminal.line(json(&Verdict { ok: false, faults: Some(&faults), warnings: Vec::new(), datasources: Vec::new() }));
             } else {
                 terminal.error(&format!("the configuration is not valid\n{faults}"), None);
             }
             return UNUSABLE;
         }
     };
-    let checked = match look(config, registry, terminal).await {
-        Ok(checked) => checked,
+    let (checked, warnings) = match look(config, registry, terminal).await {
+        Ok(looked) => looked,
         Err(error) => {
             terminal.error(error.message(), error.hint_text());
             return UNUSABLE;
@@ -92,23 +94,28 @@ pub(super) async fn run(arguments: Arguments, terminal: &Terminal) -> u8 {
     };
     let code = checked.iter().map(|one| one.code).max().unwrap_or(OK);
     if arguments.json {
-        terminal.line(json(&Verdict { ok: code == OK, faults: None, datasources: checked }));
+        terminal.line(json(&Verdict { ok: code == OK, faults: None, warnings, datasources: checked }));
     } else {
         show(&checked, terminal);
+        for warning in &warnings {
+            terminal.line(format!("{} {}", terminal.dim("warning:"), printable(warning)));
+        }
     }
     code
 }
 
-/// Opens the datasources of a configuration, with a store that ends with the process: a check leaves nothing behind.
-async fn look(config: Config, registry: ConnectorRegistry, terminal: &Terminal) -> Result<Vec<Checked>, Error> {
+/// Opens the datasources of a configuration, and says what its roles name that is not there; with a store that ends with the process: a check leaves nothing behind.
+async fn look(config: Config, registry: ConnectorRegistry, terminal: &Terminal) -> Result<(Vec<Checked>, Vec<String>), Error> {
     let longest = config.datasources.iter().map(|datasource| datasource.options.pool.connect_timeout).max().unwrap_or_default();
     let store = ControlStore::ephemeral().await?;
     let environment = Environment::start("default", config.datasources, registry, store, Keeping::default()).await?;
     settle(&environment, longest + MARGIN, terminal).await;
     let differences = environment.drift(DriftSelection::default()).await;
     let checked = differences.map(|differences| checked(&environment, &differences));
+    let snapshot = environment.snapshot();
     environment.stop().await;
-    checked
+    let warnings = config.settings.roles.values().flat_map(|role| role.unknown(&snapshot)).collect();
+    Ok((checked?, warnings))
 }
 
 /// Waits for the datasources to be opened, and says how far they are.

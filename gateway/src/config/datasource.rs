@@ -22,7 +22,7 @@ const MISSPELT: f64 = 0.95;
 /// What PostgreSQL allows for a name, in bytes.
 const LONGEST_NAME: usize = 63;
 /// Schemas that are ours.
-const RESERVED: [&str; 3] = ["pg_catalog", "information_schema", "causeway"];
+pub(super) const RESERVED: [&str; 3] = ["pg_catalog", "information_schema", "causeway"];
 
 /// A datasource file as far as it could be read: enough to compare it with the others even when parts of it are wrong.
 pub(super) struct Declared {

@@ -1,13 +1,17 @@
 //! The keys of `causeway.yaml`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use causeway_catalog::Keeping;
 
 use super::fault::Report;
+use super::role;
 use super::section::Section;
+use crate::roles::Role;
 
 /// What `causeway.yaml` says about the process.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +31,8 @@ pub struct Settings {
     pub webhook_secrets: PathBuf,
     /// `audit.queries`: of which remote statements an event tells; of none by default.
     pub audit: Audit,
+    /// `roles`: the limited ones by name; by default there are none, and every user is unlimited.
+    pub roles: BTreeMap<String, Arc<Role>>,
 }
 
 /// Of which remote statements an event tells.
@@ -68,6 +74,7 @@ impl Settings {
             keeping: Keeping::default(),
             webhook_secrets: data_dir.join("webhook-secrets"),
             audit: Audit::Off,
+            roles: BTreeMap::new(),
             data_dir,
         }
     }
@@ -149,6 +156,7 @@ pub(super) fn read(root: &mut Section<'_>, file: &str, base: &Path) -> (Settings
     limits.finish();
     settings.keeping = keeping(root);
     settings.audit = audit(root);
+    settings.roles = role::read(root);
     let mut webhooks = root.section("webhooks");
     if let Some(secrets) = webhooks.text("secrets") {
         settings.webhook_secrets = base.join(secrets.text);
@@ -161,7 +169,7 @@ pub(super) fn read(root: &mut Section<'_>, file: &str, base: &Path) -> (Settings
         path: base.join(named.as_ref().map_or("datasources", |named| named.text.as_str())),
         named_in_line: named.map(|named| named.line),
     };
-    for key in ["tls", "control_store", "secrets", "roles"] {
+    for key in ["tls", "control_store", "secrets"] {
         root.unavailable(key);
     }
     (settings, folder)

@@ -9,6 +9,7 @@ mod fault;
 mod gateway;
 mod quantity;
 pub(crate) mod remote_name;
+mod role;
 mod section;
 mod tree;
 

@@ -30,6 +30,12 @@ pub(crate) struct Text {
     pub(crate) line: usize,
 }
 
+/// An element of a list.
+pub(crate) enum Item<'a> {
+    Text(Text),
+    Section(Section<'a>),
+}
+
 impl<'a> Section<'a> {
     /// The whole file.
     pub(crate) fn root(file: &'a str, root: &'a Node, report: &'a Report) -> Self {
@@ -249,6 +255,60 @@ impl<'a> Section<'a> {
             }
         };
         nodes.iter().enumerate().filter_map(section).collect()
+    }
+
+    /// Sections by names that are free.
+    pub(crate) fn named_sections(&mut self, key: &'static str) -> Vec<(String, Section<'a>)> {
+        let Some(node) = self.get(key) else { return Vec::new() };
+        let entries = match &node.value {
+            Value::Null => return Vec::new(),
+            Value::Mapping(entries) => entries,
+            Value::Scalar(_) | Value::List(_) => {
+                self.fault(key, "is not a mapping of names to what is said of them");
+                return Vec::new();
+            }
+        };
+        let named = |entry: &'a Entry| {
+            let path = format!("{key}.{}", entry.key);
+            Some((entry.key.clone(), self.within(&entry.value, &path, entry.line)?))
+        };
+        entries.iter().filter_map(named).collect()
+    }
+
+    /// A list of scalars and sections.
+    pub(crate) fn items(&mut self, key: &'static str) -> Vec<Item<'a>> {
+        let Some(node) = self.get(key) else { return Vec::new() };
+        let nodes = match &node.value {
+            Value::Null => return Vec::new(),
+            Value::List(nodes) => nodes,
+            Value::Scalar(_) | Value::Mapping(_) => {
+                self.fault(key, "is not a list");
+                return Vec::new();
+            }
+        };
+        let item = |(index, node): (usize, &'a Node)| match &node.value {
+            Value::Scalar(text) => Some(Item::Text(Text { text: text.clone(), line: node.line })),
+            Value::Null | Value::List(_) | Value::Mapping(_) => self.within(node, &format!("{key}[{index}]"), node.line).map(Item::Section),
+        };
+        nodes.iter().enumerate().filter_map(item).collect()
+    }
+
+    /// The mapping that `node` must be, which is found at `path` from here.
+    fn within(&self, node: &'a Node, path: &str, line: usize) -> Option<Section<'a>> {
+        match &node.value {
+            Value::Mapping(entries) => Some(Section {
+                file: self.file,
+                path: format!("{}{path}.", self.path),
+                line,
+                entries,
+                asked: Vec::new(),
+                report: self.report,
+            }),
+            Value::Null | Value::Scalar(_) | Value::List(_) => {
+                self.fault_at(node.line, path, "is not a mapping of keys to values");
+                None
+            }
+        }
     }
 
     /// A key that this version does not have. Refused, so that nobody relies on what is silently ignored.

@@ -13,6 +13,7 @@ use datafusion::arrow::datatypes::DataType;
 use tempfile::TempDir;
 
 use super::*;
+use crate::roles::{Role, RoleLimits};
 
 const fn option(name: &'static str, value: ValueKind, presence: Presence, visibility: Visibility) -> OptionSpec {
     OptionSpec { name, value, presence, visibility, doc: "" }
@@ -105,6 +106,13 @@ events: { max_age: 7d, max_count: 1000 }
 catalog_history: { max_age: 1d, max_count: 3 }
 audit: { queries: sampled, sample: 0.5 }
 webhooks: { secrets: ./hooks }
+roles:
+  plain: { limited: false }
+  ai:
+    limited: true
+    schemas: [crm]
+    tables: [lake.lines, { name: 'erp.\"odd.one\"', columns: [id, total] }]
+    limits: { max_rows: 5, max_bytes: 1MiB, max_scan_rows: 6, max_join_rows: 7, statement_timeout: 1500ms }
 datasources: ./sources
 ";
     let crm = "\
@@ -144,6 +152,14 @@ schema_names: { public: sales }
     assert_eq!(config.settings.keeping, Keeping { history, events: Retention { max_age: days(7), max_count: 1000 } });
     assert_eq!(config.settings.audit, Audit::Sampled(0.5));
     assert_eq!(config.settings.webhook_secrets, folder.path().join("./hooks"));
+    let statement_timeout = Duration::from_millis(1500);
+    let limits = RoleLimits { max_rows: 5, max_bytes: 1 << 20, max_scan_rows: 6, max_join_rows: 7, statement_timeout };
+    let table = |schema: &str, table: &str, columns: Option<&[&str]>| {
+        ((schema.to_owned(), table.to_owned()), columns.map(|columns| columns.iter().map(|&column| column.to_owned()).collect()))
+    };
+    let tables = BTreeMap::from([table("lake", "lines", None), table("erp", "odd.one", Some(&["id", "total"]))]);
+    let ai = Role { name: "ai".to_owned(), schemas: ["crm".to_owned()].into(), tables, limits };
+    assert_eq!(config.settings.roles, BTreeMap::from([("ai".to_owned(), Arc::new(ai))]));
     let [crm] = &config.datasources[..] else { panic!("one datasource") };
     assert_eq!((crm.name.as_str(), crm.schema_mode, crm.expose), ("crm", SchemaMode::ValidateOnly, Expose::Pinned));
     assert_eq!(crm.label.as_deref(), Some("CRM read replica"));
@@ -246,6 +262,47 @@ datasources/b.yml:2: connector: is \"oracle\", not one of fake"
 }
 
 #[test]
+fn faults_of_roles() {
+    let roles = "\
+roles:
+  a: { schemas: [crm], limit: {} }
+  b: { limited: false, schemas: [crm] }
+  c: [crm]
+  d:
+    limited: maybe
+    schemas: [pg_catalog]
+    tables:
+      - orders
+      - { columns: [id] }
+      - { name: crm.orders, columns: [] }
+      - crm.orders
+      - causeway.events
+    limits: { max_rows: 0, max_bytes: lots, max_scan_rows: many, max_join_rows: -1, statement_timeout: 60d, max_concurrent: 1 }
+";
+    assert_eq!(
+        faults_of(&[("causeway.yaml", roles)]),
+        "\
+causeway.yaml:2: roles.a.limited: is required
+causeway.yaml:2: roles.a.limit: is not a known key; did you mean `limits`?
+causeway.yaml:3: roles.b.schemas: is said of a role that is not limited
+causeway.yaml:4: roles.c: is not a mapping of keys to values
+causeway.yaml:6: roles.d.limited: is \"maybe\", neither true nor false
+causeway.yaml:7: roles.d.schemas: holds pg_catalog, a schema of the gateway's own
+causeway.yaml:9: roles.d.tables: holds \"orders\", not `schema.table`; a name that holds a dot is written in double quotes
+causeway.yaml:10: roles.d.tables[1].name: is required
+causeway.yaml:11: roles.d.tables[2].columns: is empty; leave it out for all columns
+causeway.yaml:12: roles.d.tables: holds crm.orders twice
+causeway.yaml:13: roles.d.tables: holds causeway.events, of a schema of the gateway's own
+causeway.yaml:14: roles.d.limits.max_rows: is \"0\", not a number from 1 to 1125899906842624
+causeway.yaml:14: roles.d.limits.max_scan_rows: is \"many\", not a number from 1 to 1125899906842624
+causeway.yaml:14: roles.d.limits.max_join_rows: is \"-1\", not a number from 1 to 1125899906842624
+causeway.yaml:14: roles.d.limits.max_bytes: is \"lots\", not a size such as 512MiB or 2GiB
+causeway.yaml:14: roles.d.limits.statement_timeout: is not from 1ms to 24 days
+causeway.yaml:14: roles.d.limits.max_concurrent: is not a known key; known here: max_rows, max_scan_rows, max_join_rows, max_bytes, statement_timeout"
+    );
+}
+
+#[test]
 fn faults_one_by_one() {
     let datasource = |text: &str| faults_of(&[("causeway.yaml", ""), ("datasources/crm.yaml", text)]);
     let with = |more: &str| datasource(&format!("{CRM}{more}"));
@@ -340,7 +397,7 @@ fn faults_one_by_one() {
         ),
         (
             causeway("control_store: sqlite\nroles: {}\nsecrets: {}\n"),
-            "causeway.yaml:1: control_store: is not available in this version\ncauseway.yaml:2: roles: is not available in this version\ncauseway.yaml:3: secrets: is not available in this version",
+            "causeway.yaml:1: control_store: is not available in this version\ncauseway.yaml:3: secrets: is not available in this version",
         ),
         (
             causeway("auth: scram-sha-256\n"),

@@ -55,6 +55,9 @@ impl Session {
     pub(super) async fn prepare(&mut self, sql: &str, command: Option<Command>, oids: &[u32]) -> Result<Prepared, Halt> {
         let text = Arc::from(sql);
         let declared = oids.iter().map(|oid| parameter_type(*oid)).collect::<Result<Vec<_>, _>>()?;
+        if let (Some(role), Some(command)) = (&self.role, &command) {
+            role.admit(command)?;
+        }
         match &command {
             Some(Command::Query { statement, .. }) => {
                 let plan = self.plan(statement, &declared, None).await?;
@@ -238,7 +241,7 @@ impl Session {
             }
             other => match portal.state {
                 PortalState::Running(_) => self.send_rows(&mut portal, limit, |rows| rows_tag(other, rows).into_owned()).await?,
-                PortalState::Ready(_) | PortalState::Done => {
+                PortalState::Ready(_) | PortalState::Done(_) => {
                     begin_once(&mut portal, &name)?;
                     let reply = self.run_command(other).await?;
                     match reply.rows {
@@ -267,16 +270,30 @@ impl Session {
 
     /// Sends rows of a portal up to the limit, and whether that was all.
     async fn send_rows(&mut self, portal: &mut Portal, limit: usize, tag: impl FnOnce(u64) -> String) -> Result<bool, Halt> {
-        let PortalState::Running(running) = &mut portal.state else {
+        let running = match &mut portal.state {
+            PortalState::Running(running) => running,
             // A result that is at its end has no more rows.
-            self.complete(tag(0))?;
-            return Ok(true);
+            PortalState::Ready(_) => {
+                self.complete(tag(0))?;
+                return Ok(true);
+            }
+            PortalState::Done(cut) => {
+                if let Some(cut) = cut.clone() {
+                    self.tell_cut(Some(&cut))?;
+                }
+                self.complete(tag(0))?;
+                return Ok(true);
+            }
         };
+        let is_limited = running.is_limited();
         let limit = (limit > 0).then_some(limit as u64);
         let delivered = self.deliver(running, limit, Destination::Client).await?;
         if delivered.is_complete {
             // Dropped before the client hears of it: its sources are free when it asks again.
-            portal.state = PortalState::Done;
+            portal.state = PortalState::Done(delivered.cut.clone());
+            if is_limited {
+                self.tell_cut(delivered.cut.as_ref())?;
+            }
             self.complete(tag(delivered.rows))?;
         } else {
             self.send(PgWireBackendMessage::PortalSuspended(PortalSuspended::new()))?;
@@ -297,10 +314,10 @@ impl Session {
 fn begin_once(portal: &mut Portal, name: &str) -> Result<(), PgError> {
     match portal.state {
         PortalState::Ready(_) => {
-            portal.state = PortalState::Done;
+            portal.state = PortalState::Done(None);
             Ok(())
         }
-        PortalState::Running(_) | PortalState::Done => Err(PgError::new(NOT_IN_STATE, format!("portal \"{name}\" cannot be run"))),
+        PortalState::Running(_) | PortalState::Done(_) => Err(PgError::new(NOT_IN_STATE, format!("portal \"{name}\" cannot be run"))),
     }
 }
 

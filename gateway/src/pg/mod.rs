@@ -11,6 +11,7 @@ mod decode;
 mod encode;
 mod extended_query;
 mod frontend;
+mod limited;
 mod listener;
 mod notice;
 mod notify;
@@ -29,6 +30,7 @@ mod simple_query;
 mod sqlstate;
 mod startup;
 mod transaction;
+mod truncation;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,8 @@ use causeway_providers::ScanObserver;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::CatalogProviderList;
 use datafusion::logical_expr::ScalarUDF;
+
+use crate::roles::Role;
 
 pub use command::{DropForeignTable, ImportForeignSchema, ImportSelection};
 pub use listener::{EndpointLimits, PgEndpoint};
@@ -77,6 +81,9 @@ pub trait EnvironmentBackend: Send + Sync {
 
     /// The looks at its datasources that its sessions ask for.
     fn second_looks(&self) -> &SecondLooks;
+
+    /// The limited role that a user is; `None` for one who is not limited. Called once when a session begins.
+    fn role(&self, user: &str) -> Option<Arc<Role>>;
 
     /// What a statement of `session` sees, called once when the statement is planned. It does no IO.
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog;
@@ -165,6 +172,8 @@ pub struct SessionIdentity {
     pub client_address: SocketAddr,
     /// When the session began.
     pub started: DateTime<Utc>,
+    /// The limited role it is, if it is one.
+    pub role: Option<Arc<Role>>,
     /// Schemas searched for unqualified names.
     pub search_path: Vec<String>,
     /// All settings as of this statement, for `current_setting` and `pg_settings`.

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use causeway_planner::{Progress, Query};
 use datafusion::arrow::array::RecordBatch;
@@ -14,6 +15,7 @@ use futures::StreamExt;
 use futures::stream::Fuse;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::{FieldDescription, RowDescription};
+use tokio::time::Instant;
 
 use super::command::Command;
 use super::connection::Output;
@@ -23,6 +25,7 @@ use super::prepared_statements::Registered;
 use super::session::survive;
 use super::settings::Settings;
 use super::sqlstate::{Halt, PgError, UNSUPPORTED};
+use super::truncation::{Cut, ResultLimit};
 
 /// A statement with its types known.
 #[derive(Debug)]
@@ -94,7 +97,8 @@ pub(crate) enum PortalState {
     Ready(Option<Bound>),
     /// Some rows are out.
     Running(Box<Running>),
-    Done,
+    /// At its end; with what it was cut by, if it was.
+    Done(Option<Cut>),
 }
 
 /// A planned query with its parameters.
@@ -117,14 +121,22 @@ pub(crate) struct Running {
     progress: Progress,
     /// The rows that the client was sent, or that were passed over for it.
     sent: Arc<AtomicU64>,
+    /// How much of it may be sent, if not all of it.
+    limit: Option<ResultLimit>,
+    /// What it was cut by while rows were sent.
+    cut: Option<Cut>,
+    /// How long the gateway has been at work on it.
+    spent: Duration,
 }
 
 /// Where a delivery stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Delivered {
     pub(crate) rows: u64,
     /// Whether the result is at its end; otherwise the limit was reached.
     pub(crate) is_complete: bool,
+    /// What it was cut by, at its end.
+    pub(crate) cut: Option<Cut>,
 }
 
 /// What happens to the rows.
@@ -139,7 +151,8 @@ impl Running {
     pub(crate) fn new(stream: SendableRecordBatchStream, schema: SchemaRef, formats: Vec<Format>, style: Style) -> Result<Self, PgError> {
         let encoder = RowEncoder::new(Arc::clone(&schema), formats.clone(), style)?;
         let (progress, sent) = (Progress::default(), Arc::default());
-        Ok(Self { stream: stream.fuse(), encoder, formats, schema, batch: None, encoded: None, progress, sent })
+        let (limit, cut, spent) = (None, None, Duration::ZERO);
+        Ok(Self { stream: stream.fuse(), encoder, formats, schema, batch: None, encoded: None, progress, sent, limit, cut, spent })
     }
 
     /// The same, which `progress` shows.
@@ -155,6 +168,21 @@ impl Running {
     /// How many rows are out.
     pub(crate) fn sent(&self) -> &Arc<AtomicU64> {
         &self.sent
+    }
+
+    /// The same, of which no more is sent than `limit` says; `spent` went by until it was here.
+    pub(crate) fn limited(self, limit: ResultLimit, spent: Duration) -> Self {
+        Self { limit: Some(limit), spent, ..self }
+    }
+
+    /// Whether it is the result of a limited role's query.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limit.is_some()
+    }
+
+    /// How long the gateway has been at work on it, the client's own time between portions not counted.
+    pub(crate) fn spent(&self) -> Duration {
+        self.spent
     }
 
     /// A result that is there already.
@@ -180,7 +208,14 @@ impl Running {
     }
 
     /// Waits for the first rows, or the end, and sends nothing of them. What was answered before leaves meanwhile.
-    pub(crate) async fn begin(&mut self, output: &mut Output, mut interrupted: Pin<&mut impl Future<Output = Halt>>) -> Result<(), Halt> {
+    pub(crate) async fn begin(&mut self, output: &mut Output, interrupted: Pin<&mut impl Future<Output = Halt>>) -> Result<(), Halt> {
+        let begun = Instant::now();
+        let first = self.begin_timed(output, interrupted).await;
+        self.spent += begun.elapsed();
+        first
+    }
+
+    async fn begin_timed(&mut self, output: &mut Output, mut interrupted: Pin<&mut impl Future<Output = Halt>>) -> Result<(), Halt> {
         while self.batch.is_none() {
             tokio::select! {
                 biased;
@@ -207,6 +242,19 @@ impl Running {
         limit: Option<u64>,
         destination: Destination,
         output: &mut Output,
+        interrupted: Pin<&mut impl Future<Output = Halt>>,
+    ) -> Result<Delivered, Halt> {
+        let begun = Instant::now();
+        let delivered = self.deliver_timed(limit, destination, output, interrupted).await;
+        self.spent += begun.elapsed();
+        delivered
+    }
+
+    async fn deliver_timed(
+        &mut self,
+        limit: Option<u64>,
+        destination: Destination,
+        output: &mut Output,
         mut interrupted: Pin<&mut impl Future<Output = Halt>>,
     ) -> Result<Delivered, Halt> {
         let mut rows = 0;
@@ -214,8 +262,11 @@ impl Running {
             let before = rows;
             self.encode(&mut rows, limit, destination, output)?;
             self.sent.fetch_add(rows - before, Ordering::Relaxed);
+            if self.cut.is_some() {
+                return Ok(Delivered { rows, is_complete: true, cut: self.cut.clone() });
+            }
             if limit == Some(rows) {
-                return Ok(Delivered { rows, is_complete: false });
+                return Ok(Delivered { rows, is_complete: false, cut: None });
             }
             tokio::select! {
                 biased;
@@ -227,7 +278,10 @@ impl Running {
                         // A source that is always ready must not keep cancel and timeout from being seen.
                         tokio::task::coop::consume_budget().await;
                     }
-                    None => return Ok(Delivered { rows, is_complete: true }),
+                    None => {
+                        let cut = self.limit.as_ref().and_then(ResultLimit::ended);
+                        return Ok(Delivered { rows, is_complete: true, cut });
+                    }
                 },
                 // The source pauses or the buffer is full: what is there leaves.
                 written = output.write_some(), if !output.is_empty() => written?,
@@ -248,7 +302,14 @@ impl Running {
             match destination {
                 Destination::Client if output.is_full() => return Ok(()),
                 Destination::Client => {
+                    let start = output.buffer.len();
                     encoded.write_row(&mut output.buffer)?;
+                    let cut = self.limit.as_mut().and_then(|limit| limit.admit(output.buffer.len() - start));
+                    if cut.is_some() {
+                        output.buffer.truncate(start);
+                        (self.cut, self.batch, self.encoded) = (cut, None, None);
+                        return Ok(());
+                    }
                     *sent += 1;
                     *rows += 1;
                 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use causeway_planner::{Progress, Query, StatementContext, changes};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::command::{Command, Parsed};
@@ -14,13 +15,15 @@ use super::portal::{Bound, Plan, Portal, PortalState, Running, changed_result};
 use super::second_look::{Looked, Wish};
 use super::session::Session;
 use super::sqlstate::{Aside, Halt, PgError};
+use super::truncation::ResultLimit;
 
 impl Session {
     /// Plans a statement against what is visible now, or takes `known`, or what was planned for it before, if that is still the same.
     pub(super) async fn plan(&mut self, statement: &Parsed, declared: &[Option<DataType>], known: Option<Plan>) -> Result<Plan, Halt> {
         let identity = self.identity();
         let changes = changes(&statement.statement);
-        if !changes.is_empty() {
+        // A limited role is refused by the planner, without a word on gates.
+        if !changes.is_empty() && self.role.is_none() {
             self.environment.admit(&changes, &identity).map_err(|refusal| PgError::from(&refusal))?;
         }
         let visible = self.environment.visible(&identity);
@@ -32,6 +35,7 @@ impl Session {
         }
         let mut functions = visible.functions;
         functions.push(pg_notify(self.transaction.pending().outbox()));
+        functions.push(self.last_truncated.function());
         let context = StatementContext {
             catalog: visible.catalog,
             environment: identity.database.clone(),
@@ -40,9 +44,18 @@ impl Session {
             functions,
             push_down: self.settings.push_down(),
             observer: visible.observer,
+            guardrails: self.role.as_ref().map(|role| role.guardrails()),
         };
         let (engine, environment) = (Arc::clone(&self.engine), Arc::clone(&self.environment));
+        let role = self.role.clone();
         let refused = |error: causeway_planner::Error| {
+            // Why a table is left out tells of what else there is.
+            if let (Some(role), Some(table)) = (&role, error.undefined_table()) {
+                let denied = role.denial(table.schema.as_deref(), &table.name);
+                let mut shown = denied.unwrap_or_else(|| PgError::from(error));
+                shown.hint.get_or_insert_with(|| role.sees_hint());
+                return shown;
+            }
             let known = error.undefined_table().and_then(|table| environment.left_out(table.schema.as_deref(), &table.name, &identity));
             let mut shown = PgError::from(error);
             shown.hint = known.or(shown.hint);
@@ -78,7 +91,7 @@ impl Session {
     pub(super) async fn start(&mut self, portal: &mut Portal) -> Result<(), Halt> {
         let PortalState::Ready(bound) = &mut portal.state else { return Ok(()) };
         let Some(Bound { query, version, parameters }) = bound.take() else { return Ok(()) };
-        portal.state = PortalState::Done;
+        portal.state = PortalState::Done(None);
         let running = match self.first_rows(&query, parameters.clone(), portal.formats.clone()).await {
             Err(failed) => {
                 let looked = self.look_again(failed, version, query.tables()).await?;
@@ -103,10 +116,15 @@ impl Session {
 
     /// Runs a query until its first rows, or its end, are at hand. The client has been sent nothing of it yet.
     async fn first_rows(&mut self, query: &Query, parameters: Vec<ScalarValue>, formats: Vec<Format>) -> Result<Running, Halt> {
+        let begun = Instant::now();
         let progress = Progress::default();
         self.starts(&progress);
-        let stream = self.guarded(async { query.execute(parameters, &progress).await.map_err(PgError::from) }).await?;
-        let mut running = Running::new(stream, Arc::clone(query.schema()), formats, Style::of(&self.settings))?.shown_by(progress);
+        let execution = self.guarded(async { query.execute(parameters, &progress).await.map_err(PgError::from) }).await?;
+        let running = Running::new(execution.rows, Arc::clone(query.schema()), formats, Style::of(&self.settings))?;
+        let mut running = running.shown_by(progress);
+        if let Some(role) = &self.role {
+            running = running.limited(ResultLimit::new(Arc::clone(role), execution.truncation), begun.elapsed());
+        }
         self.begin(&mut running).await?;
         Ok(running)
     }

@@ -31,8 +31,10 @@ use super::settings::{Settings, SettingsView};
 use super::sqlstate::{Aside, ErrorSeverity, Halt, IDLE_IN_TRANSACTION, IDLE_SESSION, PgError, UNSUPPORTED};
 use super::startup::Admitted;
 use super::transaction::Transaction;
+use super::truncation::{Cut, LastTruncated};
 use super::{EnvironmentBackend, SessionIdentity};
 use crate::Shutdown;
+use crate::roles::Role;
 
 /// The state of one session. While it is idle this is all there is of it.
 pub(crate) struct Session {
@@ -52,6 +54,10 @@ pub(crate) struct Session {
     /// Set from the first message of the extended protocol to its Sync.
     is_in_pipeline: bool,
     user: String,
+    /// The limited role it is, if it is one.
+    pub(super) role: Option<Arc<Role>>,
+    /// Whether the result of its last query was cut.
+    pub(super) last_truncated: LastTruncated,
     client: SocketAddr,
     started: DateTime<Utc>,
     cancel: CancelHandle,
@@ -74,6 +80,8 @@ struct ActiveStatement {
     /// Ends the session with it.
     terminated: CancellationToken,
     deadline: Option<Instant>,
+    /// The limited role it is of, if it is one's.
+    role: Option<Arc<Role>>,
 }
 
 impl Session {
@@ -102,6 +110,8 @@ impl Session {
             is_skipping: false,
             is_in_pipeline: false,
             user: admitted.user,
+            role: admitted.role,
+            last_truncated: LastTruncated::default(),
             client,
             started,
             cancel: admitted.cancel,
@@ -307,18 +317,40 @@ impl Session {
         }
     }
 
+    /// Notes whether the result of a query, which is at its end, was cut, and tells the client if so.
+    pub(super) fn tell_cut(&mut self, cut: Option<&Cut>) -> Result<(), Halt> {
+        self.last_truncated.set(cut.is_some());
+        match cut {
+            Some(cut) => self.send(cut.notice().into_message()),
+            None => Ok(()),
+        }
+    }
+
     /// The statement that runs; begins one if none does.
     fn active(&mut self) -> ActiveStatement {
-        let (cancel, settings, presence) = (&self.cancel, &self.settings, &self.presence);
+        let (cancel, settings, presence, role) = (&self.cancel, &self.settings, &self.presence, &self.role);
         self.active
             .get_or_insert_with(|| {
                 let token = cancel.begin();
                 presence.begins(token.clone());
+                let of_role = role.as_ref().map(|role| role.limits.statement_timeout);
+                let limit = settings.statement_timeout().into_iter().chain(of_role).min();
                 // A limit beyond what a clock can show is none.
-                let deadline = settings.statement_timeout().and_then(|limit| Instant::now().checked_add(limit));
-                ActiveStatement { token, terminated: presence.terminated().clone(), deadline }
+                let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+                ActiveStatement { token, terminated: presence.terminated().clone(), deadline, role: role.clone() }
             })
             .clone()
+    }
+
+    /// The statement that runs, whose time is no longer than what `running` has left of its role's: what runs in portions, between which
+    /// its client does something else, takes no longer than what runs at once.
+    fn active_of(&mut self, running: &Running) -> ActiveStatement {
+        let mut statement = self.active();
+        if let Some(role) = &self.role {
+            let left = role.limits.statement_timeout.saturating_sub(running.spent());
+            statement.deadline = statement.deadline.into_iter().chain(Instant::now().checked_add(left)).min();
+        }
+        statement
     }
 
     /// Nothing runs any more: cancels and timeouts have nothing to end.
@@ -368,7 +400,7 @@ impl Session {
 
     /// Waits for the first rows of a result, unless the statement is ended from outside first.
     pub(super) async fn begin(&mut self, running: &mut Running) -> Result<(), Halt> {
-        let statement = self.active();
+        let statement = self.active_of(running);
         self.presence.goes_on(Phase::Starting, running.progress(), running.sent());
         let interrupted = pin!(interrupted(&mut self.input, &statement, &self.shutdown));
         running.begin(&mut self.output, interrupted).await
@@ -376,7 +408,7 @@ impl Session {
 
     /// Sends rows of a running result, unless the statement is ended from outside first.
     pub(super) async fn deliver(&mut self, running: &mut Running, limit: Option<u64>, destination: Destination) -> Result<Delivered, Halt> {
-        let statement = self.active();
+        let statement = self.active_of(running);
         self.presence.goes_on(Phase::Sending, running.progress(), running.sent());
         let interrupted = pin!(interrupted(&mut self.input, &statement, &self.shutdown));
         running.deliver(limit, destination, &mut self.output, interrupted).await
@@ -395,6 +427,7 @@ impl Session {
             pid: self.pid(),
             client_address: self.client,
             started: self.started,
+            role: self.role.clone(),
             search_path: self.settings.search_path(&self.user),
             settings: SettingsView(self.settings.clone()),
         }
@@ -422,7 +455,10 @@ async fn interrupted(input: &mut Input, statement: &ActiveStatement, shutdown: &
     tokio::select! {
         biased;
         () = statement.token.cancelled() => PgError::cancelled().into(),
-        () = timeout => PgError::timed_out().into(),
+        () = timeout => match &statement.role {
+            Some(role) => role.timed_out().into(),
+            None => PgError::timed_out().into(),
+        },
         () = shutdown.terminated() => Halt::Fatal(Box::new(PgError::terminated())),
         () = statement.terminated.cancelled() => Halt::Fatal(Box::new(PgError::terminated())),
         () = input.gone() => Halt::Gone,

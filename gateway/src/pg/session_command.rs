@@ -45,6 +45,9 @@ impl Reply {
 impl Session {
     /// Runs a statement that is the session's own.
     pub(super) async fn run_command(&mut self, command: &Command) -> Result<Reply, Halt> {
+        if let Some(role) = &self.role {
+            role.admit(command)?;
+        }
         match command {
             Command::Query { .. } | Command::Execute { .. } | Command::Fetch { .. } => {
                 Err(PgError::internal("a statement with a stream was run without one").into())
@@ -299,9 +302,12 @@ impl Session {
             let delivered = self.deliver(running, count.map(|count| count as u64), destination).await?;
             rows = delivered.rows;
             if delivered.is_complete {
-                portal.state = PortalState::Done;
+                portal.state = PortalState::Done(delivered.cut);
             }
         }
+        // Whoever asks for rows after those that were cut is told again.
+        let cut = if let PortalState::Done(cut) = &portal.state { cut.clone() } else { None };
+        self.tell_cut(cut.as_ref())?;
         self.portals.insert(name.to_owned(), portal);
         Ok(format!("{} {rows}", if moves { "MOVE" } else { "FETCH" }))
     }

@@ -20,6 +20,7 @@ pub(crate) use definition::display_name;
 use definition::{Definition, KNOWN, find};
 use value::identifier_list;
 pub(crate) use value::{Zone, fixed_zone_name, quote_identifier, zone};
+pub(super) use value::{identifier_list as schemas, milliseconds};
 
 type Values = BTreeMap<Arc<str>, Arc<str>>;
 

@@ -22,6 +22,9 @@ impl Session {
         if commands.is_empty() {
             return self.send(PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()));
         }
+        if let Some(role) = &self.role {
+            role.admit_text(&commands)?;
+        }
         for command in commands {
             // Each statement has its own time limit.
             self.end_statement();
@@ -44,7 +47,7 @@ impl Session {
                 self.start(&mut portal).await?;
                 match portal.state {
                     PortalState::Running(running) => self.send_result(*running, tag).await,
-                    PortalState::Ready(_) | PortalState::Done => Err(PgError::internal("a started portal does not run").into()),
+                    PortalState::Ready(_) | PortalState::Done(_) => Err(PgError::internal("a started portal does not run").into()),
                 }
             }
             Command::Fetch { cursor, count, moves } => {
@@ -73,6 +76,7 @@ impl Session {
         let formats = vec![Format::Text; running.schema().fields().len()];
         self.send(row_description(running.schema(), &formats)?)?;
         let delivered = self.deliver(&mut running, None, Destination::Client).await?;
+        self.tell_cut(delivered.cut.as_ref())?;
         self.complete(query_tag(tag, delivered.rows))
     }
 

@@ -19,6 +19,7 @@ pub(crate) const SYNTAX: &str = "42601";
 pub(crate) const NAME_TOO_LONG: &str = "42622";
 pub(crate) const DUPLICATE_OBJECT: &str = "42710";
 pub(crate) const INVALID_OPTION_NAME: &str = "HV00D";
+pub(crate) const FORBIDDEN: &str = "42501";
 pub(crate) const UNDEFINED_OBJECT: &str = "42704";
 pub(crate) const UNSUPPORTED: &str = "0A000";
 pub(crate) const PROTOCOL_VIOLATION: &str = "08P01";
@@ -175,6 +176,8 @@ impl From<planner::Error> for PgError {
             planner::ErrorKind::Unsupported => UNSUPPORTED,
             planner::ErrorKind::OutOfMemory => "53200",
             planner::ErrorKind::LimitExceeded => "54000",
+            planner::ErrorKind::Forbidden => FORBIDDEN,
+            planner::ErrorKind::ReadOnly => READ_ONLY,
             planner::ErrorKind::Invalid => "42000",
             planner::ErrorKind::Datasource => {
                 return match error.datasource_error() {

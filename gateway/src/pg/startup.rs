@@ -17,6 +17,7 @@ use super::listener::Shared;
 use super::session::Session;
 use super::settings::Settings;
 use super::sqlstate::{CANNOT_CONNECT_NOW, Halt, INVALID_AUTHORIZATION, PgError, TOO_MANY_CONNECTIONS, UNKNOWN_DATABASE, UNSUPPORTED};
+use crate::roles::Role;
 
 /// PostgreSQL's own bound on what an unknown client may send.
 const MAX_PACKET: usize = 10_000;
@@ -30,6 +31,7 @@ const DEFAULT_ENVIRONMENT: &str = "default";
 pub(crate) struct Admitted {
     pub(crate) environment: Arc<dyn EnvironmentBackend>,
     pub(crate) user: String,
+    pub(crate) role: Option<Arc<Role>>,
     pub(crate) settings: Settings,
     pub(crate) cancel: CancelHandle,
     pub(crate) place: OwnedSemaphorePermit,
@@ -124,12 +126,19 @@ fn admit(mut packet: BytesMut, output: &mut Output, client: SocketAddr, shared: 
 
     let mut settings = Settings::new();
     settings.preset("session_authorization", &user);
-    if let Some(options) = parameters.remove("options") {
-        for (name, value) in command_line(&options)? {
-            settings.at_startup(&name, &value)?;
-        }
+    let role = environment.role(&user);
+    if let Some(role) = &role {
+        role.preset(&mut settings)?;
     }
-    for (name, value) in &parameters {
+    let mut asked = match parameters.remove("options") {
+        Some(options) => command_line(&options)?,
+        None => Vec::new(),
+    };
+    asked.extend(parameters);
+    for (name, value) in &asked {
+        if let Some(role) = &role {
+            role.admit_setting(name, value)?;
+        }
         settings.at_startup(name, value)?;
     }
 
@@ -139,7 +148,7 @@ fn admit(mut packet: BytesMut, output: &mut Output, client: SocketAddr, shared: 
     output.send(PgWireBackendMessage::BackendKeyData(BackendKeyData::new(cancel.pid(), cancel.secret_key())))?;
     tracing::Span::current().record("pid", cancel.pid());
     tracing::debug!(user, environment = environment.name(), %client, "session begins");
-    Ok(Some(Admitted { environment, user, settings, cancel, place }))
+    Ok(Some(Admitted { environment, user, role, settings, cancel, place }))
 }
 
 /// Answers a client that is newer than we are, or asks for protocol options.

@@ -1,6 +1,6 @@
 //! What the Postgres endpoint asks for: environments by name, what a statement sees, and the procedures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -12,6 +12,7 @@ use causeway_planner::{Change, Changed};
 use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, Visibility};
 
 use super::left_out;
+use super::narrowed::narrowed;
 use super::session_state;
 use super::tables::Catalogs;
 use crate::audit::Audit;
@@ -20,6 +21,7 @@ use crate::pg::{
     Backend, DropForeignTable, EnvironmentBackend, ImportForeignSchema, ImportSelection, ImportStep, Notice, Notifications, Outcome,
     SecondLooks, SessionIdentity, Sessions, StatementRegistry, VisibleCatalog,
 };
+use crate::roles::Role;
 use crate::system;
 
 /// How many of the tables and columns that are not published a refresh names.
@@ -58,8 +60,20 @@ pub(super) struct EnvironmentAtPort {
     audit: Option<Arc<Audit>>,
     oids: Arc<OidRegistry>,
     started: SystemTime,
-    /// The system catalogs of the newest snapshot any statement asked for.
-    catalogs: Mutex<Option<(Arc<CatalogSnapshot>, Arc<PgCatalog>)>>,
+    /// The limited roles by name.
+    roles: BTreeMap<String, Arc<Role>>,
+    /// What the newest snapshot any statement asked for is to each limited role, and to all others.
+    seen: Mutex<BTreeMap<Option<String>, Seen>>,
+}
+
+/// A snapshot as some sessions see it.
+struct Seen {
+    /// The snapshot it was made of.
+    whole: Arc<CatalogSnapshot>,
+    /// What they see of it.
+    snapshot: Arc<CatalogSnapshot>,
+    /// Its system catalogs.
+    catalog: Arc<PgCatalog>,
 }
 
 impl EnvironmentAtPort {
@@ -72,6 +86,7 @@ impl EnvironmentAtPort {
         notifications: Arc<Notifications>,
         oids: Arc<OidRegistry>,
         audit: Option<Arc<Audit>>,
+        roles: BTreeMap<String, Arc<Role>>,
     ) -> Self {
         let statements = Arc::new(StatementRegistry::default());
         environment.know_prepared_statements(Arc::clone(&statements) as _);
@@ -86,21 +101,42 @@ impl EnvironmentAtPort {
             audit,
             oids,
             started: SystemTime::now(),
-            catalogs: Mutex::new(None),
+            roles,
+            seen: Mutex::default(),
         }
     }
 
-    /// The current snapshot and its system catalogs, which are made once per snapshot.
-    fn current(&self) -> (Arc<CatalogSnapshot>, Arc<PgCatalog>) {
-        let snapshot = self.environment.snapshot();
-        let mut cached = self.catalogs.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*cached {
-            Some((of, catalog)) if Arc::ptr_eq(of, &snapshot) => (snapshot, Arc::clone(catalog)),
-            _ => {
-                let catalog = PgCatalog::new(self.database(&snapshot), Arc::clone(&self.oids));
-                *cached = Some((Arc::clone(&snapshot), Arc::clone(&catalog)));
-                (snapshot, catalog)
-            }
+    /// What a role sees of the current snapshot, and its system catalogs: both are made once per snapshot.
+    fn current(&self, role: Option<&Role>) -> (Arc<CatalogSnapshot>, Arc<PgCatalog>) {
+        let whole = self.environment.snapshot();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = role.map(|role| role.name.clone());
+        if let Some(known) = seen.get(&key).filter(|known| Arc::ptr_eq(&known.whole, &whole)) {
+            return (Arc::clone(&known.snapshot), Arc::clone(&known.catalog));
+        }
+        let snapshot = role.map_or_else(|| Arc::clone(&whole), |role| Arc::new(narrowed(&whole, role)));
+        let database = match role {
+            Some(_) => self.limited_database(&snapshot),
+            None => self.database(&snapshot),
+        };
+        let catalog = PgCatalog::new(database, Arc::clone(&self.oids));
+        // What is out of date holds on to tables that are gone.
+        seen.retain(|_, known| Arc::ptr_eq(&known.whole, &whole));
+        seen.insert(key, Seen { whole, snapshot: Arc::clone(&snapshot), catalog: Arc::clone(&catalog) });
+        (snapshot, catalog)
+    }
+
+    /// What a limited role is shown: of datasources their names, where it sees tables of them, and of environments its own.
+    fn limited_database(&self, snapshot: &Arc<CatalogSnapshot>) -> Database {
+        let datasources: BTreeSet<&String> = snapshot.tables().map(|table| &table.datasource).collect();
+        let servers = self.servers().into_iter().filter(|server| datasources.contains(&server.name));
+        Database {
+            name: self.environment.name().to_owned(),
+            environments: vec![self.environment.name().to_owned()],
+            roles: Vec::new(),
+            servers: servers.map(|server| Server { options: Vec::new(), ..server }).collect(),
+            snapshot: Arc::clone(snapshot),
+            system_schemas: BTreeMap::new(),
         }
     }
 
@@ -197,16 +233,21 @@ impl EnvironmentBackend for EnvironmentAtPort {
         &self.second_looks
     }
 
+    fn role(&self, user: &str) -> Option<Arc<Role>> {
+        self.roles.get(user).cloned()
+    }
+
     fn visible(&self, session: &SessionIdentity) -> VisibleCatalog {
-        let (snapshot, catalog) = self.current();
+        let (snapshot, catalog) = self.current(session.role.as_deref());
         let observer = self.audit.as_ref().map(|audit| audit.observer(session));
+        let is_limited = session.role.is_some();
         let session = Arc::new(session_state::session(session, &self.sessions, self.started));
         let system = catalog.schemas(&session);
-        let own = BTreeMap::from([
-            ("pg_catalog", system.pg_catalog),
-            ("information_schema", system.information_schema),
-            (system::SCHEMA, system::schema(&self.environment, &snapshot, &self.sessions)),
-        ]);
+        let mut own = BTreeMap::from([("pg_catalog", system.pg_catalog), ("information_schema", system.information_schema)]);
+        // Our own views tell of all datasources, of events and of what others do.
+        if !is_limited {
+            own.insert(system::SCHEMA, system::schema(&self.environment, &snapshot, &self.sessions));
+        }
         VisibleCatalog {
             version: snapshot.version,
             catalog: Catalogs::new(self.environment.name(), snapshot, own),

@@ -46,7 +46,10 @@ impl SessionState for State {
     }
 
     fn activity(&self) -> Vec<Activity> {
-        self.sessions.activity().into_iter().map(|session| activity(&self.identity.database, session)).collect()
+        let is_own = |session: &SessionActivity| session.pid == self.identity.pid;
+        // A limited role sees nothing of what others do.
+        let shown = self.sessions.activity().into_iter().filter(|session| self.identity.role.is_none() || is_own(session));
+        shown.map(|session| activity(&self.identity.database, session)).collect()
     }
 
     fn cancel(&self, pid: i32) -> bool {

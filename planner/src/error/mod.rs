@@ -44,6 +44,10 @@ pub enum ErrorKind {
     OutOfMemory,
     /// More than a limit allows, such as a value that would be too large (54000).
     LimitExceeded,
+    /// What the role of the session may not do (42501).
+    Forbidden,
+    /// A write, by a role that only reads (25006).
+    ReadOnly,
     /// A datasource failed: the providers' error is the source and knows more.
     Datasource,
     /// A statement that is wrong in another way (42000).

@@ -37,6 +37,8 @@ pub(crate) struct Explain {
     estimates: bool,
     /// Whether the times of planning and of running are shown.
     summary: bool,
+    /// Whether what sources are sent, and where files are, is left out.
+    hides_sources: bool,
     form: Form,
 }
 
@@ -72,7 +74,12 @@ impl Explain {
         };
         let (analyze, verbose) = (options.analyze, options.verbose);
         let summary = options.analyze_level.map_or(analyze, |level| level == options::SUMMARY);
-        Ok(Self { analyze, verbose, estimates: options.show_statistics.unwrap_or(true), summary, form })
+        Ok(Self { analyze, verbose, estimates: options.show_statistics.unwrap_or(true), summary, hides_sources: false, form })
+    }
+
+    /// The same without what is between the gateway and its sources: statements, and the places of files.
+    pub(crate) fn without_sources(self) -> Self {
+        Self { verbose: false, hides_sources: true, ..self }
     }
 
     /// The one column of the explanation: a row per line of a text, or one row with a document.
@@ -87,7 +94,10 @@ impl Explain {
     /// Shows `prepared`, which took `planning` to come about, having run it if that was asked for.
     pub(crate) async fn run(self, prepared: Prepared, planning: Duration) -> Result<SendableRecordBatchStream> {
         let execution = if self.analyze { Some(run_through(&prepared).await?) } else { None };
-        let outline = Outline::of(prepared.physical.as_ref(), self.analyze)?;
+        let mut outline = Outline::of(prepared.physical.as_ref(), self.analyze)?;
+        if self.hides_sources {
+            outline.hide_sources();
+        }
         let explanation = Explanation { explain: self, outline, prepared: &prepared, planning, execution };
         let lines = match self.form {
             Form::Text => text::lines(&explanation),

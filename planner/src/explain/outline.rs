@@ -13,6 +13,7 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 
 use crate::error::Result;
+use crate::guardrails::Metered;
 
 /// A plan, and what it asks of each datasource.
 #[derive(Debug)]
@@ -95,6 +96,21 @@ impl Outline {
         let root = walk.node(plan)?;
         Ok(Self { root, statements: walk.statements, sources: walk.sources })
     }
+
+    /// Leaves out what sources are asked, and where files are.
+    pub(super) fn hide_sources(&mut self) {
+        self.statements.clear();
+        self.root.hide_source();
+    }
+}
+
+impl Node {
+    fn hide_source(&mut self) {
+        if self.inputs.is_empty() {
+            self.details.clear();
+        }
+        self.inputs.iter_mut().for_each(Node::hide_source);
+    }
 }
 
 struct Walk {
@@ -108,6 +124,9 @@ impl Walk {
         // It only pauses, and whoever reads a plan has nothing of it.
         if let (Some(_), [input]) = (plan.downcast_ref::<CooperativeExec>(), plan.children().as_slice()) {
             return self.node(input.as_ref());
+        }
+        if let Some(metered) = plan.downcast_ref::<Metered>() {
+            return self.node(metered.input().as_ref());
         }
         let believed = StatisticsContext::new().compute(plan, &StatisticsArgs::new())?;
         let estimate = Estimate::of(&believed);

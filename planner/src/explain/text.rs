@@ -41,6 +41,7 @@ impl Page {
         let what = match &node.scan {
             Some(scan) => match scan.statement {
                 Some(number) => format!("{} on {} [{number}]{}", node.kind, scan.datasource, node.details),
+                None if node.details.is_empty() => format!("{} on {}", node.kind, scan.datasource),
                 None => format!("{} on {}: {}", node.kind, scan.datasource, node.details),
             },
             None if node.details.is_empty() => node.kind.clone(),

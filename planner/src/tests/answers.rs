@@ -109,7 +109,7 @@ async fn push_down_off_reads_whole_tables() {
 async fn a_dropped_stream_ends_its_remotes() {
     let world = world();
     let query = world.plan("SELECT c.id, i.sku FROM customers c CROSS JOIN shop.items i").await.unwrap();
-    let mut stream = query.execute(Vec::new(), &Progress::default()).await.unwrap();
+    let mut stream = query.execute(Vec::new(), &Progress::default()).await.unwrap().rows;
     use futures::StreamExt;
     assert!(stream.next().await.unwrap().is_ok());
     drop(stream);

@@ -506,6 +506,7 @@ pub(crate) fn world() -> World {
         functions: Vec::new(),
         push_down: PushDown::On,
         observer: None,
+        guardrails: None,
     };
     World { engine, context, crm, _spill: SpillFolder(spill) }
 }
@@ -550,7 +551,7 @@ impl World {
 
 impl Query {
     pub(crate) async fn rows(&self, parameters: Vec<ScalarValue>) -> Result<Vec<Vec<String>>> {
-        let stream = self.execute(parameters, &Progress::default()).await?;
+        let stream = self.execute(parameters, &Progress::default()).await?.rows;
         assert_eq!(&stream.schema(), self.schema());
         let batches: Vec<RecordBatch> = stream.try_collect().await?;
         let mut rows = Vec::new();

@@ -40,7 +40,7 @@ impl PlannerEngine {
     async fn rows(&self, context: &StatementContext, sql: &str) -> Result<Vec<RecordBatch>> {
         let statement = self.engine.parse(sql)?.remove(0);
         let query = self.engine.plan(&statement, &[], context).await?;
-        query.execute(Vec::new(), &Progress::default()).await?.try_collect().await.map_err(Error::from)
+        query.execute(Vec::new(), &Progress::default()).await?.rows.try_collect().await.map_err(Error::from)
     }
 }
 
@@ -59,6 +59,7 @@ impl contract::Engine for PlannerEngine {
             functions: Vec::new(),
             push_down: PushDown::On,
             observer: None,
+            guardrails: None,
         };
         let batches = self.rows(&context, sql).await.map_err(refusal)?;
         let plan = self.rows(&context, &format!("EXPLAIN {sql}")).await.map_err(refusal)?;

@@ -106,7 +106,7 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
 }
 
 /// Reads `5000`, `5s`, `1.5 min`.
-pub(super) fn milliseconds(text: &str) -> Option<u64> {
+pub(crate) fn milliseconds(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let number: f64 = text[..digits].parse().ok()?;

@@ -268,6 +268,10 @@ impl EnvironmentBackend for TestEnvironment {
         self.replaced.load(Ordering::SeqCst)
     }
 
+    fn role(&self, _user: &str) -> Option<Arc<crate::roles::Role>> {
+        None
+    }
+
     fn visible(&self, _session: &SessionIdentity) -> VisibleCatalog {
         VisibleCatalog {
             catalog: Arc::clone(&self.catalog) as _,

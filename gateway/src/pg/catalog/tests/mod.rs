@@ -56,6 +56,7 @@ impl Client {
             functions: self.catalog.functions(&self.session),
             push_down: PushDown::On,
             observer: None,
+            guardrails: None,
         }
     }
 
@@ -66,7 +67,7 @@ impl Client {
         let mut rows = Vec::new();
         for statement in &statements {
             let query = self.engine.plan(statement, &[], &self.context()).await.map_err(|e| format!("plan: {e}"))?;
-            let stream = query.execute(Vec::new(), &Progress::default()).await.map_err(|e| format!("execute: {e}"))?;
+            let stream = query.execute(Vec::new(), &Progress::default()).await.map_err(|e| format!("execute: {e}"))?.rows;
             let batches: Vec<_> = stream.try_collect().await.map_err(|e| format!("run: {}", causeway_planner::Error::from(e)))?;
             rows.clear();
             let options = FormatOptions::default().with_null("∅");
