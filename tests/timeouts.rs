@@ -47,6 +47,25 @@ fn mariadb_query_timeout_names_datasource_and_limit() {
 }
 
 #[test]
+fn first_row_timeout_ends_what_gives_nothing_and_nothing_else() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("timeout_first_row");
+    drip::in_postgres(&database);
+    let gateway = Gateway::start([database.datasource("slow").external("first_row_timeout", "1s")]);
+    for protocol in BOTH {
+        let (received, took) = run(&gateway, "SELECT count(*) FROM slow.drip", protocol);
+        let (code, text) = received.error.unwrap_or_else(|| panic!("{protocol:?}: ended without an error"));
+        assert_eq!(code, "57014", "{protocol:?}: {text}");
+        assert!(text.contains("slow") && text.contains("first_row_timeout of 1s"), "{protocol:?}: {text}");
+        assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(3), "{protocol:?}: took {took:?}");
+        eventually("the source is free", Duration::from_secs(2), || (database.running("drip") == 0).then_some(()));
+        let (received, took) = run(&gateway, "SELECT id FROM slow.drip LIMIT 200", protocol);
+        assert_eq!((received.rows, received.error), (200, None), "{protocol:?}");
+        assert!(took > Duration::from_secs(1), "{protocol:?}: it flowed for longer than its first row may take: {took:?}");
+    }
+}
+
+#[test]
 fn query_timeout_is_one_datasources_own() {
     let Some(server) = PostgresServer::shared() else { return };
     let database = server.database("timeout_own");

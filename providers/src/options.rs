@@ -22,6 +22,8 @@ pub struct Options {
     pub pool: PoolLimits,
     /// How long one statement may take on this datasource. `None` is without limit.
     pub query_timeout: Option<Duration>,
+    /// How long one may take until its first rows are here. `None` is as long as it may take.
+    pub first_row_timeout: Option<Duration>,
     values: BTreeMap<String, String>,
     secrets: BTreeMap<String, SecretString>,
 }
@@ -142,7 +144,7 @@ impl Options {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let options = Self { id, pool: PoolLimits::default(), query_timeout: None, values: checked, secrets };
+        let options = Self { id, pool: PoolLimits::default(), query_timeout: None, first_row_timeout: None, values: checked, secrets };
         let faults = (manifest.faults)(&options);
         if faults.is_empty() { Ok(options) } else { Err(faults) }
     }

@@ -55,7 +55,7 @@ pub(super) fn read(
     let schema_mode = schema_mode(&mut section);
     let id = RemoteId::new(name.as_ref().map_or("", |name| &name.text));
     let options = options(&mut section, connector.as_ref(), id, base, registry, variables);
-    let External { label, allowed_schemas, expose, allow_writes, query_timeout, refresh_interval, validation, pool } =
+    let External { label, allowed_schemas, expose, allow_writes, query_timeout, first_row_timeout, refresh_interval, validation, pool } =
         external(&mut section);
     let known = connector.as_ref().and_then(|connector| registry.get(&connector.text));
     let tables = tables(&mut section, known.map(AsRef::as_ref));
@@ -66,6 +66,7 @@ pub(super) fn read(
     let datasource = options.map(|mut options| {
         options.pool = pool;
         options.query_timeout = Some(query_timeout);
+        options.first_row_timeout = first_row_timeout;
         Datasource {
             name: name.text.clone(),
             connector: connector.map(|connector| connector.text).unwrap_or_default(),
@@ -162,6 +163,7 @@ struct External {
     expose: Expose,
     allow_writes: bool,
     query_timeout: Duration,
+    first_row_timeout: Option<Duration>,
     refresh_interval: Option<Duration>,
     validation: Validation,
     pool: PoolLimits,
@@ -177,6 +179,7 @@ fn external(section: &mut Section<'_>) -> External {
     let expose = external.choice("expose", &[("all", Expose::All), ("pinned", Expose::Pinned)]).unwrap_or(Expose::All);
     let allow_writes = external.flag("allow_writes").unwrap_or(false);
     let query_timeout = external.duration("query_timeout").unwrap_or(QUERY_TIMEOUT);
+    let first_row_timeout = external.duration("first_row_timeout");
     let refresh_interval = external.duration("refresh_interval");
 
     let mut validation = external.section("validation");
@@ -200,7 +203,17 @@ fn external(section: &mut Section<'_>) -> External {
     };
     pool.finish();
     external.finish();
-    External { label, allowed_schemas, expose, allow_writes, query_timeout, refresh_interval, validation: checked, pool: limits }
+    External {
+        label,
+        allowed_schemas,
+        expose,
+        allow_writes,
+        query_timeout,
+        first_row_timeout,
+        refresh_interval,
+        validation: checked,
+        pool: limits,
+    }
 }
 
 fn tables(section: &mut Section<'_>, connector: Option<&dyn Connector>) -> Vec<PinnedTable> {

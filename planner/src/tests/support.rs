@@ -249,6 +249,10 @@ impl SqlRemote for TestRemote {
         None
     }
 
+    fn first_row_timeout(&self) -> Option<Duration> {
+        None
+    }
+
     fn statistics(&self, _table: &RemoteTable) -> Option<Arc<TableStatistics>> {
         None
     }

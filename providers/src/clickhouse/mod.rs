@@ -80,6 +80,7 @@ struct ClickHouseRemote {
     server: Arc<Server>,
     pool: Arc<Pool<ServerDial>>,
     query_timeout: Option<Duration>,
+    first_row_timeout: Option<Duration>,
     closed: CancellationToken,
 }
 
@@ -103,6 +104,7 @@ impl ClickHouseRemote {
             server,
             pool,
             query_timeout: options.query_timeout,
+            first_row_timeout: options.first_row_timeout,
             closed: CancellationToken::new(),
         })
     }
@@ -252,6 +254,10 @@ impl SqlRemote for ClickHouseRemote {
     fn share_snapshot(self: Arc<Self>, _scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
         // As above.
         None
+    }
+
+    fn first_row_timeout(&self) -> Option<Duration> {
+        self.first_row_timeout
     }
 
     fn statistics(&self, _table: &RemoteTable) -> Option<Arc<TableStatistics>> {

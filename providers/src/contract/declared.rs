@@ -87,6 +87,10 @@ impl SqlRemote for Declared {
         Arc::clone(&self.inner).share_snapshot(scans)
     }
 
+    fn first_row_timeout(&self) -> Option<Duration> {
+        self.inner.first_row_timeout()
+    }
+
     fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>> {
         self.inner.statistics(table)
     }

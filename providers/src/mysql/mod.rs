@@ -93,6 +93,7 @@ pub(crate) struct MySqlRemote {
     /// What the last look told of the tables' sizes.
     known: KnownTables,
     query_timeout: Option<Duration>,
+    first_row_timeout: Option<Duration>,
     closed: CancellationToken,
 }
 
@@ -120,9 +121,23 @@ impl MySqlRemote {
         };
         session.finish();
         session.give_back();
-        let (query_timeout, closed) = (options.query_timeout, CancellationToken::new());
+        let (query_timeout, first_row_timeout, closed) = (options.query_timeout, options.first_row_timeout, CancellationToken::new());
         let known = KnownTables::default();
-        Ok(Self { id, server, pool, writing, dialect, place, flavor, policy, parallel_scans, known, query_timeout, closed })
+        Ok(Self {
+            id,
+            server,
+            pool,
+            writing,
+            dialect,
+            place,
+            flavor,
+            policy,
+            parallel_scans,
+            known,
+            query_timeout,
+            first_row_timeout,
+            closed,
+        })
     }
 
     /// A connection of the pool. One that idled may have been closed by the server.
@@ -261,6 +276,10 @@ impl SqlRemote for MySqlRemote {
     fn share_snapshot(self: Arc<Self>, _scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
         // Two connections have two snapshots, and no way to share one that is there already.
         None
+    }
+
+    fn first_row_timeout(&self) -> Option<Duration> {
+        self.first_row_timeout
     }
 
     fn statistics(&self, _table: &RemoteTable) -> Option<Arc<TableStatistics>> {

@@ -94,6 +94,7 @@ struct PostgresRemote {
     /// Whether the server reads ranges of a table.
     reads_ranges: bool,
     query_timeout: Option<Duration>,
+    first_row_timeout: Option<Duration>,
     closed: CancellationToken,
 }
 
@@ -119,6 +120,7 @@ impl PostgresRemote {
             known: Arc::default(),
             reads_ranges,
             query_timeout: options.query_timeout,
+            first_row_timeout: options.first_row_timeout,
             closed: CancellationToken::new(),
         }))
     }
@@ -259,6 +261,10 @@ impl SqlRemote for PostgresRemote {
 
     fn share_snapshot(self: Arc<Self>, scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
         Some(ExportedSnapshot::new(self.source(), self.query_timeout, scans))
+    }
+
+    fn first_row_timeout(&self) -> Option<Duration> {
+        self.first_row_timeout
     }
 
     fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>> {

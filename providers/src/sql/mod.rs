@@ -3,6 +3,7 @@
 mod batch;
 mod dialect;
 mod dynamic_filter;
+mod first_row;
 mod narrow;
 mod normalize;
 mod origin;
@@ -68,6 +69,9 @@ pub trait SqlRemote: Remote {
     /// A snapshot for all `scans` of one statement, if the source can give one; a connection to be kept for the scan if there is but
     /// one. Does no IO.
     fn share_snapshot(self: Arc<Self>, scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>>;
+
+    /// How long a statement may take until its first rows are here, or word that there are none. `None` is as long as it may take.
+    fn first_row_timeout(&self) -> Option<Duration>;
 
     /// What the source believed of the table when it was looked at last, if it told. Does no IO.
     fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>>;

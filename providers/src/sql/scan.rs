@@ -24,6 +24,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::OnceCell;
 
 use super::dynamic_filter::{DynamicFilters, MOST_KEYS};
+use super::first_row::{Answered, first_row_within};
 use super::narrow::{Narrow, Narrowed};
 use super::shared_snapshot::shared_snapshot;
 use super::{Reliance, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, Turn, normalize};
@@ -240,6 +241,8 @@ struct Reading {
     is_begun: AtomicBool,
     /// What the partitions that are being read have counted together, when somebody is to be told.
     tally: Mutex<Weak<Tally>>,
+    /// Whether the source has answered.
+    answered: Answered,
 }
 
 impl Reading {
@@ -252,6 +255,7 @@ impl Reading {
             left: Mutex::default(),
             is_begun: AtomicBool::new(false),
             tally: Mutex::default(),
+            answered: Answered::default(),
         }
     }
 
@@ -296,6 +300,10 @@ impl Reading {
             }
             // It was to be split, and is not any more.
             None => return Ok(Box::pin(EmptyRecordBatchStream::new(Arc::clone(schema)))),
+        };
+        let rows = match self.remote.first_row_timeout() {
+            Some(limit) => first_row_within(rows, limit, self.remote.id(), Arc::clone(&self.answered)),
+            None => rows,
         };
         Ok(match observer {
             Some(observer) => counted(rows, self.tally(&statement.sql, observer)),

@@ -70,6 +70,7 @@ impl Connector for SqliteConnector {
             writing: pool(Access::Write),
             patience: options.pool.connect_timeout,
             query_timeout: options.query_timeout,
+            first_row_timeout: options.first_row_timeout,
             mismatch: Mismatch::of(options).map_err(|e| e.at(options.id.as_str()))?,
             closed: CancellationToken::new(),
         };
@@ -96,6 +97,7 @@ struct SqliteRemote {
     /// How long a statement waits for another program to release its lock.
     patience: Duration,
     query_timeout: Option<Duration>,
+    first_row_timeout: Option<Duration>,
     mismatch: Mismatch,
     closed: CancellationToken,
 }
@@ -220,6 +222,10 @@ impl SqlRemote for SqliteRemote {
 
     fn share_snapshot(self: Arc<Self>, _scans: &StatementScans) -> Option<Arc<dyn SharedSnapshot>> {
         None
+    }
+
+    fn first_row_timeout(&self) -> Option<Duration> {
+        self.first_row_timeout
     }
 
     fn statistics(&self, _table: &RemoteTable) -> Option<Arc<TableStatistics>> {

@@ -240,6 +240,10 @@ impl SqlRemote for MisdeclaredRemote {
         Arc::clone(self.statements()).share_snapshot(scans)
     }
 
+    fn first_row_timeout(&self) -> Option<Duration> {
+        self.statements().first_row_timeout()
+    }
+
     fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>> {
         self.statements().statistics(table)
     }
