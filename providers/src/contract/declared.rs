@@ -1,6 +1,7 @@
 //! A remote that declares other capabilities than it has: what is tried to find out whether it could do more.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;

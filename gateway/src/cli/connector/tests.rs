@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use causeway_providers::contract::{Checked, Contract, Coverage, Extent, Report, TableExtent};
