@@ -8,6 +8,7 @@
 
 mod absorb;
 mod aggregate;
+mod fan_out;
 mod join;
 mod narrow;
 mod neighbours;

@@ -2,8 +2,8 @@
 //!
 //! A join is taken into a statement when both of its sides are of one remote. As a query is written, tables of other sources often stand
 //! between, and as it is written it is joined. Here inner joins that stand on each other are taken apart into inputs and conditions, and
-//! put together again: the inputs of a remote that conditions connect first, and then what these became. In which order the latter are
-//! joined is decided later, by their sizes (`crate::join_order`).
+//! put together again: the inputs of a remote that conditions connect first, unless their join would come back much larger than they are,
+//! and then what these became. In which order the latter are joined is decided later, by their sizes (`crate::join_order`).
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Join, JoinConstraint, JoinType, LogicalPlan, Operator, Projection};
 
+use super::fan_out::is_narrow;
 use causeway_providers::RemoteId;
 use causeway_providers::sql::SqlTable;
 
@@ -66,7 +67,9 @@ impl Cluster {
         let mut cluster = Self::default();
         cluster.take_in(node);
         let several = cluster.inputs.len() > 2 && cluster.inputs.len() <= MOST_INPUTS;
-        several.then_some(cluster)
+        // Of inputs that are all of one remote none stands between others.
+        let is_mixed = cluster.inputs.windows(2).any(|pair| pair[0].remote != pair[1].remote);
+        (several && is_mixed).then_some(cluster)
     }
 
     /// Takes in `plan` and says which inputs it is made of.
@@ -182,6 +185,19 @@ impl Cluster {
             .collect()
     }
 
+    /// Whether equalities connect two inputs, whose join is about as large as they are.
+    fn joins_narrowly(&self, one: usize, other: usize, equalities: &[Equality]) -> bool {
+        let on: Vec<(&Expr, &Expr)> = equalities
+            .iter()
+            .filter_map(|equality| match (equality.one.1, equality.other.1) {
+                sides if sides == (one, other) => Some((&equality.one.0, &equality.other.0)),
+                sides if sides == (other, one) => Some((&equality.other.0, &equality.one.0)),
+                _ => None,
+            })
+            .collect();
+        !on.is_empty() && is_narrow(&self.inputs[one].plan, &self.inputs[other].plan, &on)
+    }
+
     /// The inputs of each remote that equalities connect, and each other input alone, in the order in which they are written.
     fn groups(&self, equalities: &[Equality]) -> Vec<BTreeSet<usize>> {
         let mut groups: Vec<BTreeSet<usize>> = Vec::new();
@@ -192,8 +208,8 @@ impl Cluster {
             let mut group = BTreeSet::from([at]);
             let remote = &self.inputs[at].remote;
             while let Some(next) = (0..self.inputs.len()).find(|next| {
-                let is_next = |member: &usize| equalities.iter().any(|equality| equality.connects(*member, *next));
-                remote.is_some() && self.inputs[*next].remote == *remote && !group.contains(next) && group.iter().any(is_next)
+                let is_candidate = remote.is_some() && self.inputs[*next].remote == *remote && !group.contains(next);
+                is_candidate && group.iter().any(|member| self.joins_narrowly(*member, *next, equalities))
             }) {
                 group.insert(next);
             }

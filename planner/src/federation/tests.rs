@@ -47,6 +47,13 @@ async fn tables_of_one_remote_are_joined_there_whatever_stands_between() {
             "SELECT c.city, i.qty FROM customers c, shop.items i, orders o, customers d WHERE c.id = i.order_id AND o.customer_id = c.id AND d.id = o.customer_id",
             2,
         ),
+        // Their join would be larger than they are: many orders have the same state.
+        ("SELECT a.total, b.total, i.qty FROM orders a JOIN shop.items i ON i.order_id = a.id JOIN orders b ON b.status = a.status", 0),
+        // A group is named by what it is grouped by.
+        (
+            "SELECT x.n, c.city, i.qty FROM (SELECT customer_id, count(*) AS n FROM orders GROUP BY customer_id) x JOIN shop.items i ON i.qty = x.n JOIN customers c ON c.balance = i.qty AND c.id = x.customer_id",
+            1,
+        ),
         // Nothing connects them but a column of the other source that is computed with.
         ("SELECT a.total, i.qty FROM orders a JOIN shop.items i ON i.order_id = a.id JOIN orders b ON b.id = i.order_id + 1", 0),
     ] {

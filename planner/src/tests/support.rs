@@ -331,12 +331,14 @@ pub(crate) fn column(name: &str, data_type: DataType, comparison: Comparison) ->
 }
 
 fn remote_table(name: &str, columns: Vec<RemoteColumn>, row_estimate: u64) -> RemoteTable {
+    // Each has its rows by `id`, if it has one.
+    let primary_key = columns.iter().filter(|column| column.name == "id").map(|column| column.name.clone()).collect();
     RemoteTable {
         schema: "public".to_owned(),
         name: name.to_owned(),
         kind: TableKind::Table,
         columns,
-        primary_key: Vec::new(),
+        primary_key,
         unique_keys: Vec::new(),
         comment: None,
         row_estimate: Some(row_estimate),

@@ -84,13 +84,13 @@ mod tests {
 
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(5);
+    const LIMIT: Duration = Duration::from_millis(200);
 
     /// Batches, each after a pause.
     fn after(pauses: &[u64]) -> SendableRecordBatchStream {
         let schema = Arc::new(Schema::empty());
         let batch = RecordBatch::new_empty(Arc::clone(&schema));
-        let pauses: Vec<_> = pauses.iter().map(|seconds| Duration::from_secs(*seconds)).collect();
+        let pauses: Vec<_> = pauses.iter().map(|milliseconds| Duration::from_millis(*milliseconds)).collect();
         let batches = stream::iter(pauses).then(move |pause| {
             let batch = batch.clone();
             async move {
@@ -109,18 +109,18 @@ mod tests {
         first_row_within(after(pauses), LIMIT, &RemoteId::new("crm"), Arc::clone(answered))
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn the_first_row_alone_is_waited_for() {
-        assert_eq!(read(limited(&[4, 9, 9], &Answered::default())).await, Ok(3));
+        assert_eq!(read(limited(&[0, 400, 400], &Answered::default())).await, Ok(3));
         assert_eq!(read(limited(&[], &Answered::default())).await, Ok(0));
-        let error = read(limited(&[6, 1], &Answered::default())).await.unwrap_err();
-        assert!(error.contains("crm") && error.contains("first_row_timeout of 5s exceeded"), "{error}");
+        let error = read(limited(&[60_000, 1], &Answered::default())).await.unwrap_err();
+        assert!(error.contains("crm") && error.contains("first_row_timeout of 200ms exceeded"), "{error}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn streams_of_one_scan_answer_for_each_other() {
         let answered = Answered::default();
-        let (one, other) = tokio::join!(read(limited(&[1], &answered)), read(limited(&[9], &answered)));
+        let (one, other) = tokio::join!(read(limited(&[0], &answered)), read(limited(&[600], &answered)));
         assert_eq!((one, other), (Ok(1), Ok(1)));
     }
 }
