@@ -18,6 +18,7 @@ mod drift;
 mod drip;
 mod dynamic_filters;
 mod failure;
+mod fuzz;
 mod gates;
 mod guardrails;
 mod idle;

@@ -7,6 +7,9 @@
 //! - A date and an interval make a timestamp; DataFusion would drop the hours.
 //! - A date beside a timestamp becomes one of the same precision; DataFusion would make both nanoseconds, which hold three centuries.
 //! - Intervals compare by their length, a month being 30 days and a day 24 hours; DataFusion would compare months first.
+//! - A number that is rounded to some digits has these; DataFusion would forget it where it plans.
+//! - Regular expressions are read as PostgreSQL reads them, see `regular_expressions`.
+//! - A window may be ordered by `bytea`.
 //! - A text beside a `bytea` or a timestamp is read as one, see `text_literals`.
 //! - A text beside a `uuid` is read as one; it is text to DataFusion, which would tell its spellings apart.
 //! - `jsonb` is compared as a document and `json` not at all, see `json::comparison`.
@@ -19,10 +22,11 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, Result};
 use datafusion::functions::math::round;
-use datafusion::logical_expr::expr::{Cast, InList};
+use datafusion::logical_expr::expr::{Cast, InList, WindowFunctionParams};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF, Volatility, cast, create_udf,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF, Volatility, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, cast, create_udf,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
@@ -31,7 +35,7 @@ use datafusion::scalar::ScalarValue;
 use causeway_providers::Presentation;
 
 use crate::json::comparison;
-use crate::text_literals;
+use crate::{regular_expressions, text_literals};
 
 /// Rewrites expressions before DataFusion's own coercion sees them.
 #[derive(Debug)]
@@ -70,7 +74,11 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         other => other.data,
     };
     match expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if meets(op) => {
+        Expr::BinaryExpr(mut binary) if !meets(binary.op) => {
+            let changed = regular_expressions::of_operator(&mut binary);
+            Ok(transformed(Expr::BinaryExpr(binary), changed))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             // A type that cannot be told yet is left to DataFusion, which says so better.
             let (Ok(one), Ok(other)) = (left.get_type(schema), right.get_type(schema)) else {
                 return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
@@ -162,9 +170,18 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let changed = widened(&mut function.params.args, schema);
             Ok(transformed(Expr::AggregateFunction(function), changed))
         }
-        Expr::WindowFunction(mut function) if function.fun.name() == "sum" => {
-            let changed = widened(&mut function.params.args, schema);
-            Ok(transformed(Expr::WindowFunction(function), changed))
+        Expr::WindowFunction(mut function) => {
+            let widened = function.fun.name() == "sum" && widened(&mut function.params.args, schema);
+            let counted = counted(&mut function.params, schema);
+            Ok(transformed(Expr::WindowFunction(function), widened || counted))
+        }
+        Expr::ScalarFunction(mut function) if function.name() == "round" => {
+            let changed = function.args.get_mut(1).is_some_and(digits);
+            Ok(transformed(Expr::ScalarFunction(function), changed))
+        }
+        Expr::ScalarFunction(mut function) => {
+            let changed = regular_expressions::of_function(&mut function);
+            Ok(transformed(Expr::ScalarFunction(function), changed))
         }
         other => Ok(Transformed::no(other)),
     }
@@ -227,6 +244,35 @@ fn widened(arguments: &mut [Expr], schema: &DFSchema) -> bool {
         *argument = cast(std::mem::take(argument), DataType::Decimal128(19, 0));
     }
     long
+}
+
+/// Makes a frame of values that are ordered by bytes one of groups of equal ones, which DataFusion counts: it knows no ranges of them.
+/// Only offsets tell the two apart. Whether there was one.
+fn counted(params: &mut WindowFunctionParams, schema: &DFSchema) -> bool {
+    let frame = &params.window_frame;
+    let offset = |bound: &WindowFrameBound| match bound {
+        WindowFrameBound::Preceding(offset) | WindowFrameBound::Following(offset) => !offset.is_null(),
+        WindowFrameBound::CurrentRow => false,
+    };
+    let bytes = params.order_by.first().is_some_and(|sort| matches!(sort.expr.get_type(schema), Ok(DataType::Binary)));
+    let groups = bytes && frame.units == WindowFrameUnits::Range && !offset(&frame.start_bound) && !offset(&frame.end_bound);
+    if groups {
+        params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, frame.start_bound.clone(), frame.end_bound.clone());
+    }
+    groups
+}
+
+/// Makes how many digits `round` keeps a literal of the type it wants. DataFusion tells the scale of what it rounds by a literal, and
+/// by no conversion of one. Whether it was another.
+fn digits(kept: &mut Expr) -> bool {
+    let (literal, sign) = match &*kept {
+        Expr::Negative(inner) => (inner.as_ref(), -1),
+        other => (other, 1),
+    };
+    let Expr::Literal(ScalarValue::Int64(Some(number)), _) = literal else { return false };
+    let Some(number) = number.checked_mul(sign).and_then(|number| i32::try_from(number).ok()) else { return false };
+    *kept = Expr::Literal(ScalarValue::Int32(Some(number)), None);
+    true
 }
 
 /// What a date becomes beside an interval.

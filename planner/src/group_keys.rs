@@ -50,7 +50,13 @@ pub(crate) fn as_written(plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
         LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.iter().any(is_mark) => {
             is_cut = true;
             let Aggregate { input, group_expr, aggr_expr, .. } = aggregate;
-            let keys = group_expr.into_iter().take_while(|key| !is_mark(key)).collect();
+            let keys = group_expr.into_iter().take_while(|key| !is_mark(key)).fold(Vec::new(), |mut keys, key| {
+                // What is written twice is one key.
+                if !keys.contains(&key) {
+                    keys.push(key);
+                }
+                keys
+            });
             Ok(Transformed::yes(without_beliefs(input, keys, aggr_expr)?))
         }
         other if !is_cut || other.inputs().is_empty() => Ok(Transformed::no(other)),

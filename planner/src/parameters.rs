@@ -9,7 +9,7 @@ use datafusion::common::{DFSchema, ParamValues};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::expr::{Cast, Placeholder};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::scalar::ScalarValue;
 
 use crate::error::{Error, ErrorKind, Result, sql_type_names};
@@ -35,7 +35,7 @@ pub(crate) fn infer(plan: LogicalPlan, declared: &[Option<DataType>]) -> Result<
             let schema = visible(&node);
             node.map_expressions(|expr| {
                 let (expr, any) = expr.infer_placeholder_types(&schema)?;
-                if any { expr.transform_up(from_cast) } else { Ok(Transformed::no(expr)) }
+                if any { expr.transform_up(|expr| from_neighbours(expr, &schema)) } else { Ok(Transformed::no(expr)) }
             })
         })?
         .data;
@@ -100,19 +100,63 @@ fn visible(node: &LogicalPlan) -> DFSchema {
     if inputs.is_empty() { node.schema().as_ref().clone() } else { merge_schema(&inputs) }
 }
 
-/// `$1::date` makes the parameter a date.
-fn from_cast(expr: Expr) -> DataFusionResult<Transformed<Expr>> {
+/// `$1::date` makes the parameter a date, and so does `coalesce(a_date, $1)`.
+fn from_neighbours(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
     match expr {
-        Expr::Cast(Cast { expr: inner, field }) => match *inner {
-            Expr::Placeholder(Placeholder { id, field: None }) => {
-                let told = Some(Arc::new(Field::new(&id, field.data_type().clone(), true)));
-                let inner = Box::new(Expr::Placeholder(Placeholder { id, field: told }));
-                Ok(Transformed::yes(Expr::Cast(Cast { expr: inner, field })))
+        Expr::Cast(Cast { expr: inner, field }) => {
+            let inner = told(*inner, field.data_type());
+            Ok(inner.update_data(|inner| Expr::Cast(Cast { expr: Box::new(inner), field })))
+        }
+        Expr::ScalarFunction(mut function) if ALIKE.contains(&function.name()) => {
+            let changed = alike(function.args.iter_mut(), schema);
+            Ok(transformed(Expr::ScalarFunction(function), changed))
+        }
+        Expr::Case(mut case) => {
+            let mut changed = false;
+            if let Some(subject) = &mut case.expr {
+                let compared = case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut());
+                changed |= alike(std::iter::once(subject.as_mut()).chain(compared), schema);
             }
-            other => Ok(Transformed::no(Expr::Cast(Cast { expr: Box::new(other), field }))),
-        },
+            let results = case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut());
+            changed |= alike(results.chain(case.else_expr.as_deref_mut()), schema);
+            Ok(transformed(Expr::Case(case), changed))
+        }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// Functions whose arguments are of one type.
+const ALIKE: [&str; 4] = ["coalesce", "nullif", "greatest", "least"];
+
+/// Gives the parameters among expressions of one type the type of the first that has one.
+fn alike<'a>(exprs: impl Iterator<Item = &'a mut Expr>, schema: &DFSchema) -> bool {
+    let mut exprs: Vec<_> = exprs.collect();
+    let known = exprs.iter().filter(|expr| !matches!(expr, Expr::Placeholder(Placeholder { field: None, .. })));
+    let Some(data_type) = known.filter_map(|expr| expr.get_type(schema).ok()).find(|data_type| *data_type != DataType::Null) else {
+        return false;
+    };
+    let mut changed = false;
+    for expr in &mut exprs {
+        let known = told(std::mem::take(*expr), &data_type);
+        changed |= known.transformed;
+        **expr = known.data;
+    }
+    changed
+}
+
+/// The expression, of this type if it is a parameter without one.
+fn told(expr: Expr, data_type: &DataType) -> Transformed<Expr> {
+    match expr {
+        Expr::Placeholder(Placeholder { id, field: None }) => {
+            let told = Some(Arc::new(Field::new(&id, data_type.clone(), true)));
+            Transformed::yes(Expr::Placeholder(Placeholder { id, field: told }))
+        }
+        other => Transformed::no(other),
+    }
+}
+
+fn transformed(expr: Expr, changed: bool) -> Transformed<Expr> {
+    if changed { Transformed::yes(expr) } else { Transformed::no(expr) }
 }
 
 /// The number of `$7`.

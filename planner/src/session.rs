@@ -27,6 +27,7 @@ use crate::group_keys::ForgetDependencies;
 use crate::growth::bounded;
 use crate::join_order::JoinOrder;
 use crate::json;
+use crate::not_in::NotIn;
 use crate::single_distinct::SingleDistinct;
 use crate::unambiguous_filters::UnambiguousFilters;
 
@@ -63,9 +64,9 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
 /// Functions that PostgreSQL has too, but with other formats: no answer is better than a wrong one.
 const FOREIGN_FUNCTIONS: [&str; 2] = ["to_char", "date_format"];
 
-/// Our coercion comes first: it decides what DataFusion's then finds decided. Arithmetic is checked once all types are.
+/// What IN means is written out first. Our coercion comes next: it decides what DataFusion's then finds decided. Arithmetic is checked once all types are.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Coercion)];
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(NotIn), Arc::new(Coercion)];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(Checking));
     rules

@@ -370,3 +370,43 @@ JOIN crm.customers c ON c.id = o.customer_id WHERE c.id < 40 AND o.id > 90000001
 SELECT count(*) FILTER (WHERE id - 3 > 0) AS a, sum(units) FILTER (WHERE (id - 1) * 2 > id + 7) AS b FROM shop.orders;
 -- a sum of decimals beside a sum of distinct values
 SELECT units, sum(DISTINCT units) AS s FROM shop.orders GROUP BY units HAVING sum(total) > 0;
+-- NOT IN of a constant, over NULLs [none]
+SELECT id FROM crm.customers WHERE 100 NOT IN (SELECT units FROM shop.orders);
+-- NOT IN of a constant, without NULLs
+SELECT id FROM crm.customers WHERE 100 NOT IN (SELECT units FROM shop.orders WHERE units IS NOT NULL);
+-- NOT IN over NULLs, beside OR
+SELECT id FROM crm.customers WHERE id < 5 OR id + 1000 NOT IN (SELECT customer_id FROM shop.orders);
+-- NOT of IN over NULLs and another condition
+SELECT id FROM crm.customers WHERE NOT (id + 110 IN (SELECT customer_id FROM shop.orders) AND vip);
+-- IN over NULLs that is not known
+SELECT id FROM crm.customers WHERE (id + 1000 IN (SELECT customer_id FROM shop.orders)) IS NULL AND id < 4;
+-- IN over NULLs in CASE
+SELECT id FROM crm.customers WHERE CASE WHEN id IN (SELECT customer_id FROM shop.orders) THEN vip ELSE id < 9 END;
+-- NOT IN that names a row from outside
+SELECT id FROM crm.customers c WHERE id NOT IN (SELECT customer_id FROM shop.orders o WHERE o.placed > c.joined AND o.units > 30);
+-- NOT IN of a text that may be NULL, from outside
+SELECT id FROM crm.customers c WHERE segment NOT IN (SELECT status FROM shop.orders o WHERE o.customer_id = c.id);
+-- a window over values sorted by bytes
+SELECT id, rank() OVER (ORDER BY '\x61'::bytea), count(*) OVER (ORDER BY '\x61'::bytea, id) FROM crm.customers;
+-- a grouping by one column twice
+SELECT segment, count(*) FROM crm.customers GROUP BY segment, segment;
+-- nullif of a rounded average
+SELECT DISTINCT nullif(a, 100.0) FROM (SELECT units, round(avg(total), 2) AS a FROM shop.orders GROUP BY units) t;
+-- round to tens
+SELECT id, round(total, -1), coalesce(round(total, 1), 0.25) FROM shop.orders;
+-- regular expression for a backslash
+SELECT id, name FROM crm.customers WHERE name ~ '\\';
+-- regular expression whose point is the end of a line
+SELECT id, name FROM crm.customers WHERE name || chr(10) || 'x' ~ '^a.*.x$' AND regexp_replace(name || chr(10), 'a.$', '-') LIKE '%-';
+-- rows that are equal
+SELECT id FROM crm.customers WHERE (segment, vip) = ('retail', true) OR (id + 0, segment) = (7, 'Retail');
+-- rows that differ
+SELECT id FROM crm.customers WHERE (segment, vip) <> ('retail', true);
+-- rows in a list
+SELECT id FROM crm.customers WHERE (segment, upper(city)) IN (('retail', 'OSLO'), ('public', 'LISBON'), ('wholesale', NULL));
+-- rows not in a list
+SELECT id FROM crm.customers WHERE (segment, city) NOT IN (('retail', 'Oslo'), ('public', NULL));
+-- rows behind one, as pages are read [ordered]
+SELECT joined, id FROM crm.customers WHERE (joined, id) > (DATE '2021-06-01', 50) ORDER BY joined, id LIMIT 10;
+-- moments beyond what nanoseconds hold
+SELECT id, joined::timestamp, DATE '9999-12-31'::timestamp FROM crm.customers WHERE seen BETWEEN TIMESTAMP '1000-01-01' AND TIMESTAMP '9999-12-31 23:59:59';

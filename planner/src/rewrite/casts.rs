@@ -28,6 +28,9 @@ const IDENTIFIERS: [(&str, &str); 11] = [
 
 /// Rewrites one cast whose operand is done.
 pub(super) fn rewrite(expr: &mut Expr) {
+    if let Expr::TypedString(typed) = expr {
+        in_microseconds(&mut typed.data_type);
+    }
     if let Expr::TypedString(typed) = expr
         && let Some(function) = json_function(&typed.data_type)
     {
@@ -57,6 +60,7 @@ pub(super) fn rewrite(expr: &mut Expr) {
     if let Some(plain) = plain_type(data_type) {
         *data_type = plain;
     }
+    in_microseconds(data_type);
     match data_type {
         DataType::Text | DataType::Varchar(_) | DataType::CharacterVarying(_) => {
             show_name(operand);
@@ -76,6 +80,13 @@ pub(super) fn rewrite(expr: &mut Expr) {
             }
         }
         _ => {}
+    }
+}
+
+/// Moments have microseconds, as in PostgreSQL: nanoseconds hold three centuries only.
+fn in_microseconds(data_type: &mut DataType) {
+    if let DataType::Timestamp(precision @ None, _) = data_type {
+        *precision = Some(6);
     }
 }
 

@@ -15,6 +15,7 @@ mod hidden_names;
 mod numbers;
 mod operators;
 mod outer_names;
+mod rows;
 mod scope;
 mod subqueries;
 mod syntax;
@@ -72,6 +73,7 @@ impl VisitorMut for Rewriter {
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Infallible> {
         numbers::rewrite(expr);
         operators::rewrite(expr);
+        rows::rewrite(expr);
         casts::rewrite(expr);
         subqueries::rewrite(expr);
         ControlFlow::Continue(())

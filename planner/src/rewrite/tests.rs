@@ -61,6 +61,24 @@ fn operators_collations_and_patterns_are_plain() {
 }
 
 #[test]
+fn rows_are_compared_by_their_values() {
+    becomes(&[
+        ("SELECT 1 FROM t WHERE (a, b) = (1, c + 1)", "SELECT 1 FROM t WHERE (((a = 1) AND (b = c + 1)))"),
+        ("SELECT 1 FROM t WHERE (a, b) <> (1, 2)", "SELECT 1 FROM t WHERE (((a <> 1) OR (b <> 2)))"),
+        ("SELECT 1 FROM t WHERE (a, b) <= (1, 2)", "SELECT 1 FROM t WHERE ((a < 1) OR ((a = 1) AND (b <= 2)))"),
+        (
+            "SELECT 1 FROM t WHERE (a, b) IN ((1, 2), (3, 4))",
+            "SELECT 1 FROM t WHERE (((((a = 1) AND (b = 2))) OR (((a = 3) AND (b = 4)))))",
+        ),
+        (
+            "SELECT 1 FROM t WHERE (a, b) NOT IN ((1, 2), (3, 4))",
+            "SELECT 1 FROM t WHERE (((((a <> 1) OR (b <> 2))) AND (((a <> 3) OR (b <> 4)))))",
+        ),
+    ]);
+    stays(&["SELECT 1 FROM t WHERE (a, b) = (1, 2, 3)"]);
+}
+
+#[test]
 fn functions_in_from_are_relations() {
     becomes(&[
         ("SELECT i FROM generate_series(1, 3) AS i", "SELECT i FROM generate_series(1, 3) AS i (i)"),

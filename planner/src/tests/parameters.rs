@@ -23,6 +23,12 @@ async fn types_are_inferred_from_use() {
         ("SELECT name FROM customers WHERE $2 = city AND id IN ($1, $3)", &[DataType::Int64, DataType::Utf8, DataType::Int64]),
         ("SELECT id FROM customers WHERE joined BETWEEN $1 AND $2", &[DataType::Date32, DataType::Date32]),
         ("SELECT $1", &[DataType::Utf8]),
+        (
+            "SELECT coalesce(id, $1), nullif($2, joined), greatest($3, name) FROM customers",
+            &[DataType::Int64, DataType::Date32, DataType::Utf8],
+        ),
+        ("SELECT CASE id WHEN $1 THEN joined ELSE $2 END FROM customers", &[DataType::Int64, DataType::Date32]),
+        ("SELECT id FROM customers WHERE (id, joined) > ($1, $2)", &[DataType::Int64, DataType::Date32]),
         ("SELECT $1::bigint, $1", &[DataType::Int64]),
         ("SELECT id FROM customers WHERE id > (SELECT min(id) FROM orders WHERE total > $1)", &[DataType::Decimal128(12, 2)]),
         ("SELECT id FROM customers LIMIT $1 OFFSET $2", &[DataType::Int64, DataType::Int64]),

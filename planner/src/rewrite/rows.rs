@@ -1,0 +1,72 @@
+//! Rows that are compared: `(a, b) = (1, 2)`, `(a, b) < (1, 2)`, `(a, b) IN ((1, 2), (3, 4))`.
+//!
+//! Each becomes the comparisons of its values that it stands for; the planner below us makes structs of them, which only some
+//! expressions can be part of, and in which NULL would equal NULL.
+
+use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr};
+
+use super::syntax::binary;
+
+/// Rewrites one expression whose parts are done.
+pub(super) fn rewrite(expr: &mut Expr) {
+    let compared = match &*expr {
+        Expr::BinaryOp { left, op, right } => match (values(left), values(right)) {
+            (Some(left), Some(right)) => compare(left, op, right),
+            _ => None,
+        },
+        Expr::InList { expr: row, list, negated } => values(row).and_then(|row| one_of(row, list, *negated)),
+        _ => None,
+    };
+    if let Some(compared) = compared {
+        *expr = Expr::Nested(Box::new(compared));
+    }
+}
+
+fn values(expr: &Expr) -> Option<&[Expr]> {
+    match expr {
+        Expr::Tuple(values) if !values.is_empty() => Some(values),
+        _ => None,
+    }
+}
+
+/// Rows of different lengths are left to be refused.
+fn compare(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Option<Expr> {
+    if left.len() != right.len() {
+        return None;
+    }
+    match op {
+        BinaryOperator::Eq => pairs(left, op, right, BinaryOperator::And),
+        BinaryOperator::NotEq => pairs(left, op, right, BinaryOperator::Or),
+        BinaryOperator::Lt | BinaryOperator::LtEq => ordered(left, BinaryOperator::Lt, op, right),
+        BinaryOperator::Gt | BinaryOperator::GtEq => ordered(left, BinaryOperator::Gt, op, right),
+        _ => None,
+    }
+}
+
+fn pairs(left: &[Expr], op: &BinaryOperator, right: &[Expr], all: BinaryOperator) -> Option<Expr> {
+    let pairs = left.iter().zip(right).map(|(left, right)| nested(binary(left.clone(), op.clone(), right.clone())));
+    pairs.reduce(|before, next| nested(binary(before, all.clone(), next)))
+}
+
+/// The first values that differ decide, and the last ones as `op` says.
+fn ordered(left: &[Expr], strict: BinaryOperator, op: &BinaryOperator, right: &[Expr]) -> Option<Expr> {
+    let (first, left) = left.split_first()?;
+    let (other, right) = right.split_first()?;
+    if left.is_empty() {
+        return Some(binary(first.clone(), op.clone(), other.clone()));
+    }
+    let rest = ordered(left, strict.clone(), op, right)?;
+    let equal = binary(first.clone(), BinaryOperator::Eq, other.clone());
+    let tied = nested(binary(nested(equal), BinaryOperator::And, nested(rest)));
+    Some(binary(nested(binary(first.clone(), strict, other.clone())), BinaryOperator::Or, tied))
+}
+
+fn one_of(row: &[Expr], list: &[Expr], negated: bool) -> Option<Expr> {
+    let (op, all) = if negated { (BinaryOperator::NotEq, BinaryOperator::And) } else { (BinaryOperator::Eq, BinaryOperator::Or) };
+    let items = list.iter().map(|item| compare(row, &op, values(item)?)).collect::<Option<Vec<_>>>()?;
+    items.into_iter().map(nested).reduce(|before, next| nested(binary(before, all.clone(), next)))
+}
+
+fn nested(expr: Expr) -> Expr {
+    Expr::Nested(Box::new(expr))
+}
