@@ -411,6 +411,7 @@ async fn results_are_cut_at_so_many_rows_and_it_is_said() {
     let mut ai = Limited::connect(&world.gateway, "ai").await;
     let last = "SELECT causeway.last_truncated()";
     assert_eq!(ai.value(last).await, "f");
+    assert_eq!(ai.client.prepare(last).await.unwrap().columns()[0].name(), "last_truncated");
     let (rows, notices) = ai.run("SELECT id FROM crm.orders ORDER BY id").await.unwrap();
     assert_eq!(rows, 100);
     let [(code, text)] = &notices[..] else { panic!("{notices:?}") };
@@ -518,6 +519,8 @@ async fn statements_that_read_too_many_rows_are_stopped() {
         "{refusal}"
     );
     eventually("nothing runs at the source", Duration::from_secs(10), || (world.database.running("big") == 0).then_some(()));
+    // What a join narrows is not read either.
+    assert_eq!(ai.value("SELECT count(*) FROM crm.big b JOIN shop.people p ON p.id = b.id").await, "2");
     // The scans of a statement are counted together, and each statement for itself.
     let both =
         "SELECT count(*) FROM (SELECT id FROM crm.orders WHERE random() < 2 UNION ALL SELECT id FROM crm.orders WHERE random() < 2) o";
