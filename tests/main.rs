@@ -33,6 +33,7 @@ mod push_down;
 mod secrets;
 mod streaming;
 mod timeouts;
+mod tpcds;
 mod tpch;
 mod traps;
 mod types;
