@@ -36,6 +36,7 @@ mod secrets;
 mod statements;
 mod streaming;
 mod timeouts;
+mod tpcds;
 mod tpch;
 mod traps;
 mod types;

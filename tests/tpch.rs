@@ -24,32 +24,6 @@ const BY_BYTES: &str = "LOCALE 'C' ENCODING 'UTF8'";
 /// A locale of people.
 const ENGLISH: &str = "LOCALE 'C.UTF-8' ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en-US'";
 
-/// The queries with the parameters that TPC-H validates by, each with its number.
-const QUERIES: [(u32, &str); 22] = [
-    (1, include_str!("sql/tpch/q01.sql")),
-    (2, include_str!("sql/tpch/q02.sql")),
-    (3, include_str!("sql/tpch/q03.sql")),
-    (4, include_str!("sql/tpch/q04.sql")),
-    (5, include_str!("sql/tpch/q05.sql")),
-    (6, include_str!("sql/tpch/q06.sql")),
-    (7, include_str!("sql/tpch/q07.sql")),
-    (8, include_str!("sql/tpch/q08.sql")),
-    (9, include_str!("sql/tpch/q09.sql")),
-    (10, include_str!("sql/tpch/q10.sql")),
-    (11, include_str!("sql/tpch/q11.sql")),
-    (12, include_str!("sql/tpch/q12.sql")),
-    (13, include_str!("sql/tpch/q13.sql")),
-    (14, include_str!("sql/tpch/q14.sql")),
-    (15, include_str!("sql/tpch/q15.sql")),
-    (16, include_str!("sql/tpch/q16.sql")),
-    (17, include_str!("sql/tpch/q17.sql")),
-    (18, include_str!("sql/tpch/q18.sql")),
-    (19, include_str!("sql/tpch/q19.sql")),
-    (20, include_str!("sql/tpch/q20.sql")),
-    (21, include_str!("sql/tpch/q21.sql")),
-    (22, include_str!("sql/tpch/q22.sql")),
-];
-
 /// Where the tables are: one gateway has all layouts, and a session chooses one by its search path.
 const LAYOUTS: [(&str, &str); 5] = [
     ("all in PostgreSQL", "crm"),
@@ -142,7 +116,7 @@ async fn the_same_rows_wherever_the_tables_are() {
     let reference = layouts.reference.connect().await;
     let ours = layouts.gateway.connect().await;
     let mut wrong = Vec::new();
-    for (number, sql) in QUERIES {
+    for (number, sql) in Tpch::QUERIES {
         let expected = text_rows(&reference, sql).await.unwrap();
         let something = |value: &str| value.parse::<f64>().map_or(!value.is_empty(), |number| number != 0.0);
         if !expected.iter().flatten().any(|value| value.as_deref().is_some_and(something)) {
@@ -193,7 +167,7 @@ async fn one_postgres_is_asked_as_written_down() {
     let ours = gateway.connect().await;
     let mut seen = String::new();
     let mut whole = 0;
-    for (number, sql) in QUERIES {
+    for (number, sql) in Tpch::QUERIES {
         set(&ours, "search_path", "crm").await;
         let by_bytes = explained(&ours, sql).await;
         set(&ours, "search_path", "english").await;
@@ -213,5 +187,5 @@ async fn one_postgres_is_asked_as_written_down() {
         assert_eq!(seen, written, "line {} of sql/tpch/remote_statements.txt; {REWRITE}=1 writes it anew", at + 1);
     }
     assert_eq!(seen.lines().count(), STATEMENTS.lines().count());
-    assert_eq!(whole, QUERIES.len(), "each query is one statement");
+    assert_eq!(whole, Tpch::QUERIES.len(), "each query is one statement");
 }

@@ -5,6 +5,7 @@
 mod audit;
 mod boot;
 mod drift;
+mod duckdb;
 mod into_arrow;
 mod join;
 mod load;
@@ -12,9 +13,13 @@ mod lookup;
 mod machine;
 mod mariadb;
 mod memory;
+mod outcome;
+mod planning;
+mod pushdown;
 mod scan;
 mod session_share;
 mod summary;
+mod tpch;
 
 use std::time::Duration;
 
@@ -77,6 +82,14 @@ enum Bench {
     Memory,
     /// A few rows of MariaDB joined with all line items, with and without dynamic filters.
     Join,
+    /// How long a statement takes before its first source is asked.
+    Planning {
+        /// Statements of each kind.
+        #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+        count: u32,
+    },
+    /// Statements that one PostgreSQL computes whole: through the gateway, and straight.
+    Pushdown,
     /// All line items to a client that discards them, and how much memory the gateway takes for that.
     Scan,
     /// One order by its key, prepared.
@@ -87,6 +100,12 @@ enum Bench {
         /// Clients at once in the second part.
         #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
         clients: u32,
+    },
+    /// The 22 queries of TPC-H over PostgreSQL, MariaDB and Parquet, and as DuckDB and foreign data wrappers answer them.
+    Tpch {
+        /// Seconds after which a query is stopped.
+        #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
+        limit: u64,
     },
 }
 
@@ -119,7 +138,10 @@ fn main() {
         Bench::Mariadb => mariadb::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Memory => memory::run(),
         Bench::Join => join::run(&runtime, arguments.scale, arguments.rounds),
+        Bench::Planning { count } => planning::run(&runtime, count),
+        Bench::Pushdown => pushdown::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Scan => scan::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Lookup { count, clients } => runtime.block_on(lookup::run(arguments.scale, arguments.rounds, count, clients)),
+        Bench::Tpch { limit } => tpch::run(&runtime, arguments.scale, arguments.rounds, Duration::from_secs(limit)),
     }
 }

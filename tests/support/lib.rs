@@ -19,6 +19,7 @@ mod psql;
 mod rows;
 mod skip;
 mod sqlite;
+mod tpcds;
 mod tpch;
 mod wait;
 
@@ -33,8 +34,9 @@ pub use port::free_port;
 pub use postgres::{PostgresDatabase, PostgresServer};
 pub use process::{Finished, Supervised, finish_within};
 pub use psql::{Psql, PsqlOutput};
-pub use rows::{Cell, Order, Row, assert_same_rows, compare_rows, raw_rows, text_rows};
+pub use rows::{Cell, Order, Row, as_precise, assert_same_rows, compare_rows, raw_rows, text_rows};
 pub use skip::{skip, skip_for};
 pub use sqlite::write_sqlite;
+pub use tpcds::Tpcds;
 pub use tpch::{FixedWidth, Tpch};
 pub use wait::{eventually, eventually_async};

@@ -91,6 +91,21 @@ impl MariaDbDatabase {
         &self.name
     }
 
+    /// The port its server listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its user.
+    pub fn user(&self) -> &'static str {
+        USER
+    }
+
+    /// The password of its user.
+    pub fn password(&self) -> &'static str {
+        PASSWORD
+    }
+
     /// Runs a script that must succeed.
     ///
     /// # Panics

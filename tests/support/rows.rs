@@ -103,6 +103,22 @@ pub fn assert_same_rows(sql: &str, expected: &[Row], actual: &[Row], order: Orde
     }
 }
 
+/// What PostgreSQL gives, with no more decimals of quotients than we give: it gives more, and we cut off the rest without rounding.
+/// See `docs/postgres-differences.md`.
+pub fn as_precise(expected: &[Row], ours: &[Row]) -> Vec<Row> {
+    let mut expected = expected.to_vec();
+    let values = expected.iter_mut().zip(ours).flat_map(|(expected, ours)| expected.iter_mut().zip(ours));
+    for (value, ours) in values.filter(|(value, ours)| !same_value(value.as_deref(), ours.as_deref())) {
+        if let (Some(value), Some(ours)) = (value, ours)
+            && let (Some((_, all)), Some((_, kept))) = (value.split_once('.'), ours.split_once('.'))
+            && (6..all.len()).contains(&kept.len())
+        {
+            value.truncate(value.len() - all.len() + kept.len());
+        }
+    }
+    expected
+}
+
 fn same_value(left: Option<&str>, right: Option<&str>) -> bool {
     let (Some(left), Some(right)) = (left, right) else { return left == right };
     if left == right {
@@ -191,6 +207,19 @@ mod tests {
             assert_eq!(compare_rows(&[row(left)], &[row(right)], Order::Given), Ok(()), "{left:?} {right:?}");
         }
         assert_eq!(compare_rows(&[row(&["1"]), row(&["2"])], &[row(&["2"]), row(&["1"])], Order::Any), Ok(()));
+    }
+
+    #[test]
+    fn quotients_are_cut_and_nothing_else() {
+        let cases = [
+            ("0.66666666666666666667", "0.666666", "0.666666"),
+            ("0.66666666666666666667", "0.6666666666666666", "0.66666666666666666667"),
+            ("0.66666666666666666667", "0.67", "0.66666666666666666667"),
+            ("1.5", "1.500000", "1.5"),
+        ];
+        for (theirs, ours, cut) in cases {
+            assert_eq!(as_precise(&[row(&[theirs])], &[row(&[ours])]), [row(&[cut])], "{theirs} {ours}");
+        }
     }
 
     #[test]
