@@ -226,7 +226,8 @@ impl Writer<'_> {
         let (from, scope, conditions) = self.from_tables(count);
         let mut kinds: Vec<_> = (0..1 + self.dice.roll(2)).map(|_| self.kind(&scope)).collect();
         let mut items: Vec<_> = kinds.iter().map(|kind| self.key(&scope, *kind, 1)).collect();
-        let ids: Vec<_> = scope.iter().filter(|relation| !relation.alias.is_empty()).map(|relation| format!("{}.id", relation.alias)).collect();
+        let ids: Vec<_> =
+            scope.iter().filter(|relation| !relation.alias.is_empty()).map(|relation| format!("{}.id", relation.alias)).collect();
         for _ in 0..1 + self.dice.roll(2) {
             let (partition_kind, order_kind, kind) = (self.kind(&scope), self.kind(&scope), self.kind(&scope));
             let partition = Tree::fill("PARTITION BY {} ", [self.key(&scope, partition_kind, 0)]);
