@@ -58,8 +58,6 @@ fn pairs_all(join: &Join) -> bool {
         JoinType::LeftSemi | JoinType::RightSemi | JoinType::LeftAnti | JoinType::RightAnti | JoinType::LeftMark | JoinType::RightMark => {
             join.filter.is_some()
         }
-        #[allow(unreachable_patterns, reason = "other kinds of joins may come")]
-        _ => true,
     }
 }
 
