@@ -19,6 +19,7 @@ mod group_keys;
 mod growth;
 mod join_order;
 mod json;
+mod maybe_null;
 mod names;
 mod not_in;
 mod output;

@@ -142,6 +142,13 @@ impl Writer<'_> {
             self.subqueries -= 1;
             let (relation, text) = self.table();
             kinds.push(Kind::Int);
+            if self.dice.chance(40) {
+                // One row at most, of a column that is never NULL.
+                let sought = self.literal(Kind::Int);
+                let one = Tree::fill(&format!("(SELECT {0}.id FROM {text} WHERE {0}.id = {{}})", relation.alias), [sought]);
+                items.push(Tree::fill(self.dice.word(&["{}", "coalesce({}, -7)", "CASE WHEN {} IS NULL THEN 1 ELSE 0 END"]), [one]));
+                return (items, kinds);
+            }
             let link = if self.dice.chance(70) { self.link(scope, &relation) } else { self.predicate(std::slice::from_ref(&relation), 1) };
             let aggregate = self.dice.word(&["count(*)", "max({}.id)", "sum({}.id)", "count({}.id)"]).replace("{}", &relation.alias);
             items.push(Tree::fill(&format!("(SELECT {aggregate} FROM {text} WHERE {{}})"), [link]));
@@ -226,7 +233,8 @@ impl Writer<'_> {
         let (from, scope, conditions) = self.from_tables(count);
         let mut kinds: Vec<_> = (0..1 + self.dice.roll(2)).map(|_| self.kind(&scope)).collect();
         let mut items: Vec<_> = kinds.iter().map(|kind| self.key(&scope, *kind, 1)).collect();
-        let ids: Vec<_> = scope.iter().filter(|relation| !relation.alias.is_empty()).map(|relation| format!("{}.id", relation.alias)).collect();
+        let ids: Vec<_> =
+            scope.iter().filter(|relation| !relation.alias.is_empty()).map(|relation| format!("{}.id", relation.alias)).collect();
         for _ in 0..1 + self.dice.roll(2) {
             let (partition_kind, order_kind, kind) = (self.kind(&scope), self.kind(&scope), self.kind(&scope));
             let partition = Tree::fill("PARTITION BY {} ", [self.key(&scope, partition_kind, 0)]);
@@ -335,6 +343,15 @@ impl Writer<'_> {
         for number in 1..count {
             let (next, text) = relation(self);
             let join = self.dice.word(&["JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN", ","]);
+            if count == 2
+                && self.dice.chance(12)
+                && let Some(shared) = self.shared(&scope[0], &next)
+            {
+                let join = self.dice.word(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
+                parts.push(Tree::fill(&format!(" {join} {{}} USING ({})", shared.0), [text]));
+                scope.extend([next, Relation { alias: String::new(), columns: vec![shared] }]);
+                break;
+            }
             match join {
                 "," | "CROSS JOIN" => {
                     conditions.push(self.link(&scope, &next));
@@ -355,6 +372,12 @@ impl Writer<'_> {
             scope.push(next);
         }
         (Tree::list("", "", 2, parts), scope, conditions)
+    }
+
+    /// A column that both have under one name.
+    fn shared(&mut self, left: &Relation, right: &Relation) -> Option<(String, Kind)> {
+        let shared: Vec<_> = left.columns.iter().filter(|column| right.columns.contains(column)).cloned().collect();
+        (!shared.is_empty()).then(|| self.dice.pick(&shared).clone())
     }
 
     fn relation(&mut self) -> (Relation, Tree) {
