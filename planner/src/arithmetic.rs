@@ -25,6 +25,7 @@ use datafusion::physical_expr_common::datum::apply;
 use datafusion::scalar::ScalarValue;
 
 use crate::error::{Error, ErrorKind, sql_type_names};
+use crate::maybe_null;
 
 /// Checks arithmetic, once types are decided.
 #[derive(Debug)]
@@ -41,7 +42,10 @@ impl AnalyzerRule for Checking {
 }
 
 /// The plan with every operation that may overflow checked.
+///
+/// Subqueries that stand for a value are covered by the way, see `maybe_null`.
 pub(crate) fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut is_covered = false;
     plan.transform_up_with_subqueries(|node| {
         let mut schema = merge_schema(&node.inputs());
         if let LogicalPlan::TableScan(scan) = &node {
@@ -49,14 +53,20 @@ pub(crate) fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
         }
         // The name of an aggregate has the text of its filter in it.
         let names = matches!(node, LogicalPlan::Aggregate(_)).then(|| NamePreserver::new(&node));
-        node.map_expressions(|expr| {
+        let node = node.map_expressions(|expr| {
             let name = names.as_ref().map(|names| names.save(&expr));
-            let checked = expr.transform_up(|expr| Ok(check(expr, &schema)))?;
+            let checked = expr.transform_up(|expr| {
+                let covered = maybe_null::cover(expr);
+                is_covered |= covered.transformed;
+                if covered.transformed { Ok(covered) } else { Ok(check(covered.data, &schema)) }
+            })?;
             Ok(match name {
                 Some(name) => checked.update_data(|expr| name.restore(expr)),
                 None => checked,
             })
-        })
+        })?;
+        // What is made of something that may be NULL may be as well.
+        if is_covered && !node.data.inputs().is_empty() { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
     })
     .data()
 }
@@ -104,6 +114,10 @@ fn check(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
 }
 
 fn uncheck(expr: Expr) -> Transformed<Expr> {
+    let expr = match maybe_null::uncover(expr) {
+        uncovered if uncovered.transformed => return uncovered,
+        other => other.data,
+    };
     let Expr::ScalarFunction(ScalarFunction { func, args }) = &expr else { return Transformed::no(expr) };
     let Some(checked) = func.inner().downcast_ref::<Checked>() else { return Transformed::no(expr) };
     checked.plain(args).map_or_else(|| Transformed::no(expr), Transformed::yes)

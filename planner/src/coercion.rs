@@ -91,12 +91,12 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 let right = Box::new(cast(*right, TIMESTAMP));
                 return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
             }
-            if compares(op) && one == DataType::Date32 && other == TIMESTAMP {
-                let left = Box::new(cast(*left, TIMESTAMP));
+            if compares(op) && one == DataType::Date32 && is_moment(&other) {
+                let left = Box::new(cast(*left, other));
                 return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
             }
-            if compares(op) && one == TIMESTAMP && other == DataType::Date32 {
-                let right = Box::new(cast(*right, TIMESTAMP));
+            if compares(op) && is_moment(&one) && other == DataType::Date32 {
+                let right = Box::new(cast(*right, one));
                 return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
             }
             if compares(op) && (is_interval(&one) || is_interval(&other)) {
@@ -114,6 +114,7 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             numbers(BinaryExpr { left, op, right }, &one, &other)
         }
         Expr::Between(mut between) => {
+            let moments = as_moments([between.expr.as_mut(), between.low.as_mut(), between.high.as_mut()], schema);
             let float = [&between.expr, &between.low, &between.high].into_iter().any(|e| e.get_type(schema).is_ok_and(|t| is_float(&t)));
             if float {
                 for side in [&mut between.expr, &mut between.low, &mut between.high] {
@@ -127,7 +128,7 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 }
                 return Ok(Transformed::yes(Expr::Between(between)));
             }
-            let mut changed = float;
+            let mut changed = float || moments;
             for side in [&mut between.low, &mut between.high] {
                 let read = literal_as(std::mem::take(side.as_mut()), &own)?;
                 changed |= read.transformed;
@@ -136,6 +137,7 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Ok(transformed(Expr::Between(between), changed))
         }
         Expr::InList(InList { mut expr, mut list, negated }) => {
+            let moments = as_moments(std::iter::once(expr.as_mut()).chain(&mut list), schema);
             let float = std::iter::once(expr.as_ref()).chain(&list).any(|e| e.get_type(schema).is_ok_and(|t| is_float(&t)));
             if float {
                 floated(&mut expr, schema);
@@ -146,7 +148,7 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 let list = list.into_iter().map(span).collect();
                 return Ok(Transformed::yes(Expr::InList(InList { expr: Box::new(span(*expr)), list, negated })));
             }
-            let mut changed = float;
+            let mut changed = float || moments;
             for item in &mut list {
                 let read = literal_as(std::mem::take(item), &own)?;
                 changed |= read.transformed;
@@ -277,6 +279,24 @@ fn digits(kept: &mut Expr) -> bool {
 
 /// What a date becomes beside an interval.
 const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
+
+fn is_moment(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond, _))
+}
+
+/// Makes the dates among what is compared moments like one beside them. Whether there were any.
+fn as_moments<'a>(sides: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema) -> bool {
+    let sides: Vec<_> = sides.into_iter().map(|side| (side.get_type(schema).unwrap_or(DataType::Null), side)).collect();
+    let Some(moment) = sides.iter().map(|(data_type, _)| data_type).find(|data_type| is_moment(data_type)).cloned() else { return false };
+    let mut changed = false;
+    for (data_type, side) in sides {
+        if data_type == DataType::Date32 {
+            *side = cast(std::mem::take(side), moment.clone());
+            changed = true;
+        }
+    }
+    changed
+}
 
 /// A float makes a decimal beside it a float.
 fn numbers(binary: BinaryExpr, one: &DataType, other: &DataType) -> Result<Transformed<Expr>> {

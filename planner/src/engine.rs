@@ -13,7 +13,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
-use datafusion::sql::sqlparser::ast::{Expr, SetExpr, Statement as SqlStatement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{Expr, Select, SetExpr, Statement as SqlStatement, TableFactor, Visit, Visitor};
 
 use crate::balance::balance;
 use crate::column_names::{column_names, name_columns};
@@ -27,7 +27,7 @@ use crate::output::result_schema;
 use crate::parameters::{declared_fields, infer};
 use crate::parse::parse;
 use crate::query::{Planned, Query};
-use crate::rewrite::{group_by_dependents, rewrite, tell_apart};
+use crate::rewrite::{group_by_dependents, merges_columns, rewrite, tell_apart};
 use crate::scan_only::scans_only;
 use crate::stack::{Roomy, roomy};
 use crate::{Statement, session};
@@ -161,6 +161,16 @@ fn refuse(query: &SqlStatement) -> Result<()> {
     struct Refused;
     impl Visitor for Refused {
         type Break = Error;
+
+        fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Error> {
+            if !merges_columns(select) {
+                return ControlFlow::Continue(());
+            }
+            ControlFlow::Break(
+                Error::new(ErrorKind::Unsupported, "RIGHT and FULL JOIN by shared columns are supported for the first two tables only")
+                    .hint("Write ON instead of USING or NATURAL, and coalesce(a.x, b.x) for the column."),
+            )
+        }
 
         fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {
             match factor {

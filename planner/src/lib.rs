@@ -20,6 +20,7 @@ mod growth;
 mod guardrails;
 mod join_order;
 mod json;
+mod maybe_null;
 mod memory;
 mod names;
 mod not_in;

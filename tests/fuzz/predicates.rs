@@ -76,7 +76,7 @@ impl Writer<'_> {
         if self.dice.chance(8) {
             items.push(self.key(scope, kind, 0));
         }
-        let test = self.dice.word(&["IN ({})", "IN ({})", "NOT IN ({})"]);
+        let test = self.dice.word(&["IN ({})", "IN ({})", "NOT IN ({})", "= ANY (ARRAY[{}])", "<> ALL (ARRAY[{}])"]);
         Tree::fill(&format!("({{}} {test})"), [value, Tree::list("", ", ", 1, items)])
     }
 

@@ -142,6 +142,13 @@ impl Writer<'_> {
             self.subqueries -= 1;
             let (relation, text) = self.table();
             kinds.push(Kind::Int);
+            if self.dice.chance(40) {
+                // One row at most, of a column that is never NULL.
+                let sought = self.literal(Kind::Int);
+                let one = Tree::fill(&format!("(SELECT {0}.id FROM {text} WHERE {0}.id = {{}})", relation.alias), [sought]);
+                items.push(Tree::fill(self.dice.word(&["{}", "coalesce({}, -7)", "CASE WHEN {} IS NULL THEN 1 ELSE 0 END"]), [one]));
+                return (items, kinds);
+            }
             let link = if self.dice.chance(70) { self.link(scope, &relation) } else { self.predicate(std::slice::from_ref(&relation), 1) };
             let aggregate = self.dice.word(&["count(*)", "max({}.id)", "sum({}.id)", "count({}.id)"]).replace("{}", &relation.alias);
             items.push(Tree::fill(&format!("(SELECT {aggregate} FROM {text} WHERE {{}})"), [link]));
@@ -336,6 +343,15 @@ impl Writer<'_> {
         for number in 1..count {
             let (next, text) = relation(self);
             let join = self.dice.word(&["JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "CROSS JOIN", ","]);
+            if count == 2
+                && self.dice.chance(12)
+                && let Some(shared) = self.shared(&scope[0], &next)
+            {
+                let join = self.dice.word(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
+                parts.push(Tree::fill(&format!(" {join} {{}} USING ({})", shared.0), [text]));
+                scope.extend([next, Relation { alias: String::new(), columns: vec![shared] }]);
+                break;
+            }
             match join {
                 "," | "CROSS JOIN" => {
                     conditions.push(self.link(&scope, &next));
@@ -356,6 +372,12 @@ impl Writer<'_> {
             scope.push(next);
         }
         (Tree::list("", "", 2, parts), scope, conditions)
+    }
+
+    /// A column that both have under one name.
+    fn shared(&mut self, left: &Relation, right: &Relation) -> Option<(String, Kind)> {
+        let shared: Vec<_> = left.columns.iter().filter(|column| right.columns.contains(column)).cloned().collect();
+        (!shared.is_empty()).then(|| self.dice.pick(&shared).clone())
     }
 
     fn relation(&mut self) -> (Relation, Tree) {

@@ -410,3 +410,17 @@ SELECT id FROM crm.customers WHERE (segment, city) NOT IN (('retail', 'Oslo'), (
 SELECT joined, id FROM crm.customers WHERE (joined, id) > (DATE '2021-06-01', 50) ORDER BY joined, id LIMIT 10;
 -- moments beyond what nanoseconds hold
 SELECT id, joined::timestamp, DATE '9999-12-31'::timestamp FROM crm.customers WHERE seen BETWEEN TIMESTAMP '1000-01-01' AND TIMESTAMP '9999-12-31 23:59:59';
+-- full join by a shared column, which is that of the side that has a row
+SELECT city, c.id, country FROM crm.customers c FULL JOIN crm.cities USING (city) WHERE city IS NULL OR city < 'M';
+-- full join by a shared column, all columns [ordered]
+SELECT * FROM (SELECT customer_id AS id, units FROM shop.orders) o FULL JOIN crm.customers c USING (id) ORDER BY id, units, c.name LIMIT 40;
+-- right join by a shared column, grouped by it
+SELECT order_id, count(amount), max(quantity) FROM shop.payments RIGHT JOIN lake.lineitems USING (order_id) GROUP BY order_id;
+-- dates among moments
+SELECT id, joined FROM crm.customers WHERE joined IN (TIMESTAMP '2021-01-01', TIMESTAMP '9999-12-31') OR joined BETWEEN TIMESTAMP '2020-06-01 12:00' AND DATE '2020-09-01';
+-- dates beside instants
+SELECT id FROM crm.customers WHERE joined < TIMESTAMPTZ '9999-12-31 00:00:00+00' AND DATE '9999-12-31' > TIMESTAMPTZ '2020-01-01 00:00:00+00';
+-- one value that no row has
+SELECT id, coalesce((SELECT code FROM shop.orders WHERE id = 1), 'none') AS x, (SELECT id FROM shop.orders WHERE id = 1) + 1 AS y FROM crm.customers;
+-- ANY and ALL of arrays with NULL
+SELECT id FROM crm.customers WHERE NOT (id = ANY (ARRAY[1, 2])) AND (segment <> ALL (ARRAY['retail', NULL])) IS NULL;

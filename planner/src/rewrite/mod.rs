@@ -19,6 +19,7 @@ mod rows;
 mod scope;
 mod subqueries;
 mod syntax;
+mod using;
 
 use std::convert::Infallible;
 use std::ops::ControlFlow;
@@ -28,6 +29,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SetExpr, Statement, T
 pub use absent::ALWAYS_EMPTY;
 pub(crate) use dependent_columns::{KeyedTable, KnownNames, group_by_dependents};
 pub(crate) use outer_names::tell_apart;
+pub(crate) use using::is_refused as merges_columns;
 
 /// The statement as the planner below us plans it. Its select items must have their names already: a rewritten one would get another.
 pub(crate) fn rewrite(mut statement: Statement) -> Statement {
@@ -43,6 +45,11 @@ struct Rewriter;
 
 impl VisitorMut for Rewriter {
     type Break = Infallible;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
+        using::rewrite(query);
+        ControlFlow::Continue(())
+    }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Infallible> {
         scope::resolve_system_columns(select);

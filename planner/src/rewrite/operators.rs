@@ -39,6 +39,9 @@ pub(super) fn rewrite(expr: &mut Expr) {
             if let Some(array) = text_of(inner).and_then(array_literal) {
                 **right = array;
             }
+            if let Some(list) = as_list(expr) {
+                *expr = list;
+            }
         }
         Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
             // The planner knows the backslash only, which PostgreSQL's own `like_escape` turns any other into.
@@ -79,6 +82,25 @@ pub(super) fn rewrite(expr: &mut Expr) {
             }
         }
         _ => {}
+    }
+}
+
+/// `x = ANY (ARRAY[a, b])` is `x IN (a, b)`, and `x <> ALL (ARRAY[a, b])` is `x NOT IN (a, b)`, which the planner knows NULL in.
+fn as_list(expr: &Expr) -> Option<Expr> {
+    let (left, right, negated) = match expr {
+        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => (left, right, false),
+        Expr::AllOp { left, compare_op: BinaryOperator::NotEq, right } => (left, right, true),
+        _ => return None,
+    };
+    let mut inner = right.as_ref();
+    while let Expr::Nested(nested) = inner {
+        inner = nested;
+    }
+    match inner {
+        Expr::Array(array) if !array.elem.is_empty() && !array.elem.iter().any(|item| matches!(item, Expr::Array(_))) => {
+            Some(Expr::InList { expr: left.clone(), list: array.elem.clone(), negated })
+        }
+        _ => None,
     }
 }
 
