@@ -22,6 +22,9 @@ const PACKAGES: &str = "duckdb==1.5.5 duckdb-extension-postgres-scanner==1.5.5 d
 /// The first line it is told sets it up, any other is a statement.
 const PROGRAM: &str = r"
 import duckdb, glob, importlib, json, os, sys, time
+# What DuckDB prints of its own, a progress bar for one, is no reply.
+replies = os.fdopen(os.dup(1), 'w')
+os.dup2(2, 1)
 connection = duckdb.connect()
 for name in ('postgres_scanner', 'mysql_scanner'):
     package = importlib.import_module('duckdb_extension_' + name)
@@ -37,7 +40,7 @@ for line in sys.stdin:
         reply = {'seconds': seconds, 'rows': [[text(value) for value in row] for row in rows]}
     except Exception as error:
         reply = {'error': str(error)}
-    print(json.dumps(reply), flush=True)
+    print(json.dumps(reply), file=replies, flush=True)
 ";
 
 /// A running DuckDB, begun anew when it had to be stopped.

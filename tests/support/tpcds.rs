@@ -102,9 +102,11 @@ impl Tpcds {
         for table in self.named(tables) {
             let file = tempfile::NamedTempFile::new().expect("a temporary file can be made");
             fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).expect("an own file's mode can be set");
-            let field = |field| if field == "" { "\\N" } else { field };
-            let rows = table.lines.iter().map(|line| line.split('|').map(field).collect::<Vec<_>>().join("|") + "\n");
-            fs::write(file.path(), rows.collect::<String>()).expect("a temporary file can be written");
+            let fields = |line: &String| {
+                let fields = line.split('|').map(|field| if field.is_empty() { "\\N" } else { field });
+                fields.collect::<Vec<_>>().join("|") + "\n"
+            };
+            fs::write(file.path(), table.lines.iter().map(fields).collect::<String>()).expect("a temporary file can be written");
             database.script(&format!(
                 "{}LOAD DATA INFILE '{}' INTO TABLE {name} CHARACTER SET utf8mb4 FIELDS TERMINATED BY '|'; ANALYZE TABLE {name};",
                 table.definition(FixedWidth::Char),
