@@ -179,7 +179,8 @@ mod tests {
         drop((join, second));
         last.try_grow(400).unwrap();
         drop(last);
-        assert_eq!((lock(&memory.used).bytes, lock(&memory.used).statements), (0, 0));
+        let used = lock(&memory.used);
+        assert_eq!((used.bytes, used.statements), (0, 0));
     }
 
     #[test]

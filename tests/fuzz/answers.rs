@@ -64,6 +64,12 @@ impl<'a> FromSql<'a> for Raw {
     }
 }
 
+/// A UUID as it is written.
+fn uuid(bytes: &[u8]) -> String {
+    let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&digits[..4], &digits[4..6], &digits[6..8], &digits[8..10], &digits[10..]].map(|part| part.concat()).join("-")
+}
+
 /// A text that is equal for equal values. Dates and moments are numbers, which serves as well.
 fn text(cell: &Cell) -> Option<String> {
     let bytes = cell.bytes.as_deref()?;
@@ -75,6 +81,8 @@ fn text(cell: &Cell) -> Option<String> {
         "float8" => f64::from_be_bytes(fixed(bytes)).to_string(),
         "bool" => (bytes == [1]).to_string(),
         "numeric" => numeric(bytes),
+        // As text, which the gateway says it is where it is computed.
+        "uuid" => uuid(bytes),
         "text" | "varchar" | "bpchar" | "unknown" => String::from_utf8_lossy(bytes).into_owned(),
         _ => format!("{bytes:02x?}"),
     })

@@ -230,7 +230,7 @@ impl Writer<'_> {
 
     fn windowed(&mut self) -> Select {
         let count = 1 + self.dice.roll(2);
-        let (from, scope, conditions) = self.from_tables(count);
+        let (from, scope, conditions) = self.of_tables(count);
         let mut kinds: Vec<_> = (0..1 + self.dice.roll(2)).map(|_| self.kind(&scope)).collect();
         let mut items: Vec<_> = kinds.iter().map(|kind| self.key(&scope, *kind, 1)).collect();
         let ids: Vec<_> =
@@ -329,7 +329,7 @@ impl Writer<'_> {
         self.joined(count, Self::relation)
     }
 
-    fn from_tables(&mut self, count: usize) -> (Tree, Vec<Relation>, Vec<Tree>) {
+    fn of_tables(&mut self, count: usize) -> (Tree, Vec<Relation>, Vec<Tree>) {
         self.joined(count, |writer| {
             let (relation, text) = writer.table();
             (relation, Tree::text(text))

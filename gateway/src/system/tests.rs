@@ -222,8 +222,7 @@ async fn every_view_tells_what_is() {
 #[test]
 fn the_system_catalogs_learn_every_view_and_column() {
     let columns = columns();
-    let views =
-        "capabilities catalog_history datasources dead_letters drift events foreign_tables omissions pools remote_tables subscribers";
+    let views = "capabilities catalog_history datasources dead_letters drift events foreign_tables omissions pools remote_tables statements subscribers";
     assert_eq!(columns.keys().collect::<Vec<_>>(), views.split(' ').collect::<Vec<_>>());
     let names: Vec<_> = columns["datasources"].fields().iter().map(|field| field.name().clone()).collect();
     let promised = "name connector origin schema_mode state version allow_writes query_timeout last_error stale_since drift";

@@ -5,6 +5,9 @@ use crate::tests::support::world;
 /// A statement after `>`, then what is `sent` to the remotes and what is `kept` here and why.
 const GOLDEN: &str = include_str!("statements.golden");
 
+/// Set to anything, it has the test write that file instead of reading it.
+const REWRITE: &str = "CAUSEWAY_TEST_REWRITE";
+
 #[tokio::test]
 async fn statements_are_split_as_written_down() {
     let world = world();
@@ -20,6 +23,10 @@ async fn statements_are_split_as_written_down() {
         for reason in world.kept(sql).await {
             seen.push_str(&format!("kept {reason}\n"));
         }
+    }
+    if std::env::var_os(REWRITE).is_some() {
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/federation/statements.golden"), &seen).unwrap();
+        return;
     }
     for (at, (seen, golden)) in seen.lines().zip(GOLDEN.lines()).enumerate() {
         assert_eq!(seen, golden, "line {} of statements.golden", at + 1);
@@ -51,7 +58,7 @@ async fn tables_of_one_remote_are_joined_there_whatever_stands_between() {
         ("SELECT a.total, b.total, i.qty FROM orders a JOIN shop.items i ON i.order_id = a.id JOIN orders b ON b.status = a.status", 0),
         // A group is named by what it is grouped by.
         (
-            "SELECT x.n, c.city, i.qty FROM (SELECT customer_id, count(*) AS n FROM orders GROUP BY customer_id) x JOIN shop.items i ON i.qty = x.n JOIN customers c ON c.balance = i.qty AND c.id = x.customer_id",
+            "SELECT x.n, c.city, i.qty FROM (SELECT customer_id, count(*) AS n FROM orders GROUP BY customer_id) x JOIN shop.items i ON i.qty = x.n JOIN customers c ON c.id = x.customer_id",
             1,
         ),
         // Nothing connects them but a column of the other source that is computed with.

@@ -75,7 +75,7 @@ fn columns_of_outer_joins_are_those_of_the_side_that_has_a_row() {
              ORDER BY coalesce(a.x, b.x)",
         ),
     ]);
-    stays(&["SELECT x FROM a LEFT JOIN b USING (x)", "SELECT x FROM a JOIN b USING (x)", "SELECT x FROM a NATURAL JOIN b"]);
+    stays(&["SELECT x FROM a LEFT JOIN b USING(x)", "SELECT x FROM a JOIN b USING(x)", "SELECT x FROM a NATURAL JOIN b"]);
 }
 
 #[test]

@@ -550,7 +550,7 @@ impl World {
     /// What stays here, such as `Sort on crm: reason`.
     pub(crate) async fn kept(&self, sql: &str) -> Vec<String> {
         let lines = self.explain(sql).await;
-        let kept = lines.iter().skip_while(|line| *line != "Computed here").skip(1);
+        let kept = lines.iter().skip_while(|line| *line != "Computed here").skip(1).take_while(|line| !line.is_empty());
         kept.map(|line| line.trim().to_owned()).collect()
     }
 }
