@@ -59,7 +59,7 @@ fn first_row_timeout_ends_what_gives_nothing_and_nothing_else() {
         assert!(text.contains("slow") && text.contains("first_row_timeout of 1s"), "{protocol:?}: {text}");
         assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(3), "{protocol:?}: took {took:?}");
         eventually("the source is free", Duration::from_secs(2), || (database.running("drip") == 0).then_some(()));
-        let (received, took) = run(&gateway, "SELECT id FROM slow.drip LIMIT 200", protocol);
+        let (received, took) = run(&gateway, "SELECT id, payload FROM slow.drip LIMIT 200", protocol);
         assert_eq!((received.rows, received.error), (200, None), "{protocol:?}");
         assert!(took > Duration::from_secs(1), "{protocol:?}: it flowed for longer than its first row may take: {took:?}");
     }

@@ -167,14 +167,12 @@ pub(super) fn columns_of_join(plan: &Arc<dyn ExecutionPlan>) -> Option<(&Arc<dyn
 fn widened(expr: &ProjectionExpr, schema: &Schema) -> Option<Widened> {
     let cast = expr.expr.downcast_ref::<CastExpr>()?;
     let (column, wide) = (column(cast.expr())?, cast.cast_type());
-    let is_wider = match (schema.field(column).data_type(), wide) {
-        (DataType::Int8, DataType::Int16 | DataType::Int32 | DataType::Int64) => true,
-        (DataType::Int16, DataType::Int32 | DataType::Int64) => true,
-        (DataType::Int32 | DataType::UInt32, DataType::Int64) => true,
-        (DataType::UInt8, DataType::Int16 | DataType::Int32 | DataType::Int64) => true,
-        (DataType::UInt16, DataType::Int32 | DataType::Int64) => true,
-        _ => false,
-    };
+    let is_wider = matches!(
+        (schema.field(column).data_type(), wide),
+        (DataType::Int8 | DataType::UInt8, DataType::Int16 | DataType::Int32 | DataType::Int64)
+            | (DataType::Int16 | DataType::UInt16, DataType::Int32 | DataType::Int64)
+            | (DataType::Int32 | DataType::UInt32, DataType::Int64)
+    );
     is_wider.then(|| Widened { column, wide: wide.clone(), name: expr.alias.clone() })
 }
 
