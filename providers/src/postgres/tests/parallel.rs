@@ -269,9 +269,10 @@ async fn a_filter_with_an_index_is_one_statement() {
     let Some(database) = Database::new(&sql).await else { return };
     let remote = open(&database).await;
     let big = table(&remote, "big").await;
-    let few = plan(&remote, &big, &[col("id").gt(lit(53_990i64))], None).await;
+    // Few as these are, they are more than what is read in one stream from the first.
+    let few = plan(&remote, &big, &[col("id").gt(lit(52_900i64))], None).await;
     assert_eq!(streams(&few), 4);
-    assert_eq!(ids(&few).await.unwrap(), (53_991..=54_000).collect::<Vec<_>>());
+    assert_eq!(ids(&few).await.unwrap(), (52_901..=54_000).collect::<Vec<_>>());
     assert_eq!((sent(&database, "EXPLAIN (FORMAT JSON"), sent(&database, "ctid")), (1, 0));
     let many = plan(&remote, &big, &[col("part").gt(lit(4))], None).await;
     let expected: Vec<i64> = (1..=54_000).filter(|id| id % 10 > 4).collect();
