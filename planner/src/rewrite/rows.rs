@@ -7,6 +7,9 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr};
 
 use super::syntax::binary;
 
+/// Rows of more values are left to the planner: which of them differ first is a question within a question.
+const LONGEST: usize = 100;
+
 /// Rewrites one expression whose parts are done.
 pub(super) fn rewrite(expr: &mut Expr) {
     let compared = match &*expr {
@@ -31,7 +34,7 @@ fn values(expr: &Expr) -> Option<&[Expr]> {
 
 /// Rows of different lengths are left to be refused.
 fn compare(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Option<Expr> {
-    if left.len() != right.len() {
+    if left.len() != right.len() || left.len() > LONGEST {
         return None;
     }
     match op {
@@ -45,7 +48,23 @@ fn compare(left: &[Expr], op: &BinaryOperator, right: &[Expr]) -> Option<Expr> {
 
 fn pairs(left: &[Expr], op: &BinaryOperator, right: &[Expr], all: BinaryOperator) -> Option<Expr> {
     let pairs = left.iter().zip(right).map(|(left, right)| nested(binary(left.clone(), op.clone(), right.clone())));
-    pairs.reduce(|before, next| nested(binary(before, all.clone(), next)))
+    joined(pairs.collect(), &all)
+}
+
+/// All of `parts`, joined by twos: a long list must not become a deep tree, which is walked by recursion.
+fn joined(mut parts: Vec<Expr>, by: &BinaryOperator) -> Option<Expr> {
+    while parts.len() > 1 {
+        let mut rest = parts.into_iter();
+        let mut joined = Vec::with_capacity(rest.len().div_ceil(2));
+        while let Some(one) = rest.next() {
+            joined.push(match rest.next() {
+                Some(other) => nested(binary(one, by.clone(), other)),
+                None => one,
+            });
+        }
+        parts = joined;
+    }
+    parts.pop()
 }
 
 /// The first values that differ decide, and the last ones as `op` says.
@@ -63,8 +82,8 @@ fn ordered(left: &[Expr], strict: BinaryOperator, op: &BinaryOperator, right: &[
 
 fn one_of(row: &[Expr], list: &[Expr], negated: bool) -> Option<Expr> {
     let (op, all) = if negated { (BinaryOperator::NotEq, BinaryOperator::And) } else { (BinaryOperator::Eq, BinaryOperator::Or) };
-    let items = list.iter().map(|item| compare(row, &op, values(item)?)).collect::<Option<Vec<_>>>()?;
-    items.into_iter().map(nested).reduce(|before, next| nested(binary(before, all.clone(), next)))
+    let items = list.iter().map(|item| Some(nested(compare(row, &op, values(item)?)?))).collect::<Option<Vec<_>>>()?;
+    joined(items, &all)
 }
 
 fn nested(expr: Expr) -> Expr {
