@@ -26,6 +26,7 @@ mod imports;
 mod kills;
 mod large_tables;
 mod long_joins;
+mod long_lists;
 mod memory;
 mod one_moment;
 mod pools;

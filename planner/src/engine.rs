@@ -1,5 +1,6 @@
 //! The engine: parses and plans statements with one DataFusion session template for the whole process.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -116,15 +117,20 @@ impl Engine {
             Statement::Explain(explain) => (explain.statement.as_ref(), Some(Explain::new(&explain.options)?)),
             other => (other, None),
         };
+        // A long chain is a deep tree, and only this can walk it: all that comes after sees a shallow one.
+        let statement = match statement {
+            Statement::Statement(inner) => Cow::Owned(Statement::Statement(Box::new(balance(inner.as_ref().clone())?))),
+            other => Cow::Borrowed(other),
+        };
         let guardrails = context.guardrails.as_ref();
         if let Some(guardrails) = guardrails {
-            guardrails.admit(statement)?;
+            guardrails.admit(&statement)?;
         }
         let explain = explain.map(|explain| if guardrails.is_some() { explain.without_sources() } else { explain });
-        let query = query_of(statement)?;
+        let query = query_of(&statement)?;
         refuse(query)?;
         let state = session::for_statement(&self.template, context)?;
-        let planned = rewrite(name_columns(balance(query.clone())?));
+        let planned = rewrite(name_columns(query.clone()));
         let names = Names::resolve(&Statement::Statement(Box::new(planned.clone())), &state, context).await?;
         let planned = mark(group_by_dependents(tell_apart(planned, names.columns()), &names));
         let planner = SqlToRel::new_with_options(&names, parser_options(&state));

@@ -1,6 +1,11 @@
 //! A select statement in parts, rendered once at the end.
 
+use std::borrow::Cow;
+
 use super::dialect::Dialect;
+
+/// So many conditions may stand side by side.
+const MOST_CONJUNCTS: usize = 100;
 
 /// One `SELECT`. All fragments are in the dialect it is rendered with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,9 +58,9 @@ impl Select {
         }
         text.push_str(" FROM ");
         text.push_str(&self.from);
-        clause(&mut text, " WHERE ", &self.filter, " AND ");
+        clause(&mut text, " WHERE ", &conjuncts(&self.filter), " AND ");
         clause(&mut text, " GROUP BY ", &self.group_by, ", ");
-        clause(&mut text, " HAVING ", &self.having, " AND ");
+        clause(&mut text, " HAVING ", &conjuncts(&self.having), " AND ");
         clause(&mut text, " ORDER BY ", &self.order_by, ", ");
         let limit = dialect.limit(self.limit, self.offset);
         if !limit.is_empty() {
@@ -64,6 +69,20 @@ impl Select {
         }
         text
     }
+}
+
+/// The conditions as they stand between `AND`. A source nests them one by one, and SQLite no deeper than a thousand: many are put into
+/// parentheses by twos until they are few.
+fn conjuncts(conditions: &[String]) -> Cow<'_, [String]> {
+    let mut conditions = Cow::Borrowed(conditions);
+    while conditions.len() > MOST_CONJUNCTS {
+        let pairs = conditions.chunks(2).map(|pair| match pair {
+            [left, right] => format!("({left} AND {right})"),
+            alone => alone.concat(),
+        });
+        conditions = Cow::Owned(pairs.collect());
+    }
+    conditions
 }
 
 fn clause(text: &mut String, keyword: &str, parts: &[String], separator: &str) {
