@@ -7,7 +7,6 @@
 
 mod addresses;
 mod capabilities;
-mod changes;
 mod clickhouse;
 mod connector;
 #[cfg(feature = "contract")]
@@ -42,7 +41,6 @@ mod type_change;
 mod writer;
 
 pub use capabilities::Capabilities;
-pub use changes::{RemoteTransaction, TransactionalRemote};
 pub use connector::Connector;
 pub use deadline::Deadline;
 pub use declared_type::DeclaredType;
