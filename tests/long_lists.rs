@@ -1,4 +1,4 @@
-//! Long lists in a condition: every source answers them, however it nests what it is sent.
+//! Long lists in a condition, at the source that nests conditions least deeply.
 
 use causeway_tests::{Datasource, Gateway, write_sqlite};
 

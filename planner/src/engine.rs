@@ -117,7 +117,7 @@ impl Engine {
             Statement::Explain(explain) => (explain.statement.as_ref(), Some(Explain::new(&explain.options)?)),
             other => (other, None),
         };
-        // A long chain is a deep tree, and only this can walk it: all that comes after sees a shallow one.
+        // A long chain is a deep tree, for which a walk may need more stack than there is: all that comes after sees a shallow one.
         let statement = match statement {
             Statement::Statement(inner) => Cow::Owned(Statement::Statement(Box::new(balance(inner.as_ref().clone())?))),
             other => Cow::Borrowed(other),
