@@ -24,6 +24,8 @@ pub struct Options {
     pub query_timeout: Option<Duration>,
     /// How long one may take until its first rows are here. `None` is as long as it may take.
     pub first_row_timeout: Option<Duration>,
+    /// Whether the source's data may be changed. Without it nothing of the source is.
+    pub allow_writes: bool,
     values: BTreeMap<String, String>,
     secrets: BTreeMap<String, SecretString>,
 }
@@ -144,7 +146,15 @@ impl Options {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let options = Self { id, pool: PoolLimits::default(), query_timeout: None, first_row_timeout: None, values: checked, secrets };
+        let options = Self {
+            id,
+            pool: PoolLimits::default(),
+            query_timeout: None,
+            first_row_timeout: None,
+            allow_writes: false,
+            values: checked,
+            secrets,
+        };
         let faults = (manifest.faults)(&options);
         if faults.is_empty() { Ok(options) } else { Err(faults) }
     }

@@ -67,6 +67,7 @@ pub(super) fn read(
         options.pool = pool;
         options.query_timeout = Some(query_timeout);
         options.first_row_timeout = first_row_timeout;
+        options.allow_writes = allow_writes;
         Datasource {
             name: name.text.clone(),
             connector: connector.map(|connector| connector.text).unwrap_or_default(),

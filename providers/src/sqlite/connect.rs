@@ -202,8 +202,16 @@ pub(super) fn patiently<T>(patience: Duration, stopped: &dyn Fn() -> bool, mut a
 
 /// Whether the error is that of a lock held by another program.
 fn is_locked(error: &Error) -> bool {
-    let source = std::error::Error::source(error).and_then(|e| e.downcast_ref::<rusqlite::ffi::Error>());
-    source.is_some_and(|e| matches!(e.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    result_code(error).is_some_and(|e| matches!(e.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Whether reading failed because somebody who may write has to open the file first, and undo a write that was cut short.
+pub(super) fn needs_recovery(error: &Error) -> bool {
+    result_code(error).is_some_and(|e| e.code == ErrorCode::ReadOnly)
+}
+
+fn result_code(error: &Error) -> Option<&ffi::Error> {
+    std::error::Error::source(error).and_then(|e| e.downcast_ref())
 }
 
 /// An error of a write in our words.
@@ -253,7 +261,7 @@ pub(super) fn failure(error: rusqlite::Error) -> Error {
     let error = match code.code {
         ErrorCode::ReadOnly if code.extended_code == ffi::SQLITE_READONLY_ROLLBACK => {
             Error::new(ErrorKind::Unreachable, "a program ended in the midst of a write to the file, which must be undone first").hint(
-                "open it once with a program that may write to it, such as sqlite3; with external.allow_writes the gateway does so itself",
+                "open it once with a program that may write to it, such as sqlite3; with external.allow_writes the gateway does so when it opens the datasource",
             )
         }
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {

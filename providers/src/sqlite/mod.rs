@@ -72,6 +72,7 @@ impl Connector for SqliteConnector {
             query_timeout: options.query_timeout,
             first_row_timeout: options.first_row_timeout,
             mismatch: Mismatch::of(options).map_err(|e| e.at(options.id.as_str()))?,
+            may_recover: options.allow_writes,
             closed: CancellationToken::new(),
         };
         remote.ping(Deadline::after(options.pool.connect_timeout)).await?;
@@ -99,6 +100,8 @@ struct SqliteRemote {
     query_timeout: Option<Duration>,
     first_row_timeout: Option<Duration>,
     mismatch: Mismatch,
+    /// Whether what a program left half written may be undone.
+    may_recover: bool,
     closed: CancellationToken,
 }
 
@@ -153,8 +156,15 @@ impl Remote for SqliteRemote {
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {
         self.pool.has_room()?;
         let patience = self.patience_within(deadline);
-        self.with_database(Access::Read, "opening the database", deadline, move |database, stopped| database.version(patience, stopped))
-            .await
+        let opening = |access| {
+            let version = move |database: &Database, stopped: &dyn Fn() -> bool| database.version(patience, stopped);
+            self.with_database(access, "opening the database", deadline, version)
+        };
+        match opening(Access::Read).await {
+            // Whoever may write and reads undoes it.
+            Err(error) if self.may_recover && connect::needs_recovery(&error) => opening(Access::Write).await,
+            version => version,
+        }
     }
 
     async fn introspect(&self, scope: &Scope, deadline: Deadline) -> Result<Introspection> {

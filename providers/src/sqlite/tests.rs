@@ -484,6 +484,26 @@ async fn a_locked_file_is_called_so_at_open() {
 }
 
 #[tokio::test]
+async fn a_write_that_was_cut_short_is_undone_where_writes_are_allowed() {
+    let source = Source::of("PRAGMA page_size = 512; CREATE TABLE t (i INTEGER); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9000) INSERT INTO t SELECT i FROM n").await;
+    // A transaction that outgrows its cache writes to the file; what it and its journal are now is what a kill leaves.
+    let writer = source.writer();
+    writer.execute_batch("PRAGMA cache_size = 2; BEGIN; UPDATE t SET i = 0").unwrap();
+    let killed = source.folder.path().join("killed");
+    std::fs::copy(source.path(), &killed).unwrap();
+    std::fs::copy(source.folder.path().join("db-journal"), source.folder.path().join("killed-journal")).unwrap();
+    let untouched = || std::fs::read(&killed).unwrap() == std::fs::read(source.path()).unwrap();
+    assert!(untouched());
+    let error = open(&killed, |_| {}).await.unwrap_err();
+    assert_eq!(error.message(), "a program ended in the midst of a write to the file, which must be undone first");
+    assert!(untouched(), "a source that is not open to writes is left as it is");
+    let remote = open(&killed, |options| options.allow_writes = true).await.unwrap();
+    assert_eq!(remote.introspect(&Scope::default(), soon()).await.unwrap().tables.len(), 1);
+    let least: i64 = Connection::open(&killed).unwrap().query_row("SELECT min(i) FROM t", [], |row| row.get(0)).unwrap();
+    assert_eq!(least, 1);
+}
+
+#[tokio::test]
 async fn a_file_that_is_removed_or_replaced_is_noticed() {
     let source = Source::of("CREATE TABLE t (i INTEGER); INSERT INTO t VALUES (1);").await;
     assert_eq!(source.read("t").await.unwrap().num_rows(), 1);
