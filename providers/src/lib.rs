@@ -7,6 +7,7 @@
 
 mod addresses;
 mod capabilities;
+mod changes;
 mod clickhouse;
 mod connector;
 #[cfg(feature = "contract")]
@@ -41,6 +42,7 @@ mod type_change;
 mod writer;
 
 pub use capabilities::Capabilities;
+pub use changes::{Insertion, RemoteTransaction, Returned, TransactionalRemote};
 pub use connector::Connector;
 pub use deadline::Deadline;
 pub use declared_type::DeclaredType;

@@ -22,6 +22,7 @@ use std::time::Duration;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::execution::SendableRecordBatchStream;
 
+use crate::changes::TransactionalRemote;
 use crate::error::Result;
 use crate::remote::{Remote, RemoteTable};
 
@@ -75,6 +76,11 @@ pub trait SqlRemote: Remote {
 
     /// What the source believed of the table when it was looked at last, if it told. Does no IO.
     fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>>;
+
+    /// This remote as one whose rows statements can change, when they can. Whether they may is for the caller to know.
+    fn as_transactional(self: Arc<Self>) -> Option<Arc<dyn TransactionalRemote>> {
+        None
+    }
 }
 
 /// A scan of one table that is read over several connections, into one stream or more.
