@@ -71,6 +71,11 @@ pub(crate) fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
     .data()
 }
 
+/// The same for one expression.
+pub(crate) fn plain_expr(expr: Expr) -> Result<Expr> {
+    expr.transform_up(|expr| Ok(uncheck(expr))).data()
+}
+
 /// The plan with plain operations, as it is shown to sources.
 pub(crate) fn plain(plan: LogicalPlan) -> Result<LogicalPlan> {
     plan.transform_up_with_subqueries(|node| {

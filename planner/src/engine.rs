@@ -31,7 +31,7 @@ use crate::query::{Planned, Query};
 use crate::rewrite::{group_by_dependents, merges_columns, rewrite, tell_apart};
 use crate::scan_only::scans_only;
 use crate::stack::{Roomy, roomy};
-use crate::{Statement, session};
+use crate::{Statement, session, write};
 
 /// The bounds of one process.
 #[derive(Debug, Clone)]
@@ -102,7 +102,7 @@ impl Engine {
 
     /// Resolves names and types. Nothing is read and nothing optimised yet.
     ///
-    /// Queries and `EXPLAIN` of queries are planned; any other statement is [`ErrorKind::Unsupported`].
+    /// Queries and `EXPLAIN` of queries are planned, and changes of one table's rows; any other statement is [`ErrorKind::Unsupported`].
     /// `parameter_types` are those the client declared; `None` is inferred.
     ///
     /// # Errors
@@ -112,7 +112,6 @@ impl Engine {
     }
 
     async fn plan_here(&self, statement: &Statement, parameter_types: &[Option<DataType>], context: &StatementContext) -> Result<Query> {
-        let started = Instant::now();
         let (statement, explain) = match statement {
             Statement::Explain(explain) => (explain.statement.as_ref(), Some(Explain::new(&explain.options)?)),
             other => (other, None),
@@ -127,7 +126,25 @@ impl Engine {
             guardrails.admit(&statement)?;
         }
         let explain = explain.map(|explain| if guardrails.is_some() { explain.without_sources() } else { explain });
-        let query = query_of(&statement)?;
+        if explain.is_none()
+            && let Statement::Statement(inner) = statement.as_ref()
+            && write::is_write(inner)
+        {
+            return write::plan(self, inner, parameter_types, context).await;
+        }
+        self.query(query_of(&statement)?, explain, parameter_types, context).await
+    }
+
+    /// Plans a query, or what shows its plan.
+    pub(crate) async fn query(
+        &self,
+        query: &SqlStatement,
+        explain: Option<Explain>,
+        parameter_types: &[Option<DataType>],
+        context: &StatementContext,
+    ) -> Result<Query> {
+        let started = Instant::now();
+        let guardrails = context.guardrails.as_ref();
         refuse(query)?;
         let state = session::for_statement(&self.template, context)?;
         let planned = rewrite(name_columns(query.clone()));
@@ -204,7 +221,7 @@ fn refuse(query: &SqlStatement) -> Result<()> {
 }
 
 /// What is said to writes, and what to do instead.
-const WRITES: (&str, &str) = ("writes are not supported on this datasource", "Write at the source itself; here its tables are read.");
+const WRITES: (&str, &str) = ("a change is not supported in this place", "Write INSERT, UPDATE or DELETE as a statement of its own.");
 
 /// The statement, if it is a query.
 fn query_of(statement: &Statement) -> Result<&SqlStatement> {

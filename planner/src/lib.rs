@@ -41,6 +41,7 @@ mod stop;
 mod tests;
 mod text_literals;
 mod unambiguous_filters;
+mod write;
 
 pub use changes::{Change, Changed, changes};
 pub use engine::{Engine, EngineLimits, PushDown, StatementContext};
@@ -49,6 +50,7 @@ pub use guardrails::{Guardrails, Truncation};
 pub use progress::{Progress, ScanProgress};
 pub use query::{Execution, Query};
 pub use rewrite::ALWAYS_EMPTY;
+pub use write::{Write, Written};
 
 /// A parsed statement.
 pub use datafusion::sql::parser::Statement;

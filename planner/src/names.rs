@@ -121,7 +121,8 @@ impl<'a> Names<'a> {
 /// A table and the schema it was found in.
 type Found = (String, Arc<dyn TableProvider>);
 
-async fn find(context: &StatementContext, name: &TableReference) -> Result<Option<Found>> {
+/// The table that a statement calls `name`.
+pub(crate) async fn find(context: &StatementContext, name: &TableReference) -> Result<Option<Found>> {
     let catalog = context.catalog.catalog(&context.environment).ok_or_else(|| {
         Error::new(ErrorKind::Internal, format!("internal error: environment \"{}\" has no catalog", context.environment))
     })?;

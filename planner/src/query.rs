@@ -1,21 +1,26 @@
-//! A planned query: what it returns, what parameters it takes, and its execution.
+//! A planned query: what it returns, what parameters it takes, and its execution. A change is one too, run by its [`Write`].
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use causeway_providers::sql::share_snapshots;
+use causeway_providers::sql::{SqlTable, share_snapshots};
+use causeway_providers::{RemoteId, RemoteTable};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::{MemTable, TableProvider};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{LogicalPlan, TableScan};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::scalar::ScalarValue;
 
 use crate::arithmetic::{checked, plain};
 use crate::engine::PushDown;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::explain::Explain;
 use crate::federation::{bring_together, federate};
 use crate::guardrails::{Guardrails, Truncation};
@@ -24,7 +29,8 @@ use crate::progress::Progress;
 use crate::report::PlanReport;
 use crate::stack::Roomy;
 use crate::stop::Stop;
-use crate::{output, parameters};
+use crate::write::Write;
+use crate::{output, parameters, session};
 
 /// A query with its names and types resolved, to be run any number of times.
 #[derive(Clone)]
@@ -33,6 +39,7 @@ pub struct Query {
     schema: SchemaRef,
     parameter_types: Arc<[DataType]>,
     tables: Arc<[(String, String)]>,
+    write: Option<Arc<Write>>,
 }
 
 /// What planning left behind for execution.
@@ -85,7 +92,37 @@ impl Query {
             Some(explain) => explain.schema(),
             None => schema,
         };
-        Self { planned: Arc::new(planned), schema, parameter_types: parameter_types.into(), tables: tables.into() }
+        Self { planned: Arc::new(planned), schema, parameter_types: parameter_types.into(), tables: tables.into(), write: None }
+    }
+
+    /// A change, of which `main` is the query that tells which rows change, or gives those that are inserted.
+    pub(crate) fn of_write(write: Write, main: &Self, schema: SchemaRef, types: Vec<DataType>, tables: Vec<(String, String)>) -> Self {
+        let planned = Arc::clone(&main.planned);
+        Self { planned, schema, parameter_types: types.into(), tables: tables.into(), write: Some(Arc::new(write)) }
+    }
+
+    /// The change that this is, when it is not one that only reads. Then it is run by that, and its columns are those it returns.
+    pub fn write(&self) -> Option<&Arc<Write>> {
+        self.write.as_ref()
+    }
+
+    /// Whether running it reads tables of `datasource` other than by changing them.
+    pub fn reads(&self, datasource: &RemoteId) -> bool {
+        if self.write.as_ref().is_some_and(|write| !write.is_insert()) {
+            return false;
+        }
+        let mut found = false;
+        let looked = self.planned.plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node
+                && let Ok(provider) = source_as_provider(&scan.source)
+                && let Some(table) = provider.downcast_ref::<SqlTable>()
+            {
+                found |= table.remote().id() == datasource;
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        // A plan that cannot be looked through may read anything.
+        looked.is_err() || found
     }
 
     /// The columns of its result. Field metadata holds `causeway_providers::Presentation`.
@@ -114,6 +151,9 @@ impl Query {
     }
 
     async fn execute_here(&self, parameters: Vec<ScalarValue>, progress: &Progress) -> Result<Execution> {
+        if self.write.is_some() {
+            return Err(Error::new(ErrorKind::Internal, "internal error: a change was run as a query"));
+        }
         let started = Instant::now();
         let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
         let prepared = self.planned.prepare(plan).await?;
@@ -123,6 +163,45 @@ impl Query {
             // What is shown of a plan is whole, even where its rows were not.
             return Ok(Execution { rows, truncation: Truncation::default() });
         }
+        let truncation = prepared.truncation.clone();
+        Ok(Execution { rows: output::conform(prepared.rows()?, Arc::clone(&self.schema)), truncation })
+    }
+}
+
+impl Query {
+    /// The memory of an execution.
+    pub(crate) fn memory(&self) -> Arc<dyn MemoryPool> {
+        self.planned.memory.for_statement()
+    }
+
+    /// The plan for these parameters as of now, with its expressions simplified and its nodes as they were written.
+    pub(crate) fn simplified(&self, parameters: Vec<ScalarValue>) -> Result<LogicalPlan> {
+        let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
+        let mut state = self.planned.state.clone();
+        state.mark_start_execution();
+        let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
+        Ok(session::simplifier().optimize(plan, &state, |_, _| {})?)
+    }
+
+    /// Runs it over `rows` in the place of those that `table` has.
+    pub(crate) async fn execute_over(
+        &self,
+        parameters: Vec<ScalarValue>,
+        table: &RemoteTable,
+        rows: Vec<RecordBatch>,
+        progress: &Progress,
+    ) -> Result<Execution> {
+        let rows: Arc<dyn TableProvider> = Arc::new(MemTable::try_new(table.arrow_schema(), vec![rows])?);
+        let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
+        let plan = plan.transform_up(|node| match node {
+            LogicalPlan::TableScan(scan) => {
+                let scan = TableScan { source: provider_as_source(Arc::clone(&rows)), ..scan };
+                Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        let prepared = self.planned.prepare(plan.data).await?;
+        progress.show(&prepared.physical);
         let truncation = prepared.truncation.clone();
         Ok(Execution { rows: output::conform(prepared.rows()?, Arc::clone(&self.schema)), truncation })
     }

@@ -31,6 +31,16 @@ pub trait Dialect: Debug + Send + Sync {
     /// A literal that compares and computes as ours does.
     fn literal(&self, value: &ScalarValue) -> Option<String>;
 
+    /// A constant as it is assigned to `column`, which then reads back as the constant.
+    fn assigned(&self, _column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        self.literal(value)
+    }
+
+    /// What its statements that change rows can say.
+    fn changes(&self) -> Changes {
+        Changes::default()
+    }
+
     /// A literal of a column's own type at the source, for columns whose values read as text (a `uuid`). `Some` promises that `=`
     /// and `<>` between the column and it agree with ours between the texts.
     fn literal_of(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String>;
@@ -105,6 +115,21 @@ pub struct Argument<'a> {
     pub data_type: DataType,
     /// The literal it is, when it is one.
     pub literal: Option<&'a ScalarValue>,
+}
+
+/// What the statements of a source that change rows can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// `INSERT ... ON CONFLICT`.
+    pub on_conflict: bool,
+    /// `SET column = DEFAULT`.
+    pub assigns_defaults: bool,
+    /// `INSERT ... RETURNING`.
+    pub insert_returning: bool,
+    /// `UPDATE ... RETURNING`.
+    pub update_returning: bool,
+    /// `DELETE ... RETURNING`.
+    pub delete_returning: bool,
 }
 
 /// Where NULLs stand in an order.

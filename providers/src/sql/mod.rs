@@ -27,7 +27,7 @@ use crate::error::Result;
 use crate::remote::{Remote, RemoteTable};
 
 pub(crate) use batch::{BATCH_BYTES, BATCHES_AHEAD, row_bytes};
-pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
+pub use dialect::{Argument, Changes, Dialect, LikeSupport, NullOrder};
 pub use dynamic_filter::{LONGEST_WAIT, MOST_KEYS};
 pub use narrow::{Narrow, Narrowed};
 pub use normalize::{Quoting, normalize};

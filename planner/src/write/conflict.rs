@@ -1,0 +1,86 @@
+//! `ON CONFLICT`: what the source does with a row whose key is there already.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::sqlparser::ast::{ConflictTarget, DoUpdate, OnConflictAction, OnInsert, TableFactor};
+
+use super::change::{Assigned, assigned_list, assignments_of, conditions};
+use super::flat::{ChangedTable, EXCLUDED, Flat};
+use super::syntax::{factor, only, select, statement, unsupported};
+use super::target::Target;
+use super::{Planning, of};
+use crate::error::Result;
+use crate::query::Query;
+
+/// A planned `ON CONFLICT`.
+pub(super) struct Conflict {
+    /// `ON CONFLICT` and what it names, as the source writes it.
+    on: String,
+    /// What is done about it; `None` does nothing.
+    update: Option<Box<(Query, Vec<Assigned>)>>,
+}
+
+impl Conflict {
+    /// Plans the clause of an insert into `into`. `types` are those of the statement's parameters so far, and after.
+    pub(super) async fn plan(
+        planning: &Planning<'_>,
+        target: &Target,
+        into: &TableFactor,
+        on: &OnInsert,
+        types: &mut Vec<DataType>,
+    ) -> Result<Self> {
+        let OnInsert::OnConflict(conflict) = on else {
+            return Err(unsupported("ON DUPLICATE KEY UPDATE", "Write ON CONFLICT (key) DO UPDATE SET ..."));
+        };
+        let dialect = target.dialect();
+        if !dialect.changes().on_conflict {
+            return Err(unsupported(
+                "ON CONFLICT on this datasource",
+                "PostgreSQL and SQLite have it. Update first, and insert what was not there.",
+            ));
+        }
+        let on = match &conflict.conflict_target {
+            None => "ON CONFLICT".to_owned(),
+            Some(ConflictTarget::Columns(names)) => {
+                let name = |name| Ok(dialect.quote(&target.column(target.position(name)?).name));
+                format!("ON CONFLICT ({})", names.iter().map(name).collect::<Result<Vec<_>>>()?.join(", "))
+            }
+            Some(ConflictTarget::OnConstraint(_)) => {
+                return Err(unsupported("ON CONFLICT ON CONSTRAINT", "Name the columns of the key in parentheses."));
+            }
+        };
+        let OnConflictAction::DoUpdate(DoUpdate { assignments, selection }) = &conflict.action else {
+            return Ok(Self { on, update: None });
+        };
+        let (assigned, items) = assignments_of(target, assignments)?;
+        let mut from = only(into.clone());
+        from.extend(only(factor(&name_of(into), Some(EXCLUDED))?));
+        let declared: Vec<_> = types.iter().cloned().map(Some).collect();
+        let query = planning.query(statement(select(items, from, selection.clone())?), &declared).await?;
+        if query.parameter_types().len() > types.len() {
+            *types = query.parameter_types().to_vec();
+        }
+        Ok(Self { on, update: Some(Box::new((query, assigned))) })
+    }
+
+    /// The clause in the source's words.
+    pub(super) fn clause(&self, target: &Target, parameters: &[ScalarValue]) -> Result<String> {
+        let Some((query, assigned)) = self.update.as_deref() else { return Ok(format!("{} DO NOTHING", self.on)) };
+        let flat = Flat::of(&query.simplified(of(query, parameters))?)?;
+        if flat.is_empty() {
+            return Ok(format!("{} DO NOTHING", self.on));
+        }
+        let own = target.dialect().quote(&target.table().name);
+        let scope = ChangedTable::new(target.table(), target.dialect(), Some(&own));
+        let list = assigned_list(target, assigned, &flat, &scope)?;
+        let condition = conditions(target, &flat, &scope)?.map_or_else(String::new, |conditions| format!(" WHERE {conditions}"));
+        Ok(format!("{} DO UPDATE SET {list}{condition}", self.on))
+    }
+}
+
+fn name_of(factor: &TableFactor) -> String {
+    match factor {
+        TableFactor::Table { name, .. } => name.to_string(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,254 @@
+//! Statements that change rows: `INSERT`, `UPDATE` and `DELETE` of one table, which its source does in a transaction of its own.
+//!
+//! What is inserted is the result of a query, planned and computed as any other and streamed to the source ([`insert`]). What is
+//! updated or deleted is decided by the source alone, in one statement, so that nobody changes a row between our look at it and the
+//! change ([`change`]): its conditions and values must be such that the source computes them exactly as is done here. What is returned
+//! is computed here, over the rows as the source gives them back ([`returning`]).
+
+mod change;
+mod conflict;
+mod flat;
+mod insert;
+mod returning;
+mod syntax;
+mod target;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use causeway_providers::{Deadline, Insertion, RemoteId, RemoteTransaction, Returned};
+use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
+use datafusion::scalar::ScalarValue;
+use datafusion::sql::sqlparser::ast::{SelectItem, SetExpr, Statement as SqlStatement, TableFactor, With};
+
+use crate::engine::{Engine, StatementContext};
+use crate::error::{Error, ErrorKind, Result};
+use crate::progress::Progress;
+use crate::query::{Execution, Query};
+use change::Change;
+use insert::Insert;
+use target::Target;
+
+/// A planned change of one table's rows.
+pub struct Write {
+    target: Target,
+    work: Work,
+    returning: Option<Query>,
+}
+
+/// What is done to the table.
+enum Work {
+    Insert(Insert),
+    Change(Change),
+}
+
+/// A change that was made, as far as its transaction is concerned.
+pub struct Written {
+    /// How many rows were inserted, updated or deleted.
+    pub rows: u64,
+    /// What it returns, if it was asked to.
+    pub returned: Option<Execution>,
+}
+
+impl Write {
+    /// The datasource whose table it changes.
+    pub fn datasource(&self) -> &RemoteId {
+        self.target.remote().id()
+    }
+
+    /// Whether it inserts.
+    pub fn is_insert(&self) -> bool {
+        matches!(self.work, Work::Insert(_))
+    }
+
+    /// How long the datasource lets a statement take. `None` is without limit.
+    pub fn query_timeout(&self) -> Option<std::time::Duration> {
+        self.target.query_timeout()
+    }
+
+    /// Begins a transaction of the datasource, in which this may run, and others that change the same datasource.
+    ///
+    /// # Errors
+    /// What the datasource gives.
+    pub async fn begin(&self, deadline: Deadline) -> Result<Box<dyn RemoteTransaction>> {
+        self.target.remote().begin(deadline).await.map_err(from_source)
+    }
+
+    /// Makes the change in `transaction`, which is one of this datasource and of no use any more when this fails.
+    ///
+    /// Dropping the future ends the work here and at the sources, and `transaction` with it.
+    ///
+    /// # Errors
+    /// What the sources give; what its query fails with; `Unsupported` with a reason when the source cannot make it as is meant here.
+    pub async fn run(
+        &self,
+        parameters: &[ScalarValue],
+        transaction: &mut dyn RemoteTransaction,
+        progress: &Progress,
+        deadline: Deadline,
+    ) -> Result<Written> {
+        let Some(returning) = &self.returning else {
+            let rows = self.change(parameters, transaction, None, progress, deadline).await?;
+            return Ok(Written { rows, returned: None });
+        };
+        let kept = Kept::new(returning.memory());
+        let mut take = |batch| kept.take(batch);
+        let returned = Returned { schema: self.target.table().arrow_schema(), take: &mut take };
+        let rows = self.change(parameters, transaction, Some(returned), progress, deadline).await?;
+        let returned = returning.execute_over(of(returning, parameters), self.target.table(), kept.into_rows(), progress).await?;
+        Ok(Written { rows, returned: Some(returned) })
+    }
+
+    async fn change(
+        &self,
+        parameters: &[ScalarValue],
+        transaction: &mut dyn RemoteTransaction,
+        returned: Option<Returned<'_>>,
+        progress: &Progress,
+        deadline: Deadline,
+    ) -> Result<u64> {
+        let returning = if returned.is_some() { self.target.returning() } else { String::new() };
+        match &self.work {
+            Work::Change(change) => match change.statement(&self.target, parameters, &returning)? {
+                Some(sql) => Ok(transaction.run(&sql, returned, deadline).await?),
+                // Its condition holds for no row.
+                None => Ok(0),
+            },
+            Work::Insert(insert) => {
+                let conflict = insert.conflict_clause(&self.target, parameters)?;
+                let insertion = Insertion {
+                    table: Arc::clone(self.target.table()),
+                    columns: insert.columns().to_vec(),
+                    clauses: [conflict, returning].into_iter().filter(|clause| !clause.is_empty()).collect::<Vec<_>>().join(" "),
+                };
+                let rows: SendableRecordBatchStream = insert.rows(&self.target, parameters, progress).await?;
+                Ok(transaction.insert(&insertion, rows, returned, deadline).await?)
+            }
+        }
+    }
+}
+
+/// Those of a statement's parameters that `query`, a part of it, takes.
+fn of(query: &Query, parameters: &[ScalarValue]) -> Vec<ScalarValue> {
+    parameters[..query.parameter_types().len().min(parameters.len())].to_vec()
+}
+
+fn from_source(error: causeway_providers::Error) -> Error {
+    Error::from(datafusion::error::DataFusionError::from(error))
+}
+
+/// Rows that came back, until what is returned of them is computed.
+struct Kept {
+    rows: Mutex<Vec<RecordBatch>>,
+    memory: datafusion::execution::memory_pool::MemoryReservation,
+}
+
+impl Kept {
+    fn new(pool: Arc<dyn MemoryPool>) -> Self {
+        Self { rows: Mutex::default(), memory: MemoryConsumer::new("RETURNING").register(&pool) }
+    }
+
+    fn take(&self, batch: RecordBatch) -> DataFusionResult<()> {
+        self.memory.try_grow(batch.get_array_memory_size())?;
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
+        Ok(())
+    }
+
+    fn into_rows(self) -> Vec<RecordBatch> {
+        self.rows.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether `statement` changes rows in a form that is planned here.
+pub(crate) fn is_write(statement: &SqlStatement) -> bool {
+    match statement {
+        SqlStatement::Insert(_) | SqlStatement::Update(_) | SqlStatement::Delete(_) => true,
+        SqlStatement::Query(query) => matches!(query.body.as_ref(), SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_)),
+        _ => false,
+    }
+}
+
+/// Plans a statement that [`is_write`].
+///
+/// # Errors
+/// As those of a query; `Unsupported` for a form or a table that cannot be written here.
+pub(crate) async fn plan(
+    engine: &Engine,
+    statement: &SqlStatement,
+    declared: &[Option<DataType>],
+    context: &StatementContext,
+) -> Result<Query> {
+    let (with, statement) = match statement {
+        SqlStatement::Query(query) => match query.body.as_ref() {
+            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => (query.with.as_ref(), inner),
+            _ => (None, statement),
+        },
+        other => (None, other),
+    };
+    let planning = Planning { engine, context, with };
+    match statement {
+        SqlStatement::Insert(insert) => insert::plan(&planning, insert, declared).await,
+        SqlStatement::Update(update) => change::update(&planning, update, declared).await,
+        SqlStatement::Delete(delete) => change::delete(&planning, delete, declared).await,
+        _ => Err(Error::new(ErrorKind::Internal, "internal error: a statement that changes nothing was planned as a change")),
+    }
+}
+
+/// What the parts of a change are planned with.
+struct Planning<'a> {
+    engine: &'a Engine,
+    context: &'a StatementContext,
+    /// The `WITH` in front of the statement.
+    with: Option<&'a With>,
+}
+
+impl Planning<'_> {
+    /// Plans a query that is a part of the change.
+    async fn query(&self, query: SqlStatement, declared: &[Option<DataType>]) -> Result<Query> {
+        self.engine.query(&query, None, declared, self.context).await
+    }
+
+    /// Puts the parts together. `main` is the query that tells which rows change, or gives those that are inserted; `types` are those of the
+    /// statement's parameters.
+    async fn finish(
+        &self,
+        target: Target,
+        factor: &TableFactor,
+        work: Work,
+        main: &Query,
+        types: Vec<DataType>,
+        returning: Option<&Vec<SelectItem>>,
+    ) -> Result<Query> {
+        let declared: Vec<_> = types.iter().cloned().map(Some).collect();
+        let returning = match returning {
+            Some(items) => Some(returning::plan(self, &target, factor, &work, items, &declared).await?),
+            None => None,
+        };
+        let schema = returning.as_ref().map_or_else(|| Arc::new(Schema::empty()), |returning| Arc::clone(returning.schema()));
+        let types = match &returning {
+            Some(returning) if returning.parameter_types().len() > declared.len() => returning.parameter_types().to_vec(),
+            _ => types,
+        };
+        let mut tables = main.tables().to_vec();
+        if !tables.contains(target.place()) {
+            tables.push(target.place().clone());
+        }
+        Ok(Query::of_write(Write { target, work, returning }, main, schema, types, tables))
+    }
+}
+
+impl fmt::Debug for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Write").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Written").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
