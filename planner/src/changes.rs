@@ -27,6 +27,35 @@ pub enum Changed {
     Existence,
 }
 
+/// What a statement does to the rows of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// It inserts them.
+    Insert,
+    /// It updates them.
+    Update,
+    /// It deletes them.
+    Delete,
+}
+
+/// What `statement` does to the rows of a table, if it is one that does.
+pub fn change_verb(statement: &Statement) -> Option<Verb> {
+    let Statement::Statement(inner) = statement else { return None };
+    let inner = match inner.as_ref() {
+        SqlStatement::Query(query) => match query.body.as_ref() {
+            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => inner,
+            _ => return None,
+        },
+        other => other,
+    };
+    match inner {
+        SqlStatement::Insert(_) => Some(Verb::Insert),
+        SqlStatement::Update(_) => Some(Verb::Update),
+        SqlStatement::Delete(_) => Some(Verb::Delete),
+        _ => None,
+    }
+}
+
 /// What `statement` would change. Queries change nothing; statements this does not know are refused by the planner anyhow.
 pub fn changes(statement: &Statement) -> Vec<Change> {
     let mut found = Vec::new();

@@ -106,6 +106,11 @@ impl Query {
         self.write.as_ref()
     }
 
+    /// Whether it has columns to tell of: all but changes that return nothing.
+    pub fn gives_rows(&self) -> bool {
+        self.write.is_none() || !self.schema.fields().is_empty()
+    }
+
     /// Whether running it reads tables of `datasource` other than by changing them.
     pub fn reads(&self, datasource: &RemoteId) -> bool {
         if self.write.as_ref().is_some_and(|write| !write.is_insert()) {

@@ -11,7 +11,7 @@ mod parse;
 #[cfg(test)]
 mod tests;
 
-use causeway_planner::{Engine, Statement};
+use causeway_planner::{Engine, Statement, Verb, change_verb};
 pub use foreign::{DropForeignTable, ImportForeignSchema, ImportSelection};
 
 use super::settings::SetScope;
@@ -92,6 +92,10 @@ pub(crate) enum QueryTag {
     /// `SELECT n`.
     Select,
     Explain,
+    /// `INSERT 0 n`.
+    Insert,
+    Update,
+    Delete,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,6 +142,18 @@ pub(crate) struct TransactionModes {
     pub(crate) deferrable: Option<bool>,
 }
 
+impl QueryTag {
+    /// The tag of a statement that is no `EXPLAIN`.
+    fn of(statement: &Statement) -> Self {
+        match change_verb(statement) {
+            Some(Verb::Insert) => Self::Insert,
+            Some(Verb::Update) => Self::Update,
+            Some(Verb::Delete) => Self::Delete,
+            None => Self::Select,
+        }
+    }
+}
+
 impl Command {
     /// Whether it may run in a transaction that failed.
     pub(crate) fn ends_failed_transaction(&self) -> bool {
@@ -153,9 +169,12 @@ pub(crate) fn parse_all(engine: &Engine, sql: &str) -> Result<Vec<Command>, PgEr
         match parse::recognise(piece)? {
             Some(command) => commands.push(command),
             None => {
-                let tag = if parse::is_explain(piece) { QueryTag::Explain } else { QueryTag::Select };
-                let parsed = |statement| Box::new(Parsed { statement, length: piece.len() });
-                commands.extend(engine.parse(piece)?.into_iter().map(|statement| Command::Query { statement: parsed(statement), tag }));
+                let is_explain = parse::is_explain(piece);
+                let query = |statement: Statement| {
+                    let tag = if is_explain { QueryTag::Explain } else { QueryTag::of(&statement) };
+                    Command::Query { statement: Box::new(Parsed { statement, length: piece.len() }), tag }
+                };
+                commands.extend(engine.parse(piece)?.into_iter().map(query));
             }
         }
     }

@@ -62,7 +62,7 @@ impl Session {
             Some(Command::Query { statement, .. }) => {
                 let plan = self.plan(statement, &declared, None).await?;
                 let parameter_oids = told_types(oids, plan.query.parameter_types());
-                let columns = Some(Arc::clone(plan.query.schema()));
+                let columns = plan.query.gives_rows().then(|| Arc::clone(plan.query.schema()));
                 Ok(Prepared { text, command, declared, parameter_oids, columns, plan: Mutex::new(Some(plan)), registered: None })
             }
             Some(Command::Fetch { cursor, moves: false, .. }) => {
@@ -285,7 +285,7 @@ impl Session {
                 return Ok(true);
             }
         };
-        let is_limited = running.is_limited();
+        let (is_limited, changed) = (running.is_limited(), running.changed());
         let limit = (limit > 0).then_some(limit as u64);
         let delivered = self.deliver(running, limit, Destination::Client).await?;
         if delivered.is_complete {
@@ -294,7 +294,7 @@ impl Session {
             if is_limited {
                 self.tell_cut(delivered.cut.as_ref())?;
             }
-            self.complete(tag(delivered.rows))?;
+            self.complete(tag(changed.unwrap_or(delivered.rows)))?;
         } else {
             self.send(PgWireBackendMessage::PortalSuspended(PortalSuspended::new()))?;
         }

@@ -31,6 +31,7 @@ mod sqlstate;
 mod startup;
 mod transaction;
 mod truncation;
+mod write;
 
 #[cfg(test)]
 mod tests;

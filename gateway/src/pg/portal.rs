@@ -64,7 +64,7 @@ impl Plan {
 impl Prepared {
     /// Whether the client was told of these columns: of their names and of their types as it knows them.
     pub(crate) fn describes(&self, planned: &Schema) -> bool {
-        self.columns.as_ref().is_some_and(|described| {
+        self.columns.as_ref().map_or(planned.fields().is_empty(), |described| {
             described.fields().len() == planned.fields().len()
                 && described.fields().iter().zip(planned.fields()).all(|(a, b)| a.name() == b.name() && PgType::of(a) == PgType::of(b))
         })
@@ -127,6 +127,8 @@ pub(crate) struct Running {
     cut: Option<Cut>,
     /// How long the gateway has been at work on it.
     spent: Duration,
+    /// How many rows were changed, when it is what a change returns.
+    changed: Option<u64>,
 }
 
 /// Where a delivery stopped.
@@ -151,13 +153,34 @@ impl Running {
     pub(crate) fn new(stream: SendableRecordBatchStream, schema: SchemaRef, formats: Vec<Format>, style: Style) -> Result<Self, PgError> {
         let encoder = RowEncoder::new(Arc::clone(&schema), formats.clone(), style)?;
         let (progress, sent) = (Progress::default(), Arc::default());
-        let (limit, cut, spent) = (None, None, Duration::ZERO);
-        Ok(Self { stream: stream.fuse(), encoder, formats, schema, batch: None, encoded: None, progress, sent, limit, cut, spent })
+        let (limit, cut, spent, changed) = (None, None, Duration::ZERO, None);
+        Ok(Self { stream: stream.fuse(), encoder, formats, schema, batch: None, encoded: None, progress, sent, limit, cut, spent, changed })
     }
 
     /// The same, which `progress` shows.
     pub(crate) fn shown_by(self, progress: Progress) -> Self {
         Self { progress, ..self }
+    }
+
+    /// The same, which is what a change of so many rows returns.
+    pub(crate) fn of_change(self, rows: u64) -> Self {
+        Self { changed: Some(rows), ..self }
+    }
+
+    /// How many rows were changed, when it is what a change returns.
+    pub(crate) fn changed(&self) -> Option<u64> {
+        self.changed
+    }
+
+    /// Whether its client is told of columns: all but changes that return nothing.
+    pub(crate) fn gives_rows(&self) -> bool {
+        self.changed.is_none() || !self.schema.fields().is_empty()
+    }
+
+    /// Nothing, of these columns.
+    pub(crate) fn of_nothing(schema: SchemaRef, formats: Vec<Format>, style: Style) -> Result<Self, PgError> {
+        let stream = MemoryStream::try_new(Vec::new(), Arc::clone(&schema), None).map_err(|error| PgError::internal(error.to_string()))?;
+        Self::new(Box::pin(stream), schema, formats, style)
     }
 
     /// How far what it reads is.

@@ -74,8 +74,9 @@ impl Session {
             return Err(PgError::new("42P02", "there is no parameter $1").into());
         }
         let formats = |query: &Query| vec![Format::Text; query.schema().fields().len()];
+        let is_alone = self.writing.is_none();
         match self.first_rows(&plan.query, Vec::new(), formats(&plan.query)).await {
-            Err(failed) => {
+            Err(failed) if is_alone => {
                 let looked = self.look_again(failed, plan.version, plan.query.tables()).await?;
                 let query = self.plan(statement, &[], None).await?.query;
                 let started = self.first_rows(&query, Vec::new(), formats(&query)).await;
@@ -92,8 +93,10 @@ impl Session {
         let PortalState::Ready(bound) = &mut portal.state else { return Ok(()) };
         let Some(Bound { query, version, parameters }) = bound.take() else { return Ok(()) };
         portal.state = PortalState::Done(None);
+        // What was changed before in the same transaction has failed with it.
+        let is_alone = self.writing.is_none();
         let running = match self.first_rows(&query, parameters.clone(), portal.formats.clone()).await {
-            Err(failed) => {
+            Err(failed) if is_alone => {
                 let looked = self.look_again(failed, version, query.tables()).await?;
                 let Some(Command::Query { statement, .. }) = &portal.prepared.command else {
                     return Err(PgError::internal("a portal without a query was started").into());
@@ -119,6 +122,19 @@ impl Session {
         let begun = Instant::now();
         let progress = Progress::default();
         self.starts(&progress);
+        if let Some(write) = query.write() {
+            let style = Style::of(&self.settings);
+            let written = self.make(query, write, &parameters, &progress).await?;
+            let schema = Arc::clone(query.schema());
+            let running = match written.returned {
+                Some(returned) => Running::new(returned.rows, schema, formats, style)?,
+                None => Running::of_nothing(schema, formats, style)?,
+            };
+            let mut running = running.shown_by(progress).of_change(written.rows);
+            self.begin(&mut running).await?;
+            return Ok(running);
+        }
+        self.admit_reading(query)?;
         let execution = self.guarded(async { query.execute(parameters, &progress).await.map_err(PgError::from) }).await?;
         let running = Running::new(execution.rows, Arc::clone(query.schema()), formats, Style::of(&self.settings))?;
         let mut running = running.shown_by(progress);

@@ -32,6 +32,7 @@ use super::sqlstate::{Aside, ErrorSeverity, Halt, IDLE_IN_TRANSACTION, IDLE_SESS
 use super::startup::Admitted;
 use super::transaction::Transaction;
 use super::truncation::{Cut, LastTruncated};
+use super::write::Writing;
 use super::{EnvironmentBackend, SessionIdentity};
 use crate::Shutdown;
 use crate::roles::Role;
@@ -47,6 +48,8 @@ pub(crate) struct Session {
     pub(super) prepared: HashMap<String, Arc<Prepared>>,
     pub(super) portals: HashMap<String, Portal>,
     pub(super) plans: PlanCache,
+    /// The transaction of a source that the one at hand holds; `None` when it has changed nothing.
+    pub(super) writing: Option<Box<Writing>>,
     /// The channels it listens on; `None` without any.
     pub(super) subscription: Option<Box<Subscription>>,
     /// Set by an error in the extended protocol: messages are skipped until Sync.
@@ -106,6 +109,7 @@ impl Session {
             prepared: HashMap::new(),
             portals: HashMap::new(),
             plans: PlanCache::default(),
+            writing: None,
             subscription: None,
             is_skipping: false,
             is_in_pipeline: false,
@@ -131,6 +135,7 @@ impl Session {
         };
         // Whatever still runs for this client ends before it is told so.
         self.portals.clear();
+        self.writing = None;
         self.cancel.end();
         match halt {
             Halt::Gone => debug!("session ends"),
@@ -240,6 +245,10 @@ impl Session {
             FrontendMessage::Flush => self.flush().await,
             FrontendMessage::Sync => {
                 self.is_skipping = false;
+                match self.commit_outside_block().await {
+                    Err(Halt::Statement(error)) => self.fail(*error)?,
+                    committed => committed?,
+                }
                 self.ready().await
             }
             FrontendMessage::Terminate => Err(Halt::Gone),
@@ -286,6 +295,7 @@ impl Session {
     fn fail(&mut self, error: PgError) -> Result<(), Halt> {
         self.end_statement();
         self.transaction.fail();
+        self.writing = None;
         self.portals.clear();
         let error = self.numbered(error);
         debug!(code = error.code, "statement failed");
@@ -340,6 +350,11 @@ impl Session {
                 ActiveStatement { token, terminated: presence.terminated().clone(), deadline, role: role.clone() }
             })
             .clone()
+    }
+
+    /// The end of the time of the statement that runs.
+    pub(super) fn deadline(&mut self) -> Option<Instant> {
+        self.active().deadline
     }
 
     /// The statement that runs, whose time is no longer than what `running` has left of its role's: what runs in portions, between which

@@ -74,7 +74,7 @@ impl Session {
                 Ok(Reply::tag("RESET"))
             }
             Command::Discard(target) => self.discard(*target),
-            Command::Transaction(command) => self.transact(command),
+            Command::Transaction(command) => self.transact(command).await,
             Command::Prepare { name, types, sql } => {
                 let oids = types.iter().map(|name| type_number(name)).collect::<Result<Vec<_>, _>>()?;
                 self.prepare_named(name, sql, &oids).await?;
@@ -222,7 +222,7 @@ impl Session {
         Ok(Reply::tag(tag))
     }
 
-    fn transact(&mut self, command: &TransactionCommand) -> Result<Reply, Halt> {
+    async fn transact(&mut self, command: &TransactionCommand) -> Result<Reply, Halt> {
         let answer = match command {
             TransactionCommand::Begin { tag, modes } => {
                 let answer = self.transaction.begin(&self.settings, tag);
@@ -232,15 +232,30 @@ impl Session {
             TransactionCommand::Commit { and_chain } => {
                 // Cursors do not outlive their transaction.
                 self.portals.clear();
+                if let Err(halt) = self.commit_changes().await {
+                    self.transaction.rollback(&mut self.settings, false)?;
+                    return Err(halt);
+                }
                 self.transaction.commit(&mut self.settings, *and_chain)?
             }
             TransactionCommand::Rollback { and_chain } => {
                 self.portals.clear();
+                self.writing = None;
                 self.transaction.rollback(&mut self.settings, *and_chain)?
+            }
+            TransactionCommand::Savepoint(_) if self.writing.is_some() => {
+                return Err(PgError::new(UNSUPPORTED, "a savepoint after a change of rows is not supported")
+                    .hint("Set it before the first change, or commit first.")
+                    .into());
             }
             TransactionCommand::Savepoint(name) => self.transaction.savepoint(name.clone(), &self.settings)?,
             TransactionCommand::Release(name) => self.transaction.release(name)?,
-            TransactionCommand::RollbackTo(name) => self.transaction.rollback_to(name, &mut self.settings)?,
+            TransactionCommand::RollbackTo(name) => {
+                let answer = self.transaction.rollback_to(name, &mut self.settings)?;
+                // All changes came after it.
+                self.writing = None;
+                answer
+            }
             TransactionCommand::Characteristics { is_session: true, modes } => {
                 self.apply_modes(modes, SetScope::Session, "default_transaction")?;
                 return Ok(Reply::tag("SET"));
@@ -275,7 +290,7 @@ impl Session {
             return Err(PgError::new(DUPLICATE_CURSOR, format!("cursor \"{name}\" already exists")).into());
         }
         let prepared = self.prepare(sql, single(parse_all(&self.engine, sql)?)?, &[]).await?;
-        if !matches!(prepared.command, Some(Command::Query { .. })) {
+        if !matches!(prepared.command, Some(Command::Query { tag: QueryTag::Select | QueryTag::Explain, .. })) {
             return Err(PgError::new(SYNTAX, "a cursor is declared for a query").into());
         }
         let portal = self.open(Arc::new(prepared), &[], |_, _| Ok(Vec::new())).await?;

@@ -207,6 +207,12 @@ impl Settings {
         }
     }
 
+    /// Whether the transaction at hand only reads: as it was told, or else as all of the session are.
+    pub(crate) fn is_read_only(&self) -> bool {
+        let told = [&self.local, &self.session].into_iter().find_map(|values| values.get("transaction_read_only"));
+        told.map_or_else(|| &*self.known("default_transaction_read_only") == "on", |told| &**told == "on")
+    }
+
     /// How many digits of a float are shown beyond, or short of, those that are always exact.
     pub(crate) fn extra_float_digits(&self) -> i32 {
         self.known("extra_float_digits").parse().unwrap_or(1)

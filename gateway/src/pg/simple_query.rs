@@ -25,28 +25,29 @@ impl Session {
         if let Some(role) = &self.role {
             role.admit_text(&commands)?;
         }
-        for command in commands {
+        let count = commands.len();
+        for (at, command) in commands.into_iter().enumerate() {
             // Each statement has its own time limit.
             self.end_statement();
-            self.simple_statement(command).await?;
+            self.simple_statement(command, at + 1 == count).await?;
         }
-        Ok(())
+        self.commit_outside_block().await
     }
 
-    async fn simple_statement(&mut self, command: Command) -> Result<(), Halt> {
+    async fn simple_statement(&mut self, command: Command, is_last: bool) -> Result<(), Halt> {
         if !command.ends_failed_transaction() {
             self.transaction.check()?;
         }
         match command {
             Command::Query { statement, tag } => {
                 let running = self.start_unprepared(&statement).await?;
-                self.send_result(running, tag).await
+                self.send_result(running, tag, is_last).await
             }
             Command::Execute { name, arguments } => {
                 let (mut portal, tag) = self.execute_arguments(&name, &arguments).await?;
                 self.start(&mut portal).await?;
                 match portal.state {
-                    PortalState::Running(running) => self.send_result(*running, tag).await,
+                    PortalState::Running(running) => self.send_result(*running, tag, is_last).await,
                     PortalState::Ready(_) | PortalState::Done(_) => Err(PgError::internal("a started portal does not run").into()),
                 }
             }
@@ -72,12 +73,18 @@ impl Session {
         }
     }
 
-    async fn send_result(&mut self, mut running: Running, tag: QueryTag) -> Result<(), Halt> {
+    async fn send_result(&mut self, mut running: Running, tag: QueryTag, is_last: bool) -> Result<(), Halt> {
         let formats = vec![Format::Text; running.schema().fields().len()];
-        self.send(row_description(running.schema(), &formats)?)?;
+        if running.gives_rows() {
+            self.send(row_description(running.schema(), &formats)?)?;
+        }
         let delivered = self.deliver(&mut running, None, Destination::Client).await?;
         self.tell_cut(delivered.cut.as_ref())?;
-        self.complete(query_tag(tag, delivered.rows))
+        if is_last {
+            // A client that is told of a change finds it made.
+            self.commit_outside_block().await?;
+        }
+        self.complete(query_tag(tag, running.changed().unwrap_or(delivered.rows)))
     }
 
     pub(super) fn complete(&mut self, tag: impl Into<Cow<'static, str>>) -> Result<(), Halt> {
@@ -85,11 +92,14 @@ impl Session {
     }
 }
 
-/// The tag of a query that sent `rows`.
+/// The tag of a query that sent `rows`, or of a change of so many.
 pub(super) fn query_tag(tag: QueryTag, rows: u64) -> Cow<'static, str> {
     match tag {
         QueryTag::Select => format!("SELECT {rows}").into(),
         QueryTag::Explain => "EXPLAIN".into(),
+        QueryTag::Insert => format!("INSERT 0 {rows}").into(),
+        QueryTag::Update => format!("UPDATE {rows}").into(),
+        QueryTag::Delete => format!("DELETE {rows}").into(),
     }
 }
 
