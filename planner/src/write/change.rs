@@ -158,7 +158,7 @@ impl Change {
             Some(assigned) => format!("UPDATE {} SET {}", target.name(), assigned_list(target, assigned, &flat, &scope)?),
             None => format!("DELETE FROM {}", target.name()),
         };
-        if let Some(conditions) = conditions(target, &flat, &scope)? {
+        if let Some(conditions) = conditions(target, &flat, None)? {
             text.push_str(" WHERE ");
             text.push_str(&conditions);
         }
@@ -196,12 +196,19 @@ pub(super) fn assigned_list(target: &Target, assigned: &[Assigned], flat: &Flat,
     Ok(assigned.iter().map(one).collect::<Result<Vec<_>>>()?.join(", "))
 }
 
-/// The conditions as the source writes them; `None` without any.
-pub(super) fn conditions(target: &Target, flat: &Flat, scope: &ChangedTable<'_>) -> Result<Option<String>> {
-    let one = |condition: &Expr| match translate(target.dialect(), condition, scope) {
+/// The conditions as the source writes them; `None` without any. `qualifier` stands before the table's columns.
+pub(super) fn conditions(target: &Target, flat: &Flat, qualifier: Option<&str>) -> Result<Option<String>> {
+    let scope = ChangedTable::new(target.table(), target.dialect(), qualifier);
+    let exact = ChangedTable::new(target.table(), target.dialect(), qualifier).by_code_point();
+    let one = |condition: &Expr| match translate(target.dialect(), condition, &scope) {
         Translation::Exact(sql) => Ok(format!("({sql})")),
-        Translation::Superset(_) => Err(undecided(condition, "its comparison lets more rows through")),
-        Translation::Local(reason) => Err(undecided(condition, &reason)),
+        inexact => match (translate(target.dialect(), condition, &exact), inexact) {
+            // The first finds the rows, by an index if there is one, and the second decides.
+            (Translation::Exact(exact), Translation::Superset(sql)) => Ok(format!("({sql}) AND ({exact})")),
+            (Translation::Exact(exact), _) => Ok(format!("({exact})")),
+            (_, Translation::Local(reason)) => Err(undecided(condition, &reason)),
+            (..) => Err(undecided(condition, "its comparison lets more rows through")),
+        },
     };
     let all = flat.conditions.iter().map(one).collect::<Result<Vec<_>>>()?;
     Ok((!all.is_empty()).then(|| all.join(" AND ")))

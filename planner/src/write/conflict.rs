@@ -73,7 +73,7 @@ impl Conflict {
         let own = target.dialect().quote(&target.table().name);
         let scope = ChangedTable::new(target.table(), target.dialect(), Some(&own));
         let list = assigned_list(target, assigned, &flat, &scope)?;
-        let condition = conditions(target, &flat, &scope)?.map_or_else(String::new, |conditions| format!(" WHERE {conditions}"));
+        let condition = conditions(target, &flat, Some(&own))?.map_or_else(String::new, |conditions| format!(" WHERE {conditions}"));
         Ok(format!("{} DO UPDATE SET {list}{condition}", self.on))
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use causeway_providers::RemoteTable;
 use causeway_providers::sql::{ColumnScope, Dialect, ScopedColumn, SqlTable, TableScope};
+use causeway_providers::{Comparison, RemoteTable};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, TableReference};
 use datafusion::datasource::source_as_provider;
@@ -118,18 +118,41 @@ fn too_much() -> Error {
 pub(super) struct ChangedTable<'a> {
     own: TableScope<'a>,
     excluded: TableScope<'a>,
+    dialect: &'a dyn Dialect,
+    texts: Texts,
+}
+
+/// How texts compare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    AsStored,
+    ByCodePoint,
 }
 
 impl<'a> ChangedTable<'a> {
     /// Behind `qualifier`, which is quoted, or alone.
     pub(super) fn new(table: &'a RemoteTable, dialect: &'a dyn Dialect, qualifier: Option<&'a str>) -> Self {
-        Self { own: TableScope::new(table, dialect, qualifier), excluded: TableScope::new(table, dialect, Some(EXCLUDED)) }
+        let excluded = TableScope::new(table, dialect, Some(EXCLUDED));
+        Self { own: TableScope::new(table, dialect, qualifier), excluded, dialect, texts: Texts::AsStored }
+    }
+
+    /// The same, with texts that compare code point by code point.
+    pub(super) fn by_code_point(self) -> Self {
+        Self { texts: Texts::ByCodePoint, ..self }
     }
 }
 
 impl ColumnScope for ChangedTable<'_> {
     fn resolve(&self, column: &Column) -> Option<ScopedColumn<'_>> {
-        if column.relation.is_some() { self.excluded.resolve(column) } else { self.own.resolve(column) }
+        let found = if column.relation.is_some() { self.excluded.resolve(column) } else { self.own.resolve(column) }?;
+        let forced = match self.texts {
+            Texts::AsStored => None,
+            Texts::ByCodePoint => found.column.and_then(|stored| self.dialect.by_code_point(stored, &found.sql)),
+        };
+        Some(match forced {
+            Some(sql) => ScopedColumn { sql, comparison: Comparison::Total, collation: None, ..found },
+            None => found,
+        })
     }
 
     fn subquery(&self, _plan: &Arc<LogicalPlan>) -> Option<ScopedColumn<'_>> {

@@ -6,8 +6,8 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
 use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::scalar::ScalarValue;
 
-use crate::remote::RemoteColumn;
-use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting};
+use crate::remote::{Comparison, RemoteColumn};
+use crate::sql::{Argument, Changes, Dialect, LikeSupport, NullOrder, Quoting};
 
 /// The dialect of MySQL and MariaDB, for a session as the connector sets it: UTC, utf8mb4, double quotes are no identifiers.
 ///
@@ -140,6 +140,21 @@ impl Dialect for MySqlDialect {
             ScalarValue::Dictionary(_, value) => self.literal(value),
             _ => None,
         }
+    }
+
+    fn by_code_point(&self, column: &RemoteColumn, sql: &str) -> Option<String> {
+        let collation = match self.flavor {
+            Flavor::MariaDb => "utf8mb4_nopad_bin",
+            Flavor::MySql => "utf8mb4_0900_bin",
+            Flavor::Either => return None,
+        };
+        let compares = matches!(column.comparison, Comparison::Equality | Comparison::SupersetEquality);
+        compares.then(|| format!("(CONVERT({sql} USING utf8mb4) COLLATE {collation})"))
+    }
+
+    fn changes(&self) -> Changes {
+        let is_maria_db = self.flavor == Flavor::MariaDb;
+        Changes { assigns_defaults: true, insert_returning: is_maria_db, delete_returning: is_maria_db, ..Changes::default() }
     }
 
     /// Columns that do not compare as they read are compared here.

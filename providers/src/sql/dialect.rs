@@ -36,6 +36,12 @@ pub trait Dialect: Debug + Send + Sync {
         self.literal(value)
     }
 
+    /// A text column, written as `sql`, as it compares code point by code point: for conditions that must be decided as they are here,
+    /// at the price of an index. `None` where it does so anyhow, or cannot be made to.
+    fn by_code_point(&self, _column: &RemoteColumn, _sql: &str) -> Option<String> {
+        None
+    }
+
     /// What its statements that change rows can say.
     fn changes(&self) -> Changes {
         Changes::default()

@@ -5,7 +5,7 @@ use datafusion::arrow::temporal_conversions::date32_to_datetime;
 use datafusion::scalar::ScalarValue;
 
 use crate::remote::{Comparison, RemoteColumn};
-use crate::sql::{Argument, Dialect, LikeSupport, NullOrder, Quoting};
+use crate::sql::{Argument, Changes, Dialect, LikeSupport, NullOrder, Quoting};
 
 /// The dialect. Its connections must have double-quoted strings off, as the `sqlite` connector's do: an unknown `"name"` is an error
 /// then and never a string.
@@ -66,6 +66,14 @@ impl Dialect for SqliteDialect {
             // Decimals and timestamps are stored in several forms, none of which a literal compares with as a value.
             _ => None,
         }
+    }
+
+    fn by_code_point(&self, column: &RemoteColumn, sql: &str) -> Option<String> {
+        (column.comparison == Comparison::SupersetEquality).then(|| format!("({sql} COLLATE BINARY)"))
+    }
+
+    fn changes(&self) -> Changes {
+        Changes { on_conflict: true, assigns_defaults: false, insert_returning: true, update_returning: true, delete_returning: true }
     }
 
     /// Columns that do not compare as they read are compared here.
