@@ -1,5 +1,7 @@
 //! Changes of rows at a source: transactions of the source's own, and what runs in them.
 
+mod outcome;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,6 +15,8 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::remote::RemoteTable;
 use crate::sql::{RemoteSql, SqlRemote};
+
+pub(crate) use outcome::{Fault, RETURNED_ROWS, bounded, spent, takes_no_null, unknown};
 
 /// A remote whose rows statements can change.
 ///

@@ -53,6 +53,8 @@ pub(crate) enum Access {
     Read,
     /// Writing. The source's own settings say whether they may.
     Write,
+    /// Changing rows in transactions that clients hold open. The source's own settings say whether they may.
+    Change,
 }
 
 impl Access {
@@ -60,7 +62,7 @@ impl Access {
     /// locks.
     pub(crate) fn limits(self, limits: PoolLimits) -> PoolLimits {
         match self {
-            Self::Read => limits,
+            Self::Read | Self::Change => limits,
             Self::Write => PoolLimits { max_connections: 1, ..limits },
         }
     }

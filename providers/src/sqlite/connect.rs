@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags, ffi};
 use tokio_util::sync::CancellationToken;
 
+use super::change_failure::change_failure;
 use super::verify::Verified;
 use crate::error::{Error, ErrorKind, Result, VALUE_REFUSED};
 use crate::pool::{Access, Dial};
@@ -17,6 +18,10 @@ use crate::sql::Reliance;
 
 /// How long SQLite itself waits for a lock before it asks us whether to go on. An interrupt does not end that wait, so it is short.
 const LOCK_WAIT: Duration = Duration::from_millis(100);
+
+/// How much a transaction changes before it takes its file for itself alone, unless the journal is a WAL: until then others may read.
+/// Negative, as SQLite counts KiB and not pages.
+const CHANGED_KIB: i64 = -65_536;
 
 /// A connection and the file it was opened on.
 pub(super) struct Database {
@@ -32,7 +37,7 @@ impl Database {
         let flag = match access {
             Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
             // Without the flag that makes a missing file.
-            Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Access::Write | Access::Change => OpenFlags::SQLITE_OPEN_READ_WRITE,
         };
         let connection = Connection::open_with_flags(path, flag | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failure)?;
         let settings = || {
@@ -41,7 +46,12 @@ impl Database {
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
             // Views and generated columns of a file we did not write may not call functions with side effects.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-            connection.pragma_update(None, "query_only", access == Access::Read)
+            connection.pragma_update(None, "query_only", access == Access::Read)?;
+            if access == Access::Change {
+                connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+                connection.pragma_update(None, "cache_size", CHANGED_KIB)?;
+            }
+            Ok(())
         };
         settings().map_err(failure)?;
         Ok(Self { connection, file, verified: Box::default() })
@@ -60,6 +70,37 @@ impl Database {
             self.connection.execute_batch("BEGIN").map_err(failure)?;
         }
         self.verified.borrow_mut().ensure(&self.connection, reliance, stopped)
+    }
+
+    /// Begins a transaction that nobody else can write beside. Blocks.
+    pub(super) fn begin_change(&self, path: &Path) -> Result<()> {
+        self.connection.execute_batch("BEGIN IMMEDIATE").map_err(change_failure)?;
+        // SQLite begins one that only reads then, and says so when something is written.
+        if self.connection.is_readonly(rusqlite::MAIN_DB).map_err(change_failure)? {
+            return Err(read_only());
+        }
+        if !self.is_still_at(path) {
+            return Err(Error::new(ErrorKind::Unreachable, "the database file was replaced by another").hint("try again"));
+        }
+        let settings = || {
+            // Has SQLite look whether the schema it has parsed is the one that is there.
+            self.connection.query_row("SELECT count(*) FROM (SELECT 1 FROM main.sqlite_schema LIMIT 1)", [], |_| Ok(()))?;
+            // What does not fit the cache is kept there all the same while somebody reads, who is not waited for.
+            self.connection.busy_timeout(Duration::ZERO)
+        };
+        settings().map_err(change_failure)
+    }
+
+    /// Commits what [`begin_change`](Self::begin_change) began. Blocks.
+    pub(super) fn commit_change(&self) -> Result<()> {
+        self.connection.busy_timeout(LOCK_WAIT).map_err(change_failure)?;
+        self.connection.execute_batch("COMMIT").map_err(change_failure)
+    }
+
+    /// Looks at all columns anew when a statement relies on them: the number that tells states of the file apart is not moved by
+    /// changes of our own.
+    pub(super) fn forget(&self) {
+        self.verified.take();
     }
 
     /// Ends the transaction, if there is one.
@@ -201,7 +242,7 @@ pub(super) fn patiently<T>(patience: Duration, stopped: &dyn Fn() -> bool, mut a
 }
 
 /// Whether the error is that of a lock held by another program.
-fn is_locked(error: &Error) -> bool {
+pub(super) fn is_locked(error: &Error) -> bool {
     result_code(error).is_some_and(|e| matches!(e.code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
@@ -214,6 +255,26 @@ fn result_code(error: &Error) -> Option<&ffi::Error> {
     std::error::Error::source(error).and_then(|e| e.downcast_ref())
 }
 
+fn read_only() -> Error {
+    Error::new(ErrorKind::Unauthorized, "the database file may not be written to")
+        .hint("let the gateway's user write to the file and to its folder, where SQLite keeps its journal")
+}
+
+/// What keeps SQLite from writing to the file, whatever is written; `None` when it is something else.
+pub(super) fn storing(code: ffi::Error) -> Option<Error> {
+    let told = match code.code {
+        ErrorCode::ReadOnly => read_only(),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
+            Error::new(ErrorKind::Unreachable, "the database is locked by another program")
+                .hint("try again when its writer has committed and its readers are done")
+        }
+        ErrorCode::DiskFull => Error::new(ErrorKind::LimitExceeded, "the disk of the database file is full").hint("make room there"),
+        ErrorCode::SystemIoFailure => Error::new(ErrorKind::Unreachable, "writing to the database file failed"),
+        _ => return None,
+    };
+    Some(told.because(code))
+}
+
 /// An error of a write in our words.
 pub(super) fn write_failure(error: rusqlite::Error) -> Error {
     let (code, text) = match &error {
@@ -221,15 +282,10 @@ pub(super) fn write_failure(error: rusqlite::Error) -> Error {
         rusqlite::Error::SqlInputError { error, msg, .. } => (*error, msg.as_str()),
         _ => return failure(error),
     };
+    if let Some(told) = storing(code) {
+        return told;
+    }
     let told = match code.code {
-        ErrorCode::ReadOnly => Error::new(ErrorKind::Unauthorized, "the database file may not be written to")
-            .hint("let the gateway's user write to the file and to its folder, where SQLite keeps its journal"),
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
-            Error::new(ErrorKind::Unreachable, "the database is locked by another program")
-                .hint("try again when its writer has committed and its readers are done")
-        }
-        ErrorCode::DiskFull => Error::new(ErrorKind::LimitExceeded, "the disk of the database file is full").hint("make room there"),
-        ErrorCode::SystemIoFailure => Error::new(ErrorKind::Unreachable, "writing to the database file failed"),
         ErrorCode::ConstraintViolation => match code.extended_code {
             ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
                 Error::new(ErrorKind::Conflict, "another unique key of the table than its primary one refuses a row").hint("drop that key")

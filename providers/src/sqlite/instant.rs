@@ -71,6 +71,28 @@ pub(super) fn instant(text: &str) -> Option<i64> {
     Some(if bytes[0] == b'-' { local + ahead } else { local - ahead })
 }
 
+/// Days since 1970 as [`date`] reads them; `None` beyond the years of four digits.
+pub(super) fn written_date(days: i32) -> Option<String> {
+    let date = NaiveDate::from_epoch_days(days)?;
+    (0..=9999).contains(&date.year()).then(|| date.format("%Y-%m-%d").to_string())
+}
+
+/// Microseconds since midnight as [`time`] reads them: with a fraction only if there is one, as SQLite's own functions write.
+pub(super) fn written_time(micros: i64) -> Option<String> {
+    if !(0..MICROS_PER_DAY).contains(&micros) {
+        return None;
+    }
+    let (seconds, fraction) = (micros / MICROS_PER_SECOND, micros % MICROS_PER_SECOND);
+    let whole = format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    Some(if fraction == 0 { whole } else { format!("{whole}.{fraction:06}") })
+}
+
+/// Microseconds since 1970 as [`timestamp`] reads them.
+pub(super) fn written_timestamp(micros: i64) -> Option<String> {
+    let days = i32::try_from(micros.div_euclid(MICROS_PER_DAY)).ok()?;
+    Some(format!("{} {}", written_date(days)?, written_time(micros.rem_euclid(MICROS_PER_DAY))?))
+}
+
 /// An unsigned number of a few digits.
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0')))
@@ -98,6 +120,23 @@ mod tests {
         for text in ["2023-02-29", "2024-1-1", "24-01-01", "2024-01-01 ", "2024/01/01", "", "today", "２０２４-01-1"] {
             assert_eq!(date(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for days in [-719_528, -1, 0, 19_782, 2_932_896] {
+            assert_eq!(date(&written_date(days).unwrap()), Some(days));
+        }
+        assert_eq!((written_date(-719_529), written_date(2_932_897), written_date(i32::MAX)), (None, None, None));
+        for micros in [0, 1, MICROS_PER_SECOND, MICROS_PER_DAY - 1] {
+            assert_eq!(time(&written_time(micros).unwrap()), Some(micros));
+        }
+        assert_eq!((written_time(-1), written_time(MICROS_PER_DAY)), (None, None));
+        for micros in [-719_528 * MICROS_PER_DAY, -1, 0, 500_000, 2_932_897 * MICROS_PER_DAY - 1] {
+            let text = written_timestamp(micros).unwrap();
+            assert_eq!((timestamp(&text), instant(&(text + "+00:00"))), (Some(micros), Some(micros)));
+        }
+        assert_eq!((written_timestamp(2_932_897 * MICROS_PER_DAY), written_timestamp(i64::MIN)), (None, None));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The `sqlite` connector: one database file, read in this process.
 
+mod bind;
+mod change_failure;
 mod connect;
 mod decimal;
 mod declared_type;
@@ -13,6 +15,7 @@ mod pending;
 mod policy;
 mod row_estimate;
 mod scan;
+mod transaction;
 mod type_change;
 mod type_mapping;
 mod verify;
@@ -35,6 +38,7 @@ use self::connect::{Database, DatabaseFile, Stop};
 use self::dialect::SqliteDialect;
 use self::policy::Mismatch;
 use crate::capabilities::Capabilities;
+use crate::changes::TransactionalRemote;
 use crate::connector::Connector;
 use crate::deadline::Deadline;
 use crate::declared_type::DeclaredType;
@@ -68,6 +72,7 @@ impl Connector for SqliteConnector {
             id: options.id.clone(),
             pool: pool(Access::Read),
             writing: pool(Access::Write),
+            changing: pool(Access::Change),
             patience: options.pool.connect_timeout,
             query_timeout: options.query_timeout,
             first_row_timeout: options.first_row_timeout,
@@ -95,6 +100,8 @@ struct SqliteRemote {
     pool: Arc<Pool<DatabaseFile>>,
     /// The one connection that writes, opened by the first write.
     writing: Arc<Pool<DatabaseFile>>,
+    /// Those that transactions of clients have, opened by the first of them.
+    changing: Arc<Pool<DatabaseFile>>,
     /// How long a statement waits for another program to release its lock.
     patience: Duration,
     query_timeout: Option<Duration>,
@@ -115,6 +122,7 @@ impl SqliteRemote {
         match access {
             Access::Read => self.pool.acquire(deadline).await,
             Access::Write => self.writing.acquire(deadline).await,
+            Access::Change => self.changing.acquire(deadline).await,
         }
     }
 
@@ -211,6 +219,7 @@ impl Remote for SqliteRemote {
         self.closed.cancel();
         self.pool.close();
         self.writing.close();
+        self.changing.close();
     }
 }
 
@@ -240,5 +249,9 @@ impl SqlRemote for SqliteRemote {
 
     fn statistics(&self, _table: &RemoteTable) -> Option<Arc<TableStatistics>> {
         None
+    }
+
+    fn as_transactional(self: Arc<Self>) -> Option<Arc<dyn TransactionalRemote>> {
+        Some(self)
     }
 }

@@ -174,7 +174,7 @@ fn timed_out(limit: Duration) -> Error {
 }
 
 /// Interrupts until the statement has ended. An interrupt that comes between two steps is lost, so one is not enough.
-async fn interrupt(stop: &Stop, mut worker: JoinHandle<Result<Pooled<DatabaseFile>>>) {
+pub(super) async fn interrupt<T>(stop: &Stop, mut worker: JoinHandle<T>) {
     loop {
         stop.now();
         if tokio::time::timeout(INTERRUPT_AGAIN, &mut worker).await.is_ok() {
@@ -184,7 +184,7 @@ async fn interrupt(stop: &Stop, mut worker: JoinHandle<Result<Pooled<DatabaseFil
 }
 
 /// The error of a value that is none of its column's type, with the table and the row, where the value is one that is stored.
-fn located(database: &Database, row: &Row<'_>, rows: &Pending, refusal: Refusal) -> Error {
+pub(super) fn located(database: &Database, row: &Row<'_>, rows: &Pending, refusal: Refusal) -> Error {
     let Refusal { error, column: Some(column) } = refusal else { return refusal.error };
     let statement: &Statement<'_> = row.as_ref();
     let origin = statement.columns_with_metadata().into_iter().nth(column);

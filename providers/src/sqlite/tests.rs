@@ -1,6 +1,7 @@
 //! The connector against real files.
 
 mod belied;
+mod changing;
 mod writing;
 
 use std::collections::BTreeMap;

@@ -72,7 +72,7 @@ impl Verified {
 
 /// Whether a column is declared as it was: what it holds, and how that compares, depends on it. One that is not there any more fails the
 /// statement itself, and what a view declares is what its tables do.
-fn is_declared_as_known(connection: &Connection, table: &RemoteTable, column: &RemoteColumn) -> Result<()> {
+pub(super) fn is_declared_as_known(connection: &Connection, table: &RemoteTable, column: &RemoteColumn) -> Result<()> {
     let Ok((declared, collation, ..)) = connection.column_metadata(Some(SCHEMA), table.name.as_str(), column.name.as_str()) else {
         return Ok(());
     };
@@ -91,13 +91,13 @@ fn text(found: Option<&CStr>) -> &str {
 
 /// What SQLite itself keeps out of a table.
 #[derive(Debug, Clone, Copy, Default)]
-struct Enforcement {
+pub(super) struct Enforcement {
     without_rowid: bool,
-    strict: bool,
+    pub(super) strict: bool,
 }
 
 impl Enforcement {
-    fn of(connection: &Connection, table: &RemoteTable) -> Result<Self> {
+    pub(super) fn of(connection: &Connection, table: &RemoteTable) -> Result<Self> {
         let sql = "SELECT wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE AND type = 'table'";
         let found = connection.query_row(sql, [&table.name], |row| Ok(Self { without_rowid: row.get(0)?, strict: row.get(1)? }));
         match found {

@@ -68,22 +68,22 @@ impl SqliteRemote {
 }
 
 /// How long a write waits for the locks of other programs, and whether it is still wanted.
-struct Waiting<'a> {
-    patience: Duration,
-    deadline: Deadline,
-    stopped: &'a dyn Fn() -> bool,
+pub(super) struct Waiting<'a> {
+    pub(super) patience: Duration,
+    pub(super) deadline: Deadline,
+    pub(super) stopped: &'a dyn Fn() -> bool,
 }
 
 impl Waiting<'_> {
     /// Runs one statement, again and again while a lock is in its way. It ends a little before the deadline, so that a lock is called
     /// a lock and not a lack of time.
-    fn run<T>(&self, mut statement: impl FnMut() -> Result<T>) -> Result<T> {
+    pub(super) fn run<T>(&self, mut statement: impl FnMut() -> Result<T>) -> Result<T> {
         // An interrupt that came between two statements was lost.
         self.check()?;
         patiently(self.patience.min(self.deadline.remaining() * 3 / 4), self.stopped, &mut statement)
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         if (self.stopped)() { Err(Error::new(ErrorKind::Cancelled, "the write was cancelled")) } else { Ok(()) }
     }
 }
