@@ -6,6 +6,7 @@
 
 mod architecture;
 mod changed_sources;
+mod changes;
 mod cli;
 mod commands;
 mod config;

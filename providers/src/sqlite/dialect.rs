@@ -3,6 +3,9 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::temporal_conversions::date32_to_datetime;
 use datafusion::scalar::ScalarValue;
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
+
+use super::bind::{Affinity, Binding};
 
 use crate::remote::{Comparison, RemoteColumn};
 use crate::sql::{Argument, Changes, Dialect, LikeSupport, NullOrder, Quoting};
@@ -64,6 +67,23 @@ impl Dialect for SqliteDialect {
             }
             ScalarValue::Date32(Some(days)) => date(*days),
             // Decimals and timestamps are stored in several forms, none of which a literal compares with as a value.
+            _ => None,
+        }
+    }
+
+    /// In the form it is inserted in: a decimal or a moment has several, of which one reads back.
+    fn assigned(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        if value.is_null() {
+            return Some("NULL".to_owned());
+        }
+        let array = value.cast_to(&column.data_type).ok()?.to_array().ok()?;
+        let binding = Binding::new(column, Affinity::of(&column.remote_type, false), &array).ok()?;
+        match binding.value(0).ok()? {
+            ToSqlOutput::Owned(Value::Integer(value)) => Some(integer(value)),
+            ToSqlOutput::Owned(Value::Real(value)) => real(value),
+            ToSqlOutput::Owned(Value::Text(text)) => string(&text),
+            ToSqlOutput::Borrowed(ValueRef::Text(text)) => string(std::str::from_utf8(text).ok()?),
+            ToSqlOutput::Borrowed(ValueRef::Blob(bytes)) => Some(blob(bytes)),
             _ => None,
         }
     }
