@@ -53,14 +53,16 @@ pub(crate) enum Access {
     Read,
     /// Writing. The source's own settings say whether they may.
     Write,
+    /// Transactions that change rows, each over a connection of its own for as long as its client takes. Otherwise as writing.
+    Change,
 }
 
 impl Access {
     /// The limits of a pool for this. There is one connection for writing, so that writes of one remote never wait for each other's
-    /// locks.
+    /// locks, nor for a transaction whose client thinks.
     pub(crate) fn limits(self, limits: PoolLimits) -> PoolLimits {
         match self {
-            Self::Read => limits,
+            Self::Read | Self::Change => limits,
             Self::Write => PoolLimits { max_connections: 1, ..limits },
         }
     }

@@ -32,7 +32,7 @@ impl Database {
         let flag = match access {
             Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
             // Without the flag that makes a missing file.
-            Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Access::Write | Access::Change => OpenFlags::SQLITE_OPEN_READ_WRITE,
         };
         let connection = Connection::open_with_flags(path, flag | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failure)?;
         let settings = || {

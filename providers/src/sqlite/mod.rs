@@ -114,7 +114,7 @@ impl SqliteRemote {
     async fn acquire(&self, access: Access, deadline: Option<Deadline>) -> Result<Pooled<DatabaseFile>> {
         match access {
             Access::Read => self.pool.acquire(deadline).await,
-            Access::Write => self.writing.acquire(deadline).await,
+            Access::Write | Access::Change => self.writing.acquire(deadline).await,
         }
     }
 
