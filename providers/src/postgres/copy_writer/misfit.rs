@@ -26,18 +26,18 @@ impl Misfit {
     /// The error of a value of `column`. It never tells the value.
     pub(super) fn of(self, column: &str) -> Error {
         let (kind, text, code) = match self {
-            Self::TooLong => (ErrorKind::Invalid, "takes no text that is so long", "22001"),
-            Self::OutOfRange => (ErrorKind::Invalid, "takes no number that is so large or so small", "22003"),
-            Self::TooFine => (ErrorKind::Invalid, "takes no number of so many decimals", "22003"),
-            Self::MomentOutOfRange => (ErrorKind::Invalid, "takes no date or time that is so far away", "22008"),
-            Self::MomentTooFine => (ErrorKind::Invalid, "takes no time of so fine parts", "22008"),
-            Self::NotUuid => (ErrorKind::Invalid, "takes no text that is not a uuid", "22P02"),
-            Self::TooLarge => (ErrorKind::LimitExceeded, "takes no value that is so large", "54000"),
+            Self::TooLong => (ErrorKind::Invalid, "value too long for its type", "22001"),
+            Self::OutOfRange => (ErrorKind::Invalid, "a number is out of range", "22003"),
+            Self::TooFine => (ErrorKind::Invalid, "a number has more decimals than the column keeps", "22003"),
+            Self::MomentOutOfRange => (ErrorKind::Invalid, "a date or time is out of range", "22008"),
+            Self::MomentTooFine => (ErrorKind::Invalid, "a time has finer parts than the column keeps", "22008"),
+            Self::NotUuid => (ErrorKind::Invalid, "a text is no uuid", "22P02"),
+            Self::TooLarge => (ErrorKind::LimitExceeded, "a value is larger than any message", "54000"),
             Self::Other => {
                 let text = format!("rows to insert have another type in column \"{column}\" than it takes");
                 return Error::new(ErrorKind::Internal, text);
             }
         };
-        Error::new(kind, format!("column \"{column}\" {text}")).remote_code(code)
+        Error::new(kind, format!("column \"{column}\": {text}")).remote_code(code)
     }
 }

@@ -79,11 +79,10 @@ fn constraint(remote: &DbError) -> String {
 
 /// Says what is wrong with a value, and of which column if the source tells.
 fn value(remote: &DbError, columns: &[&str]) -> String {
-    let what = match remote.code().code() {
-        // Its message begins with the value.
-        "22003" => "a number is out of range",
-        "22P02" => "a text is none of the type's",
-        _ => without_values(remote.message()),
+    let what = match (remote.code().code(), without_values(remote.message())) {
+        // `value "..." is out of range for type integer` begins with the value.
+        ("22003", shown) if shown != remote.message() => "a number is out of range",
+        (_, shown) => shown,
     };
     match named(remote, columns) {
         Some(column) => format!("column \"{column}\": {what}"),
