@@ -348,6 +348,11 @@ impl Lease {
         self.connection().client()
     }
 
+    /// Asks whether tables are what they were, where the server can tell.
+    pub(super) fn shapes(&self) -> Option<&Statement> {
+        self.connection().shapes.as_ref()
+    }
+
     pub(super) fn server_version(&self) -> &str {
         &self.connection().server_version
     }

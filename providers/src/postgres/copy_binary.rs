@@ -11,14 +11,17 @@ use bytes::{Buf, Bytes, BytesMut};
 use datafusion::arrow::datatypes::{Field, SchemaRef};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
 
-pub(super) use self::column::TextForm;
 use self::column::{Column, Room, ValueFault};
+pub(super) use self::column::{DAY_MICROSECONDS, EPOCH_DAYS, EPOCH_MICROSECONDS, JSONB_FORMAT, TextForm};
+pub(super) use self::numeric::bound256;
 use crate::error::{Error, ErrorKind, Result, TYPE_CHANGED, VALUE_REFUSED};
 use crate::sql::{BATCH_BYTES, Origin, ScanLimits, column_of, row_bytes};
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// Signature, flags, length of the header's extension.
 const HEADER: usize = 11 + 4 + 4;
+/// The header of a `COPY` without flags and extension.
+pub(super) const PLAIN_HEADER: &[u8; HEADER] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// The flag of a format that still has object ids, which no server we know sends.
 const CRITICAL_FLAGS: u32 = 0xFFFF_0000;
 

@@ -3,6 +3,8 @@
 //! The driver's error is never attached when the server sent it: its detail may hold data, and a log line that prints causes would
 //! show it.
 
+mod changing;
+
 use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use tokio_postgres::Error as DriverError;
 use tokio_postgres::error::{DbError, SqlState};
 
+pub(super) use self::changing::{changing, inserting};
 use crate::error::{Error, ErrorKind};
 use crate::tls;
 
@@ -114,12 +117,8 @@ pub(super) fn writing(error: DriverError) -> Error {
     let message = || remote.message().to_owned();
     let (kind, text, hint) = match remote.code().code() {
         "42501" => (ErrorKind::Unauthorized, message(), "grant the datasource's role INSERT and SELECT on the table"),
-        "25006" => (
-            ErrorKind::Unauthorized,
-            format!("the source takes no writes: {}", remote.message()),
-            "the server is a standby, or default_transaction_read_only is set for the role, the database or the server",
-        ),
-        "53100" => (ErrorKind::LimitExceeded, message(), "the source's disk is full: make room there"),
+        "25006" => return read_only(remote.message()),
+        "53100" => return disk_full(remote),
         "42P01" | "42703" | "3F000" => (ErrorKind::NotFound, message(), "make the table ready first, and its schema by hand"),
         "42P10" => (
             ErrorKind::Conflict,
@@ -134,6 +133,19 @@ pub(super) fn writing(error: DriverError) -> Error {
         _ => return at_source(remote, None),
     };
     Error::new(kind, text).hint(hint).remote_code(remote.code().code())
+}
+
+/// The error of a source that takes no writes.
+pub(super) fn read_only(why: &str) -> Error {
+    Error::new(ErrorKind::Unauthorized, format!("the source takes no writes: {why}"))
+        .hint("the server is a standby, or default_transaction_read_only is set for the role, the database or the server")
+        .remote_code(SqlState::READ_ONLY_SQL_TRANSACTION.code())
+}
+
+fn disk_full(remote: &DbError) -> Error {
+    Error::new(ErrorKind::LimitExceeded, remote.message())
+        .hint("the source's disk is full: make room there")
+        .remote_code(remote.code().code())
 }
 
 /// Names the constraint that refused a row, and never the row.

@@ -5,22 +5,26 @@ mod catalog_mark;
 mod connect;
 mod copy_binary;
 mod copy_reader;
+mod copy_writer;
 mod declared_type;
 mod definition;
 mod described;
 mod dialect;
 mod exported_snapshot;
 mod failure;
+mod insert;
 mod introspect;
 mod known_tables;
 mod manifest;
 mod parallel_scan;
+mod returned_rows;
 mod scan;
 mod seat;
 mod shape;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod transaction;
 mod type_change;
 mod type_mapping;
 mod write;
@@ -32,7 +36,7 @@ use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SendableRecordBatchStream;
-use futures::future::{BoxFuture, join};
+use futures::future::{BoxFuture, join3};
 use tokio_util::sync::CancellationToken;
 
 use self::connect::{Connections, Lease, Target};
@@ -44,6 +48,7 @@ use self::parallel_scan::ParallelScan;
 use self::scan::{Scan, Source};
 use self::type_mapping::NumericPolicy;
 use crate::capabilities::Capabilities;
+use crate::changes::TransactionalRemote;
 use crate::connector::Connector;
 use crate::deadline::Deadline;
 use crate::declared_type::DeclaredType;
@@ -87,6 +92,8 @@ struct PostgresRemote {
     connections: Arc<Connections>,
     /// The one connection that writes, dialled by the first write.
     writing: Arc<Connections>,
+    /// One for each open transaction, dialled by the first of them.
+    changing: Arc<Connections>,
     dialect: &'static dyn Dialect,
     numeric: NumericPolicy,
     /// What the looks so far told of the tables' sizes.
@@ -103,6 +110,7 @@ impl PostgresRemote {
         let at = |error: crate::Error| error.at(options.id.as_str());
         let connections = Connections::new(Target::new(options, Access::Read).map_err(at)?);
         let writing = Connections::new(Target::new(options, Access::Write).map_err(at)?);
+        let changing = Connections::new(Target::new(options, Access::Change).map_err(at)?);
         // The first connection proves the options, and is kept for the first statement.
         let lease = connections.lease(None).await.map_err(at)?;
         let dialect: &'static dyn Dialect = match lease.server_encoding() {
@@ -115,6 +123,7 @@ impl PostgresRemote {
             id: options.id.clone(),
             connections,
             writing,
+            changing,
             dialect,
             numeric: NumericPolicy::from_options(options).map_err(at)?,
             known: Arc::default(),
@@ -241,7 +250,7 @@ impl Remote for PostgresRemote {
 
     async fn close(&self) {
         self.closed.cancel();
-        join(self.connections.close(), self.writing.close()).await;
+        join3(self.connections.close(), self.writing.close(), self.changing.close()).await;
     }
 }
 
@@ -269,5 +278,9 @@ impl SqlRemote for PostgresRemote {
 
     fn statistics(&self, table: &RemoteTable) -> Option<Arc<TableStatistics>> {
         self.known.statistics(table)
+    }
+
+    fn as_transactional(self: Arc<Self>) -> Option<Arc<dyn TransactionalRemote>> {
+        Some(self)
     }
 }

@@ -2,7 +2,9 @@
 
 mod agreement;
 mod catalog_mark;
+mod changing;
 mod failing;
+mod inserting;
 mod introspection;
 mod one_moment;
 mod parallel;

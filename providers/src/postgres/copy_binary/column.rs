@@ -18,11 +18,11 @@ use uuid::Uuid;
 use super::numeric;
 
 /// Days from 1970-01-01 to 2000-01-01, where PostgreSQL's calendar begins.
-const EPOCH_DAYS: i32 = 10_957;
+pub(in super::super) const EPOCH_DAYS: i32 = 10_957;
 /// The same in microseconds.
-const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+pub(in super::super) const EPOCH_MICROSECONDS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 /// Microseconds of a day, which `time '24:00:00'` reaches and Arrow's time does not.
-const DAY_MICROSECONDS: i64 = 86_400_000_000;
+pub(in super::super) const DAY_MICROSECONDS: i64 = 86_400_000_000;
 /// Columns are not given room for more rows than this before they are seen to need it.
 const FIRST_ROOM: usize = 16;
 
@@ -112,7 +112,7 @@ pub(in super::super) enum TextForm {
 }
 
 /// The only format of `jsonb` there is.
-const JSONB_FORMAT: u8 = 1;
+pub(in super::super) const JSONB_FORMAT: u8 = 1;
 
 /// What to make room for.
 #[derive(Debug, Clone, Copy, Default)]

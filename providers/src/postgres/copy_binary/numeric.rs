@@ -149,7 +149,7 @@ pub(super) fn decimal256(raw: &[u8], bound: i256, scale: u8) -> Result<i256, Val
 }
 
 /// The first integer that has more than `precision` digits.
-pub(super) fn bound256(precision: u8) -> i256 {
+pub(in super::super) fn bound256(precision: u8) -> i256 {
     let precision = usize::from(precision);
     let low = precision.min(POWERS.len() - 1);
     i256::from_i128(POWERS[low]).wrapping_mul(i256::from_i128(POWERS[precision - low]))

@@ -1,0 +1,260 @@
+//! A transaction of the source's own: statements that change rows, and rows that are inserted.
+//!
+//! The lease is with whatever runs. A future that is dropped takes it along, which ends the statement at the source and then the
+//! connection, and with that the server rolls back; so does a transaction that is dropped while it idles, or whose datasource is closed.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::execution::SendableRecordBatchStream;
+use futures::future::{join, join3};
+use tokio::task::JoinSet;
+use tokio_postgres::{Error as DriverError, SimpleQueryMessage};
+
+use super::connect::{Lease, REMOTE_GRACE, milliseconds};
+use super::insert::Inserting;
+use super::returned_rows::ReturnedRows;
+use super::scan::{self, Source};
+use super::shape::Shapes;
+use super::type_mapping::NumericPolicy;
+use super::{PostgresRemote, failure};
+use crate::changes::{Insertion, RemoteTransaction, Returned, TransactionalRemote};
+use crate::deadline::Deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sql::RemoteSql;
+
+/// Longer than what a client thinks between two statements, or other sources take to give rows. The session's own limit is for
+/// transactions that only read.
+const IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '15min'";
+
+/// Why a change ended before it was done.
+pub(super) enum Ended {
+    /// The driver, or the source, says why.
+    AtSource(DriverError),
+    /// An error of ours that does not name the datasource yet.
+    Here(Error),
+    /// What rows that are to be inserted, or whoever takes those that are returned, failed with.
+    Elsewhere(DataFusionError),
+}
+
+impl From<DriverError> for Ended {
+    fn from(error: DriverError) -> Self {
+        Self::AtSource(error)
+    }
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Here(error)
+    }
+}
+
+#[async_trait]
+impl TransactionalRemote for PostgresRemote {
+    async fn begin(&self, deadline: Deadline) -> Result<Box<dyn RemoteTransaction>> {
+        let source = self.source();
+        let work = async { Ok(self.begun(deadline).await) };
+        let mut lease = within(&source, deadline, "beginning a transaction", work).await?.map_err(|error| error.at(self.id.as_str()))?;
+        lease.pause();
+        let idle = Arc::new(Mutex::new(Some(lease)));
+        let mut watch = JoinSet::new();
+        watch.spawn({
+            let (closed, idle) = (self.closed.clone(), Arc::clone(&idle));
+            async move {
+                closed.cancelled().await;
+                take(&idle);
+            }
+        });
+        Ok(Box::new(PostgresTransaction { source, numeric: self.numeric, idle, _watch: watch }))
+    }
+}
+
+impl PostgresRemote {
+    /// A connection in a transaction. One that turns out to be dead is replaced: nothing was asked of it yet.
+    async fn begun(&self, deadline: Deadline) -> Result<Lease> {
+        loop {
+            let mut lease = self.changing.lease_within(deadline).await?;
+            let used = lease.is_used();
+            lease.begin();
+            // What runs out of time here, the server ends there.
+            let limit = milliseconds(Some(deadline.remaining() + REMOTE_GRACE));
+            let begin = format!("BEGIN; SET LOCAL statement_timeout = {limit}; {IDLE}; SHOW transaction_read_only");
+            match lease.client().simple_query(&begin).await {
+                Ok(answer) if answer.iter().any(refuses) => return Err(failure::read_only("its transactions are read-only")),
+                Ok(_) => return Ok(lease),
+                Err(error) => {
+                    lease.discard();
+                    if !(used && failure::is_lost(&error)) {
+                        return Err(failure::changing(error));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn refuses(message: &SimpleQueryMessage) -> bool {
+    matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on"))
+}
+
+/// An open transaction.
+struct PostgresTransaction {
+    source: Source,
+    numeric: NumericPolicy,
+    /// `None` while something runs, and once something has failed.
+    idle: Arc<Mutex<Option<Lease>>>,
+    /// Ends it when the datasource is closed.
+    _watch: JoinSet<()>,
+}
+
+impl fmt::Debug for PostgresTransaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresTransaction").field("id", &self.source.id).finish_non_exhaustive()
+    }
+}
+
+impl Drop for PostgresTransaction {
+    fn drop(&mut self) {
+        take(&self.idle);
+    }
+}
+
+fn take(idle: &Mutex<Option<Lease>>) -> Option<Lease> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+impl PostgresTransaction {
+    /// Runs `work` with the lease. It comes back for the next one when all went well, and is gone otherwise.
+    async fn with_lease<T, F>(&mut self, deadline: Deadline, what: &str, work: impl FnOnce(Lease) -> F) -> DataFusionResult<T>
+    where
+        F: Future<Output = Result<(Lease, T), Ended>>,
+    {
+        let mut lease = self.lease()?;
+        lease.begin();
+        let done = within(&self.source, deadline, what, async { Ok(work(lease).await) }).await?;
+        let (mut lease, done) = done.map_err(|ended| match ended {
+            Ended::AtSource(error) => failure::changing(error).at(self.source.id.as_str()).into(),
+            Ended::Here(error) => error.at(self.source.id.as_str()).into(),
+            Ended::Elsewhere(error) => error,
+        })?;
+        lease.pause();
+        *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
+        if self.source.closed.is_cancelled() {
+            // It was closed before the lease was back.
+            take(&self.idle);
+            return Err(scan::closed().at(self.source.id.as_str()).into());
+        }
+        Ok(done)
+    }
+
+    fn lease(&self) -> Result<Lease> {
+        let ended = || match self.source.closed.is_cancelled() {
+            true => scan::closed(),
+            false => Error::new(ErrorKind::Failed, "the transaction has ended by an error").hint("begin another one"),
+        };
+        take(&self.idle).ok_or_else(|| ended().at(self.source.id.as_str()))
+    }
+}
+
+#[async_trait]
+impl RemoteTransaction for PostgresTransaction {
+    async fn run(&mut self, sql: &RemoteSql, returned: Option<Returned<'_>>, deadline: Deadline) -> DataFusionResult<u64> {
+        let source = self.source.clone();
+        let work = |lease: Lease| async move {
+            let changed = run(&source, &lease, sql, returned, deadline).await?;
+            Ok((lease, changed))
+        };
+        self.with_lease(deadline, "changing rows", work).await
+    }
+
+    async fn insert(
+        &mut self,
+        insertion: &Insertion,
+        rows: SendableRecordBatchStream,
+        returned: Option<Returned<'_>>,
+        deadline: Deadline,
+    ) -> DataFusionResult<u64> {
+        let (source, numeric) = (self.source.clone(), self.numeric);
+        let what = format!("inserting into \"{}\"", insertion.table.name);
+        let work = |lease: Lease| async move {
+            let returned = returned.map(|returned| ReturnedRows::new(returned, Vec::new())).transpose()?;
+            let inserting = Inserting { source: &source, numeric, lease: &lease, insertion, deadline };
+            let inserted = inserting.run(rows, returned).await?;
+            Ok((lease, inserted))
+        };
+        self.with_lease(deadline, &what, work).await
+    }
+
+    async fn commit(self: Box<Self>, deadline: Deadline) -> Result<()> {
+        let mut lease = self.lease()?;
+        lease.begin();
+        let work = async {
+            // Constraints that were put off are checked now, and may take their time.
+            let (limited, committed) = join(limit_statements(&lease, deadline), lease.client().batch_execute("COMMIT")).await;
+            limited.and(committed).map_err(failure::changing)?;
+            lease.finish();
+            Ok(())
+        };
+        within(&self.source, deadline, "committing", work).await.map_err(unknown_if_lost)
+    }
+}
+
+async fn run(source: &Source, lease: &Lease, sql: &RemoteSql, returned: Option<Returned<'_>>, deadline: Deadline) -> Result<u64, Ended> {
+    let shapes = Shapes::of(&sql.reliance, &source.known, source.dialect)?;
+    let client = lease.client();
+    // To prepare it locks its tables until the transaction ends, so what is asked behind it stays true.
+    let (limited, statement, written) =
+        join3(limit_statements(lease, deadline), client.prepare(&sql.text), shapes.written_since(client, lease.shapes())).await;
+    limited?;
+    let statement = statement?;
+    if let Some(changed) = shapes.changed(client, &written?).await? {
+        return Err(changed.into());
+    }
+    match returned {
+        Some(returned) => {
+            let mut returned = ReturnedRows::new(returned, sql.origins.clone())?;
+            returned.expect(statement.columns())?;
+            let parameters: [&str; 0] = [];
+            let changed = returned.read(client.query_raw(&statement, parameters).await?).await?;
+            returned.finish()?;
+            Ok(changed)
+        }
+        None => Ok(client.execute(&statement, &[]).await?),
+    }
+}
+
+/// Tells the server how long the next statement of the transaction may take: a little longer than it has here.
+pub(super) async fn limit_statements(lease: &Lease, deadline: Deadline) -> Result<(), DriverError> {
+    let limit = milliseconds(Some(deadline.remaining() + REMOTE_GRACE));
+    lease.client().batch_execute(&format!("SET LOCAL statement_timeout = {limit}")).await
+}
+
+/// Runs `work` until it ends, the deadline passes or the datasource is closed.
+async fn within<T>(source: &Source, deadline: Deadline, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        biased;
+        () = source.closed.cancelled() => Err(scan::closed()),
+        done = deadline.bound(what, work) => done,
+    }
+    .map_err(|error| error.at(source.id.as_str()))
+}
+
+/// Says of a commit whose answer did not come what that means.
+fn unknown_if_lost(error: Error) -> Error {
+    if !matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Cancelled) {
+        return error;
+    }
+    let text = format!("{}: it is not known whether the transaction was committed", error.message());
+    let told = Error::new(error.kind(), text).hint("look at the source before you run the transaction again");
+    let told = match error.remote_sqlstate() {
+        Some(code) => told.remote_code(code),
+        None => told,
+    };
+    match error.datasource().map(str::to_owned) {
+        Some(datasource) => told.at(&datasource).because(error),
+        None => told.because(error),
+    }
+}
