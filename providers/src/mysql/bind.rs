@@ -128,12 +128,12 @@ impl<'a> Binding<'a> {
             DataType::Int64 => self.integer(array.as_primitive::<Int64Type>().value(row)),
             DataType::Float32 => {
                 let value = array.as_primitive::<Float32Type>().value(row);
-                self.check_float(value.is_finite(), |digits| format!("{value:.digits$}").parse() == Ok(value))?;
+                self.check_float(value.into(), |digits| format!("{value:.digits$}").parse() == Ok(value))?;
                 Ok(Value::Float(value))
             }
             DataType::Float64 => {
                 let value = array.as_primitive::<Float64Type>().value(row);
-                self.check_float(value.is_finite(), |digits| format!("{value:.digits$}").parse() == Ok(value))?;
+                self.check_float(value.into(), |digits| format!("{value:.digits$}").parse() == Ok(value))?;
                 Ok(Value::Double(value))
             }
             DataType::Decimal128(..) => Ok(text(array.as_primitive::<Decimal128Type>().value_as_string(row))),
@@ -168,9 +168,10 @@ impl<'a> Binding<'a> {
         }
     }
 
-    fn check_float(&self, is_finite: bool, is_kept: impl FnOnce(usize) -> bool) -> Result<()> {
+    fn check_float(&self, value: f64, is_kept: impl FnOnce(usize) -> bool) -> Result<()> {
         match self.rule {
-            _ if !is_finite => Err(self.refuses("NaN or an infinity", "22003")),
+            _ if !value.is_finite() => Err(self.refuses("NaN or an infinity", "22003")),
+            _ if value == 0.0 && value.is_sign_negative() => Err(self.refuses("-0.0, which MariaDB makes 0", "22003")),
             Rule::Rounded(digits) if !is_kept(digits) => {
                 Err(self.refuses(&format!("more than {digits} digits behind the point: the server rounds"), "22003"))
             }

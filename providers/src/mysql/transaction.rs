@@ -1,6 +1,6 @@
 //! Transactions that change rows, each over a connection of its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -51,6 +51,7 @@ impl TransactionalRemote for MySqlRemote {
             zero_dates: self.policy.zero_dates,
             closed: self.closed.clone(),
             packet: None,
+            checked: HashSet::new(),
         }))
     }
 }
@@ -92,6 +93,8 @@ struct MySqlTransaction {
     closed: CancellationToken,
     /// How much the server takes at once, once it was asked.
     packet: Option<usize>,
+    /// The tables whose engine was asked for, by schema and name.
+    checked: HashSet<(String, String)>,
 }
 
 impl fmt::Debug for MySqlTransaction {
@@ -155,7 +158,7 @@ impl MySqlTransaction {
     }
 
     async fn change(
-        &self,
+        &mut self,
         session: &mut Session,
         sql: &RemoteSql,
         returned: Option<Returned<'_>>,
@@ -223,7 +226,11 @@ impl MySqlTransaction {
     }
 
     /// Refuses a table whose engine would keep what is rolled back.
-    async fn check_engine(&self, session: &mut Session, table: &RemoteTable) -> Result<(), Stop> {
+    async fn check_engine(&mut self, session: &mut Session, table: &RemoteTable) -> Result<(), Stop> {
+        let named = (table.schema.clone(), table.name.clone());
+        if self.checked.contains(&named) {
+            return Ok(());
+        }
         let sql = format!(
             "SELECT CONVERT(t.ENGINE USING utf8mb4) FROM information_schema.TABLES AS t JOIN information_schema.ENGINES AS e ON e.ENGINE = t.ENGINE \
              WHERE {} AND e.TRANSACTIONS <> 'YES'",
@@ -234,7 +241,10 @@ impl MySqlTransaction {
                 let text = format!("table \"{}\" is stored by {engine}, which knows no transactions", table.name);
                 Err(Error::new(ErrorKind::Unsupported, text).hint("store it with InnoDB").remote_code("0A000").into())
             }
-            None => Ok(()),
+            None => {
+                self.checked.insert(named);
+                Ok(())
+            }
         }
     }
 

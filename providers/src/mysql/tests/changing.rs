@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
+    ArrayRef, AsArray, BinaryArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int16Array, Int32Array,
     IntervalMonthDayNanoArray, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::compute::concat_batches;
@@ -132,8 +132,8 @@ async fn awkward_values_read_back_as_they_were_given() {
     let largest = 253_402_300_799_999_999;
     let given = batch(vec![
         Arc::new(Int32Array::from(vec![i32::MIN, -1, 0, 1, 2, i32::MAX])),
-        Arc::new(Float32Array::from(vec![Some(-0.0), Some(1e-45), Some(f32::MAX), Some(1.1), Some(f32::MIN_POSITIVE), None])),
-        Arc::new(Float64Array::from(vec![Some(-0.0), Some(5e-324), Some(f64::MIN), Some(0.1 + 0.2), Some(f64::MIN_POSITIVE), None])),
+        Arc::new(Float32Array::from(vec![Some(0.0), Some(1e-45), Some(f32::MAX), Some(1.1), Some(f32::MIN_POSITIVE), None])),
+        Arc::new(Float64Array::from(vec![Some(0.0), Some(5e-324), Some(f64::MIN), Some(0.1 + 0.2), Some(f64::MIN_POSITIVE), None])),
         Arc::new(StringArray::from(texts.to_vec())),
         Arc::new(StringArray::from(texts.to_vec())),
         Arc::new(BinaryArray::from_opt_vec(vec![Some(b""), Some(b"\0\xff"), Some(b"  "), Some(b"'\\"), Some(b"\x1a"), None])),
@@ -185,6 +185,8 @@ async fn a_value_that_the_server_would_change_is_refused() {
         ("i", Arc::new(Int16Array::from(vec![128])), "22003"),
         ("y", Arc::new(Int16Array::from(vec![70])), "22003"),
         ("f", Arc::new(Float32Array::from(vec![1.239])), "22003"),
+        ("f", Arc::new(Float32Array::from(vec![-0.0])), "22003"),
+        ("d", Arc::new(Float64Array::from(vec![-0.0])), "22003"),
         ("d", Arc::new(Float64Array::from(vec![f64::NAN])), "22003"),
         ("d", Arc::new(Float64Array::from(vec![f64::INFINITY])), "22003"),
         ("b", Arc::new(BinaryArray::from_vec(vec![b"x"])), "22026"),
