@@ -38,6 +38,16 @@ const NORMALISE: &str = "SET NAMES utf8mb4, \
      SESSION autocommit = 1 \
      /*M!100300 , SESSION idle_transaction_timeout = 0, SESSION idle_readonly_transaction_timeout = 0 */";
 
+/// What a session is set to besides that clients' transactions have. No value is adjusted or made up on its way into a row, whatever the
+/// engine of its table. The server ends a transaction itself that nobody goes on with, which it cannot always see.
+const CHANGE: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,\
+     NO_AUTO_VALUE_ON_ZERO' \
+     /*M!100300 , SESSION idle_write_transaction_timeout = 900 */ \
+     /*M!100804 , SESSION explicit_defaults_for_timestamp = 1 */";
+
+/// Statements of a session that clients' transactions have, which the server keeps prepared. They may be large.
+const CHANGES_PREPARED: usize = 8;
+
 /// The largest packet the driver takes: as much as the protocol's servers allow.
 const MAX_PACKET: usize = 1 << 30;
 
@@ -167,12 +177,14 @@ impl Server {
     }
 
     async fn dial_and_normalise(self: &Arc<Self>, access: Access) -> Result<Session> {
-        let (mut connection, address) = self.dial_any().await?;
+        let (mut connection, address) = self.dial_any(access).await?;
         let version = async {
             connection.query_drop(NORMALISE).await?;
             // One that writes keeps what the server says of the user.
-            if access == Access::Read {
-                connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+            match access {
+                Access::Read => connection.query_drop("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?,
+                Access::Write => {}
+                Access::Change => connection.query_drop(CHANGE).await?,
             }
             let row: Option<Row> = connection.query_first("SELECT VERSION()").await?;
             Ok(row.and_then(|mut row| row.take_opt::<String, _>(0)).and_then(Result::ok).unwrap_or_default())
@@ -194,11 +206,11 @@ impl Server {
 
     /// Connects to the first of the host's addresses that answers, and says which, so that a kill goes to the same server: a name may
     /// stand for several.
-    async fn dial_any(&self) -> Result<(Conn, IpAddr)> {
+    async fn dial_any(&self, access: Access) -> Result<(Conn, IpAddr)> {
         let unresolved = |cause: std::io::Error| failure::of_connect(cause.into(), &self.place);
         let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await.map_err(unresolved)?;
         let addresses = found.map(|address| address.ip()).collect();
-        let dial = |address| async move { Ok((self.dial(address).await?, address)) };
+        let dial = |address| async move { Ok((self.dial(address, access).await?, address)) };
         first_to_answer(addresses, self.dialling_time(), || self.silent(), dial).await
     }
 
@@ -207,8 +219,15 @@ impl Server {
         self.connect_timeout.mul_f64(0.95)
     }
 
-    async fn dial(&self, address: IpAddr) -> Result<Conn> {
-        let connect = |options: &OptsBuilder| Conn::new(options.clone().resolved_ips(Some(vec![address])));
+    async fn dial(&self, address: IpAddr, access: Access) -> Result<Conn> {
+        let connect = |options: &OptsBuilder| {
+            let options = options.clone().resolved_ips(Some(vec![address]));
+            Conn::new(match access {
+                Access::Read | Access::Write => options,
+                // A row counts when it is met, and not only when it becomes another.
+                Access::Change => options.client_found_rows(true).stmt_cache_size(CHANGES_PREPARED),
+            })
+        };
         if let Some(encrypted) = self.encrypted.as_ref().filter(|_| self.clear.is_none() || !self.offers_no_tls.load(Ordering::Relaxed)) {
             match (connect(encrypted).await, &self.clear) {
                 (Ok(connection), _) => return Ok(connection),
@@ -225,7 +244,7 @@ impl Server {
         for pause in KILL_ATTEMPTS {
             tokio::time::sleep(pause).await;
             let ended = tokio::time::timeout(self.connect_timeout, async {
-                let mut connection = self.dial(address).await.ok()?;
+                let mut connection = self.dial(address, Access::Write).await.ok()?;
                 let outcome = connection.query_drop(format!("KILL {id}")).await;
                 let _ = connection.disconnect().await;
                 match outcome {

@@ -160,7 +160,7 @@ fn of_server(answer: &ServerError, limit: Option<Duration>) -> Error {
     }
 }
 
-fn ends_connection(code: u16) -> bool {
+pub(super) fn ends_connection(code: u16) -> bool {
     matches!(code, 1053 | 1077..=1080 | 1152 | 1158..=1161 | 1184 | 1927 | 2006 | 2013 | 4031)
 }
 

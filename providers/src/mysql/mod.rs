@@ -1,5 +1,7 @@
 //! The `mysql` connector: MySQL and MariaDB.
 
+mod bind;
+mod change_failure;
 mod collations;
 mod connect;
 mod declared_type;
@@ -16,6 +18,7 @@ mod parallel_scan;
 mod policy;
 mod row_reader;
 mod scan;
+mod transaction;
 mod type_change;
 mod type_mapping;
 mod write;
@@ -42,6 +45,7 @@ use self::manifest::MANIFEST;
 use self::parallel_scan::{ParallelScan, ParallelScans};
 use self::policy::{Policy, ZeroDates};
 use crate::capabilities::Capabilities;
+use crate::changes::TransactionalRemote;
 use crate::connector::Connector;
 use crate::deadline::Deadline;
 use crate::declared_type::DeclaredType;
@@ -85,6 +89,8 @@ pub(crate) struct MySqlRemote {
     pool: Arc<Pool<ServerDial>>,
     /// The one connection that writes, made by the first write.
     writing: Arc<Pool<ServerDial>>,
+    /// Those that transactions of clients have, made by the first of them.
+    changing: Arc<Pool<ServerDial>>,
     dialect: MySqlDialect,
     place: Place,
     flavor: Flavor,
@@ -105,8 +111,8 @@ impl MySqlRemote {
         let parallel_scans = ParallelScans::of(options).map_err(at)?;
         let server = Server::new(options).map_err(at)?;
         let deadline = Deadline::after(options.pool.connect_timeout);
-        let [pool, writing] =
-            [Access::Read, Access::Write].map(|access| Pool::new(id.clone(), access.limits(options.pool), server.connections(access)));
+        let [pool, writing, changing] = [Access::Read, Access::Write, Access::Change]
+            .map(|access| Pool::new(id.clone(), access.limits(options.pool), server.connections(access)));
         let mut session = pool.acquire(None).await?;
         let flavor = session.flavor();
         let dialect = match flavor {
@@ -128,6 +134,7 @@ impl MySqlRemote {
             server,
             pool,
             writing,
+            changing,
             dialect,
             place,
             flavor,
@@ -250,6 +257,7 @@ impl Remote for MySqlRemote {
         self.closed.cancel();
         self.pool.close();
         self.writing.close();
+        self.changing.close();
         self.server.settle().await;
     }
 }
@@ -284,6 +292,10 @@ impl SqlRemote for MySqlRemote {
 
     fn statistics(&self, _table: &RemoteTable) -> Option<Arc<TableStatistics>> {
         None
+    }
+
+    fn as_transactional(self: Arc<Self>) -> Option<Arc<dyn TransactionalRemote>> {
+        Some(self)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The connector against a real, private MariaDB.
 
 mod answers;
+mod changing;
 mod collations;
 mod connections;
 mod introspection;

@@ -14,7 +14,7 @@ use crate::remote::{Comparison, Presentation};
 /// A column's declaration, the values put in, the Arrow type, and the values that must come out.
 type Case = (&'static str, &'static [&'static str], DataType, &'static [&'static str]);
 
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     use DataType::{Binary, Boolean, Date32, Decimal128, Decimal256, Float32, Float64, Int16, Int32, Int64, Utf8};
     vec![
         ("tinyint", &["-128", "127"], Int16, &["-128", "127"]),
