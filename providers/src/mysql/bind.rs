@@ -133,7 +133,7 @@ impl<'a> Binding<'a> {
             }
             DataType::Float64 => {
                 let value = array.as_primitive::<Float64Type>().value(row);
-                self.check_float(value.into(), |digits| format!("{value:.digits$}").parse() == Ok(value))?;
+                self.check_float(value, |digits| format!("{value:.digits$}").parse() == Ok(value))?;
                 Ok(Value::Double(value))
             }
             DataType::Decimal128(..) => Ok(text(array.as_primitive::<Decimal128Type>().value_as_string(row))),
@@ -214,7 +214,7 @@ impl<'a> Binding<'a> {
 
     fn check_seconds(&self, micros: u64) -> Result<()> {
         match self.rule {
-            Rule::Seconds(digits) if micros % 10_u64.pow(6_u32.saturating_sub(digits)) != 0 => {
+            Rule::Seconds(digits) if !micros.is_multiple_of(10_u64.pow(6_u32.saturating_sub(digits))) => {
                 Err(self.refuses(&format!("more than {digits} digits of a second: the server drops them"), "22008"))
             }
             _ => Ok(()),

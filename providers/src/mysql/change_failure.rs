@@ -10,17 +10,25 @@ use crate::error::{Error, ErrorKind};
 pub(super) fn of_change(failure: DriverFailure) -> Error {
     let answer = match failure {
         DriverFailure::Server(answer) => answer,
-        lost @ DriverFailure::Io(_) => {
-            return Error::new(ErrorKind::Unreachable, "the connection to the server was lost, and the transaction with it")
-                .hint("check that the server is up, and begin the transaction again")
-                .because(lost);
+        other => {
+            let error = failure::of_statement(other, None);
+            return if error.kind() == ErrorKind::Unreachable {
+                lost("the connection to the server was lost").because(error)
+            } else {
+                error
+            };
         }
-        other => return failure::of_statement(other, None),
     };
     match told(&answer) {
         Some((error, hint)) => error.hint(hint),
+        None if failure::ends_connection(answer.code) => lost("the server ended the connection"),
         None => failure::of_write(DriverFailure::Server(answer)),
     }
+}
+
+fn lost(how: &str) -> Error {
+    Error::new(ErrorKind::Unreachable, format!("{how}, and the transaction with it"))
+        .hint("check that the server is up, and begin the transaction again")
 }
 
 /// Whether a warning with this code says that a value became another.
@@ -88,10 +96,6 @@ fn told(answer: &ServerError) -> Option<(Error, &'static str)> {
         ),
         // Its text is a trigger's own.
         1644 => (Error::new(ErrorKind::Failed, "a trigger of the table refuses the change").remote_code("P0001"), "see the trigger"),
-        code if failure::ends_connection(code) => (
-            Error::new(ErrorKind::Unreachable, "the server ended the connection, and the transaction with it"),
-            "check that the server is up, and begin the transaction again",
-        ),
         _ => return None,
     };
     Some(told)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use datafusion::arrow::array::{
-    ArrayRef, AsArray, BinaryArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int16Array, Int32Array,
+    ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float32Array, Float64Array, Int16Array, Int32Array,
     IntervalMonthDayNanoArray, RecordBatch, RecordBatchOptions, StringArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::compute::concat_batches;
@@ -16,7 +16,7 @@ use futures::StreamExt;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable;
 
-use super::server::{READER, TestServer, context, look, ours, shown, table};
+use super::server::{PASSWORD, READER, TestServer, context, look, ours, shown, table};
 use super::types::cases;
 use crate::changes::{Insertion, RemoteTransaction, Returned, TransactionalRemote};
 use crate::deadline::Deadline;
@@ -156,6 +156,35 @@ async fn awkward_values_read_back_as_they_were_given() {
         let back = column(&remote, "t", name).await;
         assert_eq!(format!("{:?}", back.column(0)), format!("{:?}", given.column(at)), "{name}");
     }
+}
+
+#[tokio::test]
+async fn what_the_options_publish_otherwise_is_taken_in_that_form() {
+    let Some(server) = TestServer::shared() else { return };
+    let create = "CREATE TABLE t (id int PRIMARY KEY, d date, dt datetime(3), b tinyint(1))";
+    writable(server, "change_options", &[create]).await;
+    let options = server.options_with("change_options", &[("zero_dates", "text"), ("tinyint1", "boolean")], PASSWORD);
+    let remote = Arc::new(MySqlRemote::open(&options).await.unwrap());
+    let insertion = into(&remote, "t", &["id", "d", "dt", "b"], "").await;
+    let row = |date: &str, moment: &str| {
+        rows(vec![
+            Arc::new(Int32Array::from(vec![1])),
+            Arc::new(StringArray::from(vec![date])),
+            Arc::new(StringArray::from(vec![moment])),
+            Arc::new(BooleanArray::from(vec![true])),
+        ])
+    };
+    for (date, moment) in
+        [("2024-2-1", "2024-02-01 00:00:00.000"), ("2024-02-01", "2024-02-01 00:00:00"), ("2024-02-31", "2024-02-01 00:00:00.000")]
+    {
+        let mut transaction = remote.begin(soon()).await.unwrap();
+        let error = insert(&mut transaction, &insertion, row(date, moment)).await.unwrap_err();
+        assert_eq!((error.kind(), error.remote_sqlstate()), (ErrorKind::Invalid, Some("22007")), "{date} {moment}: {error}");
+    }
+    let mut transaction = remote.begin(soon()).await.unwrap();
+    insert(&mut transaction, &insertion, row("0000-00-00", "2024-00-10 01:02:03.500")).await.unwrap();
+    transaction.commit(soon()).await.unwrap();
+    assert_eq!(shown(&[column(&remote, "t", "d, dt, b").await]), [["0000-00-00", "2024-00-10 01:02:03.500", "true"]]);
 }
 
 #[tokio::test]

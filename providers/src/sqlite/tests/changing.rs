@@ -180,6 +180,29 @@ async fn a_value_that_sqlite_would_change_is_refused() {
     assert_eq!(error.kind(), ErrorKind::SchemaMismatch);
 }
 
+#[tokio::test]
+async fn a_datasource_that_reads_text_takes_text_that_reads_back() {
+    let source = Source::of("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, r REAL, day DATE)").await;
+    let path = source.path();
+    let values = [("path", path.to_str().unwrap()), ("on_mismatch", "text")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let options = Options::check(&manifest::MANIFEST, RemoteId::new("shop"), Path::new("/"), values.into(), BTreeMap::new()).unwrap();
+    let source = Source { remote: SqliteConnector.open(&options).await.unwrap(), ..source };
+    let text = |values: &[&str]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+    for (column, given) in [("n", "007"), ("r", "7"), ("day", "1.0")] {
+        let insertion = source.insertion("t", &[column], "").await;
+        let mut transaction = source.begin().await;
+        let error = ours(transaction.insert(&insertion, rows(batch(vec![text(&[given])])), None, soon()).await.unwrap_err());
+        assert_eq!((error.kind(), error.remote_sqlstate()), (ErrorKind::Invalid, Some("22P02")), "{column}: {error}");
+    }
+    let insertion = source.insertion("t", &["n", "r", "day"], "").await;
+    let given = batch(vec![text(&["7", "seven"]), text(&["7.0", "0.5"]), text(&["2024-01-01", "today"])]);
+    let mut transaction = source.begin().await;
+    transaction.insert(&insertion, rows(given.clone()), None, soon()).await.unwrap();
+    transaction.commit(soon()).await.unwrap();
+    let read = source.read("t").await.unwrap();
+    assert_eq!(read.columns()[1..], *given.columns());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn all_is_there_after_the_commit_or_nothing() {
     for journal in ["delete", "wal"] {
