@@ -10,7 +10,6 @@ use tokio_postgres::{Client, Error as DriverError, Statement};
 
 use super::connect::Lease;
 use super::copy_writer::{Parameter, RowWriter, Values};
-use super::failure;
 use super::returned_rows::ReturnedRows;
 use super::scan::Source;
 use super::shape::Shapes;
@@ -59,19 +58,11 @@ impl<'a> Inserting<'a> {
         }
         let prepared = self.prepare().await?;
         let is_plain = self.insertion.clauses.is_empty() && returned.is_none();
-        let columns = self.columns();
-        let inserted = if is_plain && prepared.takes_copy {
+        if is_plain && prepared.takes_copy {
             self.copy(&prepared.writer, rows).await
         } else {
             self.statements(&prepared, rows, returned).await
-        };
-        inserted.map_err(|ended| match ended {
-            Ended::AtSource(error) => {
-                let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
-                Ended::Here(failure::inserting(error, &names))
-            }
-            Ended::Here(_) | Ended::Elsewhere(_) => ended,
-        })
+        }
     }
 
     fn client(&self) -> &Client {

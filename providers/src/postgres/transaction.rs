@@ -52,6 +52,16 @@ impl From<Error> for Ended {
     }
 }
 
+impl Ended {
+    /// The same, that names the column if the source does.
+    fn of_rows_for(self, insertion: &Insertion) -> Self {
+        let Self::AtSource(error) = self else { return self };
+        let columns = &insertion.table.columns;
+        let names: Vec<_> = insertion.columns.iter().map(|&place| columns[place].name.as_str()).collect();
+        Self::Here(failure::inserting(error, &names))
+    }
+}
+
 #[async_trait]
 impl TransactionalRemote for PostgresRemote {
     async fn begin(&self, deadline: Deadline) -> Result<Box<dyn RemoteTransaction>> {
@@ -83,7 +93,10 @@ impl PostgresRemote {
             let limit = milliseconds(Some(deadline.remaining() + REMOTE_GRACE));
             let begin = format!("BEGIN; SET LOCAL statement_timeout = {limit}; {IDLE}; SHOW transaction_read_only");
             match lease.client().simple_query(&begin).await {
-                Ok(answer) if answer.iter().any(refuses) => return Err(failure::read_only("its transactions are read-only")),
+                Ok(answer) if answer.iter().any(refuses) => {
+                    lease.discard();
+                    return Err(failure::read_only("its transactions are read-only"));
+                }
                 Ok(_) => return Ok(lease),
                 Err(error) => {
                     lease.discard();
@@ -164,8 +177,8 @@ impl RemoteTransaction for PostgresTransaction {
     async fn run(&mut self, sql: &RemoteSql, returned: Option<Returned<'_>>, deadline: Deadline) -> DataFusionResult<u64> {
         let source = self.source.clone();
         let work = |lease: Lease| async move {
-            let changed = run(&source, &lease, sql, returned, deadline).await?;
-            Ok((lease, changed))
+            let changed = run(&source, &lease, sql, returned, deadline).await;
+            conclude(lease, changed)
         };
         self.with_lease(deadline, "changing rows", work).await
     }
@@ -181,9 +194,8 @@ impl RemoteTransaction for PostgresTransaction {
         let what = format!("inserting into \"{}\"", insertion.table.name);
         let work = |lease: Lease| async move {
             let returned = returned.map(|returned| ReturnedRows::new(returned, Vec::new())).transpose()?;
-            let inserting = Inserting { source: &source, numeric, lease: &lease, insertion, deadline };
-            let inserted = inserting.run(rows, returned).await?;
-            Ok((lease, inserted))
+            let inserted = Inserting { source: &source, numeric, lease: &lease, insertion, deadline }.run(rows, returned).await;
+            conclude(lease, inserted).map_err(|ended| ended.of_rows_for(insertion))
         };
         self.with_lease(deadline, &what, work).await
     }
@@ -194,11 +206,28 @@ impl RemoteTransaction for PostgresTransaction {
         let work = async {
             // Constraints that were put off are checked now, and may take their time.
             let (limited, committed) = join(limit_statements(&lease, deadline), lease.client().batch_execute("COMMIT")).await;
-            limited.and(committed).map_err(failure::changing)?;
-            lease.finish();
+            match limited.and(committed) {
+                Ok(()) => lease.finish(),
+                Err(error) => {
+                    lease.discard();
+                    return Err(failure::changing(error));
+                }
+            }
             Ok(())
         };
         within(&self.source, deadline, "committing", work).await.map_err(unknown_if_lost)
+    }
+}
+
+/// Keeps the lease when all went well. After the source's last word nothing is left to cancel; after any other error something may be.
+fn conclude<T>(lease: Lease, done: Result<T, Ended>) -> Result<(Lease, T), Ended> {
+    match done {
+        Ok(done) => Ok((lease, done)),
+        Err(Ended::AtSource(error)) => {
+            lease.discard();
+            Err(error.into())
+        }
+        Err(ended) => Err(ended),
     }
 }
 

@@ -171,6 +171,7 @@ async fn what_the_source_refuses_is_told_by_its_kind_and_code() {
     run(&mut transaction, "INSERT INTO public.cards (account) VALUES (77)").await.unwrap();
     let error = transaction.commit(soon()).await.unwrap_err();
     assert_fails(&error, ErrorKind::Conflict, "cards_account_fkey");
+    assert_eq!(error.remote_sqlstate(), Some("23503"));
     // What the rows fail with comes back as it is.
     let mut transaction = begin(&remote).await;
     let given = accounts(&[5], &[Some("eve")]);
@@ -335,6 +336,25 @@ async fn reads_go_on_while_a_transaction_is_open() {
     assert_fails(&error, ErrorKind::Timeout, "pooled connections");
     transaction.commit(soon()).await.unwrap();
     assert_eq!(run(&mut begin(&remote).await, "DELETE FROM public.accounts").await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_row_in_vain_is_told_and_harms_nobody() {
+    let Some(database) = Database::new(&format!("{ACCOUNTS}; INSERT INTO accounts VALUES (1, 'ann')")).await else { return };
+    let (remote, admin) = (open(&database).await, database.admin().await);
+    let (mut first, mut second) = (begin(&remote).await, begin(&remote).await);
+    run(&mut first, "UPDATE public.accounts SET balance = 1").await.unwrap();
+    let update = RemoteSql::new("UPDATE public.accounts SET balance = 2");
+    let error = second.run(&update, None, Deadline::after(Duration::from_millis(500))).await.unwrap_err();
+    assert_fails(ours(&error), ErrorKind::Timeout, "changing rows took longer than 500ms");
+    until("it waits on", async || database.running(&admin, "balance = 2").await == 0).await;
+    let mut third = begin(&remote).await;
+    run(&mut third, "SET LOCAL lock_timeout = '100ms'").await.unwrap();
+    let error = third.run(&update, None, soon()).await.unwrap_err();
+    assert_fails(ours(&error), ErrorKind::Timeout, "waited too long for a lock");
+    assert_eq!(ours(&error).remote_sqlstate(), Some("55P03"));
+    first.commit(soon()).await.unwrap();
+    assert_eq!(count(&admin, "SELECT sum(balance) FROM accounts").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,7 +55,9 @@ const NASTY: [(&str, &[&str]); 31] = [
 ];
 
 /// Columns that only text reaches; one of them makes text of all.
-const TEXTUAL: [(&str, &[&str]); 10] = [
+const TEXTUAL: [(&str, &[&str]); 12] = [
+    ("mood[]", &["{happy,NULL,\"so \\\"so\\\"\\\\\"}"]),
+    ("pair", &["(1,\"a b\")"]),
     ("numeric(3,-2)", &["12300"]),
     ("numeric(100,2)", &["1.50"]),
     ("inet", &["10.0.0.1", "10.0.0.0/8"]),
@@ -91,7 +93,8 @@ fn nasty(name: &str, columns: &[(&str, &[&str])]) -> String {
 async fn what_was_inserted_reads_back_equal() {
     let textual: Vec<_> = TEXTUAL.iter().chain(&NASTY).copied().collect();
     let sql = format!(
-        "CREATE TYPE mood AS ENUM ('so \"so\"\\', 'happy'); CREATE DOMAIN short AS varchar(3); CREATE DOMAIN numbers AS integer[]; {} {}",
+        "CREATE TYPE mood AS ENUM ('so \"so\"\\', 'happy'); CREATE DOMAIN short AS varchar(3); CREATE DOMAIN numbers AS integer[]; \
+         CREATE TYPE pair AS (a integer, b text); {} {}",
         nasty("nasty", &NASTY),
         nasty("textual", &textual)
     );
