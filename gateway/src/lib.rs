@@ -5,6 +5,7 @@ mod audit;
 mod cli;
 pub mod config;
 mod http;
+mod metrics;
 mod pg;
 pub mod roles;
 mod server;

@@ -24,8 +24,9 @@ use crate::administration::Administration;
 use crate::audit::Audit;
 use crate::config::Settings;
 use crate::http::HttpEndpoint;
+use crate::metrics::Metrics;
 use crate::pg::catalog::OidRegistry;
-use crate::pg::{EndpointLimits, Notifications, PgEndpoint};
+use crate::pg::{EndpointLimits, EnvironmentBackend as _, Notifications, PgEndpoint};
 use crate::shutdown::Shutdown;
 use crate::webhook::{SigningSecrets, Webhooks};
 use backend::{EnvironmentAtPort, Environments};
@@ -159,7 +160,7 @@ impl Server {
         background.spawn(background::ring(Arc::clone(&environment), Arc::clone(&notifications)));
         background.spawn(background::keep_oids(Arc::clone(&environment), Arc::clone(&oids)));
         let audit = Audit::start(Arc::clone(&environment), settings.audit).map(Arc::new);
-        environments.add(EnvironmentAtPort::new(
+        let at_port = EnvironmentAtPort::new(
             Arc::clone(&environment),
             registry.clone(),
             names,
@@ -167,13 +168,15 @@ impl Server {
             oids,
             audit.clone(),
             settings.roles.clone(),
-        ));
+        );
+        let metrics = Metrics::new(DEFAULT_ENVIRONMENT, Arc::clone(at_port.statement_cache()));
+        environments.add(at_port);
         let secrets = SigningSecrets::new(settings.webhook_secrets.clone());
         let webhooks = Webhooks::new(secrets.clone()).map_err(StartError::new)?;
         let delivery = Arc::new(Delivery::start(Arc::clone(&environment), Arc::new(webhooks)));
         let http_address = http.as_ref().map(HttpEndpoint::address);
         let administration = Administration::new(Arc::clone(&environment), Arc::clone(&delivery), secrets);
-        let http = http.map(|http| tokio::spawn(http.serve(administration)));
+        let http = http.map(|http| tokio::spawn(http.serve(administration, metrics)));
         Ok(Self { environment, audit, delivery, address, http_address, shutdown, port: Port::Bound(Box::new(endpoint)), http, background })
     }
 

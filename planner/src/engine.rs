@@ -46,7 +46,7 @@ pub struct EngineLimits {
 
 /// Parses and plans. Cheap to share, built once.
 pub struct Engine {
-    template: SessionState,
+    template: Arc<SessionState>,
     memory: Arc<ProcessMemory>,
 }
 
@@ -89,7 +89,7 @@ impl Engine {
     /// # Errors
     /// When the spill folder cannot be made.
     pub fn new(limits: EngineLimits) -> Result<Self> {
-        Ok(Self { template: session::template(&limits)?, memory: ProcessMemory::new(limits.memory) })
+        Ok(Self { template: Arc::new(session::template(&limits)?), memory: ProcessMemory::new(limits.memory) })
     }
 
     /// Splits a text into statements. An empty text is an empty list.
@@ -135,6 +135,17 @@ impl Engine {
         self.query(query_of(&statement)?, explain, parameter_types, context).await
     }
 
+    /// A query that is any session's, in that of `context`.
+    pub(crate) fn adopt(&self, query: &Query, context: &StatementContext) -> Result<Query> {
+        let state = session::for_statement(&self.template, context)?;
+        Ok(query.in_session(Arc::new(state), context.guardrails.clone()))
+    }
+
+    /// A query that is any session's, without the one that it was planned in.
+    pub(crate) fn disown(&self, query: &Query) -> Query {
+        query.in_session(Arc::clone(&self.template), None)
+    }
+
     /// Plans a query, or what shows its plan.
     pub(crate) async fn query(
         &self,
@@ -167,7 +178,7 @@ impl Engine {
         let schema = result_schema(analyzed.schema().as_arrow(), column_names(query, analyzed.schema().as_arrow()));
         let planned = Planned {
             plan,
-            state,
+            state: Arc::new(state),
             push_down: context.push_down,
             explain,
             elapsed: started.elapsed(),

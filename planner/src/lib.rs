@@ -36,6 +36,7 @@ mod scan_only;
 mod session;
 mod single_distinct;
 mod stack;
+mod statement_cache;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ pub use guardrails::{Guardrails, Truncation};
 pub use progress::{Progress, ScanProgress};
 pub use query::{Execution, Query};
 pub use rewrite::ALWAYS_EMPTY;
+pub use statement_cache::{Asked, CacheCounts, StatementCache};
 pub use write::{Write, Written};
 
 /// A parsed statement.

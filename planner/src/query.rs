@@ -14,12 +14,12 @@ use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
-use datafusion::logical_expr::{LogicalPlan, TableScan};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::scalar::ScalarValue;
 
 use crate::arithmetic::{checked, plain};
-use crate::engine::PushDown;
+use crate::engine::{PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::Explain;
 use crate::federation::{bring_together, federate};
@@ -43,11 +43,12 @@ pub struct Query {
 }
 
 /// What planning left behind for execution.
+#[derive(Clone)]
 pub(crate) struct Planned {
     /// The plan with typed placeholders, not optimised.
     pub(crate) plan: LogicalPlan,
     /// The session it was planned in.
-    pub(crate) state: SessionState,
+    pub(crate) state: Arc<SessionState>,
     /// Whether the sources may compute.
     pub(crate) push_down: PushDown,
     /// Set when the plan is to be shown.
@@ -174,6 +175,29 @@ impl Query {
 }
 
 impl Query {
+    /// Whether it would be the same for any session in whose place `context` could stand: whether it uses no function that knows its
+    /// session, and changes nothing.
+    pub(crate) fn is_anyones(&self, context: &StatementContext) -> bool {
+        let knows = |expr: &Expr| match expr {
+            Expr::ScalarFunction(called) => Ok(context.functions.iter().any(|function| function.name() == called.func.name())),
+            _ => Ok(false),
+        };
+        let mut knows_any = false;
+        let looked = self.planned.plan.apply_with_subqueries(|node| {
+            node.apply_expressions(|expr| {
+                knows_any |= expr.exists(knows)?;
+                Ok(TreeNodeRecursion::Continue)
+            })
+        });
+        self.write.is_none() && looked.is_ok() && !knows_any
+    }
+
+    /// The same, to be run in another session.
+    pub(crate) fn in_session(&self, state: Arc<SessionState>, guardrails: Option<Arc<Guardrails>>) -> Self {
+        let planned = Planned { state, guardrails, ..self.planned.as_ref().clone() };
+        Self { planned: Arc::new(planned), ..self.clone() }
+    }
+
     /// The memory of an execution.
     pub(crate) fn memory(&self) -> Arc<dyn MemoryPool> {
         self.planned.memory.for_statement()
@@ -182,7 +206,7 @@ impl Query {
     /// The plan for these parameters as of now, with its expressions simplified and its nodes as they were written.
     pub(crate) fn simplified(&self, parameters: Vec<ScalarValue>) -> Result<LogicalPlan> {
         let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
-        let mut state = self.planned.state.clone();
+        let mut state = self.planned.state.as_ref().clone();
         state.mark_start_execution();
         let plan = state.analyzer().execute_and_check(plan, state.config_options(), |_, _| {})?;
         Ok(session::simplifier().optimize(plan, &state, |_, _| {})?)
@@ -224,7 +248,7 @@ impl Prepared {
 
 impl Planned {
     async fn prepare(&self, plan: LogicalPlan) -> Result<Prepared> {
-        let mut state = self.state.clone();
+        let mut state = self.state.as_ref().clone();
         state.mark_start_execution();
         let plan = match &self.guardrails {
             Some(guardrails) => guardrails.limited(plan)?,

@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 use super::{Api, router};
 use crate::Shutdown;
 use crate::administration::Administration;
+use crate::metrics::Metrics;
 
 /// Clients at one time. Those that follow the event log hold theirs.
 const MOST_CONNECTIONS: usize = 256;
@@ -51,9 +52,9 @@ impl HttpEndpoint {
     }
 
     /// Serves until the shutdown drains and the last request is answered, or it terminates.
-    pub(crate) async fn serve(self, administration: Administration) {
+    pub(crate) async fn serve(self, administration: Administration, metrics: Metrics) {
         let Self { listener, address, shutdown } = self;
-        let router = router(Api { administration, port: address.port(), shutdown: shutdown.clone() });
+        let router = router(Api { administration, metrics: Arc::new(metrics), port: address.port(), shutdown: shutdown.clone() });
         let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let tasks = TaskTracker::new();
         loop {

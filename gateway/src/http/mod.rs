@@ -15,6 +15,8 @@ pub(crate) mod shape;
 mod sink;
 mod webhooks;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -23,6 +25,7 @@ use axum::routing::{get, post};
 
 use crate::Shutdown;
 use crate::administration::Administration;
+use crate::metrics::Metrics;
 pub(crate) use listener::HttpEndpoint;
 use problem::Problem;
 
@@ -32,6 +35,7 @@ pub(crate) use extract::COMMAND_LINE;
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     administration: Administration,
+    metrics: Arc<Metrics>,
     /// The port that requests must be for.
     port: u16,
     shutdown: Shutdown,
@@ -62,6 +66,7 @@ fn router(api: Api) -> Router {
         .nest("/api/v1", version_1)
         .route("/healthz", get(health::live))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "NO_SUCH_RESOURCE", "there is nothing at this address"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "this cannot be done here")

@@ -79,11 +79,11 @@ pub(crate) enum Command {
     Ignored(&'static str),
 }
 
-/// A statement of the planner's, and how long its text was, in bytes.
+/// A statement of the planner's, and its text.
 #[derive(Debug, Clone)]
 pub(crate) struct Parsed {
     pub(crate) statement: Statement,
-    pub(crate) length: usize,
+    pub(crate) text: Box<str>,
 }
 
 /// How the planner's statement is reported when it is complete.
@@ -172,7 +172,7 @@ pub(crate) fn parse_all(engine: &Engine, sql: &str) -> Result<Vec<Command>, PgEr
                 let is_explain = parse::is_explain(piece);
                 let query = |statement: Statement| {
                     let tag = if is_explain { QueryTag::Explain } else { QueryTag::of(&statement) };
-                    Command::Query { statement: Box::new(Parsed { statement, length: piece.len() }), tag }
+                    Command::Query { statement: Box::new(Parsed { statement, text: piece.into() }), tag }
                 };
                 commands.extend(engine.parse(piece)?.into_iter().map(query));
             }

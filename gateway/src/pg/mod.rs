@@ -17,7 +17,6 @@ mod notice;
 mod notify;
 mod outcome;
 mod pg_type;
-mod plan_cache;
 mod portal;
 mod prepared_statements;
 mod query_start;
@@ -41,7 +40,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use causeway_catalog::Asking;
-use causeway_planner::Change;
+use causeway_planner::{Change, StatementCache};
 use causeway_providers::ScanObserver;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::CatalogProviderList;
@@ -76,6 +75,9 @@ pub trait EnvironmentBackend: Send + Sync {
 
     /// Where its sessions note the statements that clients prepare under a name.
     fn statements(&self) -> &Arc<StatementRegistry>;
+
+    /// The plans of its statements.
+    fn statement_cache(&self) -> &Arc<StatementCache>;
 
     /// Its sessions.
     fn sessions(&self) -> &Arc<Sessions>;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use causeway_planner::{Progress, Query, StatementContext, changes};
+use causeway_planner::{Asked, Progress, Query, StatementContext, changes};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 use tokio::time::Instant;
@@ -29,9 +29,6 @@ impl Session {
         let visible = self.environment.visible(&identity);
         if let Some(known) = known.filter(|known| known.is_current(visible.version, &self.settings)) {
             return Ok(known);
-        }
-        if let Some(kept) = self.plans.find(statement, declared, visible.version, &self.settings) {
-            return Ok(kept);
         }
         let mut functions = visible.functions;
         functions.push(pg_notify(self.transaction.pending().outbox()));
@@ -61,10 +58,12 @@ impl Session {
             shown.hint = known.or(shown.hint);
             shown
         };
-        let query = self.guarded(async { engine.plan(&statement.statement, declared, &context).await.map_err(refused) }).await?;
-        let plan = Plan { query, version: visible.version, settings: self.settings.clone() };
-        self.plans.keep(statement, declared, &plan);
-        Ok(plan)
+        let cache = Arc::clone(self.environment.statement_cache());
+        let role = self.role.as_ref().map(|role| role.name.clone());
+        let (text, version) = (&statement.text, visible.version);
+        let asked = Asked { statement: &statement.statement, text, declared, version, role: role.as_deref() };
+        let query = self.guarded(async { cache.plan(&engine, asked, &context).await.map_err(refused) }).await?;
+        Ok(Plan { query, version, settings: self.settings.clone() })
     }
 
     /// Starts a statement that was not prepared. Nothing is promised of its columns until its first rows are here.

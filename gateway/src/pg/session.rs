@@ -24,7 +24,6 @@ use super::frontend::{self, FrontendMessage};
 use super::listener::farewell;
 use super::notice::Notice;
 use super::notify::Subscription;
-use super::plan_cache::PlanCache;
 use super::portal::{Delivered, Destination, Portal, Prepared, Running};
 use super::sessions::{Participant, Phase, Presence};
 use super::settings::{Settings, SettingsView};
@@ -47,7 +46,6 @@ pub(crate) struct Session {
     pub(super) transaction: Transaction,
     pub(super) prepared: HashMap<String, Arc<Prepared>>,
     pub(super) portals: HashMap<String, Portal>,
-    pub(super) plans: PlanCache,
     /// The transaction of a source that the one at hand holds; `None` when it has changed nothing.
     pub(super) writing: Option<Box<Writing>>,
     /// The channels it listens on; `None` without any.
@@ -108,7 +106,6 @@ impl Session {
             transaction: Transaction::default(),
             prepared: HashMap::new(),
             portals: HashMap::new(),
-            plans: PlanCache::default(),
             writing: None,
             subscription: None,
             is_skipping: false,

@@ -15,7 +15,6 @@ use super::encode::{Format, Style};
 use super::notice::Notice;
 use super::outcome::{ImportStep, STEP_COLUMNS};
 use super::pg_type::oid_of_sql_name;
-use super::plan_cache::PlanCache;
 use super::portal::{Destination, Portal, PortalState};
 use super::session::Session;
 use super::settings::SetScope;
@@ -204,7 +203,6 @@ impl Session {
                 self.refuse_in_transaction("DISCARD ALL")?;
                 self.portals.clear();
                 self.prepared.clear();
-                self.plans = PlanCache::default();
                 self.settings.reset_all();
                 self.unlisten(None)?;
                 "DISCARD ALL"
@@ -213,7 +211,6 @@ impl Session {
                 for prepared in self.prepared.values() {
                     prepared.take_plan();
                 }
-                self.plans = PlanCache::default();
                 "DISCARD PLANS"
             }
             DiscardTarget::Sequences => "DISCARD SEQUENCES",

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use causeway_catalog::{
     Asking, CatalogSnapshot, DriftSelection, Environment, Import, ImportedTable, Selection, admit_ddl, admit_drop, admit_write,
 };
-use causeway_planner::{Change, Changed};
+use causeway_planner::{Change, Changed, StatementCache};
 use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, Visibility};
 
 use super::left_out;
@@ -55,6 +55,7 @@ pub(super) struct EnvironmentAtPort {
     environments: Vec<String>,
     notifications: Arc<Notifications>,
     statements: Arc<StatementRegistry>,
+    statement_cache: Arc<StatementCache>,
     sessions: Arc<Sessions>,
     second_looks: SecondLooks,
     audit: Option<Arc<Audit>>,
@@ -96,6 +97,7 @@ impl EnvironmentAtPort {
             environments,
             notifications,
             statements,
+            statement_cache: Arc::default(),
             sessions: Arc::default(),
             second_looks: SecondLooks::default(),
             audit,
@@ -225,6 +227,10 @@ impl EnvironmentBackend for EnvironmentAtPort {
         &self.statements
     }
 
+    fn statement_cache(&self) -> &Arc<StatementCache> {
+        &self.statement_cache
+    }
+
     fn sessions(&self) -> &Arc<Sessions> {
         &self.sessions
     }
@@ -276,7 +282,7 @@ impl EnvironmentBackend for EnvironmentAtPort {
                     let refused = |refusal| if is_imported { refusal } else { at_the_source(refusal) };
                     admit_drop(&status.datasource, table, &snapshot).map_err(refused)?;
                 }
-                (Changed::Rows, Some(table)) => admit_write(&status.datasource, table).map_err(at_the_source)?,
+                (Changed::Rows, Some(table)) => admit_write(&status.datasource, table)?,
                 // The planner says that there is no such table.
                 (Changed::Rows, None) => {}
             }
@@ -361,9 +367,9 @@ impl EnvironmentBackend for EnvironmentAtPort {
     }
 }
 
-/// The refusal of a gate to a statement. Opened as its own hint says, the gate would let pass what is not supported then.
+/// The refusal of a gate to a statement that defines. Opened as its own hint says, the gate would let pass what is not supported then.
 fn at_the_source(refusal: Error) -> Error {
-    refusal.hint("do it at the source: in this version no statement writes to one through Causeway, however its gates are set")
+    refusal.hint("do it at the source: in this version no statement defines tables there through Causeway, however its gates are set")
 }
 
 /// A table of a dry run, as a row.

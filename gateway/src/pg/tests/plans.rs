@@ -1,4 +1,4 @@
-//! Plans that a session keeps for statements nobody prepared: they spare planning and change no answer.
+//! Plans that are kept for whoever asks the same: they spare planning and change no answer.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 
 use super::support::{Gateway, code, kinds};
+use crate::pg::EnvironmentBackend as _;
 
 fn rows(name: &str, values: impl IntoIterator<Item = i64>) -> RecordBatch {
     RecordBatch::try_from_iter([(name, Arc::new(Int64Array::from_iter_values(values)) as _)]).unwrap()
@@ -27,30 +28,44 @@ fn published(gateway: &Gateway) -> Arc<dyn TableProvider> {
     table
 }
 
+fn counts(gateway: &Gateway) -> (u64, u64) {
+    let counts = gateway.environment.statement_cache().counts();
+    (counts.hits, counts.misses)
+}
+
 #[tokio::test]
-async fn the_last_few_plans_are_kept() {
+async fn a_plan_is_any_session_s() {
     let gateway = Gateway::start().await;
-    let mut raw = gateway.raw().await;
     let table = published(&gateway);
     let free = Arc::strong_count(&table);
-    let held = |table: &Arc<dyn TableProvider>| Arc::strong_count(table) > free;
-    assert_eq!(value(&raw.query("select n from kept").await), "7");
-    assert!(held(&table), "the plan is kept");
-    for n in 1..=3 {
-        raw.query(&format!("select n from numbers where n = {n}")).await;
+    let (hits, misses) = counts(&gateway);
+    for _ in 0..3 {
+        assert_eq!(value(&gateway.raw().await.query("select n from kept").await), "7");
     }
-    assert_eq!(value(&raw.query("select n from kept").await), "7");
-    for n in 4..=6 {
-        raw.query(&format!("select n from numbers where n = {n}")).await;
-        assert!(held(&table), "it was used again");
-    }
-    raw.query("select n from numbers where n = 7").await;
-    assert!(!held(&table), "only a few are kept");
+    assert_eq!(counts(&gateway), (hits + 2, misses + 1));
+    assert!(Arc::strong_count(&table) > free, "the plan is kept");
+    let client = gateway.connect().await;
+    assert_eq!(client.query_one("select n from kept", &[]).await.unwrap().get::<_, i64>(0), 7);
+    assert_eq!(counts(&gateway), (hits + 3, misses + 1), "prepared statements take it too");
+    // Plans over what is gone are let go by the next statement.
+    gateway.environment.publish_rows("other", rows("n", [1]));
+    gateway.environment.publish_rows("kept", rows("n", [8]));
+    drop(client);
+    assert_eq!(value(&gateway.raw().await.query("select n from kept").await), "8");
+    assert_eq!(counts(&gateway), (hits + 3, misses + 2));
+}
 
-    raw.query("select n from kept").await;
-    assert!(held(&table));
-    raw.query("discard plans").await;
-    assert!(!held(&table), "they can be discarded");
+#[tokio::test]
+async fn what_knows_its_session_is_planned_for_each() {
+    let gateway = Gateway::start().await;
+    let (hits, misses) = counts(&gateway);
+    for _ in 0..2 {
+        let mut raw = gateway.raw().await;
+        for _ in 0..2 {
+            raw.query("select pg_notify('channel', n::text) from numbers where n = 1").await;
+        }
+    }
+    assert_eq!(counts(&gateway), (hits, misses + 4), "none was found");
 }
 
 /// A plan grows with its statement.

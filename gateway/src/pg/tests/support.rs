@@ -227,6 +227,7 @@ pub(super) struct TestEnvironment {
     second_looks: SecondLooks,
     pub(super) notifications: Arc<Notifications>,
     statements: Arc<crate::pg::StatementRegistry>,
+    statement_cache: Arc<causeway_planner::StatementCache>,
     sessions: Arc<crate::pg::Sessions>,
     pub(super) refreshes: AtomicUsize,
     /// The tables that were looked at anew, and for whom.
@@ -248,6 +249,10 @@ impl EnvironmentBackend for TestEnvironment {
 
     fn statements(&self) -> &Arc<crate::pg::StatementRegistry> {
         &self.statements
+    }
+
+    fn statement_cache(&self) -> &Arc<causeway_planner::StatementCache> {
+        &self.statement_cache
     }
 
     fn sessions(&self) -> &Arc<crate::pg::Sessions> {
@@ -369,6 +374,7 @@ impl TestEnvironment {
             replaced: AtomicU64::new(0),
             second_looks: SecondLooks::default(),
             notifications: Arc::default(),
+            statement_cache: Arc::default(),
             sessions: Arc::default(),
             statements: Arc::default(),
             refreshes: AtomicUsize::new(0),
