@@ -176,9 +176,9 @@ fn is_column(expr: &Expr) -> bool {
 }
 
 /// `a = 1, b = DEFAULT`, as the source writes it.
-pub(super) fn assigned_list(target: &Target, assigned: &[Assigned], flat: &Flat, scope: &ChangedTable<'_>) -> Result<String> {
+pub(super) fn assigned_list(target: &Target, all: &[Assigned], flat: &Flat, scope: &ChangedTable<'_>) -> Result<String> {
     let dialect = target.dialect();
-    let one = |assigned: &Assigned| {
+    let one = |(position, assigned): (usize, &Assigned)| {
         let column = target.column(assigned.column);
         let value = match assigned.value {
             AssignedValue::Default if dialect.changes().assigns_defaults => "DEFAULT".to_owned(),
@@ -188,12 +188,16 @@ pub(super) fn assigned_list(target: &Target, assigned: &[Assigned], flat: &Flat,
             AssignedValue::Item(at) => {
                 let item =
                     flat.items.get(at).ok_or_else(|| Error::new(ErrorKind::Internal, "internal error: a value that is not computed"))?;
+                let is_read = |earlier: &Assigned| item.column_refs().iter().any(|read| read.name == target.column(earlier.column).name);
+                if !dialect.changes().assigns_at_once && all[..position].iter().any(is_read) {
+                    return Err(uncomputed(column, "it depends on a column that the same statement assigns to before"));
+                }
                 value(dialect, column, item, scope)?
             }
         };
         Ok(format!("{} = {value}", dialect.quote(&column.name)))
     };
-    Ok(assigned.iter().map(one).collect::<Result<Vec<_>>>()?.join(", "))
+    Ok(all.iter().enumerate().map(one).collect::<Result<Vec<_>>>()?.join(", "))
 }
 
 /// The conditions as the source writes them; `None` without any. `qualifier` stands before the table's columns.

@@ -39,9 +39,11 @@ const NORMALISE: &str = "SET NAMES utf8mb4, \
      /*M!100300 , SESSION idle_transaction_timeout = 0, SESSION idle_readonly_transaction_timeout = 0 */";
 
 /// What a session is set to besides that clients' transactions have. No value is adjusted or made up on its way into a row, whatever the
-/// engine of its table. The server ends a transaction itself that nobody goes on with, which it cannot always see.
+/// engine of its table. An update that assigns to
+/// several columns reads each as it was. The server ends a transaction itself that nobody goes on with, which it cannot always see.
 const CHANGE: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,\
      NO_AUTO_VALUE_ON_ZERO' \
+     /*M!100305 , SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',SIMULTANEOUS_ASSIGNMENT') */ \
      /*M!100300 , SESSION idle_write_transaction_timeout = 900 */ \
      /*M!100804 , SESSION explicit_defaults_for_timestamp = 1 */";
 

@@ -154,7 +154,13 @@ impl Dialect for MySqlDialect {
 
     fn changes(&self) -> Changes {
         let is_maria_db = self.flavor == Flavor::MariaDb;
-        Changes { assigns_defaults: true, insert_returning: is_maria_db, delete_returning: is_maria_db, ..Changes::default() }
+        Changes {
+            assigns_defaults: true,
+            assigns_at_once: is_maria_db,
+            insert_returning: is_maria_db,
+            delete_returning: is_maria_db,
+            ..Changes::default()
+        }
     }
 
     /// Columns that do not compare as they read are compared here.

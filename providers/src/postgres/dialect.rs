@@ -101,7 +101,14 @@ impl Dialect for PostgresDialect {
     }
 
     fn changes(&self) -> Changes {
-        Changes { on_conflict: true, assigns_defaults: true, insert_returning: true, update_returning: true, delete_returning: true }
+        Changes {
+            on_conflict: true,
+            assigns_defaults: true,
+            assigns_at_once: true,
+            insert_returning: true,
+            update_returning: true,
+            delete_returning: true,
+        }
     }
 
     /// A `uuid` reads as its canonical text, and only such a text can be equal to one.

@@ -130,6 +130,8 @@ pub struct Changes {
     pub on_conflict: bool,
     /// `SET column = DEFAULT`.
     pub assigns_defaults: bool,
+    /// `SET a = b, b = a`, in which both are read before either is assigned to.
+    pub assigns_at_once: bool,
     /// `INSERT ... RETURNING`.
     pub insert_returning: bool,
     /// `UPDATE ... RETURNING`.

@@ -93,7 +93,14 @@ impl Dialect for SqliteDialect {
     }
 
     fn changes(&self) -> Changes {
-        Changes { on_conflict: true, assigns_defaults: false, insert_returning: true, update_returning: true, delete_returning: true }
+        Changes {
+            on_conflict: true,
+            assigns_defaults: false,
+            assigns_at_once: true,
+            insert_returning: true,
+            update_returning: true,
+            delete_returning: true,
+        }
     }
 
     /// Columns that do not compare as they read are compared here.
