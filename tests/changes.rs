@@ -85,6 +85,8 @@ fn updates_and_deletes(psql: &Psql) {
             ("UPDATE shop.w SET name = 'uno' WHERE id = 1", &["UPDATE 1"]),
             ("UPDATE shop.w SET note = name WHERE id IN (2, 3)", &["UPDATE 2"]),
             ("UPDATE shop.w SET name = note, note = name WHERE id = 1", &["UPDATE 1"]),
+            ("UPDATE shop.w SET id = id * 2 + 1 WHERE id = 12", &["UPDATE 1"]),
+            ("UPDATE shop.w SET id = id - 13 WHERE id = 25", &["UPDATE 1"]),
             ("UPDATE shop.w SET (note, amount) = ('both', 7) WHERE name = 'vier'", &["UPDATE 1"]),
             // Upper case is another name, whatever the source's collation says.
             ("UPDATE shop.w SET note = 'never' WHERE name = 'VIER'", &["UPDATE 0"]),
@@ -165,6 +167,7 @@ fn refusals(psql: &Psql) {
         ("INSERT INTO shop.w (id, name) SELECT 100 + 1 / (id - 1), 'x' FROM shop.r", "22012"),
         ("INSERT INTO shop.w (id, name, amount) VALUES (100, 'new', 123456789012.5)", "22003"),
         ("UPDATE shop.w SET name = NULL", "23502"),
+        ("UPDATE shop.w SET id = id + 9223372036854775807", "22003"),
         ("UPDATE shop.w SET id = 1", "23505"),
         ("UPDATE shop.w SET amount = 5000 WHERE id = 1", "23514"),
         ("UPDATE shop.w SET name = 'a', name = 'b'", "42601: multiple assignments to same column"),

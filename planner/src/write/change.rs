@@ -153,7 +153,7 @@ impl Change {
         if flat.is_empty() {
             return Ok(None);
         }
-        let scope = ChangedTable::new(target.table(), target.dialect(), None);
+        let scope = ChangedTable::new(target.table(), target.dialect(), None).assigned();
         let mut text = match &self.assigned {
             Some(assigned) => format!("UPDATE {} SET {}", target.name(), assigned_list(target, assigned, &flat, &scope)?),
             None => format!("DELETE FROM {}", target.name()),
@@ -245,7 +245,8 @@ fn value(dialect: &dyn Dialect, column: &RemoteColumn, expr: &Expr, scope: &Chan
     if !is_same && !is_cast && column.comparison == Comparison::None {
         return Err(uncomputed(column, &format!("a computed text is not a {} there", column.remote_type)));
     }
-    Ok(computed.sql)
+    let is_computed_integer = computed.data_type.is_integer() && computed.column.is_none() && !dialect.computes();
+    Ok(if is_computed_integer { dialect.assigned_integer(&computed.sql) } else { computed.sql })
 }
 
 /// Whether a source that assigns a number of one type to a column of the other keeps it or fails.

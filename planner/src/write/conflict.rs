@@ -71,7 +71,7 @@ impl Conflict {
             return Ok(format!("{} DO NOTHING", self.on));
         }
         let own = target.dialect().quote(&target.table().name);
-        let scope = ChangedTable::new(target.table(), target.dialect(), Some(&own));
+        let scope = ChangedTable::new(target.table(), target.dialect(), Some(&own)).assigned();
         let list = assigned_list(target, assigned, &flat, &scope)?;
         let condition = conditions(target, &flat, Some(&own))?.map_or_else(String::new, |conditions| format!(" WHERE {conditions}"));
         Ok(format!("{} DO UPDATE SET {list}{condition}", self.on))

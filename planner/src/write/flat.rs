@@ -120,6 +120,7 @@ pub(super) struct ChangedTable<'a> {
     excluded: TableScope<'a>,
     dialect: &'a dyn Dialect,
     texts: Texts,
+    is_assigned: bool,
 }
 
 /// How texts compare.
@@ -133,7 +134,12 @@ impl<'a> ChangedTable<'a> {
     /// Behind `qualifier`, which is quoted, or alone.
     pub(super) fn new(table: &'a RemoteTable, dialect: &'a dyn Dialect, qualifier: Option<&'a str>) -> Self {
         let excluded = TableScope::new(table, dialect, Some(EXCLUDED));
-        Self { own: TableScope::new(table, dialect, qualifier), excluded, dialect, texts: Texts::AsStored }
+        Self { own: TableScope::new(table, dialect, qualifier), excluded, dialect, texts: Texts::AsStored, is_assigned: false }
+    }
+
+    /// The same, for values that are assigned.
+    pub(super) fn assigned(self) -> Self {
+        Self { is_assigned: true, ..self }
     }
 
     /// The same, with texts that compare code point by code point.
@@ -153,6 +159,10 @@ impl ColumnScope for ChangedTable<'_> {
             Some(sql) => ScopedColumn { sql, comparison: Comparison::Total, collation: None, ..found },
             None => found,
         })
+    }
+
+    fn is_assigned(&self) -> bool {
+        self.is_assigned
     }
 
     fn subquery(&self, _plan: &Arc<LogicalPlan>) -> Option<ScopedColumn<'_>> {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
 use datafusion::scalar::ScalarValue;
 
 use crate::remote::{Comparison, RemoteColumn};
@@ -173,7 +173,9 @@ impl Dialect for MySqlDialect {
             DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::Int64 => Some("SIGNED".to_owned()),
             DataType::Float64 => Some("DOUBLE".to_owned()),
             DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
-                (*precision <= DECIMAL_DIGITS && (0..=DECIMAL_SCALE).contains(scale)).then(|| format!("DECIMAL({precision},{scale})"))
+                // A type at its bound may have had more digits. A cast would give the largest number that fits; whoever reads it tells.
+                let precision = if *precision == DECIMAL128_MAX_PRECISION { DECIMAL_DIGITS } else { *precision };
+                (precision <= DECIMAL_DIGITS && (0..=DECIMAL_SCALE).contains(scale)).then(|| format!("DECIMAL({precision},{scale})"))
             }
             DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some("CHAR".to_owned()),
             DataType::Binary | DataType::LargeBinary => Some("BINARY".to_owned()),
@@ -259,6 +261,11 @@ impl Dialect for MySqlDialect {
 
     fn computes(&self) -> bool {
         false
+    }
+
+    /// Decimals keep all digits up to 65, and behind the point up to 30; what is beyond is cut without a word.
+    fn keeps_digits(&self, whole: i16, fraction: i16) -> bool {
+        whole + fraction <= i16::from(DECIMAL_DIGITS) && fraction <= i16::from(DECIMAL_SCALE)
     }
 
     fn quotient(&self, _left: &str, _right: &str, _scale: u8) -> Option<String> {

@@ -92,6 +92,16 @@ pub trait Dialect: Debug + Send + Sync {
     /// Whether `+ - *` on integers and decimals, `CASE` and `coalesce` give our results or an error.
     fn computes(&self) -> bool;
 
+    /// Whether decimals of so many digits before and behind the point are computed with exactly, where not all numbers are.
+    fn keeps_digits(&self, _whole: i16, _fraction: i16) -> bool {
+        self.computes()
+    }
+
+    /// A computed integer as it is assigned: an error where it is beyond 64 bits.
+    fn assigned_integer(&self, sql: &str) -> String {
+        sql.to_owned()
+    }
+
     /// The quotient of two numbers of which one at least is a decimal, cut off after `scale` decimals. Division by zero is an error.
     fn quotient(&self, left: &str, right: &str, scale: u8) -> Option<String>;
 

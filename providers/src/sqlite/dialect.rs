@@ -160,6 +160,11 @@ impl Dialect for SqliteDialect {
         LikeSupport::Local
     }
 
+    fn assigned_integer(&self, sql: &str) -> String {
+        // The one integer without an absolute value is how to fail.
+        format!("CASE WHEN typeof({sql}) = 'real' THEN abs(-9223372036854775807 - 1) ELSE {sql} END")
+    }
+
     fn computes(&self) -> bool {
         // An integer that overflows becomes a REAL.
         false

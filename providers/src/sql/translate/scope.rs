@@ -29,6 +29,11 @@ pub trait ColumnScope {
     /// The column of that name, `None` when it is not the remote's.
     fn resolve(&self, column: &Column) -> Option<ScopedColumn<'_>>;
 
+    /// Whether what is computed is assigned to a column, where a number that does not fit is refused.
+    fn is_assigned(&self) -> bool {
+        false
+    }
+
     /// The value of a subquery that the same statement may compute, `None` when it is not the remote's.
     fn subquery(&self, plan: &Arc<LogicalPlan>) -> Option<ScopedColumn<'_>>;
 }

@@ -28,6 +28,8 @@ pub struct Value<'a> {
     pub literal: Option<&'a ScalarValue>,
     /// The name of the collation it is compared under, when it is a text that has one.
     pub collation: Option<&'a str>,
+    /// The most digits that it can have, where it was computed of numbers.
+    pub(super) digits: Option<Digits>,
 }
 
 impl Value<'_> {
@@ -138,12 +140,21 @@ fn scoped(found: ScopedColumn<'_>) -> Value<'_> {
         column: found.column,
         literal: None,
         collation: found.collation,
+        digits: None,
     }
 }
 
 /// What is made of other values, to be written yet.
 fn computed<'a>(data_type: DataType) -> Value<'a> {
-    Value { sql: String::new(), comparison: Comparison::of_computed(&data_type), data_type, column: None, literal: None, collation: None }
+    Value {
+        sql: String::new(),
+        comparison: Comparison::of_computed(&data_type),
+        data_type,
+        column: None,
+        literal: None,
+        collation: None,
+        digits: None,
+    }
 }
 
 /// Numbers whose `+ - *` is exact or an error, never rounded.
@@ -152,9 +163,6 @@ fn is_exact_number(data_type: &DataType) -> bool {
 }
 
 fn arithmetic<'a>(dialect: &dyn Dialect, binary: &'a BinaryExpr, scope: &'a dyn ColumnScope) -> Result<Value<'a>, Reason> {
-    if !dialect.computes() {
-        return Err(format!("operator {} may overflow or round otherwise at the source", binary.op));
-    }
     let left = translate_value(dialect, &binary.left, scope)?;
     let right = translate_value(dialect, &binary.right, scope)?;
     let plain = |value: &Value<'_>| is_exact_number(&value.data_type) && value.comparison == Comparison::Total;
@@ -164,7 +172,65 @@ fn arithmetic<'a>(dialect: &dyn Dialect, binary: &'a BinaryExpr, scope: &'a dyn 
     let data_type = BinaryTypeCoercer::new(&left.data_type, &binary.op, &right.data_type)
         .get_result_type()
         .map_err(|_| format!("{} {} {} has no result type", left.data_type, binary.op, right.data_type))?;
-    Ok(Value { sql: format!("({} {} {})", left.sql, binary.op, right.sql), ..computed(data_type) })
+    let digits = Digits::of(&left).zip(Digits::of(&right)).and_then(|(left, right)| left.combined(binary.op, right));
+    let is_kept = match (&data_type, digits) {
+        _ if dialect.computes() => true,
+        (DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale), Some(digits)) => {
+            i16::from(*scale) == digits.fraction && dialect.keeps_digits(digits.whole, digits.fraction)
+        }
+        (integer, _) => integer.is_signed_integer() && scope.is_assigned(),
+    };
+    if !is_kept {
+        return Err(format!("operator {} may overflow or round otherwise at the source", binary.op));
+    }
+    Ok(Value { sql: format!("({} {} {})", left.sql, binary.op, right.sql), digits, ..computed(data_type) })
+}
+
+/// The most digits that a number can have before and behind its point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Digits {
+    whole: i16,
+    fraction: i16,
+}
+
+impl Digits {
+    /// Those of a value: of one that was computed by what it was computed of, of a literal those it has, else by its type.
+    fn of(value: &Value<'_>) -> Option<Self> {
+        if value.digits.is_some() {
+            return value.digits;
+        }
+        let literal = match value.literal {
+            Some(ScalarValue::Int16(Some(value))) => Some((i128::from(*value), 0)),
+            Some(ScalarValue::Int32(Some(value))) => Some((i128::from(*value), 0)),
+            Some(ScalarValue::Int64(Some(value))) => Some((i128::from(*value), 0)),
+            Some(ScalarValue::Decimal128(Some(value), _, scale)) => Some((*value, i16::from(*scale))),
+            _ => None,
+        };
+        if let Some((unscaled, fraction)) = literal {
+            let all = unscaled.unsigned_abs().checked_ilog10().map_or(1, |power| power + 1);
+            return Some(Self { whole: (i16::try_from(all).ok()? - fraction).max(0), fraction });
+        }
+        match value.data_type {
+            DataType::Int16 => Some(Self { whole: 5, fraction: 0 }),
+            DataType::Int32 => Some(Self { whole: 10, fraction: 0 }),
+            DataType::Int64 => Some(Self { whole: 19, fraction: 0 }),
+            DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
+                Some(Self { whole: i16::from(precision) - i16::from(scale), fraction: i16::from(scale) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Those of what `op` makes of two numbers.
+    fn combined(self, op: Operator, other: Self) -> Option<Self> {
+        match op {
+            Operator::Plus | Operator::Minus => {
+                Some(Self { whole: self.whole.max(other.whole) + 1, fraction: self.fraction.max(other.fraction) })
+            }
+            Operator::Multiply => Some(Self { whole: self.whole + other.whole, fraction: self.fraction + other.fraction }),
+            _ => None,
+        }
+    }
 }
 
 /// A quotient of decimals. Here it has four decimals more than the dividend, and the rest is cut off.
