@@ -43,7 +43,8 @@ const NORMALISE: &str = "SET NAMES utf8mb4, \
 /// several columns reads each as it was. The server ends a transaction itself that nobody goes on with, which it cannot always see.
 const CHANGE: &str = "SET SESSION sql_mode = 'STRICT_ALL_TABLES,STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,\
      NO_AUTO_VALUE_ON_ZERO' \
-     /*M!100305 , SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',SIMULTANEOUS_ASSIGNMENT') */ \
+     /*M!100305 , SESSION sql_mode = 'STRICT_ALL_TABLES,STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,\
+     NO_AUTO_VALUE_ON_ZERO,SIMULTANEOUS_ASSIGNMENT' */ \
      /*M!100300 , SESSION idle_write_transaction_timeout = 900 */ \
      /*M!100804 , SESSION explicit_defaults_for_timestamp = 1 */";
 

@@ -263,6 +263,11 @@ impl Dialect for MySqlDialect {
         false
     }
 
+    /// What is computed with unsigned numbers is unsigned, and an error below zero.
+    fn keeps_digits_of(&self, column: &RemoteColumn) -> bool {
+        !column.remote_type.contains("unsigned")
+    }
+
     /// Decimals keep all digits up to 65, and behind the point up to 30; what is beyond is cut without a word.
     fn keeps_digits(&self, whole: i16, fraction: i16) -> bool {
         whole + fraction <= i16::from(DECIMAL_DIGITS) && fraction <= i16::from(DECIMAL_SCALE)

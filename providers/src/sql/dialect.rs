@@ -97,6 +97,11 @@ pub trait Dialect: Debug + Send + Sync {
         self.computes()
     }
 
+    /// Whether that is so of a column's numbers.
+    fn keeps_digits_of(&self, _column: &RemoteColumn) -> bool {
+        true
+    }
+
     /// A computed integer as it is assigned: an error where it is beyond 64 bits.
     fn assigned_integer(&self, sql: &str) -> String {
         sql.to_owned()

@@ -21,6 +21,7 @@ pub(super) fn change_failure(error: rusqlite::Error) -> Error {
         ErrorCode::TooBig => {
             Error::new(ErrorKind::LimitExceeded, "a value or a row is larger than SQLite takes").hint("store it in smaller pieces")
         }
+        _ if text == "integer overflow" => Error::new(ErrorKind::Invalid, "an integer is beyond 64 bits").remote_code("22003"),
         _ if text.starts_with("ON CONFLICT clause does not match") => {
             Error::new(ErrorKind::Invalid, "the table has no unique key of the columns that ON CONFLICT names").remote_code("42P10")
         }

@@ -172,7 +172,7 @@ fn arithmetic<'a>(dialect: &dyn Dialect, binary: &'a BinaryExpr, scope: &'a dyn 
     let data_type = BinaryTypeCoercer::new(&left.data_type, &binary.op, &right.data_type)
         .get_result_type()
         .map_err(|_| format!("{} {} {} has no result type", left.data_type, binary.op, right.data_type))?;
-    let digits = Digits::of(&left).zip(Digits::of(&right)).and_then(|(left, right)| left.combined(binary.op, right));
+    let digits = Digits::of(dialect, &left).zip(Digits::of(dialect, &right)).and_then(|(left, right)| left.combined(binary.op, right));
     let is_kept = match (&data_type, digits) {
         _ if dialect.computes() => true,
         (DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale), Some(digits)) => {
@@ -195,7 +195,10 @@ pub(super) struct Digits {
 
 impl Digits {
     /// Those of a value: of one that was computed by what it was computed of, of a literal those it has, else by its type.
-    fn of(value: &Value<'_>) -> Option<Self> {
+    fn of(dialect: &dyn Dialect, value: &Value<'_>) -> Option<Self> {
+        if value.column.is_some_and(|column| !dialect.keeps_digits_of(column)) {
+            return None;
+        }
         if value.digits.is_some() {
             return value.digits;
         }
