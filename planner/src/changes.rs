@@ -116,7 +116,7 @@ fn change(name: &ObjectName, what: Changed) -> Option<Change> {
     let part = |part: &ObjectNamePart| {
         let identifier = part.as_ident()?;
         // Unquoted names fold, quoted ones are exact.
-        Some(if identifier.quote_style.is_some() { identifier.value.clone() } else { identifier.value.to_lowercase() })
+        Some(if identifier.quote_style.is_some() { identifier.value.clone() } else { identifier.value.to_ascii_lowercase() })
     };
     let mut parts = name.0.iter().rev().map(part);
     let name = parts.next()??;

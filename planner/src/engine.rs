@@ -184,6 +184,7 @@ impl Engine {
             elapsed: started.elapsed(),
             memory: Arc::clone(&self.memory),
             guardrails: guardrails.cloned(),
+            optimized: Arc::default(),
         };
         Ok(Query::new(planned, schema, types, tables))
     }

@@ -1,10 +1,10 @@
 //! A planned query: what it returns, what parameters it takes, and its execution. A change is one too, run by its [`Write`].
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use causeway_providers::sql::{SqlTable, share_snapshots};
+use causeway_providers::sql::share_snapshots;
 use causeway_providers::{RemoteId, RemoteTable};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -14,7 +14,7 @@ use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
-use datafusion::logical_expr::{Expr, LogicalPlan, TableScan};
+use datafusion::logical_expr::{Expr, LogicalPlan, TableScan, Volatility};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::scalar::ScalarValue;
 
@@ -27,6 +27,7 @@ use crate::guardrails::{Guardrails, Truncation};
 use crate::memory::ProcessMemory;
 use crate::progress::Progress;
 use crate::report::PlanReport;
+use crate::scan_only::stored;
 use crate::stack::Roomy;
 use crate::stop::Stop;
 use crate::write::Write;
@@ -59,7 +60,30 @@ pub(crate) struct Planned {
     pub(crate) memory: Arc<ProcessMemory>,
     /// What bounds it.
     pub(crate) guardrails: Option<Arc<Guardrails>>,
+    /// Its plan as it was optimised last, for a query that is optimised to the same each time.
+    pub(crate) optimized: Arc<Mutex<Option<Optimized>>>,
 }
+
+/// A plan after optimisation and federation.
+#[derive(Clone)]
+pub(crate) struct Optimized {
+    logical: LogicalPlan,
+    /// What stayed here and why.
+    report: PlanReport,
+    /// When it was made: what sources believe of their tables chooses plans, and changes.
+    made: Instant,
+}
+
+/// Whether a plan is the query's own, of which an optimised one may be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reuse {
+    Allowed,
+    /// It has values of parameters in it, or other rows.
+    Never,
+}
+
+/// How long an optimised plan is as good as a new one.
+const LASTING: Duration = Duration::from_secs(60);
 
 /// A query that runs.
 pub struct Execution {
@@ -121,7 +145,7 @@ impl Query {
         let looked = self.planned.plan.apply_with_subqueries(|node| {
             if let LogicalPlan::TableScan(scan) = node
                 && let Ok(provider) = source_as_provider(&scan.source)
-                && let Some(table) = provider.downcast_ref::<SqlTable>()
+                && let Some(table) = stored(&provider)
             {
                 found |= table.remote().id() == datasource;
             }
@@ -162,7 +186,8 @@ impl Query {
         }
         let started = Instant::now();
         let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
-        let prepared = self.planned.prepare(plan).await?;
+        let reuse = if self.parameter_types.is_empty() { Reuse::Allowed } else { Reuse::Never };
+        let prepared = self.planned.prepare(plan, reuse).await?;
         progress.show(&prepared.physical);
         if let Some(explain) = &self.planned.explain {
             let rows = explain.run(prepared, self.planned.elapsed + started.elapsed()).await?;
@@ -172,6 +197,22 @@ impl Query {
         let truncation = prepared.truncation.clone();
         Ok(Execution { rows: output::conform(prepared.rows()?, Arc::clone(&self.schema)), truncation })
     }
+}
+
+/// Whether `plan` is optimised to the same each time: nothing in it depends on the moment.
+fn lasts(plan: &LogicalPlan) -> bool {
+    let depends = |expr: &Expr| match expr {
+        Expr::ScalarFunction(called) => Ok(called.func.signature().volatility != Volatility::Immutable),
+        _ => Ok(false),
+    };
+    let mut any = false;
+    let looked = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            any |= expr.exists(depends)?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    });
+    looked.is_ok() && !any
 }
 
 impl Query {
@@ -229,7 +270,7 @@ impl Query {
             }
             other => Ok(Transformed::no(other)),
         })?;
-        let prepared = self.planned.prepare(plan.data).await?;
+        let prepared = self.planned.prepare(plan.data, Reuse::Never).await?;
         progress.show(&prepared.physical);
         let truncation = prepared.truncation.clone();
         Ok(Execution { rows: output::conform(prepared.rows()?, Arc::clone(&self.schema)), truncation })
@@ -247,9 +288,15 @@ impl Prepared {
 }
 
 impl Planned {
-    async fn prepare(&self, plan: LogicalPlan) -> Result<Prepared> {
-        let mut state = self.state.as_ref().clone();
-        state.mark_start_execution();
+    /// Optimises and federates `plan`, or takes what became of it a moment ago.
+    fn optimized(&self, plan: LogicalPlan, state: &SessionState, reuse: Reuse) -> Result<Optimized> {
+        let lasts = reuse == Reuse::Allowed && self.guardrails.is_none() && lasts(&plan);
+        if lasts
+            && let Some(kept) = self.optimized.lock().unwrap_or_else(PoisonError::into_inner).clone()
+            && kept.made.elapsed() < LASTING
+        {
+            return Ok(kept);
+        }
         let plan = match &self.guardrails {
             Some(guardrails) => guardrails.limited(plan)?,
             None => plan,
@@ -266,6 +313,17 @@ impl Planned {
                 optimized
             }
         };
+        let optimized = Optimized { logical, report, made: Instant::now() };
+        if lasts {
+            *self.optimized.lock().unwrap_or_else(PoisonError::into_inner) = Some(optimized.clone());
+        }
+        Ok(optimized)
+    }
+
+    async fn prepare(&self, plan: LogicalPlan, reuse: Reuse) -> Result<Prepared> {
+        let mut state = self.state.as_ref().clone();
+        state.mark_start_execution();
+        let Optimized { logical, report, .. } = self.optimized(plan, &state, reuse)?;
         let planner = Arc::clone(state.query_planner());
         let stop = Stop::default();
         let truncation = Truncation::default();

@@ -47,6 +47,14 @@ impl TableProvider for ScanOnly {
     }
 }
 
+/// The table of a remote that `provider` is, whatever it may be asked.
+pub(crate) fn stored(provider: &Arc<dyn TableProvider>) -> Option<&SqlTable> {
+    match provider.downcast_ref::<ScanOnly>() {
+        Some(ScanOnly(inner)) => inner.downcast_ref(),
+        None => provider.downcast_ref(),
+    }
+}
+
 /// Replaces every table of a remote in `plan`, in subqueries and views too.
 pub(crate) fn scans_only(plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
     let replaced = plan.transform_up_with_subqueries(|node| match node {

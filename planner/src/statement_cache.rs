@@ -5,10 +5,12 @@
 //! A plan that has anything of its session in it is not kept.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use datafusion::arrow::datatypes::DataType;
+use datafusion::sql::sqlparser::ast::{Expr, Visit, Visitor};
 use hashlink::LruCache;
 
 use crate::Statement;
@@ -47,7 +49,7 @@ pub struct CacheCounts {
 pub struct Asked<'a> {
     /// The statement.
     pub statement: &'a Statement,
-    /// Its text.
+    /// Its text; empty when it is not known, and nothing is kept then.
     pub text: &'a str,
     /// The types of the parameters that the client declared.
     pub declared: &'a [Option<DataType>],
@@ -86,7 +88,7 @@ impl StatementCache {
     /// # Errors
     /// As [`Engine::plan`].
     pub async fn plan(&self, engine: &Engine, asked: Asked<'_>, context: &StatementContext) -> Result<Query> {
-        if asked.text.len() > LONGEST {
+        if asked.text.is_empty() || asked.text.len() > LONGEST {
             return engine.plan(asked.statement, asked.declared, context).await;
         }
         let key = Key {
@@ -103,7 +105,7 @@ impl StatementCache {
         }
         self.misses.fetch_add(1, Ordering::Relaxed);
         let query = engine.plan(asked.statement, asked.declared, context).await?;
-        if query.is_anyones(context) && reads_no_system_table(&query) {
+        if !names_session(asked.statement, context) && query.is_anyones(context) && reads_no_system_table(&query) {
             self.keep(key, asked.version, engine.disown(&query));
         }
         Ok(query)
@@ -128,6 +130,26 @@ impl StatementCache {
         if kept.version == version {
             kept.plans.insert(key, query);
         }
+    }
+}
+
+/// Whether the statement calls a function that knows its session. Of one that a table function is given the plan has the value alone.
+fn names_session(statement: &Statement, context: &StatementContext) -> bool {
+    struct Calls<'a>(&'a StatementContext);
+    impl Visitor for Calls<'_> {
+        type Break = ();
+
+        fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+            let Expr::Function(called) = expr else { return ControlFlow::Continue(()) };
+            let name = called.name.0.last().and_then(|part| part.as_ident()).map_or("", |name| &name.value);
+            let knows = self.0.functions.iter().any(|function| function.name().eq_ignore_ascii_case(name));
+            if knows { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        }
+    }
+    match statement {
+        Statement::Statement(inner) => inner.visit(&mut Calls(context)).is_break(),
+        Statement::Explain(explain) => names_session(&explain.statement, context),
+        _ => true,
     }
 }
 

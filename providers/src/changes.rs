@@ -14,7 +14,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::remote::RemoteTable;
-use crate::sql::{RemoteSql, SqlRemote};
+use crate::sql::{Reliance, RemoteSql, SqlRemote};
 
 pub(crate) use outcome::{Fault, RETURNED_ROWS, bounded, spent, takes_no_null, unknown};
 
@@ -81,6 +81,8 @@ pub struct Insertion {
     pub columns: Vec<usize>,
     /// What stands behind the values in the source's words: `ON CONFLICT`, `RETURNING`, or nothing.
     pub clauses: String,
+    /// What the clauses compute with.
+    pub reliance: Reliance,
 }
 
 /// What becomes of the rows that a change returns.

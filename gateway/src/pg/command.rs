@@ -170,11 +170,13 @@ pub(crate) fn parse_all(engine: &Engine, sql: &str) -> Result<Vec<Command>, PgEr
             Some(command) => commands.push(command),
             None => {
                 let is_explain = parse::is_explain(piece);
+                let parsed = engine.parse(piece)?;
+                let text = if parsed.len() == 1 { piece } else { "" };
                 let query = |statement: Statement| {
                     let tag = if is_explain { QueryTag::Explain } else { QueryTag::of(&statement) };
-                    Command::Query { statement: Box::new(Parsed { statement, text: piece.into() }), tag }
+                    Command::Query { statement: Box::new(Parsed { statement, text: text.into() }), tag }
                 };
-                commands.extend(engine.parse(piece)?.into_iter().map(query));
+                commands.extend(parsed.into_iter().map(query));
             }
         }
     }

@@ -97,6 +97,12 @@ pub trait EnvironmentBackend: Send + Sync {
     /// `ReadOnly` with the gate's code and what to do.
     fn admit(&self, changes: &[Change], session: &SessionIdentity) -> causeway_providers::Result<()>;
 
+    /// Whether the gates let the rows of one table be changed, which is asked of the very table, right before they are.
+    ///
+    /// # Errors
+    /// `ReadOnly` with the gate's code and what to do; also when the table is not published, or is another datasource's.
+    fn admit_change(&self, schema: &str, table: &str, datasource: &str) -> causeway_providers::Result<()>;
+
     /// Why a table that `session` names is not among those it sees, and where to look; `None` when nothing is known of such a table.
     fn left_out(&self, schema: Option<&str>, table: &str, session: &SessionIdentity) -> Option<String>;
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use causeway_catalog::Asking;
 use causeway_planner::{Engine, Progress};
@@ -35,6 +36,9 @@ use super::write::Writing;
 use super::{EnvironmentBackend, SessionIdentity};
 use crate::Shutdown;
 use crate::roles::Role;
+
+/// How long a client may be silent in a transaction that has changed rows.
+const LONGEST_HOLD: Duration = Duration::from_secs(15 * 60);
 
 /// The state of one session. While it is idle this is all there is of it.
 pub(crate) struct Session {
@@ -189,9 +193,11 @@ impl Session {
     }
 
     /// How long the client may be silent now, and what it is told after.
-    fn idle_limit(&self) -> Option<(std::time::Duration, PgError)> {
-        if self.transaction.is_open() {
-            let limit = self.settings.idle_in_transaction_timeout()?;
+    fn idle_limit(&self) -> Option<(Duration, PgError)> {
+        if self.transaction.is_open() || self.writing.is_some() {
+            // Whoever changed rows keeps others from theirs.
+            let holding = self.writing.is_some().then_some(LONGEST_HOLD);
+            let limit = self.settings.idle_in_transaction_timeout().into_iter().chain(holding).min()?;
             return Some((limit, PgError::new(IDLE_IN_TRANSACTION, "terminating connection due to idle-in-transaction timeout")));
         }
         let limit = self.settings.idle_timeout()?;

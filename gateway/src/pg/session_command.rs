@@ -229,6 +229,9 @@ impl Session {
             TransactionCommand::Commit { and_chain } => {
                 // Cursors do not outlive their transaction.
                 self.portals.clear();
+                if *and_chain && !self.transaction.is_open() {
+                    return Err(self.transaction.commit(&mut self.settings, true).map_or_else(Into::into, |_| Halt::Gone));
+                }
                 if let Err(halt) = self.commit_changes().await {
                     self.transaction.rollback(&mut self.settings, false)?;
                     return Err(halt);

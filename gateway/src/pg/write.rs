@@ -37,6 +37,8 @@ impl Session {
             let message = "cannot change rows in a read-only transaction";
             return Err(PgError::new(READ_ONLY, message).hint("SET TRANSACTION READ WRITE, or begin another one.").into());
         }
+        let (schema, table) = write.table();
+        self.environment.admit_change(schema, table, write.datasource().as_str()).map_err(|refusal| PgError::from(&refusal))?;
         self.admit_reading(query)?;
         if let Some(writing) = &self.writing
             && writing.datasource != *write.datasource()

@@ -290,6 +290,21 @@ impl EnvironmentBackend for EnvironmentAtPort {
         Ok(())
     }
 
+    fn admit_change(&self, schema: &str, table: &str, datasource: &str) -> Result<()> {
+        let snapshot = self.environment.snapshot();
+        let datasources = self.environment.datasources();
+        let found = snapshot.schemas.get(schema).and_then(|schema| schema.tables.get(table));
+        let found = found.filter(|found| found.datasource == datasource);
+        let owner = datasources.iter().find(|status| status.datasource.name == datasource);
+        match (found, owner) {
+            (Some(found), Some(owner)) => admit_write(&owner.datasource, found),
+            _ => {
+                let text = format!("{schema}.{table} is not published as a table of datasource \"{datasource}\" any more");
+                Err(Error::new(ErrorKind::ReadOnly, text).hint("try again"))
+            }
+        }
+    }
+
     fn left_out(&self, schema: Option<&str>, table: &str, session: &SessionIdentity) -> Option<String> {
         let schemas: Vec<&str> = match schema {
             Some(schema) => vec![schema],

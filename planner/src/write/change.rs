@@ -1,10 +1,11 @@
 //! `UPDATE` and `DELETE`: one statement of the source, whose conditions and values it decides as they would be here.
 
-use causeway_providers::sql::{Dialect, RemoteSql, Translation, translate, translate_value};
+use causeway_providers::sql::{Dialect, Reliance, RemoteSql, Translation, translate, translate_value};
 use causeway_providers::{Comparison, RemoteColumn};
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
-use datafusion::common::DFSchema;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{Column, DFSchema};
 use datafusion::execution::context::ExecutionProps;
 use datafusion::logical_expr::expr::Cast;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -62,7 +63,7 @@ pub(super) async fn update(planning: &Planning<'_>, update: &Update, declared: &
     let target = Target::find(name_of(factor)?, planning.context).await?;
     let (assigned, items) = assignments_of(&target, assignments)?;
     let query = select(items, only(factor.clone()), selection.clone())?;
-    let query = planning.query(statement(query), declared).await?;
+    let query = planning.wording(statement(query), declared).await?;
     let work = Work::Change(Change { query: query.clone(), assigned: Some(assigned) });
     let types = query.parameter_types().to_vec();
     planning.finish(target, factor, work, &query, types, returning.as_ref()).await
@@ -86,7 +87,7 @@ pub(super) async fn delete(planning: &Planning<'_>, delete: &Delete, declared: &
     let target = Target::find(name_of(factor)?, planning.context).await?;
     let one = SelectItem::UnnamedExpr(SqlExpr::value(datafusion::sql::sqlparser::ast::Value::Number("1".to_owned(), false)));
     let query = select(vec![one], only(factor.clone()), selection.clone())?;
-    let query = planning.query(statement(query), declared).await?;
+    let query = planning.wording(statement(query), declared).await?;
     let work = Work::Change(Change { query: query.clone(), assigned: None });
     let types = query.parameter_types().to_vec();
     planning.finish(target, factor, work, &query, types, returning.as_ref()).await
@@ -166,13 +167,17 @@ impl Change {
             text.push(' ');
             text.push_str(returning);
         }
-        let computed: Vec<Expr> = flat.conditions.iter().chain(flat.items.iter().filter(|item| !is_column(item))).cloned().collect();
-        Ok(Some(RemoteSql { reliance: target.source().reliance(&computed), ..RemoteSql::new(text) }))
+        let reliance = reliance(target, &flat, self.assigned.as_deref().unwrap_or_default());
+        Ok(Some(RemoteSql { reliance, ..RemoteSql::new(text) }))
     }
 }
 
-fn is_column(expr: &Expr) -> bool {
-    matches!(expr, Expr::Column(_))
+/// The stored values that a change computes with, and the columns it assigns to.
+pub(super) fn reliance(target: &Target, flat: &Flat, assigned: &[Assigned]) -> Reliance {
+    let is_column = |expr: &&Expr| matches!(expr, Expr::Column(_));
+    let computed = flat.conditions.iter().chain(flat.items.iter().filter(|item| !is_column(item))).cloned();
+    let stored = assigned.iter().map(|assigned| Expr::Column(Column::new_unqualified(&target.column(assigned.column).name)));
+    target.source().reliance(&computed.chain(stored).collect::<Vec<_>>())
 }
 
 /// `a = 1, b = DEFAULT`, as the source writes it.
@@ -245,8 +250,24 @@ fn value(dialect: &dyn Dialect, column: &RemoteColumn, expr: &Expr, scope: &Chan
     if !is_same && !is_cast && column.comparison == Comparison::None {
         return Err(uncomputed(column, &format!("a computed text is not a {} there", column.remote_type)));
     }
+    if !dialect.computes() && computed.data_type == DataType::Boolean && computes(expr)? {
+        return Err(uncomputed(column, "numbers in it may overflow without a word"));
+    }
+    if let Some(stored) = computed.column.filter(|_| !is_same) {
+        return Ok(dialect.output(stored, &computed.sql));
+    }
+    if computed.column.is_none() && !dialect.takes_computed(column) {
+        return Err(uncomputed(column, &format!("a {} takes computed values for others", column.remote_type)));
+    }
     let is_computed_integer = computed.data_type.is_integer() && computed.column.is_none() && !dialect.computes();
     Ok(if is_computed_integer { dialect.assigned_integer(&computed.sql) } else { computed.sql })
+}
+
+/// Whether there is arithmetic in `expr`.
+fn computes(expr: &Expr) -> Result<bool> {
+    Ok(expr.exists(|part| {
+        Ok(matches!(part, Expr::Negative(_)) || matches!(part, Expr::BinaryExpr(binary) if binary.op.is_numerical_operators()))
+    })?)
 }
 
 /// Whether a source that assigns a number of one type to a column of the other keeps it or fails.

@@ -1,10 +1,11 @@
 //! `ON CONFLICT`: what the source does with a row whose key is there already.
 
+use causeway_providers::sql::Reliance;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{ConflictTarget, DoUpdate, OnConflictAction, OnInsert, TableFactor};
 
-use super::change::{Assigned, assigned_list, assignments_of, conditions};
+use super::change::{Assigned, assigned_list, assignments_of, conditions, reliance};
 use super::flat::{ChangedTable, EXCLUDED, Flat};
 use super::syntax::{factor, only, select, statement, unsupported};
 use super::target::Target;
@@ -56,7 +57,7 @@ impl Conflict {
         let mut from = only(into.clone());
         from.extend(only(factor(&name_of(into), Some(EXCLUDED))?));
         let declared: Vec<_> = types.iter().cloned().map(Some).collect();
-        let query = planning.query(statement(select(items, from, selection.clone())?), &declared).await?;
+        let query = planning.wording(statement(select(items, from, selection.clone())?), &declared).await?;
         if query.parameter_types().len() > types.len() {
             *types = query.parameter_types().to_vec();
         }
@@ -64,17 +65,18 @@ impl Conflict {
     }
 
     /// The clause in the source's words.
-    pub(super) fn clause(&self, target: &Target, parameters: &[ScalarValue]) -> Result<String> {
-        let Some((query, assigned)) = self.update.as_deref() else { return Ok(format!("{} DO NOTHING", self.on)) };
+    pub(super) fn clause(&self, target: &Target, parameters: &[ScalarValue]) -> Result<(String, Reliance)> {
+        let nothing = || (format!("{} DO NOTHING", self.on), Reliance::default());
+        let Some((query, assigned)) = self.update.as_deref() else { return Ok(nothing()) };
         let flat = Flat::of(&query.simplified(of(query, parameters))?)?;
         if flat.is_empty() {
-            return Ok(format!("{} DO NOTHING", self.on));
+            return Ok(nothing());
         }
         let own = target.dialect().quote(&target.table().name);
         let scope = ChangedTable::new(target.table(), target.dialect(), Some(&own)).assigned();
         let list = assigned_list(target, assigned, &flat, &scope)?;
         let condition = conditions(target, &flat, Some(&own))?.map_or_else(String::new, |conditions| format!(" WHERE {conditions}"));
-        Ok(format!("{} DO UPDATE SET {list}{condition}", self.on))
+        Ok((format!("{} DO UPDATE SET {list}{condition}", self.on), reliance(target, &flat, assigned)))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use causeway_providers::sql::Reliance;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -201,9 +202,9 @@ impl Insert {
         &self.columns
     }
 
-    /// `ON CONFLICT` in the source's words; empty without.
-    pub(super) fn conflict_clause(&self, target: &Target, parameters: &[ScalarValue]) -> Result<String> {
-        self.conflict.as_ref().map_or_else(|| Ok(String::new()), |conflict| conflict.clause(target, parameters))
+    /// `ON CONFLICT` in the source's words, and what it computes with; empty without.
+    pub(super) fn conflict_clause(&self, target: &Target, parameters: &[ScalarValue]) -> Result<(String, Reliance)> {
+        self.conflict.as_ref().map_or_else(|| Ok(Default::default()), |conflict| conflict.clause(target, parameters))
     }
 
     /// Starts the query that gives the rows.

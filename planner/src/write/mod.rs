@@ -21,11 +21,14 @@ use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{SelectItem, SetExpr, Statement as SqlStatement, TableFactor, With};
 
-use crate::engine::{Engine, StatementContext};
+use futures::StreamExt;
+
+use crate::engine::{Engine, PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::Progress;
 use crate::query::{Execution, Query};
@@ -55,6 +58,12 @@ pub struct Written {
 }
 
 impl Write {
+    /// The schema and name here of the table it changes.
+    pub fn table(&self) -> (&str, &str) {
+        let (schema, name) = self.target.place();
+        (schema, name)
+    }
+
     /// The datasource whose table it changes.
     pub fn datasource(&self) -> &RemoteId {
         self.target.remote().id()
@@ -99,7 +108,12 @@ impl Write {
         let mut take = |batch| kept.take(batch);
         let returned = Returned { schema: self.target.table().arrow_schema(), take: &mut take };
         let rows = self.change(parameters, transaction, Some(returned), progress, deadline).await?;
-        let returned = returning.execute_over(of(returning, parameters), self.target.table(), kept.into_rows(), progress).await?;
+        let (kept, memory) = kept.into_parts();
+        let Execution { rows: returned, truncation } =
+            returning.execute_over(of(returning, parameters), self.target.table(), kept, progress).await?;
+        // What it was made of counts for as long as it is read.
+        let (schema, counted) = (returned.schema(), returned.map(move |batch| (batch, &memory).0));
+        let returned = Execution { rows: Box::pin(RecordBatchStreamAdapter::new(schema, counted)), truncation };
         Ok(Written { rows, returned: Some(returned) })
     }
 
@@ -119,11 +133,12 @@ impl Write {
                 None => Ok(0),
             },
             Work::Insert(insert) => {
-                let conflict = insert.conflict_clause(&self.target, parameters)?;
+                let (conflict, reliance) = insert.conflict_clause(&self.target, parameters)?;
                 let insertion = Insertion {
                     table: Arc::clone(self.target.table()),
                     columns: insert.columns().to_vec(),
                     clauses: [conflict, returning].into_iter().filter(|clause| !clause.is_empty()).collect::<Vec<_>>().join(" "),
+                    reliance,
                 };
                 let rows: SendableRecordBatchStream = insert.rows(&self.target, parameters, progress).await?;
                 Ok(transaction.insert(&insertion, rows, returned, deadline).await?)
@@ -144,7 +159,7 @@ fn from_source(error: causeway_providers::Error) -> Error {
 /// Rows that came back, until what is returned of them is computed.
 struct Kept {
     rows: Mutex<Vec<RecordBatch>>,
-    memory: datafusion::execution::memory_pool::MemoryReservation,
+    memory: MemoryReservation,
 }
 
 impl Kept {
@@ -158,8 +173,8 @@ impl Kept {
         Ok(())
     }
 
-    fn into_rows(self) -> Vec<RecordBatch> {
-        self.rows.into_inner().unwrap_or_else(PoisonError::into_inner)
+    fn into_parts(self) -> (Vec<RecordBatch>, MemoryReservation) {
+        (self.rows.into_inner().unwrap_or_else(PoisonError::into_inner), self.memory)
     }
 }
 
@@ -210,6 +225,12 @@ impl Planning<'_> {
     /// Plans a query that is a part of the change.
     async fn query(&self, query: SqlStatement, declared: &[Option<DataType>]) -> Result<Query> {
         self.engine.query(&query, None, declared, self.context).await
+    }
+
+    /// Plans a query that only words what the source is told, whatever sources may compute otherwise.
+    async fn wording(&self, query: SqlStatement, declared: &[Option<DataType>]) -> Result<Query> {
+        let context = StatementContext { push_down: PushDown::On, ..self.context.clone() };
+        self.engine.query(&query, None, declared, &context).await
     }
 
     /// Puts the parts together. `main` is the query that tells which rows change, or gives those that are inserted; `types` are those of the

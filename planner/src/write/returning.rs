@@ -33,7 +33,7 @@ pub(super) async fn plan(
         return Err(unsupported("a subquery in RETURNING", "Query the other tables by a statement of their own."));
     }
     let query = select(items.to_vec(), only(factor.clone()), None)?;
-    planning.query(statement(query), declared).await
+    planning.wording(statement(query), declared).await
 }
 
 struct Subqueries;

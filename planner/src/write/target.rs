@@ -82,7 +82,7 @@ impl Target {
 
     /// The position at the source of the column that the statement calls `name`.
     pub(super) fn position(&self, name: &Ident) -> Result<usize> {
-        let wanted = if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() };
+        let wanted = if name.quote_style.is_some() { name.value.clone() } else { name.value.to_ascii_lowercase() };
         let found = self.columns.iter().find(|(published, _)| *published == wanted);
         found.map(|(_, index)| *index).ok_or_else(|| {
             Error::new(ErrorKind::UndefinedColumn, format!("column \"{wanted}\" of relation \"{}\" does not exist", self.place.1))

@@ -6,6 +6,7 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
 use datafusion::scalar::ScalarValue;
 
+use super::bind::Binding;
 use crate::remote::{Comparison, RemoteColumn};
 use crate::sql::{Argument, Changes, Dialect, LikeSupport, NullOrder, Quoting};
 
@@ -140,6 +141,21 @@ impl Dialect for MySqlDialect {
             ScalarValue::Dictionary(_, value) => self.literal(value),
             _ => None,
         }
+    }
+
+    /// What an insert would refuse, because the server would store another value, has no form.
+    fn assigned(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        if value.is_null() {
+            return Some("NULL".to_owned());
+        }
+        let array = value.cast_to(&column.data_type).ok()?.to_array().ok()?;
+        Binding::new(column).value(&array, 0).ok()?;
+        self.literal(value)
+    }
+
+    fn takes_computed(&self, column: &RemoteColumn) -> bool {
+        let name = column.remote_type.split(['(', ' ']).next().unwrap_or_default();
+        !["year", "bit", "enum", "set"].iter().any(|other| name.eq_ignore_ascii_case(other))
     }
 
     fn by_code_point(&self, column: &RemoteColumn, sql: &str) -> Option<String> {

@@ -90,7 +90,8 @@ impl Dialect for PostgresDialect {
             ScalarValue::Float32(Some(value)) if !value.is_finite() => Some(format!("'{value}'::real")),
             ScalarValue::Float64(Some(value)) if !value.is_finite() => Some(format!("'{value}'::double precision")),
             ScalarValue::Utf8(Some(text)) if column.comparison == Comparison::None || column.comparison == Comparison::OwnType => {
-                Some(format!("CAST({} AS {})", string(text)?, column.remote_type))
+                // Not cast: a cast to `varchar(3)` cuts what an assignment refuses.
+                string(text).map(|literal| literal.trim_end_matches("::text").to_owned())
             }
             value => self.literal(value),
         }

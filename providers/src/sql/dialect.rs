@@ -36,6 +36,11 @@ pub trait Dialect: Debug + Send + Sync {
         self.literal(value)
     }
 
+    /// Whether what is computed there can be assigned to `column`, which keeps it as it is or refuses it.
+    fn takes_computed(&self, _column: &RemoteColumn) -> bool {
+        true
+    }
+
     /// A text column, written as `sql`, as it compares code point by code point: for conditions that must be decided as they are here,
     /// at the price of an index. `None` where it does so anyhow, or cannot be made to.
     fn by_code_point(&self, _column: &RemoteColumn, _sql: &str) -> Option<String> {

@@ -322,6 +322,7 @@ fn insert(
     for column in &columns {
         is_declared_as_known(connection, table, column)?;
     }
+    database.make_sure(&insertion.reliance, waiting.stopped)?;
     let strict = Enforcement::of(connection, table)?.strict;
     let mut statement = connection.prepare(&statement(insertion, &columns)?).map_err(change_failure)?;
     if let Some(output) = output {

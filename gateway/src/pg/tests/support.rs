@@ -263,6 +263,10 @@ impl EnvironmentBackend for TestEnvironment {
         &self.second_looks
     }
 
+    fn admit_change(&self, _schema: &str, _table: &str, _datasource: &str) -> causeway_providers::Result<()> {
+        Ok(())
+    }
+
     fn left_out(&self, schema: Option<&str>, table: &str, session: &SessionIdentity) -> Option<String> {
         let schema = schema.or(session.search_path.last().map(String::as_str)).unwrap_or_default();
         (table == "unreadable").then(|| format!("{schema}.{table} is left out."))

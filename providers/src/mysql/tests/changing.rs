@@ -50,7 +50,7 @@ async fn count(admin: &mut Conn, sql: &str) -> u64 {
 async fn into(remote: &MySqlRemote, name: &str, columns: &[&str], clauses: &str) -> Insertion {
     let table = table(remote, name).await;
     let columns = columns.iter().map(|name| table.columns.iter().position(|column| column.name == *name).unwrap()).collect();
-    Insertion { table: Arc::new(table), columns, clauses: clauses.to_owned() }
+    Insertion { table: Arc::new(table), columns, clauses: clauses.to_owned(), reliance: crate::sql::Reliance::default() }
 }
 
 fn stream(batches: Vec<Result<RecordBatch, DataFusionError>>) -> SendableRecordBatchStream {
@@ -104,7 +104,12 @@ async fn every_type_reads_back_as_it_was_given() {
     for (at, (declaration, ..)) in cases().into_iter().enumerate() {
         let given = context.sql(&format!("SELECT v FROM t{at} ORDER BY id")).await.unwrap().collect().await.unwrap();
         let table = seen.tables.iter().find(|table| table.name == format!("u{at}")).unwrap();
-        let insertion = Insertion { table: Arc::new(table.clone()), columns: vec![1], clauses: String::new() };
+        let insertion = Insertion {
+            table: Arc::new(table.clone()),
+            columns: vec![1],
+            clauses: String::new(),
+            reliance: crate::sql::Reliance::default(),
+        };
         if declaration == "point" || declaration == "geometry" {
             let mut other = remote.begin(soon()).await.unwrap();
             let error = insert(&mut other, &insertion, stream(given.into_iter().map(Ok).collect())).await.unwrap_err();

@@ -53,7 +53,7 @@ async fn run(transaction: &mut Box<dyn RemoteTransaction>, sql: &str) -> DataFus
 
 /// Into the columns at these places, with these clauses.
 pub(super) fn into(table: &RemoteTable, columns: &[usize], clauses: &str) -> Insertion {
-    Insertion { table: Arc::new(table.clone()), columns: columns.to_vec(), clauses: clauses.to_owned() }
+    Insertion { table: Arc::new(table.clone()), columns: columns.to_vec(), clauses: clauses.to_owned(), reliance: Reliance::default() }
 }
 
 /// Inserts into the columns at these places, by the source's `COPY` if it can.
