@@ -221,6 +221,38 @@ fn transactions(psql: &Psql) {
     let read = psql.commands(&["\\set VERBOSITY verbose", "BEGIN", "DELETE FROM shop.w WHERE id = 104", "SELECT count(*) FROM shop.r"]);
     assert!(read.stderr.contains("0A000: reading datasource \"shop\" in the transaction that changes it"), "{}", read.stderr);
     assert_eq!(psql.rows(ids), ["103", "104"]);
+    let off = psql.commands(&["SET causeway.push_down = off", "BEGIN", "DELETE FROM shop.w WHERE id = 104", "SELECT count(*) FROM shop.r"]);
+    assert!(off.stderr.contains("reading datasource \"shop\" in the transaction that changes it"), "{}", off.stderr);
+    // What is told to have failed has not happened.
+    let chained = psql.commands(&["DELETE FROM shop.w WHERE id = 104; COMMIT AND CHAIN"]);
+    assert!(chained.stderr.contains("COMMIT AND CHAIN can only be used in transaction blocks"), "{}", chained.stderr);
+    assert_eq!(psql.rows(ids), ["103", "104"]);
+}
+
+/// Assigned values that a column would keep as others are refused.
+fn keeps_or_refuses(datasource: Datasource, assignments: &[&str]) {
+    let gateway = Gateway::start([open(datasource)]);
+    let psql = gateway.psql();
+    let before = psql.rows("SELECT * FROM shop.r");
+    for assignment in assignments {
+        let error = refused(&psql, &format!("UPDATE shop.w SET {assignment}"));
+        assert!(["22001", "22026", "0A000", "22P02"].iter().any(|code| error.contains(code)), "{assignment}: {error}");
+    }
+    assert_eq!(psql.rows("SELECT * FROM shop.r"), before);
+}
+
+#[test]
+fn values_that_a_column_would_cut_or_change_are_refused() {
+    let Some((postgres, mariadb)) = PostgresServer::shared().zip(MariaDbServer::shared()) else { return };
+    let database = postgres.database("kept");
+    database.script("CREATE TABLE t (code varchar(3), flags bit(3), seen date); INSERT INTO t VALUES ('abc', '101', NULL)");
+    keeps_or_refuses(database.datasource("shop"), &["code = 'abcdef'", "flags = '10111'"]);
+    let database = mariadb.database("kept");
+    database.script(
+        "CREATE TABLE t (e enum('small', 'LARGE'), y year, bits bit(8), c char(5), seen date); \
+         INSERT INTO t VALUES ('small', 2001, b'101', 'a', NULL)",
+    );
+    keeps_or_refuses(database.datasource("shop"), &["e = '2'", "y = 69", "y = y + 1", "bits = '5'", "c = 'a '"]);
 }
 
 #[test]

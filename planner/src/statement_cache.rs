@@ -141,8 +141,10 @@ fn names_session(statement: &Statement, context: &StatementContext) -> bool {
 
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
             let Expr::Function(called) = expr else { return ControlFlow::Continue(()) };
-            let name = called.name.0.last().and_then(|part| part.as_ident()).map_or("", |name| &name.value);
-            let knows = self.0.functions.iter().any(|function| function.name().eq_ignore_ascii_case(name));
+            let parts: Vec<&str> = called.name.0.iter().filter_map(|part| part.as_ident()).map(|name| name.value.as_str()).collect();
+            let (whole, last) = (parts.join("."), parts.last().copied().unwrap_or_default());
+            let is_called = |name: &str| name.eq_ignore_ascii_case(&whole) || name.eq_ignore_ascii_case(last);
+            let knows = self.0.functions.iter().any(|function| is_called(function.name()));
             if knows { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         }
     }
