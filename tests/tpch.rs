@@ -11,6 +11,9 @@ use tokio_postgres::Client;
 /// The smallest scale at which each query finds something.
 const SCALE: f64 = 0.01;
 
+/// Another scale to compare rows at.
+const OTHER_SCALE: &str = "CAUSEWAY_TPCH_SCALE";
+
 /// What PostgreSQL is asked: for each query the statements as they are `sent`, and what is `kept` here and why. Below `in English` the
 /// same where texts are in the order of a language, if that makes a difference.
 const STATEMENTS: &str = include_str!("sql/tpch/remote_statements.txt");
@@ -48,10 +51,11 @@ struct Layouts {
 impl Layouts {
     fn start() -> Option<Self> {
         let (postgres, mariadb) = (PostgresServer::shared()?, MariaDbServer::shared()?);
-        let data = Tpch::new(SCALE);
+        let other = std::env::var(OTHER_SCALE).ok();
+        let data = Tpch::new(other.map_or(SCALE, |scale| scale.parse().unwrap_or_else(|_| panic!("{OTHER_SCALE} is a number"))));
         let reference = postgres.database_in("tpch_reference", BY_BYTES);
         data.load_postgres(&reference, &Tpch::TABLES, FixedWidth::Varchar);
-        let mut datasources = Vec::from(whole("tpch", postgres));
+        let mut datasources = Vec::from(whole("tpch", postgres, data));
         let my = mariadb.database("tpch");
         data.load_mariadb(&my, &Tpch::TABLES);
         datasources.push(my.datasource("shop"));
@@ -73,10 +77,10 @@ impl Layouts {
 }
 
 /// One PostgreSQL with all tables in two locales: `crm` and `english`.
-fn whole(name: &str, server: &PostgresServer) -> [Datasource; 2] {
+fn whole(name: &str, server: &PostgresServer, data: Tpch) -> [Datasource; 2] {
     [("crm", BY_BYTES), ("english", ENGLISH)].map(|(datasource, locale)| {
         let database = server.database_in(&format!("{name}_{datasource}"), locale);
-        Tpch::new(SCALE).load_postgres(&database, &Tpch::TABLES, FixedWidth::Char);
+        data.load_postgres(&database, &Tpch::TABLES, FixedWidth::Char);
         database.datasource(datasource)
     })
 }
@@ -163,7 +167,7 @@ async fn explained(client: &Client, sql: &str) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_postgres_is_asked_as_written_down() {
     let Some(server) = PostgresServer::shared() else { return };
-    let gateway = Gateway::start(whole("tpch_statements", server));
+    let gateway = Gateway::start(whole("tpch_statements", server, Tpch::new(SCALE)));
     let ours = gateway.connect().await;
     let mut seen = String::new();
     let mut whole = 0;

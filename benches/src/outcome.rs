@@ -1,5 +1,6 @@
 //! What became of a statement within its time.
 
+use std::fmt::{self, Display};
 use std::time::{Duration, Instant};
 
 use causeway_tests::{Row, text_rows};
@@ -16,6 +17,16 @@ pub(crate) enum Outcome {
     TooLong,
     /// What was said instead of an answer.
     Failed(String),
+}
+
+impl Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(took, _) => write!(f, "{:.0} ms", took.as_secs_f64() * 1_000.0),
+            Self::TooLong => f.write_str("too long"),
+            Self::Failed(_) => f.write_str("failed"),
+        }
+    }
 }
 
 /// Asks by the simple protocol, whose server stops the statement at `limit`.

@@ -1,5 +1,6 @@
 //! The 22 queries of TPC-H over three sources: through the gateway, as DuckDB joins them, and as a PostgreSQL with foreign tables does.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use causeway_tests::{
@@ -80,13 +81,17 @@ pub(crate) fn run(runtime: &Runtime, scale: f64, rounds: u32, limit: Duration) {
                 }
                 other => panic!("PostgreSQL answers Q{number}: {other:?}"),
             };
-            for (way, record) in ways[..3].iter_mut().zip(records.iter_mut()) {
+            let mut progress = format!("round {round} of {rounds}, Q{number}:");
+            for ((way, record), name) in ways[..3].iter_mut().zip(records.iter_mut()).zip(NAMES) {
                 if let Some(way) = way.as_mut().filter(|_| !record.too_long) {
-                    record.add(way.ask(runtime, sql, limit), &expected, round > 0);
+                    let outcome = way.ask(runtime, sql, limit);
+                    // A line for who waits; a string takes any text.
+                    let _ = write!(progress, " {name} {outcome},");
+                    record.add(outcome, &expected, round > 0);
                 }
             }
+            eprintln!("{}", progress.trim_end_matches(','));
         }
-        eprintln!("round {round} of {rounds} done");
     }
     print(&records, rounds, limit, [true, true, ways[2].is_some(), true]);
 }

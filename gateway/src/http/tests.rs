@@ -539,3 +539,15 @@ async fn it_lives_and_is_ready() {
     assert!(status(&answer) == 503 && answer.contains("\"writable\":false"), "{answer}");
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_counted_is_told_to_prometheus() {
+    let running = Running::start().await;
+    let answer = running.with("GET /metrics", "", "").await;
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(answer.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"), "{answer}");
+    for line in ["# TYPE causeway_statement_cache_hits counter", "causeway_statement_cache_misses_total{environment=", "# EOF"] {
+        assert!(answer.contains(line), "{line}\n{answer}");
+    }
+    running.stop().await;
+}

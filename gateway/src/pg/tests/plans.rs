@@ -1,10 +1,16 @@
 //! Plans that are kept for whoever asks the same: they spare planning and change no answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use async_trait::async_trait;
 use datafusion::arrow::array::{Int64Array, RecordBatch};
-use datafusion::catalog::TableProvider;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
 use datafusion::datasource::MemTable;
+use datafusion::error::Result as DataFusionResult;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
 
 use super::support::{Gateway, code, kinds};
 use crate::pg::EnvironmentBackend as _;
@@ -26,6 +32,39 @@ fn published(gateway: &Gateway) -> Arc<dyn TableProvider> {
     let table: Arc<dyn TableProvider> = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap());
     gateway.environment.publish("kept", Arc::clone(&table));
     table
+}
+
+/// A table that counts how often an optimiser asks it what it filters.
+#[derive(Debug)]
+struct Asked {
+    table: MemTable,
+    times: AtomicUsize,
+}
+
+#[async_trait]
+impl TableProvider for Asked {
+    fn schema(&self) -> SchemaRef {
+        self.table.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        self.table.table_type()
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        self.times.fetch_add(1, Ordering::Relaxed);
+        Ok(vec![TableProviderFilterPushDown::Unsupported; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        self.table.scan(state, projection, filters, limit).await
+    }
 }
 
 fn counts(gateway: &Gateway) -> (u64, u64) {
@@ -139,5 +178,31 @@ async fn a_plan_is_not_taken_for_another_statement() {
         let text = client.prepare_typed("select $1 from numbers where n = 1", &[tokio_postgres::types::Type::TEXT]).await.unwrap();
         assert_eq!(client.query_one(&whole, &[&5_i64]).await.unwrap().get::<_, i64>(0), 5);
         assert_eq!(client.query_one(&text, &[&"5"]).await.unwrap().get::<_, String>(0), "5");
+    }
+}
+
+/// What is the same each time is optimised once, by whichever session; what has the moment, chance or a parameter in it each time.
+#[tokio::test]
+async fn a_plan_is_optimised_anew_where_it_may_become_another() {
+    let gateway = Gateway::start().await;
+    let batch = rows("n", [7]);
+    let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
+    let table = Arc::new(Asked { table, times: AtomicUsize::new(0) });
+    gateway.environment.publish("asked", Arc::clone(&table) as _);
+    let times = || table.times.load(Ordering::Relaxed);
+    for (sql, each_time) in [
+        ("select n from asked where n < 100", false),
+        ("select n from asked where n < 100 and random() < 2", true),
+        ("select n from asked where n < 100 and now() > timestamp '2020-01-01'", true),
+    ] {
+        gateway.raw().await.query(sql).await;
+        let first = times();
+        assert_eq!(value(&gateway.raw().await.query(sql).await), "7");
+        assert_eq!(times() > first, each_time, "{sql}");
+    }
+    let client = gateway.connect().await;
+    let prepared = client.prepare("select n from asked where n < $1").await.unwrap();
+    for (most, found) in [(100_i64, 1), (7, 0), (100, 1)] {
+        assert_eq!(client.query(&prepared, &[&most]).await.unwrap().len(), found);
     }
 }
