@@ -64,6 +64,36 @@ struct Entry {
     checks: mpsc::Sender<CheckRequest>,
 }
 
+/// One pool of a datasource.
+#[derive(Debug, Clone)]
+pub struct DatasourcePool {
+    /// The datasource.
+    pub datasource: String,
+    /// Who gets its connections.
+    pub purpose: PoolPurpose,
+    /// How it is.
+    pub state: PoolState,
+}
+
+/// Who gets the connections of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolPurpose {
+    /// Statements that read.
+    Queries,
+    /// Transactions that change rows.
+    Changes,
+}
+
+impl PoolPurpose {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queries => "queries",
+            Self::Changes => "changes",
+        }
+    }
+}
+
 /// One datasource as it is now.
 #[derive(Debug, Clone)]
 pub struct DatasourceStatus {
@@ -182,10 +212,21 @@ impl Environment {
             .collect()
     }
 
-    /// How the pools are of those datasources that are open and have one, by name.
-    pub fn pools(&self) -> Vec<(String, PoolState)> {
-        let pool = |entry: &Entry| entry.member.remote.borrow().as_ref()?.pool();
-        self.datasources.iter().filter_map(|(name, entry)| Some((name.clone(), pool(entry)?))).collect()
+    /// How the pools are of those datasources that are open and have one, by name; that of transactions once there was one.
+    pub fn pools(&self) -> Vec<DatasourcePool> {
+        let mut pools = Vec::new();
+        for (name, entry) in &self.datasources {
+            let Some(remote) = entry.member.remote.borrow().clone() else { continue };
+            let mut add = |purpose, state| pools.push(DatasourcePool { datasource: name.clone(), purpose, state });
+            if let Some(state) = remote.pool() {
+                add(PoolPurpose::Queries, state);
+            }
+            let transactions = remote.as_sql().and_then(|remote| remote.as_transactional()).map(|remote| remote.transaction_pool());
+            if let Some(state) = transactions.filter(|state| state.opened > 0 || state.errors > 0 || state.waiting > 0) {
+                add(PoolPurpose::Changes, state);
+            }
+        }
+        pools
     }
 
     /// Waits until no datasource is `Starting`, or `limit` has passed.

@@ -41,7 +41,7 @@ pub use chance::drawn;
 pub use datasource::{Datasource, Expose, OnMismatch, Origin, PinnedTable, SchemaMode, Validation};
 pub use delivery::{Delivery, EventTarget, Patience, Refusal, Targets, Verdict};
 pub use drift::{ColumnImage, Contract, ContractColumn, Difference, DifferenceKind, DriftReport, Severity, TableDrift, TableImage};
-pub use environment::{DatasourceStatus, Environment, Keeping};
+pub use environment::{DatasourcePool, DatasourceStatus, Environment, Keeping, PoolPurpose};
 pub use event::{Event, EventType, NewEvent};
 pub use gates::{SCHEMA_MODE_VIOLATION, WRITE_FORBIDDEN, admit_ddl, admit_drop, admit_rows, admit_write};
 pub use impact::{AffectedTable, Impact, PreparedStatement, PreparedStatements};

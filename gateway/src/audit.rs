@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use causeway_catalog::{Environment, EventType, NewEvent, Restarts, drawn};
-use causeway_providers::{ErrorKind, ScanObserver, ScanOutcome, ScanReport};
+use causeway_providers::{ErrorKind, StatementObserver, StatementOutcome, StatementReport};
 use futures::future::BoxFuture;
 use serde_json::json;
 use tokio::sync::mpsc::{self, Receiver, Sender, error::TrySendError};
@@ -68,7 +68,7 @@ impl Audit {
     }
 
     /// What is told of the statements of a session.
-    pub(crate) fn observer(&self, session: &SessionIdentity) -> Arc<dyn ScanObserver> {
+    pub(crate) fn observer(&self, session: &SessionIdentity) -> Arc<dyn StatementObserver> {
         Arc::new(SessionAudit {
             reports: self.reports.clone(),
             user: session.user.clone(),
@@ -101,8 +101,8 @@ struct SessionAudit {
     pid: i32,
 }
 
-impl ScanObserver for SessionAudit {
-    fn ended(&self, report: ScanReport) -> Option<BoxFuture<'static, ()>> {
+impl StatementObserver for SessionAudit {
+    fn ended(&self, report: StatementReport) -> Option<BoxFuture<'static, ()>> {
         match self.reports.policy {
             Policy::Off => None,
             Policy::Sampled(share) => {
@@ -137,12 +137,12 @@ fn lost() {
 }
 
 impl SessionAudit {
-    fn event(&self, report: ScanReport) -> NewEvent {
-        let ScanReport { datasource, statement, rows, bytes, elapsed, outcome } = report;
+    fn event(&self, report: StatementReport) -> NewEvent {
+        let StatementReport { datasource, statement, rows, bytes, elapsed, outcome } = report;
         let (word, failure) = match outcome {
-            ScanOutcome::Completed => ("completed", None),
-            ScanOutcome::Failed(kind) => ("failed", Some(failure(kind))),
-            ScanOutcome::Cancelled => ("cancelled", None),
+            StatementOutcome::Completed => ("completed", None),
+            StatementOutcome::Failed(kind) => ("failed", Some(failure(kind))),
+            StatementOutcome::Cancelled => ("cancelled", None),
         };
         // To the microsecond: a look-up takes less than a millisecond.
         let milliseconds = elapsed.as_micros() as f64 / 1_000.0;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use causeway_providers::ScanObserver;
+use causeway_providers::StatementObserver;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::CatalogProviderList;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -78,7 +78,7 @@ pub struct StatementContext {
     /// Whether the sources may compute.
     pub push_down: PushDown,
     /// Is told of every statement that is sent to a source for this one.
-    pub observer: Option<Arc<dyn ScanObserver>>,
+    pub observer: Option<Arc<dyn StatementObserver>>,
     /// What bounds the statement, when it is one of a limited role.
     pub guardrails: Option<Arc<Guardrails>>,
 }
@@ -90,6 +90,11 @@ impl Engine {
     /// When the spill folder cannot be made.
     pub fn new(limits: EngineLimits) -> Result<Self> {
         Ok(Self { template: Arc::new(session::template(&limits)?), memory: ProcessMemory::new(limits.memory) })
+    }
+
+    /// The memory of which each statement gets a share.
+    pub(crate) fn memory(&self) -> Arc<ProcessMemory> {
+        Arc::clone(&self.memory)
     }
 
     /// Splits a text into statements. An empty text is an empty list.

@@ -29,6 +29,7 @@ mod parameters;
 mod parse;
 mod progress;
 mod query;
+mod ranking;
 mod regular_expressions;
 mod report;
 mod rewrite;

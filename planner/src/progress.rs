@@ -1,6 +1,7 @@
 //! How far a statement is that runs, for whoever looks at it from outside.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use causeway_providers::sql::RemoteScan;
@@ -9,25 +10,43 @@ use datafusion::physical_plan::ExecutionPlan;
 
 /// A view of one execution, which is empty until there is a plan. It keeps scans from being forgotten and not from being ended.
 #[derive(Clone, Default)]
-pub struct Progress(Arc<OnceLock<Vec<Arc<dyn ExecutionPlan>>>>);
+pub struct Progress(Arc<Shown>);
 
-/// One scan of an execution.
+#[derive(Default)]
+struct Shown {
+    scans: OnceLock<Vec<Arc<dyn ExecutionPlan>>>,
+    change: OnceLock<Change>,
+}
+
+/// A change of rows at a source.
+struct Change {
+    datasource: RemoteId,
+    statement: String,
+    rows: Arc<AtomicU64>,
+}
+
+/// One scan of an execution, or the change that it makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScanProgress {
     /// The datasource it reads.
     pub datasource: RemoteId,
     /// The statement without its values, or for files what is read.
     pub statement: String,
-    /// The rows that have arrived so far.
+    /// The rows that have arrived so far, or were sent to be inserted.
     pub rows: u64,
     /// The bytes their values take in memory; of files what was read of them. Zero when that is not counted.
     pub bytes: u64,
 }
 
 impl Progress {
-    /// The scans, in the order in which `EXPLAIN` shows them; `None` as long as the statement is being planned.
+    /// What is changed, and the scans in the order in which `EXPLAIN` shows them; `None` as long as the statement is being planned.
     pub fn scans(&self) -> Option<Vec<ScanProgress>> {
-        Some(self.0.get()?.iter().filter_map(|scan| progress(scan.as_ref())).collect())
+        let (change, scans) = (self.0.change.get(), self.0.scans.get());
+        if change.is_none() && scans.is_none() {
+            return None;
+        }
+        let scans = scans.into_iter().flatten().filter_map(|scan| progress(scan.as_ref()));
+        Some(change.map(Change::progress).into_iter().chain(scans).collect())
     }
 
     /// Shows the scans of `plan` from now on.
@@ -35,7 +54,21 @@ impl Progress {
         let mut scans = Vec::new();
         leaves(plan, &mut scans);
         // A view shows one execution: what came first stays.
-        drop(self.0.set(scans));
+        drop(self.0.scans.set(scans));
+    }
+
+    /// Shows a change of rows from now on, which counts them by what is returned.
+    pub(crate) fn show_change(&self, datasource: &RemoteId, statement: String) -> Arc<AtomicU64> {
+        let change = Change { datasource: datasource.clone(), statement, rows: Arc::default() };
+        Arc::clone(&self.0.change.get_or_init(|| change).rows)
+    }
+}
+
+impl Change {
+    fn progress(&self) -> ScanProgress {
+        let Self { datasource, statement, rows } = self;
+        let rows = rows.load(Ordering::Relaxed);
+        ScanProgress { datasource: datasource.clone(), statement: statement.clone(), rows, bytes: 0 }
     }
 }
 

@@ -181,13 +181,23 @@ impl Query {
     }
 
     async fn execute_here(&self, parameters: Vec<ScalarValue>, progress: &Progress) -> Result<Execution> {
+        self.execute_within(parameters, progress, self.planned.memory.for_statement()).await
+    }
+
+    /// The same with the memory of the statement that it is a part of.
+    pub(crate) async fn execute_within(
+        &self,
+        parameters: Vec<ScalarValue>,
+        progress: &Progress,
+        memory: Arc<dyn MemoryPool>,
+    ) -> Result<Execution> {
         if self.write.is_some() {
             return Err(Error::new(ErrorKind::Internal, "internal error: a change was run as a query"));
         }
         let started = Instant::now();
         let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
         let reuse = if self.parameter_types.is_empty() { Reuse::Allowed } else { Reuse::Never };
-        let prepared = self.planned.prepare(plan, reuse).await?;
+        let prepared = self.planned.prepare(plan, reuse, memory).await?;
         progress.show(&prepared.physical);
         if let Some(explain) = &self.planned.explain {
             let rows = explain.run(prepared, self.planned.elapsed + started.elapsed()).await?;
@@ -239,11 +249,6 @@ impl Query {
         Self { planned: Arc::new(planned), ..self.clone() }
     }
 
-    /// The memory of an execution.
-    pub(crate) fn memory(&self) -> Arc<dyn MemoryPool> {
-        self.planned.memory.for_statement()
-    }
-
     /// The plan for these parameters as of now, with its expressions simplified and its nodes as they were written.
     pub(crate) fn simplified(&self, parameters: Vec<ScalarValue>) -> Result<LogicalPlan> {
         let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
@@ -253,13 +258,14 @@ impl Query {
         Ok(session::simplifier().optimize(plan, &state, |_, _| {})?)
     }
 
-    /// Runs it over `rows` in the place of those that `table` has.
+    /// Runs it, a part of the statement whose memory this is, over `rows` in the place of those that `table` has.
     pub(crate) async fn execute_over(
         &self,
         parameters: Vec<ScalarValue>,
         table: &RemoteTable,
         rows: Vec<RecordBatch>,
         progress: &Progress,
+        memory: Arc<dyn MemoryPool>,
     ) -> Result<Execution> {
         let rows: Arc<dyn TableProvider> = Arc::new(MemTable::try_new(table.arrow_schema(), vec![rows])?);
         let plan = parameters::bind(self.planned.plan.clone(), &self.parameter_types, parameters)?;
@@ -270,7 +276,7 @@ impl Query {
             }
             other => Ok(Transformed::no(other)),
         })?;
-        let prepared = self.planned.prepare(plan.data, Reuse::Never).await?;
+        let prepared = self.planned.prepare(plan.data, Reuse::Never, memory).await?;
         progress.show(&prepared.physical);
         let truncation = prepared.truncation.clone();
         Ok(Execution { rows: output::conform(prepared.rows()?, Arc::clone(&self.schema)), truncation })
@@ -320,7 +326,7 @@ impl Planned {
         Ok(optimized)
     }
 
-    async fn prepare(&self, plan: LogicalPlan, reuse: Reuse) -> Result<Prepared> {
+    async fn prepare(&self, plan: LogicalPlan, reuse: Reuse, memory: Arc<dyn MemoryPool>) -> Result<Prepared> {
         let mut state = self.state.as_ref().clone();
         state.mark_start_execution();
         let Optimized { logical, report, .. } = self.optimized(plan, &state, reuse)?;
@@ -335,7 +341,7 @@ impl Planned {
         let physical = stop.joins_of(physical)?;
         stop.scans_of(state.config_mut());
         share_snapshots(state.config_mut(), &physical)?;
-        Ok(Prepared { logical, physical, report, state, memory: self.memory.for_statement(), stop, truncation })
+        Ok(Prepared { logical, physical, report, state, memory, stop, truncation })
     }
 }
 

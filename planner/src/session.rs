@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use causeway_providers::observe_scans;
+use causeway_providers::observe_statements;
 use causeway_providers::sql::MOST_KEYS;
 use datafusion::config::Dialect;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -29,6 +29,7 @@ use crate::growth::bounded;
 use crate::join_order::JoinOrder;
 use crate::json;
 use crate::not_in::NotIn;
+use crate::ranking;
 use crate::single_distinct::SingleDistinct;
 use crate::unambiguous_filters::UnambiguousFilters;
 
@@ -58,6 +59,9 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
     }
     for function in json::functions(limits.memory) {
         state.register_udf(function)?;
+    }
+    for function in ranking::typed(|name| state.window_functions().get(name).cloned()) {
+        state.register_udwf(function)?;
     }
     Ok(state)
 }
@@ -152,7 +156,7 @@ pub(crate) fn for_statement(template: &SessionState, context: &StatementContext)
     let mut state = template.clone();
     state.register_catalog_list(Arc::clone(&context.catalog));
     if let Some(observer) = &context.observer {
-        observe_scans(state.config_mut(), Arc::clone(observer));
+        observe_statements(state.config_mut(), Arc::clone(observer));
     }
     let options = state.config_mut().options_mut();
     options.optimizer.enable_join_dynamic_filter_pushdown = context.push_down == PushDown::On;

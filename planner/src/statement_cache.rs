@@ -25,6 +25,10 @@ const PLANS: usize = 512;
 /// twenty thousand takes five megabytes; and what is sent again and again is short.
 const LONGEST: usize = 4096;
 
+/// The bytes of all texts whose plans are kept. Two bytes of text are a value of a list at worst, and its plan is kept twice, as it was
+/// planned and optimised: this is some 64 megabytes then.
+const TEXTS: usize = 256 << 10;
+
 /// Schemas whose tables are made of what is now, and may be of the session.
 const SYSTEM_SCHEMAS: [&str; 3] = ["pg_catalog", "information_schema", "causeway"];
 
@@ -63,6 +67,26 @@ struct Kept {
     /// Of which tables the plans are. Plans of others hold on to what is gone.
     version: u64,
     plans: LruCache<Key, Query>,
+    /// The bytes of their texts.
+    texts: usize,
+}
+
+impl Kept {
+    fn clear(&mut self) {
+        self.plans.clear();
+        self.texts = 0;
+    }
+
+    fn insert(&mut self, key: Key, query: Query) {
+        self.texts += key.text.len();
+        if self.plans.insert(key.clone(), query).is_some() {
+            self.texts -= key.text.len();
+        }
+        while self.plans.len() > PLANS || self.texts > TEXTS {
+            let Some((oldest, _)) = self.plans.remove_lru() else { break };
+            self.texts -= oldest.text.len();
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -77,7 +101,7 @@ struct Key {
 
 impl Default for StatementCache {
     fn default() -> Self {
-        let kept = Kept { version: 0, plans: LruCache::new(PLANS) };
+        let kept = Kept { version: 0, plans: LruCache::new_unbounded(), texts: 0 };
         Self { kept: Mutex::new(kept), hits: AtomicU64::new(0), misses: AtomicU64::new(0) }
     }
 }
@@ -89,6 +113,7 @@ impl StatementCache {
     /// As [`Engine::plan`].
     pub async fn plan(&self, engine: &Engine, asked: Asked<'_>, context: &StatementContext) -> Result<Query> {
         if asked.text.is_empty() || asked.text.len() > LONGEST {
+            self.misses.fetch_add(1, Ordering::Relaxed);
             return engine.plan(asked.statement, asked.declared, context).await;
         }
         let key = Key {
@@ -120,7 +145,7 @@ impl StatementCache {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.version < version {
             kept.version = version;
-            kept.plans.clear();
+            kept.clear();
         }
         if kept.version == version { kept.plans.get(key).cloned() } else { None }
     }
@@ -128,7 +153,7 @@ impl StatementCache {
     fn keep(&self, key: Key, version: u64, query: Query) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.version == version {
-            kept.plans.insert(key, query);
+            kept.insert(key, query);
         }
     }
 }

@@ -14,6 +14,8 @@ pub struct Capabilities {
     pub sort: bool,
     /// `GROUP BY` with `count`, `sum`, `min`, `max`, `avg` cast to our result types, and `DISTINCT`.
     pub aggregate: bool,
+    /// `row_number`, `rank`, `dense_rank` and the aggregates over windows.
+    pub window: bool,
     /// Inner and cross joins.
     pub inner_join: bool,
     /// Left and right outer joins.
@@ -35,6 +37,7 @@ impl Capabilities {
         limit: true,
         sort: true,
         aggregate: true,
+        window: true,
         inner_join: true,
         outer_join: true,
         full_join: true,
@@ -49,6 +52,7 @@ impl Capabilities {
         limit: false,
         sort: false,
         aggregate: false,
+        window: false,
         inner_join: false,
         outer_join: false,
         full_join: false,
@@ -58,13 +62,15 @@ impl Capabilities {
     };
 
     /// The flags by the names that documents and views use, in order.
-    pub fn flags(&self) -> [(&'static str, bool); 10] {
-        let Self { filter, limit, sort, aggregate, inner_join, outer_join, full_join, semi_join, cancel, statement_timeout } = *self;
+    pub fn flags(&self) -> [(&'static str, bool); 11] {
+        let Self { filter, limit, sort, aggregate, window, inner_join, outer_join, full_join, semi_join, cancel, statement_timeout } =
+            *self;
         [
             ("filter", filter),
             ("limit", limit),
             ("sort", sort),
             ("aggregate", aggregate),
+            ("window", window),
             ("inner_join", inner_join),
             ("outer_join", outer_join),
             ("full_join", full_join),

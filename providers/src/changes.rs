@@ -1,5 +1,6 @@
 //! Changes of rows at a source: transactions of the source's own, and what runs in them.
 
+mod observed;
 mod outcome;
 
 use std::fmt;
@@ -13,9 +14,11 @@ use datafusion::execution::SendableRecordBatchStream;
 
 use crate::deadline::Deadline;
 use crate::error::Result;
+use crate::pool::PoolState;
 use crate::remote::RemoteTable;
-use crate::sql::{Reliance, RemoteSql, SqlRemote};
+use crate::sql::{Dialect, Reliance, RemoteSql, SqlRemote, normalize};
 
+pub use observed::observe_changes;
 pub(crate) use outcome::{Fault, RETURNED_ROWS, bounded, spent, takes_no_null, unknown};
 
 /// A remote whose rows statements can change.
@@ -29,6 +32,9 @@ pub trait TransactionalRemote: SqlRemote {
     /// # Errors
     /// As [`Remote::ping`](crate::Remote::ping); `Unauthorized` when our user may not write or the source is read-only.
     async fn begin(&self, deadline: Deadline) -> Result<Box<dyn RemoteTransaction>>;
+
+    /// How the pool is whose connections transactions have.
+    fn transaction_pool(&self) -> PoolState;
 }
 
 /// An open transaction of a source. All that runs in it is there once [`commit`](Self::commit) has returned `Ok`, or nothing of it is.
@@ -81,8 +87,25 @@ pub struct Insertion {
     pub columns: Vec<usize>,
     /// What stands behind the values in the source's words: `ON CONFLICT`, `RETURNING`, or nothing.
     pub clauses: String,
+    /// Whether the clauses change rows that are there (`DO UPDATE`). A source that refuses to change a row twice in one statement is
+    /// given one statement then, or the insertion is refused as too large.
+    pub updates: bool,
     /// What the clauses compute with.
     pub reliance: Reliance,
+}
+
+impl Insertion {
+    /// The insertion of one row as a statement of the source without its values. It may be sent in another form: by `COPY`, or with many
+    /// rows at once.
+    pub fn normalized(&self, dialect: &dyn Dialect) -> String {
+        let table = dialect.table(&self.table.schema, &self.table.name);
+        let names: Vec<_> = self.columns.iter().map(|&place| dialect.quote(&self.table.columns[place].name)).collect();
+        let statement = match names.len() {
+            0 => format!("INSERT INTO {table} DEFAULT VALUES {}", self.clauses),
+            count => format!("INSERT INTO {table} ({}) VALUES ({}) {}", names.join(", "), vec!["0"; count].join(", "), self.clauses),
+        };
+        normalize(statement.trim_end(), dialect.quoting())
+    }
 }
 
 /// What becomes of the rows that a change returns.

@@ -26,7 +26,6 @@ mod postgres;
 mod registry;
 mod remote;
 mod sample;
-mod scan_observer;
 mod scan_release;
 mod scan_subject;
 mod shared_rows;
@@ -36,13 +35,14 @@ mod skeleton;
 mod skip;
 pub mod sql;
 mod sqlite;
+mod statement_observer;
 mod subject;
 mod tls;
 mod type_change;
 mod writer;
 
 pub use capabilities::Capabilities;
-pub use changes::{Insertion, RemoteTransaction, Returned, TransactionalRemote};
+pub use changes::{Insertion, RemoteTransaction, Returned, TransactionalRemote, observe_changes};
 pub use connector::Connector;
 pub use deadline::Deadline;
 pub use declared_type::DeclaredType;
@@ -58,10 +58,10 @@ pub use remote::{
     RemotePresence, RemoteTable, Scope, ServerVersion, TableKind,
 };
 pub use sample::write_sqlite_sample;
-pub use scan_observer::{ScanObserver, ScanOutcome, ScanReport, observe_scans};
 pub use scan_release::{ScanRelease, release_scans};
 pub use scan_subject::scan_subject;
 pub use sql::SqlRemote;
+pub use statement_observer::{StatementObserver, StatementOutcome, StatementReport, observe_statements};
 pub use subject::Subject;
 pub use type_change::TypeChange;
 pub use writer::{CellValue, DescribedColumn, DescribedType, EnsureMode, EnsureReport, InsertReport, TableDescriptor, Writer};

@@ -321,6 +321,32 @@ SELECT id, id - (5 - 3) AS a, -(id - 7) AS b, (id + 2) * 3 AS c, 100 / (id / 2 +
 WHERE NOT (vip AND id < 50 OR segment IS NULL) AND (id < 40 OR id > 60) = (id % 2 = 0) AND (id BETWEEN 1 AND 90) IS TRUE;
 -- an alias that is another column's name
 SELECT s.id AS balance, s.balance AS id FROM (SELECT balance AS id, id AS balance FROM crm.customers) s WHERE s.balance < 10;
+-- the first of each group, PostgreSQL
+SELECT id, segment, n FROM (SELECT id, segment, row_number() OVER (PARTITION BY segment ORDER BY balance DESC NULLS LAST, id) AS n FROM crm.customers) s WHERE n <= 2;
+-- the first of each group, MariaDB
+SELECT id, customer_id, n FROM (SELECT id, customer_id, row_number() OVER (PARTITION BY customer_id ORDER BY total DESC, id) AS n FROM shop.orders) s WHERE n <= 2;
+-- the first of each group, SQLite
+SELECT id, n FROM (SELECT id, rank() OVER (PARTITION BY id % 5 ORDER BY id DESC) AS n FROM desk.notes) s WHERE n = 1;
+-- windows with frames, PostgreSQL
+SELECT id, sum(balance) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS s, avg(balance) OVER (PARTITION BY vip) AS a,
+count(balance) OVER (ORDER BY balance) AS c, min(joined) OVER (ORDER BY id ROWS BETWEEN 1 FOLLOWING AND 3 FOLLOWING) AS m FROM crm.customers;
+-- windows with frames, MariaDB
+SELECT id, sum(total) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS s, max(placed) OVER (PARTITION BY customer_id) AS a,
+count(*) OVER (ORDER BY total RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS c FROM shop.orders;
+-- windows with frames, SQLite
+SELECT id, count(*) OVER (ORDER BY id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 FOLLOWING) AS c, max(id) OVER (PARTITION BY id % 3 ORDER BY id) AS m FROM desk.notes;
+-- windows over texts of every collation
+SELECT id, rank() OVER (ORDER BY name) AS a, rank() OVER (ORDER BY segment) AS b, count(*) OVER (PARTITION BY name) AS c FROM crm.customers;
+-- windows over a double
+SELECT id, rank() OVER (ORDER BY score NULLS FIRST) AS r, count(*) OVER (PARTITION BY score) AS c FROM crm.customers;
+-- a window above a join, an aggregate and a limit in one source
+SELECT s.*, dense_rank() OVER (ORDER BY n DESC) AS r FROM (SELECT o.customer_id, count(*) AS n FROM shop.orders o JOIN shop.payments p ON p.order_id = o.id
+GROUP BY o.customer_id ORDER BY o.customer_id LIMIT 30) s;
+-- windows of windows, joined and grouped
+SELECT r, count(*) AS n FROM (SELECT rank() OVER (ORDER BY c) AS r FROM (SELECT count(*) OVER (PARTITION BY customer_id) AS c FROM shop.orders) s) t GROUP BY r;
+-- a window whose rows are joined with another source
+SELECT c.name, o.n FROM crm.customers c JOIN (SELECT customer_id, id, row_number() OVER (PARTITION BY customer_id ORDER BY id) AS n FROM shop.orders) o
+ON o.customer_id = c.id WHERE o.n = 3 AND c.vip;
 -- a window over an aggregate
 SELECT customer_id, sum(total) AS s, rank() OVER (ORDER BY sum(total) DESC NULLS LAST) AS r FROM shop.orders GROUP BY customer_id;
 -- a key of one joined table decides nothing of the other [ordered]

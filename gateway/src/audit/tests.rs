@@ -18,8 +18,8 @@ fn observer(audit: &Audit) -> SessionAudit {
     SessionAudit { reports: audit.reports.clone(), user: "ana".to_owned(), application_name: "psql".to_owned(), pid: 7 }
 }
 
-fn report(outcome: ScanOutcome) -> ScanReport {
-    ScanReport {
+fn report(outcome: StatementOutcome) -> StatementReport {
+    StatementReport {
         datasource: RemoteId::new("crm"),
         statement: "SELECT \"id\" FROM \"public\".\"cust\" WHERE \"id\" = ?".to_owned(),
         rows: 2,
@@ -51,7 +51,7 @@ async fn each_scan_becomes_an_event_with_its_user_and_outcome() {
     let audit = Audit::start(Arc::clone(&environment), Policy::Full).unwrap();
     let observer = observer(&audit);
     let began = SystemTime::now() - Duration::from_secs(1);
-    for outcome in [ScanOutcome::Completed, ScanOutcome::Failed(ErrorKind::Timeout), ScanOutcome::Cancelled] {
+    for outcome in [StatementOutcome::Completed, StatementOutcome::Failed(ErrorKind::Timeout), StatementOutcome::Cancelled] {
         assert!(observer.ended(report(outcome)).is_none(), "there is room");
     }
     until_written(&environment, 3).await;
@@ -79,8 +79,8 @@ async fn with_all_to_be_audited_a_scan_waits_for_room_and_is_not_lost() {
     let audit = Audit::start_with(Arc::clone(&environment), Policy::Full, 1).unwrap();
     let observer = observer(&audit);
     // Nothing is read from the channel before this task first waits.
-    assert!(observer.ended(report(ScanOutcome::Completed)).is_none());
-    let waiting: Vec<_> = (0..1_000).map(|_| observer.ended(report(ScanOutcome::Completed)).expect("there is no room")).collect();
+    assert!(observer.ended(report(StatementOutcome::Completed)).is_none());
+    let waiting: Vec<_> = (0..1_000).map(|_| observer.ended(report(StatementOutcome::Completed)).expect("there is no room")).collect();
     tokio::time::timeout(PATIENCE, futures::future::join_all(waiting)).await.expect("room is made");
     until_written(&environment, 1_001).await;
     assert_eq!(events(&environment).await.len(), 1_001);
@@ -92,7 +92,7 @@ async fn a_sample_waits_for_nobody_and_counts_what_it_drops() {
     let audit = Audit::start_with(Arc::clone(&environment), Policy::Sampled(1.0), 2).unwrap();
     let observer = observer(&audit);
     for _ in 0..5 {
-        assert!(observer.ended(report(ScanOutcome::Completed)).is_none());
+        assert!(observer.ended(report(StatementOutcome::Completed)).is_none());
     }
     assert_eq!(audit.reports.dropped.load(Ordering::Relaxed), 3);
     until_written(&environment, 2).await;
@@ -115,9 +115,9 @@ async fn stopping_writes_what_was_reported_and_off_is_nothing_at_all() {
     let audit = Audit::start(Arc::clone(&environment), Policy::Full).unwrap();
     let observer = observer(&audit);
     for _ in 0..300 {
-        assert!(observer.ended(report(ScanOutcome::Completed)).is_none());
+        assert!(observer.ended(report(StatementOutcome::Completed)).is_none());
     }
     audit.stop().await;
     assert_eq!(events(&environment).await.len(), 300);
-    assert!(observer.ended(report(ScanOutcome::Completed)).is_none(), "nobody waits for an audit that has ended");
+    assert!(observer.ended(report(StatementOutcome::Completed)).is_none(), "nobody waits for an audit that has ended");
 }

@@ -218,7 +218,10 @@ impl Session {
                 if let PortalState::Ready(None) = portal.state {
                     let (mut inner, own) = self.execute_arguments(name, arguments).await?;
                     // Another statement may have taken the name since.
-                    let is_as_told = inner.prepared.columns.as_ref().is_some_and(|columns| prepared.describes(columns));
+                    let is_as_told = match inner.prepared.columns.as_ref() {
+                        Some(columns) => prepared.describes(columns),
+                        None => prepared.columns.is_none(),
+                    };
                     if !is_as_told {
                         return Err(changed_result().into());
                     }

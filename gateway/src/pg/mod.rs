@@ -41,7 +41,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use causeway_catalog::Asking;
 use causeway_planner::{Change, StatementCache};
-use causeway_providers::ScanObserver;
+use causeway_providers::StatementObserver;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::CatalogProviderList;
 use datafusion::logical_expr::ScalarUDF;
@@ -161,7 +161,7 @@ pub struct VisibleCatalog {
     /// Functions that know the session.
     pub functions: Vec<Arc<ScalarUDF>>,
     /// Is told of what the statement sends to sources.
-    pub observer: Option<Arc<dyn ScanObserver>>,
+    pub observer: Option<Arc<dyn StatementObserver>>,
     /// Equal for two calls by one session exactly when the tables are the same: a prepared plan is then used again.
     pub version: u64,
 }

@@ -355,11 +355,6 @@ impl Session {
             .clone()
     }
 
-    /// The end of the time of the statement that runs.
-    pub(super) fn deadline(&mut self) -> Option<Instant> {
-        self.active().deadline
-    }
-
     /// The statement that runs, whose time is no longer than what `running` has left of its role's: what runs in portions, between which
     /// its client does something else, takes no longer than what runs at once.
     fn active_of(&mut self, running: &Running) -> ActiveStatement {

@@ -165,6 +165,7 @@ impl From<planner::Error> for PgError {
             planner::ErrorKind::Syntax => SYNTAX,
             planner::ErrorKind::UndefinedTable => "42P01",
             planner::ErrorKind::UndefinedColumn => "42703",
+            planner::ErrorKind::DuplicateColumn => "42701",
             planner::ErrorKind::AmbiguousColumn => "42702",
             planner::ErrorKind::UndefinedFunction => "42883",
             planner::ErrorKind::UndefinedSchema => "3F000",
@@ -215,11 +216,7 @@ impl From<&providers::Error> for PgError {
             providers::ErrorKind::Failed => "HV000",
             providers::ErrorKind::Internal => return PgError::internal(providers::with_causes(error)),
         };
-        // A value or a constraint the source objected to is the user's business under the code the source gave it.
-        let code = match error.remote_sqlstate() {
-            Some(remote) if is_sqlstate(remote) && (remote.starts_with("22") || remote.starts_with("23")) => remote,
-            _ => code,
-        };
+        let code = error.remote_sqlstate().filter(|remote| is_users_business(remote)).unwrap_or(code);
         let mut shown = PgError::new(code, error.to_string());
         shown.detail = detail(error);
         let is_outdated = error.kind() == providers::ErrorKind::NotFound || error.code_text() == Some(providers::TYPE_CHANGED);
@@ -229,6 +226,14 @@ impl From<&providers::Error> for PgError {
         shown.hint = error.hint_text().map(str::to_owned).or_else(|| default_hint(error));
         shown
     }
+}
+
+/// Whether what the source objected to is the user's business under the code that the source gave it: a value, a constraint, a transaction
+/// to be tried again, a lock that somebody else holds, or what a trigger says.
+fn is_users_business(code: &str) -> bool {
+    is_sqlstate(code)
+        && (["21", "22", "23", "40", "44"].iter().any(|class| code.starts_with(class))
+            || [FAILED_TRANSACTION, "55P03", "P0001"].contains(&code))
 }
 
 /// What is not as agreed, where that is the error, and the datasource.
@@ -287,11 +292,20 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_code_of_class_22_is_passed_on() {
+    fn a_remote_code_about_the_user_s_rows_is_passed_on() {
         let error = providers::Error::new(providers::ErrorKind::Failed, "division by zero").remote_code("22012").at("crm");
         let shown = PgError::from(&error);
         assert_eq!(shown.code, "22012");
         assert_eq!(shown.detail.as_deref(), Some("datasource: crm"));
+        // By these a driver knows that the transaction may be tried again.
+        for (kind, code) in [
+            (providers::ErrorKind::Conflict, "40P01"),
+            (providers::ErrorKind::Failed, "40001"),
+            (providers::ErrorKind::Timeout, "55P03"),
+            (providers::ErrorKind::Invalid, "21000"),
+        ] {
+            assert_eq!(PgError::from(&providers::Error::new(kind, "try again").remote_code(code)).code, code);
+        }
     }
 
     #[test]

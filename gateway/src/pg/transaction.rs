@@ -1,7 +1,7 @@
 //! Transaction blocks as clients see them.
 //!
-//! Statements read; no row is ever left to commit. What a block governs is the status byte, the settings it gives back when it is
-//! rolled back, the notifications it sends when it commits, and that nothing runs in it after an error.
+//! What a block governs is the status byte, the settings it gives back when it is rolled back, the notifications it sends when it commits,
+//! and that nothing runs in it after an error. Changes of rows are in a transaction of the source (`write`), which ends with the block.
 
 use pgwire::messages::response::TransactionStatus;
 

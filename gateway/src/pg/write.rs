@@ -8,12 +8,11 @@ use std::time::Duration;
 use causeway_planner::{Progress, Query, Write, Written};
 use causeway_providers::{Deadline, RemoteId, RemoteTransaction};
 use datafusion::scalar::ScalarValue;
-use tokio::time::Instant;
 
 use super::session::{Session, survive};
 use super::sqlstate::{Halt, PgError, READ_ONLY, UNSUPPORTED};
 
-/// How long a source may take to commit when nothing else limits the statement.
+/// How long a source may take to commit when the datasource is without limit.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A transaction of a datasource.
@@ -47,7 +46,8 @@ impl Session {
                 format!("this transaction changes datasource \"{}\" and cannot change \"{}\" too", writing.datasource, write.datasource());
             return Err(PgError::new(UNSUPPORTED, message).hint("Commit first: no transaction spans two datasources.").into());
         }
-        let deadline = self.write_deadline(write.query_timeout());
+        // What the statement may take in all ends it by dropping it.
+        let deadline = Deadline::after(write.query_timeout().unwrap_or(Duration::MAX));
         let writing = self.writing.take();
         let work = async {
             let mut transaction = match writing {
@@ -75,21 +75,16 @@ impl Session {
         }
     }
 
-    /// Commits what was changed, if anything was. The answer of the source is waited for whatever happens to the client.
+    /// Commits what was changed, if anything was. The answer of the source is waited for whatever happens to the client, and for as long
+    /// as the datasource may take: what the statement has left of its own time would end in not knowing.
     pub(super) async fn commit_changes(&mut self) -> Result<(), Halt> {
         let Some(writing) = self.writing.take() else { return Ok(()) };
-        let deadline = self.write_deadline(Some(writing.query_timeout.unwrap_or(PATIENCE)));
+        let deadline = Deadline::after(writing.query_timeout.unwrap_or(PATIENCE));
         survive(writing.transaction.commit(deadline)).await?.map_err(|error| PgError::from(&error).into())
     }
 
     /// Commits what was changed outside a block.
     pub(super) async fn commit_outside_block(&mut self) -> Result<(), Halt> {
         if self.transaction.is_open() { Ok(()) } else { self.commit_changes().await }
-    }
-
-    /// The end of what the datasource may take, or of the statement's own time if that is sooner.
-    fn write_deadline(&mut self, query_timeout: Option<Duration>) -> Deadline {
-        let left = self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        Deadline::after(left.into_iter().chain(query_timeout).min().unwrap_or(Duration::MAX))
     }
 }

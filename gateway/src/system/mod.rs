@@ -143,6 +143,7 @@ impl View {
             View::State(StateView::Capabilities) => vec![text("datasource"), text("capability"), flag("supported")],
             View::State(StateView::Pools) => vec![
                 text("datasource"),
+                text("serves"),
                 count("size"),
                 count("max_size"),
                 count("in_use"),

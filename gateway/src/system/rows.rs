@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use causeway_catalog::{
-    CatalogSnapshot, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, PublishedName, StoredSnapshot, Subscriber, SubscriberKind,
+    CatalogSnapshot, DatasourcePool, DatasourceStatus, DeadLetter, DriftRow, Event, ForeignTable, PublishedName, StoredSnapshot,
+    Subscriber, SubscriberKind,
 };
 use causeway_planner::ScanProgress;
-use causeway_providers::{Omission, PoolState, RemoteTable};
+use causeway_providers::{Omission, RemoteTable};
 use chrono::Utc;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int64Array, StringArray, TimestampMicrosecondArray};
 use serde_json::json;
@@ -204,11 +205,12 @@ pub(super) fn capabilities(all: &[DatasourceStatus]) -> Vec<ArrayRef> {
 }
 
 /// Pools, by the names of their datasources.
-pub(super) fn pools(all: &[(String, PoolState)]) -> Vec<ArrayRef> {
-    let states = || all.iter().map(|(_, state)| state);
+pub(super) fn pools(all: &[DatasourcePool]) -> Vec<ArrayRef> {
+    let states = || all.iter().map(|pool| &pool.state);
     let failures = || states().map(|state| state.last_error.as_ref());
     vec![
-        texts(all.iter().map(|(datasource, _)| datasource.as_str())),
+        texts(all.iter().map(|pool| pool.datasource.as_str())),
+        texts(all.iter().map(|pool| pool.purpose.as_str())),
         counts(states().map(|state| Some(state.size() as u64))),
         counts(states().map(|state| Some(state.max_size as u64))),
         counts(states().map(|state| Some(state.in_use as u64))),

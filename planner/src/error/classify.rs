@@ -1,5 +1,7 @@
 //! Sorts DataFusion's errors into kinds and rewords them as PostgreSQL would, without values and without traces.
 
+use std::io;
+
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
@@ -17,6 +19,7 @@ pub(super) fn classify(error: &DataFusionError) -> Error {
         DataFusionError::ArrowError(inner, _) => arrow(inner),
         DataFusionError::ParquetError(_) => Error::new(ErrorKind::Datasource, "a Parquet file could not be read"),
         DataFusionError::ObjectStore(_) => Error::new(ErrorKind::Datasource, "a file could not be read from its store"),
+        DataFusionError::IoError(inner) if is_full(inner) => out_of_spill_space(),
         DataFusionError::IoError(inner) => Error::new(ErrorKind::Datasource, format!("a file could not be read: {}", inner.kind())),
         DataFusionError::SQL(inner, _) => parser(inner),
         DataFusionError::NotImplemented(text) => Error::new(ErrorKind::Unsupported, clean(text)),
@@ -77,6 +80,7 @@ fn arrow(error: &ArrowError) -> Error {
         ArrowError::NotYetImplemented(text) => Error::new(ErrorKind::Unsupported, clean(text)),
         ArrowError::ComputeError(text) | ArrowError::InvalidArgumentError(text) => Error::new(ErrorKind::Invalid, clean(text)),
         ArrowError::SchemaError(text) => Error::new(ErrorKind::TypeMismatch, clean(text)),
+        ArrowError::IoError(_, inner) if is_full(inner) => out_of_spill_space(),
         ArrowError::IoError(..) | ArrowError::IpcError(_) | ArrowError::CsvError(_) | ArrowError::JsonError(_) => {
             Error::new(ErrorKind::Datasource, "a file could not be read: its content is not what its format promises")
         }
@@ -127,10 +131,19 @@ fn execution(text: &str) -> Error {
     }
 }
 
+/// Whether a file could not be written for lack of space: those of spilled rows are all that statements write.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+fn out_of_spill_space() -> Error {
+    Error::new(ErrorKind::OutOfMemory, "out of spill space")
+        .hint("Narrow the statement, raise limits.spill_quota, or free or enlarge the folder in limits.spill.")
+}
+
 fn exhausted(text: &str) -> Error {
     if text.contains("disk space") || text.contains("spilling") {
-        Error::new(ErrorKind::OutOfMemory, "out of spill space")
-            .hint("Narrow the statement, raise limits.spill_quota, or free or enlarge the folder in limits.spill.")
+        out_of_spill_space()
     } else {
         Error::new(ErrorKind::OutOfMemory, "out of memory")
             .hint("Narrow the statement with filters or fewer columns, run fewer statements at once, or raise limits.memory.")

@@ -22,6 +22,8 @@ pub enum ErrorKind {
     UndefinedTable,
     /// A column is not known (42703).
     UndefinedColumn,
+    /// A column is named twice where that makes no sense (42701).
+    DuplicateColumn,
     /// A name fits more than one column (42702).
     AmbiguousColumn,
     /// A function or operator is not known for these types (42883).

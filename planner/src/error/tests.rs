@@ -1,5 +1,6 @@
 //! Wordings that statements do not easily provoke.
 
+use std::io::ErrorKind as ErrorKindOfIo;
 use std::sync::Arc;
 
 use datafusion::arrow::error::ArrowError;
@@ -52,6 +53,11 @@ fn memory_and_spill_space_differ() {
         "The used disk space during the spilling process has exceeded the allowable limit of 1 GB".to_owned(),
     ));
     assert_eq!((kind, text.as_str()), (ErrorKind::OutOfMemory, "out of spill space"));
+    for full in [ErrorKindOfIo::StorageFull, ErrorKindOfIo::QuotaExceeded] {
+        let written = ArrowError::from(std::io::Error::from(full));
+        let (kind, text) = told(DataFusionError::ArrowError(Box::new(written), None).context("spilling"));
+        assert_eq!((kind, text.as_str()), (ErrorKind::OutOfMemory, "out of spill space"));
+    }
 }
 
 #[test]

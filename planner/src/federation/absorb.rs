@@ -6,13 +6,13 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::DFSchema;
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{Expr, FetchType, Filter, Limit, Projection, SkipType, Sort, TableScan};
+use datafusion::logical_expr::{Expr, FetchType, Filter, Limit, Projection, SkipType, Sort, SortExpr, TableScan};
 
 use causeway_providers::Comparison;
 use causeway_providers::sql::{NullOrder, Reliance, SqlTable, TableScope, Translation, translate, translate_value};
 
 use super::Reason;
-use super::open::{Aliases, ColumnAliases, OpenColumn, OpenSelect, Source};
+use super::open::{Aliases, ColumnAliases, OpenColumn, OpenSelect, Scope, Source};
 
 /// A condition of which nothing is known is taken to leave one row of so many.
 pub(super) const FILTERED: u64 = 3;
@@ -158,33 +158,36 @@ pub(super) fn sort(node: &Sort, open: &OpenSelect, aliases: &mut Aliases) -> Res
     if open.is_limited() {
         open = open.closed(aliases);
     }
-    let mut order_by = Vec::with_capacity(node.expr.len());
-    {
-        let scope = open.scope(node.input.schema());
-        for key in &node.expr {
-            let value = translate_value(open.dialect(), &key.expr, &scope)?;
-            if value.literal.is_some() {
-                continue;
-            }
-            match value.comparison {
-                Comparison::Total | Comparison::OwnType => {}
-                Comparison::Equality | Comparison::SupersetEquality => {
-                    let collation = value.collation.unwrap_or("default");
-                    return Err(format!("collation {collation} is not C: order kept local"));
-                }
-                Comparison::Float => return Err("zero and NaN are ordered otherwise at the source".to_owned()),
-                Comparison::None => return Err(format!("{} is ordered otherwise at the source", value.data_type)),
-            }
-            let nulls = if key.nulls_first { NullOrder::First } else { NullOrder::Last };
-            order_by.push(open.dialect().order_by(&value.sql, &value.data_type, key.asc, nulls));
-        }
-    }
+    let order_by = sort_keys(&open, &node.expr, &open.scope(node.input.schema()))?;
     for key in &node.expr {
         open.rely(&key.expr, node.input.schema());
     }
     let limit = node.fetch.map(|fetch| fetch as u64);
     let (rows, believed) = (at_most(open.rows, limit), at_most(open.believed, limit));
     Ok(OpenSelect { order_by, limit, rows, believed, gains: true, ..open })
+}
+
+/// The keys of an order as the source writes them. Those that are the same for all rows are left out.
+pub(super) fn sort_keys(open: &OpenSelect, keys: &[SortExpr], scope: &Scope<'_>) -> Result<Vec<String>, Reason> {
+    let mut order_by = Vec::with_capacity(keys.len());
+    for key in keys {
+        let value = translate_value(open.dialect(), &key.expr, scope)?;
+        if value.literal.is_some() {
+            continue;
+        }
+        match value.comparison {
+            Comparison::Total | Comparison::OwnType => {}
+            Comparison::Equality | Comparison::SupersetEquality => {
+                let collation = value.collation.unwrap_or("default");
+                return Err(format!("collation {collation} is not C: order kept local"));
+            }
+            Comparison::Float => return Err("zero and NaN are ordered otherwise at the source".to_owned()),
+            Comparison::None => return Err(format!("{} is ordered otherwise at the source", value.data_type)),
+        }
+        let nulls = if key.nulls_first { NullOrder::First } else { NullOrder::Last };
+        order_by.push(open.dialect().order_by(&value.sql, &value.data_type, key.asc, nulls));
+    }
+    Ok(order_by)
 }
 
 fn at_most(rows: Option<u64>, limit: Option<u64>) -> Option<u64> {

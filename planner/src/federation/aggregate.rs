@@ -69,7 +69,8 @@ fn grouped(open: OpenSelect, keys: Vec<OpenColumn>, columns: Vec<OpenColumn>) ->
     OpenSelect { columns, grouping: Some(Grouping { keys, having: Vec::new() }), rows, believed, gains: true, ..open }
 }
 
-fn group_keys(open: &OpenSelect, exprs: &[Expr], input: &DFSchema) -> Result<Vec<OpenColumn>, Reason> {
+/// The keys of groups, or of the partitions of a window.
+pub(super) fn group_keys(open: &OpenSelect, exprs: &[Expr], input: &DFSchema) -> Result<Vec<OpenColumn>, Reason> {
     let scope = open.scope(input);
     exprs
         .iter()
@@ -101,15 +102,27 @@ fn call(open: &OpenSelect, expr: &Expr, scope: &Scope<'_>, result: &DataType) ->
     if params.filter.is_some() || !params.order_by.is_empty() || params.null_treatment.is_some() {
         return Err(format!("{name} with FILTER or ORDER BY is computed here"));
     }
+    aggregated(open, name, &params.args, "", scope, result)
+}
+
+/// The aggregate `name` of a group, or with `over` of a window.
+pub(super) fn aggregated(
+    open: &OpenSelect,
+    name: &str,
+    arguments: &[Expr],
+    over: &str,
+    scope: &Scope<'_>,
+    result: &DataType,
+) -> Result<String, Reason> {
     let unknown = |of: &str| format!("aggregate {name} of {of} is not on the source's allow-list");
-    let argument = match params.args.as_slice() {
+    let argument = match arguments {
         [] => None,
         [Expr::Literal(value, _)] if name == "count" && !value.is_null() => None,
         [only] => Some(only),
         _ => return Err(unknown("several arguments")),
     };
     let Some(argument) = argument else {
-        return open.dialect().aggregate(name, None, result).ok_or_else(|| unknown("all rows"));
+        return open.dialect().aggregate(name, None, over, result).ok_or_else(|| unknown("all rows"));
     };
     let value = translate_value(open.dialect(), argument, scope)?;
     let comparable = match name {
@@ -127,5 +140,5 @@ fn call(open: &OpenSelect, expr: &Expr, scope: &Scope<'_>, result: &DataType) ->
     let data_type = value.data_type.to_string();
     let sql = if name == "count" { nullness(open.dialect(), argument, scope)? } else { value.sql };
     let argument = Argument { sql, data_type: value.data_type, literal: value.literal };
-    open.dialect().aggregate(name, Some(&argument), result).ok_or_else(|| unknown(&data_type))
+    open.dialect().aggregate(name, Some(&argument), over, result).ok_or_else(|| unknown(&data_type))
 }

@@ -17,6 +17,7 @@ mod open;
 #[cfg(test)]
 mod tests;
 mod visit;
+mod window;
 
 pub(crate) use neighbours::bring_together;
 pub(crate) use node::RemoteQueryPlanner;

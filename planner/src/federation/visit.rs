@@ -16,6 +16,7 @@ use super::aggregate::{aggregate, distinct};
 use super::join::{both, join, same_remote};
 use super::node::RemoteQuery;
 use super::open::{Aliases, OpenSelect};
+use super::window::window;
 use crate::report::PlanReport;
 
 /// Sends to the remotes what they may compute of `plan`. What stays is noted in `report`.
@@ -185,7 +186,7 @@ impl Federation<'_> {
                 let branches: Vec<OpenSelect> = opens.iter().copied().cloned().collect();
                 absorb::union(&node.schema, &branches, aliases).map(Absorbed::Whole)
             }
-            LogicalPlan::Window(_) => Err("window functions are computed here".to_owned()),
+            LogicalPlan::Window(node) => window(node, first, aliases).map(Absorbed::Whole),
             _ => return None,
         };
         Some(absorbed.map_err(|reason| (first.remote.id().clone(), reason)))

@@ -2,16 +2,16 @@
 
 use std::sync::{Arc, Mutex};
 
-use causeway_providers::{ScanObserver, ScanOutcome, ScanReport};
+use causeway_providers::{StatementObserver, StatementOutcome, StatementReport};
 use futures::future::BoxFuture;
 
 use super::support::world;
 
 #[derive(Debug, Default)]
-struct Told(Mutex<Vec<ScanReport>>);
+struct Told(Mutex<Vec<StatementReport>>);
 
-impl ScanObserver for Told {
-    fn ended(&self, report: ScanReport) -> Option<BoxFuture<'static, ()>> {
+impl StatementObserver for Told {
+    fn ended(&self, report: StatementReport) -> Option<BoxFuture<'static, ()>> {
         self.0.lock().unwrap().push(report);
         None
     }
@@ -33,7 +33,7 @@ async fn each_remote_statement_is_told_once_per_execution_and_without_values() {
         let (crm, shop) = (&reports[0], &reports[reports.len() - 1]);
         assert_eq!((crm.datasource.as_str(), shop.datasource.as_str()), ("crm", "shop"));
         assert!(crm.statement.contains("= ?") && !crm.statement.contains("Rome"), "{}", crm.statement);
-        assert_eq!((crm.outcome, shop.outcome), (ScanOutcome::Completed, ScanOutcome::Completed));
+        assert_eq!((crm.outcome, shop.outcome), (StatementOutcome::Completed, StatementOutcome::Completed));
         assert!(crm.rows > 0 && crm.bytes > 0);
     }
 }

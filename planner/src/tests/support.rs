@@ -151,11 +151,13 @@ impl Dialect for TestDialect {
         }
     }
 
-    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, result: &DataType) -> Option<String> {
+    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, over: &str, result: &DataType) -> Option<String> {
         let type_name = self.type_name(result)?;
         match (name, argument) {
-            ("count", None) => Some("count(*)".to_owned()),
-            ("count" | "sum" | "min" | "max" | "avg", Some(argument)) => Some(format!("CAST({name}({}) AS {type_name})", argument.sql)),
+            ("count", None) => Some(format!("count(*){over}")),
+            ("count" | "sum" | "min" | "max" | "avg", Some(argument)) => {
+                Some(format!("CAST({name}({}){over} AS {type_name})", argument.sql))
+            }
             _ => None,
         }
     }

@@ -21,6 +21,17 @@ pub(super) struct Conflict {
     update: Option<Box<(Query, Vec<Assigned>)>>,
 }
 
+/// `ON CONFLICT` as a statement has it; empty without.
+#[derive(Default)]
+pub(super) struct ConflictClause {
+    /// In the source's words.
+    pub(super) text: String,
+    /// Whether it changes the rows that are there.
+    pub(super) updates: bool,
+    /// What it computes with.
+    pub(super) reliance: Reliance,
+}
+
 impl Conflict {
     /// Plans the clause of an insert into `into`. `types` are those of the statement's parameters so far, and after.
     pub(super) async fn plan(
@@ -35,10 +46,7 @@ impl Conflict {
         };
         let dialect = target.dialect();
         if !dialect.changes().on_conflict {
-            return Err(unsupported(
-                "ON CONFLICT on this datasource",
-                "PostgreSQL and SQLite have it. Update first, and insert what was not there.",
-            ));
+            return Err(unsupported("ON CONFLICT on this datasource", "Update first, and insert what was not there."));
         }
         let on = match &conflict.conflict_target {
             None => "ON CONFLICT".to_owned(),
@@ -64,9 +72,9 @@ impl Conflict {
         Ok(Self { on, update: Some(Box::new((query, assigned))) })
     }
 
-    /// The clause in the source's words.
-    pub(super) fn clause(&self, target: &Target, parameters: &[ScalarValue]) -> Result<(String, Reliance)> {
-        let nothing = || (format!("{} DO NOTHING", self.on), Reliance::default());
+    /// The clause for these parameters.
+    pub(super) fn clause(&self, target: &Target, parameters: &[ScalarValue]) -> Result<ConflictClause> {
+        let nothing = || ConflictClause { text: format!("{} DO NOTHING", self.on), ..ConflictClause::default() };
         let Some((query, assigned)) = self.update.as_deref() else { return Ok(nothing()) };
         let flat = Flat::of(&query.simplified(of(query, parameters))?)?;
         if flat.is_empty() {
@@ -76,7 +84,8 @@ impl Conflict {
         let scope = ChangedTable::new(target.table(), target.dialect(), Some(&own)).assigned();
         let list = assigned_list(target, assigned, &flat, &scope)?;
         let condition = conditions(target, &flat, Some(&own))?.map_or_else(String::new, |conditions| format!(" WHERE {conditions}"));
-        Ok((format!("{} DO UPDATE SET {list}{condition}", self.on), reliance(target, &flat, assigned)))
+        let text = format!("{} DO UPDATE SET {list}{condition}", self.on);
+        Ok(ConflictClause { text, updates: true, reliance: reliance(target, &flat, assigned) })
     }
 }
 

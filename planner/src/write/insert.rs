@@ -1,8 +1,8 @@
 //! `INSERT`: a query whose columns are cast to those of the table, and whose rows the source takes in.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use causeway_providers::sql::Reliance;
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
@@ -15,12 +15,11 @@ use datafusion::sql::sqlparser::ast::{
 };
 use futures::StreamExt;
 
-use super::conflict::Conflict;
+use super::conflict::{Conflict, ConflictClause};
 use super::syntax::{assigned, factor, is_default, select_of, statement, template, unsupported};
 use super::target::Target;
-use super::{Planning, Work, of};
+use super::{Planning, Run, Work, of};
 use crate::error::{Error, ErrorKind, Result};
-use crate::progress::Progress;
 use crate::query::Query;
 
 /// A planned `INSERT`.
@@ -57,7 +56,7 @@ pub(super) async fn plan(planning: &Planning<'_>, insert: &SqlInsert, declared: 
     let factor = factor(&name.to_string(), alias.as_deref())?;
     let listed = insert.columns.iter().map(|name| target.position_of(name)).collect::<Result<Vec<_>>>()?;
     if let Some(twice) = listed.iter().enumerate().find_map(|(at, column)| listed[..at].contains(column).then_some(*column)) {
-        return Err(Error::new(ErrorKind::Invalid, format!("column \"{}\" specified more than once", target.column(twice).name)));
+        return Err(Error::new(ErrorKind::DuplicateColumn, format!("column \"{}\" specified more than once", target.column(twice).name)));
     }
     let columns = if insert.columns.is_empty() { Columns::All(target.published()) } else { Columns::Listed(listed) };
     let (query, columns) = match &insert.source {
@@ -202,18 +201,23 @@ impl Insert {
         &self.columns
     }
 
-    /// `ON CONFLICT` in the source's words, and what it computes with; empty without.
-    pub(super) fn conflict_clause(&self, target: &Target, parameters: &[ScalarValue]) -> Result<(String, Reliance)> {
-        self.conflict.as_ref().map_or_else(|| Ok(Default::default()), |conflict| conflict.clause(target, parameters))
+    /// What becomes of rows whose key is there already.
+    pub(super) fn conflict_clause(&self, target: &Target, parameters: &[ScalarValue]) -> Result<ConflictClause> {
+        self.conflict.as_ref().map_or_else(|| Ok(ConflictClause::default()), |conflict| conflict.clause(target, parameters))
     }
 
-    /// Starts the query that gives the rows.
-    pub(super) async fn rows(&self, target: &Target, parameters: &[ScalarValue], progress: &Progress) -> Result<SendableRecordBatchStream> {
-        let rows = self.source.execute(of(&self.source, parameters), progress).await?.rows;
+    /// Starts the query that gives the rows, which are counted in `sent`.
+    pub(super) async fn rows(&self, target: &Target, run: &Run<'_>, sent: Arc<AtomicU64>) -> Result<SendableRecordBatchStream> {
+        let parameters = of(&self.source, run.parameters);
+        let rows = self.source.execute_within(parameters, run.progress, Arc::clone(&run.memory)).await?.rows;
         let fields = self.columns.iter().map(|&column| target.column(column).field().with_nullable(true));
         let schema: SchemaRef = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let shown = Arc::clone(&schema);
-        let rows = rows.map(move |batch| batch.and_then(|batch| exactly(&batch, &schema)));
+        let rows = rows.map(move |batch| {
+            let batch = exactly(&batch?, &schema)?;
+            sent.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+            Ok(batch)
+        });
         Ok(Box::pin(RecordBatchStreamAdapter::new(shown, rows)))
     }
 }

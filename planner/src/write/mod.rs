@@ -16,7 +16,8 @@ mod target;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use causeway_providers::{Deadline, Insertion, RemoteId, RemoteTransaction, Returned};
+use causeway_providers::sql::normalize;
+use causeway_providers::{Deadline, Insertion, RemoteId, RemoteTransaction, Returned, StatementObserver, observe_changes};
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result as DataFusionResult;
@@ -26,13 +27,15 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{SelectItem, SetExpr, Statement as SqlStatement, TableFactor, With};
 
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 
 use crate::engine::{Engine, PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory::ProcessMemory;
 use crate::progress::Progress;
 use crate::query::{Execution, Query};
 use change::Change;
+use conflict::ConflictClause;
 use insert::Insert;
 use target::Target;
 
@@ -41,6 +44,10 @@ pub struct Write {
     target: Target,
     work: Work,
     returning: Option<Query>,
+    /// Is told of what is sent.
+    observer: Option<Arc<dyn StatementObserver>>,
+    /// Of which each run gets a share.
+    memory: Arc<ProcessMemory>,
 }
 
 /// What is done to the table.
@@ -84,7 +91,12 @@ impl Write {
     /// # Errors
     /// What the datasource gives.
     pub async fn begin(&self, deadline: Deadline) -> Result<Box<dyn RemoteTransaction>> {
-        self.target.remote().begin(deadline).await.map_err(from_source)
+        let remote = self.target.remote();
+        let transaction = remote.begin(deadline).await.map_err(from_source)?;
+        Ok(match &self.observer {
+            Some(observer) => observe_changes(transaction, Arc::clone(remote) as _, Arc::clone(observer)),
+            None => transaction,
+        })
     }
 
     /// Makes the change in `transaction`, which is one of this datasource and of no use any more when this fails.
@@ -100,51 +112,64 @@ impl Write {
         progress: &Progress,
         deadline: Deadline,
     ) -> Result<Written> {
+        let run = Run { parameters, progress, memory: self.memory.for_statement(), deadline };
         let Some(returning) = &self.returning else {
-            let rows = self.change(parameters, transaction, None, progress, deadline).await?;
+            let rows = self.change(&run, transaction, None).await?;
             return Ok(Written { rows, returned: None });
         };
-        let kept = Kept::new(returning.memory());
+        let kept = Kept::new(&run.memory);
         let mut take = |batch| kept.take(batch);
         let returned = Returned { schema: self.target.table().arrow_schema(), take: &mut take };
-        let rows = self.change(parameters, transaction, Some(returned), progress, deadline).await?;
-        let (kept, memory) = kept.into_parts();
+        let rows = self.change(&run, transaction, Some(returned)).await?;
+        let (kept, held) = kept.into_parts();
         let Execution { rows: returned, truncation } =
-            returning.execute_over(of(returning, parameters), self.target.table(), kept, progress).await?;
+            returning.execute_over(of(returning, parameters), self.target.table(), kept, progress, run.memory).await?;
         // What it was made of counts for as long as it is read.
-        let (schema, counted) = (returned.schema(), returned.map(move |batch| (batch, &memory).0));
-        let returned = Execution { rows: Box::pin(RecordBatchStreamAdapter::new(schema, counted)), truncation };
+        let rows_and_memory = stream::unfold((returned, held), async |(mut returned, held)| {
+            let batch = returned.next().await?;
+            Some((batch, (returned, held)))
+        });
+        let returned =
+            Execution { rows: Box::pin(RecordBatchStreamAdapter::new(Arc::clone(returning.schema()), rows_and_memory)), truncation };
         Ok(Written { rows, returned: Some(returned) })
     }
 
-    async fn change(
-        &self,
-        parameters: &[ScalarValue],
-        transaction: &mut dyn RemoteTransaction,
-        returned: Option<Returned<'_>>,
-        progress: &Progress,
-        deadline: Deadline,
-    ) -> Result<u64> {
+    async fn change(&self, run: &Run<'_>, transaction: &mut dyn RemoteTransaction, returned: Option<Returned<'_>>) -> Result<u64> {
+        let &Run { parameters, progress, deadline, .. } = run;
         let returning = if returned.is_some() { self.target.returning() } else { String::new() };
         match &self.work {
             Work::Change(change) => match change.statement(&self.target, parameters, &returning)? {
-                Some(sql) => Ok(transaction.run(&sql, returned, deadline).await?),
+                Some(sql) => {
+                    progress.show_change(self.datasource(), normalize(&sql.text, self.target.dialect().quoting()));
+                    Ok(transaction.run(&sql, returned, deadline).await?)
+                }
                 // Its condition holds for no row.
                 None => Ok(0),
             },
             Work::Insert(insert) => {
-                let (conflict, reliance) = insert.conflict_clause(&self.target, parameters)?;
+                let ConflictClause { text, updates, reliance } = insert.conflict_clause(&self.target, parameters)?;
                 let insertion = Insertion {
                     table: Arc::clone(self.target.table()),
                     columns: insert.columns().to_vec(),
-                    clauses: [conflict, returning].into_iter().filter(|clause| !clause.is_empty()).collect::<Vec<_>>().join(" "),
+                    clauses: [text, returning].into_iter().filter(|clause| !clause.is_empty()).collect::<Vec<_>>().join(" "),
+                    updates,
                     reliance,
                 };
-                let rows: SendableRecordBatchStream = insert.rows(&self.target, parameters, progress).await?;
+                let sent = progress.show_change(self.datasource(), insertion.normalized(self.target.dialect()));
+                let rows: SendableRecordBatchStream = insert.rows(&self.target, run, sent).await?;
                 Ok(transaction.insert(&insertion, rows, returned, deadline).await?)
             }
         }
     }
+}
+
+/// What one run of a change is given.
+struct Run<'a> {
+    parameters: &'a [ScalarValue],
+    progress: &'a Progress,
+    /// Of all that it does.
+    memory: Arc<dyn MemoryPool>,
+    deadline: Deadline,
 }
 
 /// Those of a statement's parameters that `query`, a part of it, takes.
@@ -163,8 +188,8 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(pool: Arc<dyn MemoryPool>) -> Self {
-        Self { rows: Mutex::default(), memory: MemoryConsumer::new("RETURNING").register(&pool) }
+    fn new(pool: &Arc<dyn MemoryPool>) -> Self {
+        Self { rows: Mutex::default(), memory: MemoryConsumer::new("RETURNING").register(pool) }
     }
 
     fn take(&self, batch: RecordBatch) -> DataFusionResult<()> {
@@ -258,7 +283,8 @@ impl Planning<'_> {
         if !tables.contains(target.place()) {
             tables.push(target.place().clone());
         }
-        Ok(Query::of_write(Write { target, work, returning }, main, schema, types, tables))
+        let (observer, memory) = (self.context.observer.clone(), self.engine.memory());
+        Ok(Query::of_write(Write { target, work, returning, observer, memory }, main, schema, types, tables))
     }
 }
 

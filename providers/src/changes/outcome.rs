@@ -61,7 +61,9 @@ pub(crate) async fn bounded<T>(
     tokio::select! {
         biased;
         () = closed.cancelled() => Err(Error::new(ErrorKind::Unreachable, "the datasource was closed").into()),
-        done = deadline.bound(what, async { Ok(work.await) }) => done?,
+        done = deadline.bound(what, async { Ok(work.await) }) => {
+            done.map_err(|late| late.hint("external.query_timeout of the datasource sets this limit"))?
+        }
     }
 }
 
@@ -75,7 +77,12 @@ pub(crate) fn unknown(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Cancelled => {
             let text = format!("{}; it is not known whether the transaction was committed", error.message());
-            Error::new(error.kind(), text).hint("look at the source whether the rows are there before it is tried again").because(error)
+            let told = Error::new(error.kind(), text).hint("look at the source whether the rows are there before it is tried again");
+            match error.remote_sqlstate() {
+                Some(code) => told.remote_code(code),
+                None => told,
+            }
+            .because(error)
         }
         _ => error,
     }

@@ -213,12 +213,12 @@ impl Dialect for ClickHouseDialect {
     }
 
     /// Sums wrap around. Of no rows the least and the greatest are zero unless they are asked for as here.
-    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, result: &DataType) -> Option<String> {
+    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, over: &str, result: &DataType) -> Option<String> {
         match (name, argument) {
-            ("count", None) if *result == DataType::Int64 => Some("count()".to_owned()),
-            ("count", Some(argument)) if *result == DataType::Int64 => Some(format!("count({})", argument.sql)),
+            ("count", None) if *result == DataType::Int64 => Some(format!("count(){over}")),
+            ("count", Some(argument)) if *result == DataType::Int64 => Some(format!("count({}){over}", argument.sql)),
             ("min" | "max", Some(argument)) if argument.data_type == *result && is_ordered_alike(result) => {
-                Some(format!("{name}OrNull({})", argument.sql))
+                Some(format!("{name}OrNull({}){over}", argument.sql))
             }
             _ => None,
         }
@@ -425,8 +425,9 @@ mod tests {
     #[test]
     fn only_what_cannot_wrap_or_default_is_aggregated() {
         let argument = |data_type: DataType| Argument { sql: "a".to_owned(), data_type, literal: None };
-        let of = |name: &str, data_type: DataType, result: DataType| ClickHouseDialect.aggregate(name, Some(&argument(data_type)), &result);
-        assert_eq!(ClickHouseDialect.aggregate("count", None, &DataType::Int64).as_deref(), Some("count()"));
+        let of =
+            |name: &str, data_type: DataType, result: DataType| ClickHouseDialect.aggregate(name, Some(&argument(data_type)), "", &result);
+        assert_eq!(ClickHouseDialect.aggregate("count", None, "", &DataType::Int64).as_deref(), Some("count()"));
         assert_eq!(of("max", DataType::Int32, DataType::Int32).as_deref(), Some("maxOrNull(a)"));
         assert_eq!(of("max", DataType::Float64, DataType::Float64), None);
         assert_eq!(of("sum", DataType::Int64, DataType::Int64), None);

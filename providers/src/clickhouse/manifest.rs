@@ -20,6 +20,7 @@ pub(super) static MANIFEST: Manifest = Manifest {
         limit: true,
         sort: true,
         aggregate: true,
+        window: true,
         inner_join: true,
         outer_join: true,
         full_join: true,

@@ -22,11 +22,12 @@ pub(super) struct Class {
 }
 
 /// One per flag of [`Capabilities`] that is about plans.
-pub(super) const CLASSES: [Class; 8] = [
+pub(super) const CLASSES: [Class; 9] = [
     Class { name: "filter", declared: |c| c.filter, queries: filters },
     Class { name: "limit", declared: |c| c.limit, queries: limits },
     Class { name: "sort", declared: |c| c.sort, queries: sorts },
     Class { name: "aggregate", declared: |c| c.aggregate, queries: aggregates },
+    Class { name: "window", declared: |c| c.window, queries: windows },
     Class { name: "inner join", declared: |c| c.inner_join, queries: |s, most| joins(s, most, &["JOIN"]) },
     Class { name: "outer join", declared: |c| c.outer_join, queries: |s, most| joins(s, most, &["LEFT JOIN", "RIGHT JOIN"]) },
     Class { name: "full join", declared: |c| c.full_join, queries: |s, most| joins(s, most, &["FULL JOIN"]) },
@@ -242,6 +243,27 @@ fn aggregates(sampled: &Sampled, most: usize) -> Vec<Query> {
         if is_summed(column) {
             texts.push(format!("SELECT sum({name}), avg({name}) FROM {table}"));
             texts.push(format!("SELECT sum({name}) FROM {table} WHERE {name} IS NULL"));
+        }
+    }
+    texts.into_iter().map(|sql| Query::new(sql, Agreement::Rows)).collect()
+}
+
+fn windows(sampled: &Sampled, most: usize) -> Vec<Query> {
+    let table = sampled.name();
+    let mut texts = vec![format!("SELECT count(*) OVER () FROM {table}")];
+    for column in sampled.columns(most).filter(|column| is_ordered(column)) {
+        let name = quoted(&column.name);
+        // Rows with the same value have the same rank, so that any answer is right in one way only.
+        texts.push(format!(
+            "SELECT {name}, rank() OVER (ORDER BY {name} DESC NULLS LAST), dense_rank() OVER (ORDER BY {name} NULLS FIRST) FROM {table}"
+        ));
+        texts.push(format!("SELECT {name}, count(*) OVER (PARTITION BY {name}), count({name}) OVER (ORDER BY {name}) FROM {table}"));
+        texts.push(format!("SELECT n FROM (SELECT row_number() OVER (ORDER BY {name}) AS n FROM {table}) AS numbered WHERE n < 3"));
+        if is_summed(column) {
+            texts.push(format!(
+                "SELECT {name}, sum({name}) OVER (ORDER BY {name} RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING), \
+                 min({name}) OVER (ORDER BY {name} ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM {table}"
+            ));
         }
     }
     texts.into_iter().map(|sql| Query::new(sql, Agreement::Rows)).collect()

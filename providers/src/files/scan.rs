@@ -31,8 +31,8 @@ use super::connect::read_failure;
 use super::source::{Source, closed, timed_out};
 use crate::deadline::Deadline;
 use crate::remote::RemoteId;
-use crate::scan_observer::{ScanObserver, Tally, counted, observer};
 use crate::scan_release::ScanRelease;
+use crate::statement_observer::{StatementObserver, Tally, counted, observer};
 
 /// A data source that reads from its datasource's store.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl SourceScan {
     }
 
     /// Partitions that are read at once are one scan to whoever observes it.
-    fn tally(&self, observer: Arc<dyn ScanObserver>) -> Arc<Tally> {
+    fn tally(&self, observer: Arc<dyn StatementObserver>) -> Arc<Tally> {
         let mut shared = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
             let tally = Tally::new(observer, self.source.id.clone(), format!("READ {}", self.what));

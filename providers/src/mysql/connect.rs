@@ -73,6 +73,16 @@ impl Flavor {
         if version.to_ascii_lowercase().contains("mariadb") { Self::MariaDb } else { Self::MySql }
     }
 
+    /// Whether a server of this version has window functions: MySQL since 8.0, MariaDB since 10.2.
+    pub(super) fn computes_windows(self, version: &str) -> bool {
+        let mut numbers = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+        match self {
+            Self::MariaDb => version >= (10, 2),
+            Self::MySql => version >= (8, 0),
+        }
+    }
+
     /// The product's name.
     pub(super) fn product(self) -> &'static str {
         match self {
@@ -435,6 +445,15 @@ mod tests {
     fn flavor_is_read_from_the_version() {
         assert_eq!(Flavor::of("10.11.19-MariaDB-0+deb12u1"), Flavor::MariaDb);
         assert_eq!(Flavor::of("8.0.36"), Flavor::MySql);
+    }
+
+    #[test]
+    fn old_servers_have_no_windows() {
+        for (version, has_some) in
+            [("10.11.19-MariaDB-0+deb12u1", true), ("10.1.48-MariaDB", false), ("8.0.36", true), ("5.7.44-log", false)]
+        {
+            assert_eq!(Flavor::of(version).computes_windows(version), has_some, "{version}");
+        }
     }
 
     #[test]

@@ -316,11 +316,11 @@ impl Dialect for MySqlDialect {
 
     /// A cast would turn what does not fit into the largest number that does, with no more than a warning. So none is written: a sum of
     /// integers arrives as a decimal, and decoding it is an error when it does not fit.
-    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, result: &DataType) -> Option<String> {
+    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, over: &str, result: &DataType) -> Option<String> {
         match (name, argument) {
-            ("count", None) => (*result == DataType::Int64).then(|| "COUNT(*)".to_owned()),
+            ("count", None) => (*result == DataType::Int64).then(|| format!("COUNT(*){over}")),
             ("count", Some(argument)) if self.hides_nulls(&argument.data_type) => None,
-            ("count", Some(argument)) => (*result == DataType::Int64).then(|| format!("COUNT({})", argument.sql)),
+            ("count", Some(argument)) => (*result == DataType::Int64).then(|| format!("COUNT({}){over}", argument.sql)),
             ("sum", Some(argument)) => {
                 let is_exact = match (&argument.data_type, result) {
                     (integer, DataType::Int64) => integer_digits(integer).is_some(),
@@ -331,7 +331,7 @@ impl Dialect for MySqlDialect {
                     ) => scale == to && *precision + 22 <= DECIMAL_DIGITS && *scale <= DECIMAL_SCALE,
                     _ => false,
                 };
-                is_exact.then(|| format!("SUM({})", argument.sql))
+                is_exact.then(|| format!("SUM({}){over}", argument.sql))
             }
             ("min" | "max", Some(argument)) => {
                 let is_exact = integer_digits(result).is_some()
@@ -343,7 +343,7 @@ impl Dialect for MySqlDialect {
                             | DataType::Timestamp(TimeUnit::Microsecond, _)
                             | DataType::Utf8
                     );
-                (is_exact && argument.data_type == *result).then(|| format!("{}({})", name.to_ascii_uppercase(), argument.sql))
+                (is_exact && argument.data_type == *result).then(|| format!("{}({}){over}", name.to_ascii_uppercase(), argument.sql))
             }
             _ => None,
         }

@@ -92,6 +92,7 @@ pub(crate) struct MySqlRemote {
     /// Those that transactions of clients have, made by the first of them.
     changing: Arc<Pool<ServerDial>>,
     dialect: MySqlDialect,
+    capabilities: Capabilities,
     place: Place,
     flavor: Flavor,
     policy: Policy,
@@ -115,6 +116,8 @@ impl MySqlRemote {
             .map(|access| Pool::new(id.clone(), access.limits(options.pool), server.connections(access)));
         let mut session = pool.acquire(None).await?;
         let flavor = session.flavor();
+        let window = flavor.computes_windows(&session.server_version().version);
+        let capabilities = Capabilities { window, ..manifest::MANIFEST.capabilities };
         let dialect = match flavor {
             Flavor::MariaDb => MySqlDialect::maria_db(),
             Flavor::MySql => MySqlDialect::my_sql(),
@@ -136,6 +139,7 @@ impl MySqlRemote {
             writing,
             changing,
             dialect,
+            capabilities,
             place,
             flavor,
             policy,
@@ -207,7 +211,7 @@ impl Remote for MySqlRemote {
     }
 
     fn capabilities(&self) -> &Capabilities {
-        &manifest::MANIFEST.capabilities
+        &self.capabilities
     }
 
     async fn ping(&self, deadline: Deadline) -> Result<ServerVersion> {

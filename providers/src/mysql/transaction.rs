@@ -26,7 +26,7 @@ use super::{MySqlRemote, collations, failure};
 use crate::changes::{Fault, Insertion, RETURNED_ROWS, RemoteTransaction, Returned, TransactionalRemote, bounded, spent, unknown};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::Pooled;
+use crate::pool::{PoolState, Pooled};
 use crate::remote::{RemoteColumn, RemoteId, RemoteTable};
 use crate::sql::{BATCH_BYTES, Dialect, RemoteSql};
 
@@ -51,8 +51,12 @@ impl TransactionalRemote for MySqlRemote {
             zero_dates: self.policy.zero_dates,
             closed: self.closed.clone(),
             packet: None,
-            checked: HashSet::new(),
+            held: HashSet::new(),
         }))
+    }
+
+    fn transaction_pool(&self) -> PoolState {
+        self.changing.state()
     }
 }
 
@@ -93,8 +97,8 @@ struct MySqlTransaction {
     closed: CancellationToken,
     /// How much the server takes at once, once it was asked.
     packet: Option<usize>,
-    /// The tables whose engine was asked for, by schema and name.
-    checked: HashSet<(String, String)>,
+    /// The tables that stay what they are, by schema and name.
+    held: HashSet<(String, String)>,
 }
 
 impl fmt::Debug for MySqlTransaction {
@@ -165,10 +169,10 @@ impl MySqlTransaction {
         deadline: Deadline,
     ) -> Result<u64, Stop> {
         session.limit_time(Some(limit(deadline))).await?;
-        collations::check(session, self.dialect, &sql.reliance).await?;
         for table in sql.reliance.tables() {
-            self.check_engine(session, table).await?;
+            self.hold(session, table).await?;
         }
+        collations::check(session, self.dialect, &sql.reliance).await?;
         let output = returned.map(|returned| Output::new(returned, self.zero_dates)).transpose()?;
         let mut output = output.map(|output| Output { batch: output.batch.of(sql.origins.clone()), ..output });
         let changed = execute(session, &sql.text, Params::Empty, output.as_mut()).await?;
@@ -187,7 +191,7 @@ impl MySqlTransaction {
         let table = &insertion.table;
         let columns: Vec<&RemoteColumn> = insertion.columns.iter().filter_map(|&at| table.columns.get(at)).collect();
         session.limit_time(Some(limit(deadline))).await?;
-        self.check_engine(session, table).await?;
+        self.hold(session, table).await?;
         self.check_columns(session, table, &columns).await?;
         let packet = self.packet(session).await?;
         let mut output = returned.map(|returned| Output::new(returned, self.zero_dates)).transpose()?;
@@ -225,12 +229,14 @@ impl MySqlTransaction {
         Ok(self.packet.unwrap_or(STATEMENT_BYTES).saturating_sub(PACKET_ROOM))
     }
 
-    /// Refuses a table whose engine would keep what is rolled back.
-    async fn check_engine(&mut self, session: &mut Session, table: &RemoteTable) -> Result<(), Stop> {
+    /// Has the table stay what it is until the transaction ends: whoever reads it keeps others from altering it. Refuses a table whose
+    /// engine would keep what is rolled back.
+    async fn hold(&mut self, session: &mut Session, table: &RemoteTable) -> Result<(), Stop> {
         let named = (table.schema.clone(), table.name.clone());
-        if self.checked.contains(&named) {
+        if self.held.contains(&named) {
             return Ok(());
         }
+        session.connection().query_drop(format!("SELECT 1 FROM {} LIMIT 0", self.dialect.table(&table.schema, &table.name))).await?;
         let sql = format!(
             "SELECT CONVERT(t.ENGINE USING utf8mb4) FROM information_schema.TABLES AS t JOIN information_schema.ENGINES AS e ON e.ENGINE = t.ENGINE \
              WHERE {} AND e.TRANSACTIONS <> 'YES'",
@@ -242,7 +248,7 @@ impl MySqlTransaction {
                 Err(Error::new(ErrorKind::Unsupported, text).hint("store it with InnoDB").remote_code("0A000").into())
             }
             None => {
-                self.checked.insert(named);
+                self.held.insert(named);
                 Ok(())
             }
         }

@@ -236,8 +236,8 @@ impl Dialect for PostgresDialect {
         }
     }
 
-    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, result: &DataType) -> Option<String> {
-        function::aggregate(self, name, argument, result)
+    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, over: &str, result: &DataType) -> Option<String> {
+        function::aggregate(self, name, argument, over, result)
     }
 
     fn limit(&self, limit: Option<u64>, offset: u64) -> String {

@@ -23,10 +23,13 @@ use crate::sql::Reliance;
 
 /// How much of a `COPY` travels at once.
 const MESSAGE_BYTES: usize = 64 << 10;
-/// The bounds of one statement of many rows. The protocol has 65,535 parameters at most.
+/// The bounds of one statement of many rows.
 const STATEMENT_PARAMETERS: usize = 16_000;
 const STATEMENT_ROWS: usize = 1000;
 const STATEMENT_BYTES: usize = 1 << 20;
+/// The bounds of a statement that has to have all rows: the protocol counts parameters with 16 bits.
+const ONLY_STATEMENT_PARAMETERS: usize = 65_535;
+const ONLY_STATEMENT_BYTES: usize = 64 << 20;
 
 /// Whether `COPY` does with a table what `INSERT` does: it knows no rules, and refuses views and row security.
 const TAKES_COPY: &str = "SELECT c.relkind IN ('r', 'p', 'f') AND NOT c.relhasrules AND NOT pg_catalog.row_security_active(c.oid) \
@@ -123,7 +126,7 @@ impl<'a> Inserting<'a> {
         let mut message = BytesMut::with_capacity(MESSAGE_BYTES);
         RowWriter::begin(form, &mut message);
         while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(Ended::Elsewhere)?;
+            let batch = batch?;
             let arrays = writer.arrays(&batch)?;
             let values = values(&arrays)?;
             for row in 0..batch.num_rows() {
@@ -147,20 +150,25 @@ impl<'a> Inserting<'a> {
     ) -> Result<u64, Ended> {
         let columns = prepared.types.len();
         let most = (STATEMENT_PARAMETERS / columns).clamp(1, STATEMENT_ROWS);
+        let most_of_all = ONLY_STATEMENT_PARAMETERS / columns;
+        let is_only = self.insertion.updates;
         let mut statement = InsertStatement::new(format!("INSERT INTO {} ({}) VALUES ", self.table(), self.names()), columns);
         let mut parameters: Vec<Parameter> = Vec::new();
         let (mut size, mut inserted) = (0, 0);
         while let Some(batch) = rows.next().await {
-            let batch = batch.map_err(Ended::Elsewhere)?;
+            let batch = batch?;
             let arrays = prepared.writer.arrays(&batch)?;
             let values = values(&arrays)?;
             for row in 0..batch.num_rows() {
+                if is_only && (parameters.len() == most_of_all * columns || size >= ONLY_STATEMENT_BYTES) {
+                    return Err(too_many(most_of_all).into());
+                }
                 for (place, values) in values.iter().enumerate() {
                     let parameter = prepared.writer.parameter(place, values, row)?;
                     size += parameter.size();
                     parameters.push(parameter);
                 }
-                if parameters.len() >= most * columns || size >= STATEMENT_BYTES {
+                if !is_only && (parameters.len() >= most * columns || size >= STATEMENT_BYTES) {
                     let count = parameters.len() / columns;
                     inserted += self.statement(&mut statement, count, &prepared.types, &parameters, returned.as_mut()).await?;
                     parameters.clear();
@@ -189,7 +197,7 @@ impl<'a> Inserting<'a> {
         };
         let mut inserted = 0;
         while let Some(batch) = rows.next().await {
-            let mut left = batch.map_err(Ended::Elsewhere)?.num_rows();
+            let mut left = batch?.num_rows();
             while left > 0 {
                 let count = left.min(most);
                 inserted += self.statement(&mut statement, count, &[], &[], returned.as_mut()).await?;
@@ -221,6 +229,16 @@ impl<'a> Inserting<'a> {
             None => Ok(client.execute_raw(&prepared, parameters).await?),
         }
     }
+}
+
+/// In a second statement a row that the first one changed could be changed again, which PostgreSQL refuses within one.
+fn too_many(rows: usize) -> Error {
+    let megabytes = ONLY_STATEMENT_BYTES >> 20;
+    Error::new(
+        ErrorKind::LimitExceeded,
+        format!("INSERT ... ON CONFLICT DO UPDATE of more than {rows} rows or {megabytes} MiB into this table"),
+    )
+    .hint("insert them in several statements of one transaction")
 }
 
 fn values(arrays: &[ArrayRef]) -> Result<Vec<Values<'_>>> {

@@ -63,7 +63,7 @@ impl<'a> ReturnedRows<'a> {
     /// Gives away the rows that are in no batch yet.
     pub(super) fn finish(mut self) -> Result<(), Ended> {
         if self.decoder.rows() > 0 {
-            (self.returned.take)(self.decoder.take_batch()?).map_err(Ended::Elsewhere)?;
+            (self.returned.take)(self.decoder.take_batch()?)?;
         }
         Ok(())
     }
@@ -87,7 +87,7 @@ impl<'a> ReturnedRows<'a> {
     fn decode(&mut self) -> Result<(), Ended> {
         self.decoder.push(self.input.split().freeze());
         while self.decoder.decode()? == Progress::Full {
-            (self.returned.take)(self.decoder.take_batch()?).map_err(Ended::Elsewhere)?;
+            (self.returned.take)(self.decoder.take_batch()?)?;
         }
         Ok(())
     }

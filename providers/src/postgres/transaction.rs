@@ -21,9 +21,10 @@ use super::scan::{self, Source};
 use super::shape::Shapes;
 use super::type_mapping::NumericPolicy;
 use super::{PostgresRemote, failure};
-use crate::changes::{Insertion, RemoteTransaction, Returned, TransactionalRemote};
+use crate::changes::{Fault, Insertion, RemoteTransaction, Returned, TransactionalRemote, bounded, spent, unknown};
 use crate::deadline::Deadline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::pool::PoolState;
 use crate::sql::RemoteSql;
 
 /// Longer than what a client thinks between two statements, or other sources take to give rows. The session's own limit is for
@@ -34,10 +35,8 @@ const IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '15min'";
 pub(super) enum Ended {
     /// The driver, or the source, says why.
     AtSource(DriverError),
-    /// An error of ours that does not name the datasource yet.
-    Here(Error),
-    /// What rows that are to be inserted, or whoever takes those that are returned, failed with.
-    Elsewhere(DataFusionError),
+    /// Anybody else.
+    Here(Fault),
 }
 
 impl From<DriverError> for Ended {
@@ -48,7 +47,22 @@ impl From<DriverError> for Ended {
 
 impl From<Error> for Ended {
     fn from(error: Error) -> Self {
-        Self::Here(error)
+        Self::Here(error.into())
+    }
+}
+
+impl From<DataFusionError> for Ended {
+    fn from(error: DataFusionError) -> Self {
+        Self::Here(error.into())
+    }
+}
+
+impl From<Ended> for Fault {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::AtSource(error) => failure::changing(error).into(),
+            Ended::Here(fault) => fault,
+        }
     }
 }
 
@@ -58,7 +72,7 @@ impl Ended {
         let Self::AtSource(error) = self else { return self };
         let columns = &insertion.table.columns;
         let names: Vec<_> = insertion.columns.iter().map(|&place| columns[place].name.as_str()).collect();
-        Self::Here(failure::inserting(error, &names))
+        Self::Here(failure::inserting(error, &names).into())
     }
 }
 
@@ -66,8 +80,8 @@ impl Ended {
 impl TransactionalRemote for PostgresRemote {
     async fn begin(&self, deadline: Deadline) -> Result<Box<dyn RemoteTransaction>> {
         let source = self.source();
-        let work = async { Ok(self.begun(deadline).await) };
-        let mut lease = within(&source, deadline, "beginning a transaction", work).await?.map_err(|error| error.at(self.id.as_str()))?;
+        let begun = bounded(&self.closed, deadline, "beginning a transaction", async { Ok(self.begun(deadline).await?) });
+        let mut lease = begun.await.map_err(|fault| fault.own().at(self.id.as_str()))?;
         lease.pause();
         let idle = Arc::new(Mutex::new(Some(lease)));
         let mut watch = JoinSet::new();
@@ -79,6 +93,10 @@ impl TransactionalRemote for PostgresRemote {
             }
         });
         Ok(Box::new(PostgresTransaction { source, numeric: self.numeric, idle, _watch: watch }))
+    }
+
+    fn transaction_pool(&self) -> PoolState {
+        self.changing.state()
     }
 }
 
@@ -147,12 +165,8 @@ impl PostgresTransaction {
     {
         let mut lease = self.lease()?;
         lease.begin();
-        let done = within(&self.source, deadline, what, async { Ok(work(lease).await) }).await?;
-        let (mut lease, done) = done.map_err(|ended| match ended {
-            Ended::AtSource(error) => failure::changing(error).at(self.source.id.as_str()).into(),
-            Ended::Here(error) => error.at(self.source.id.as_str()).into(),
-            Ended::Elsewhere(error) => error,
-        })?;
+        let done = bounded(&self.source.closed, deadline, what, async { Ok(work(lease).await?) });
+        let (mut lease, done) = done.await.map_err(|fault| fault.at(self.source.id.as_str()))?;
         lease.pause();
         *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(lease);
         if self.source.closed.is_cancelled() {
@@ -164,10 +178,7 @@ impl PostgresTransaction {
     }
 
     fn lease(&self) -> Result<Lease> {
-        let ended = || match self.source.closed.is_cancelled() {
-            true => scan::closed(),
-            false => Error::new(ErrorKind::Failed, "the transaction has ended by an error").hint("begin another one"),
-        };
+        let ended = || if self.source.closed.is_cancelled() { scan::closed() } else { spent() };
         take(&self.idle).ok_or_else(|| ended().at(self.source.id.as_str()))
     }
 }
@@ -180,7 +191,7 @@ impl RemoteTransaction for PostgresTransaction {
             let changed = run(&source, &lease, sql, returned, deadline).await;
             conclude(lease, changed)
         };
-        self.with_lease(deadline, "changing rows", work).await
+        self.with_lease(deadline, "the change", work).await
     }
 
     async fn insert(
@@ -191,13 +202,12 @@ impl RemoteTransaction for PostgresTransaction {
         deadline: Deadline,
     ) -> DataFusionResult<u64> {
         let (source, numeric) = (self.source.clone(), self.numeric);
-        let what = format!("inserting into \"{}\"", insertion.table.name);
         let work = |lease: Lease| async move {
             let returned = returned.map(|returned| ReturnedRows::new(returned, Vec::new())).transpose()?;
             let inserted = Inserting { source: &source, numeric, lease: &lease, insertion, deadline }.run(rows, returned).await;
             conclude(lease, inserted).map_err(|ended| ended.of_rows_for(insertion))
         };
-        self.with_lease(deadline, &what, work).await
+        self.with_lease(deadline, "the insert", work).await
     }
 
     async fn commit(self: Box<Self>, deadline: Deadline) -> Result<()> {
@@ -210,12 +220,13 @@ impl RemoteTransaction for PostgresTransaction {
                 Ok(()) => lease.finish(),
                 Err(error) => {
                     lease.discard();
-                    return Err(failure::changing(error));
+                    return Err(failure::changing(error).into());
                 }
             }
             Ok(())
         };
-        within(&self.source, deadline, "committing", work).await.map_err(unknown_if_lost)
+        let committed = bounded(&self.source.closed, deadline, "the commit", work).await;
+        committed.map_err(|fault| unknown(fault.own()).at(self.source.id.as_str()))
     }
 }
 
@@ -259,31 +270,4 @@ async fn run(source: &Source, lease: &Lease, sql: &RemoteSql, returned: Option<R
 pub(super) async fn limit_statements(lease: &Lease, deadline: Deadline) -> Result<(), DriverError> {
     let limit = milliseconds(Some(deadline.remaining() + REMOTE_GRACE));
     lease.client().batch_execute(&format!("SET LOCAL statement_timeout = {limit}")).await
-}
-
-/// Runs `work` until it ends, the deadline passes or the datasource is closed.
-async fn within<T>(source: &Source, deadline: Deadline, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::select! {
-        biased;
-        () = source.closed.cancelled() => Err(scan::closed()),
-        done = deadline.bound(what, work) => done,
-    }
-    .map_err(|error| error.at(source.id.as_str()))
-}
-
-/// Says of a commit whose answer did not come what that means.
-fn unknown_if_lost(error: Error) -> Error {
-    if !matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::Timeout | ErrorKind::Cancelled) {
-        return error;
-    }
-    let text = format!("{}: it is not known whether the transaction was committed", error.message());
-    let told = Error::new(error.kind(), text).hint("look at the source before you run the transaction again");
-    let told = match error.remote_sqlstate() {
-        Some(code) => told.remote_code(code),
-        None => told,
-    };
-    match error.datasource().map(str::to_owned) {
-        Some(datasource) => told.at(&datasource).because(error),
-        None => told.because(error),
-    }
 }

@@ -125,8 +125,9 @@ pub trait Dialect: Debug + Send + Sync {
     /// arguments is as it is stored, while its value is the text without the blanks at its end.
     fn function(&self, name: &str, arguments: &[Argument<'_>], result: &DataType) -> Option<String>;
 
-    /// An aggregate by its DataFusion name, without `DISTINCT` or `FILTER`, cast to `result`. No argument is `count(*)`.
-    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, result: &DataType) -> Option<String>;
+    /// An aggregate by its DataFusion name, without `DISTINCT` or `FILTER`, cast to `result`. No argument is `count(*)`. `over` stands
+    /// behind each call of an aggregate: nothing, or the `OVER` of a window with a blank before it.
+    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, over: &str, result: &DataType) -> Option<String>;
 
     /// `LIMIT` and `OFFSET`, or empty.
     fn limit(&self, limit: Option<u64>, offset: u64) -> String;

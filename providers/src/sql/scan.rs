@@ -29,8 +29,8 @@ use super::narrow::{Narrow, Narrowed};
 use super::shared_snapshot::shared_snapshot;
 use super::{Reliance, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, Turn, normalize};
 use crate::deadline::Deadline;
-use crate::scan_observer::{ScanObserver, Tally, bytes, counted, observer};
 use crate::scan_release::releasable;
+use crate::statement_observer::{StatementObserver, Tally, bytes, counted, observer};
 
 /// How many characters of what a join has added a plan shows.
 const SHOWN: usize = 200;
@@ -286,7 +286,7 @@ impl Reading {
         partition: usize,
         schema: &SchemaRef,
         limits: ScanLimits,
-        observer: Option<Arc<dyn ScanObserver>>,
+        observer: Option<Arc<dyn StatementObserver>>,
         snapshot: Option<Arc<dyn SharedSnapshot>>,
     ) -> DataFusionResult<SendableRecordBatchStream> {
         let rows = match &statement.split {
@@ -338,7 +338,7 @@ impl Reading {
     }
 
     /// Partitions that are read at once are one scan to whoever observes it.
-    fn tally(&self, sql: &RemoteSql, observer: Arc<dyn ScanObserver>) -> Arc<Tally> {
+    fn tally(&self, sql: &RemoteSql, observer: Arc<dyn StatementObserver>) -> Arc<Tally> {
         let mut shared = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         shared.upgrade().unwrap_or_else(|| {
             let statement = normalize(&sql.text, self.remote.dialect().quoting());

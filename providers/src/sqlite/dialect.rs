@@ -193,18 +193,18 @@ impl Dialect for SqliteDialect {
         }
     }
 
-    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, result: &DataType) -> Option<String> {
+    fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, over: &str, result: &DataType) -> Option<String> {
         match (name, argument) {
             ("count", Some(_)) if self.nulls == Nulls::Unknown => None,
-            ("count", None) if *result == DataType::Int64 => Some("count(*)".to_owned()),
-            ("count", Some(argument)) if *result == DataType::Int64 => Some(format!("count({})", argument.sql)),
+            ("count", None) if *result == DataType::Int64 => Some(format!("count(*){over}")),
+            ("count", Some(argument)) if *result == DataType::Int64 => Some(format!("count({}){over}", argument.sql)),
             // The order of floats has NaN for us and not there; text and the rest are for the caller to compare.
             ("min" | "max", Some(argument)) if argument.data_type == *result && is_ordered_alike(result) => {
-                Some(format!("{name}({})", argument.sql))
+                Some(format!("{name}({}){over}", argument.sql))
             }
             // It adds 64-bit integers and fails when they overflow.
             ("sum", Some(argument)) if argument.data_type == DataType::Int64 && *result == DataType::Int64 => {
-                Some(format!("sum({})", argument.sql))
+                Some(format!("sum({}){over}", argument.sql))
             }
             _ => None,
         }
@@ -376,21 +376,21 @@ mod tests {
     #[test]
     fn only_what_is_exact_is_computed_there() {
         let dialect = SqliteDialect::EXACT;
-        assert_eq!(dialect.aggregate("count", None, &DataType::Int64).as_deref(), Some("count(*)"));
+        assert_eq!(dialect.aggregate("count", None, "", &DataType::Int64).as_deref(), Some("count(*)"));
         let int = argument("\"a\"", DataType::Int64);
         let float = argument("\"f\"", DataType::Float64);
-        assert_eq!(dialect.aggregate("sum", Some(&int), &DataType::Int64).as_deref(), Some("sum(\"a\")"));
-        assert_eq!(dialect.aggregate("max", Some(&int), &DataType::Int64).as_deref(), Some("max(\"a\")"));
+        assert_eq!(dialect.aggregate("sum", Some(&int), "", &DataType::Int64).as_deref(), Some("sum(\"a\")"));
+        assert_eq!(dialect.aggregate("max", Some(&int), "", &DataType::Int64).as_deref(), Some("max(\"a\")"));
         for (name, argument) in [("avg", &int), ("sum", &float), ("min", &float), ("stddev", &int)] {
-            assert_eq!(dialect.aggregate(name, Some(argument), &argument.data_type), None, "{name}");
+            assert_eq!(dialect.aggregate(name, Some(argument), "", &argument.data_type), None, "{name}");
         }
         assert_eq!(dialect.function("coalesce", &[int.clone(), int.clone()], &DataType::Int64).as_deref(), Some("coalesce(\"a\", \"a\")"));
         assert_eq!(dialect.function("coalesce", &[int.clone(), float], &DataType::Float64), None);
         // Where values are read as NULL, only rows are counted.
         let lenient = SqliteDialect::LENIENT;
-        assert_eq!(lenient.aggregate("count", None, &DataType::Int64).as_deref(), Some("count(*)"));
-        assert!(dialect.aggregate("count", Some(&int), &DataType::Int64).is_some());
-        assert_eq!(lenient.aggregate("count", Some(&int), &DataType::Int64), None);
+        assert_eq!(lenient.aggregate("count", None, "", &DataType::Int64).as_deref(), Some("count(*)"));
+        assert!(dialect.aggregate("count", Some(&int), "", &DataType::Int64).is_some());
+        assert_eq!(lenient.aggregate("count", Some(&int), "", &DataType::Int64), None);
         assert_eq!(lenient.function("coalesce", &[int.clone(), int.clone()], &DataType::Int64), None);
         assert_eq!(dialect.function("lower", &[int], &DataType::Utf8), None);
         assert_eq!(dialect.widening_cast("x", &DataType::Int32, &DataType::Int64).as_deref(), Some("x"));

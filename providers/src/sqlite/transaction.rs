@@ -30,7 +30,7 @@ use super::write::Waiting;
 use crate::changes::{Fault, Insertion, RETURNED_ROWS, RemoteTransaction, Returned, TransactionalRemote, bounded, spent, unknown};
 use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::{Access, Pooled};
+use crate::pool::{Access, PoolState, Pooled};
 use crate::remote::{RemoteColumn, RemoteId};
 use crate::sql::{BATCHES_AHEAD, Dialect, RemoteSql, ScanLimits};
 
@@ -52,6 +52,10 @@ impl TransactionalRemote for SqliteRemote {
             .work("beginning a transaction", deadline, idle(), move |database, waiting| waiting.run(|| database.begin_change(&path)));
         begun.await.map_err(|fault| fault.own().at(self.id.as_str()))?;
         Ok(Box::new(transaction))
+    }
+
+    fn transaction_pool(&self) -> PoolState {
+        self.changing.state()
     }
 }
 

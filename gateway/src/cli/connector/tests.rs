@@ -106,12 +106,13 @@ async fn a_part_of_a_large_table_shows_it_too() {
 /// One flag changed, by name.
 type Flip = (&'static str, fn(&mut Capabilities));
 
-fn flips() -> [Flip; 10] {
-    let flips: [Flip; 10] = [
+fn flips() -> [Flip; 11] {
+    let flips: [Flip; 11] = [
         ("filter", |c| c.filter = !c.filter),
         ("limit", |c| c.limit = !c.limit),
         ("sort", |c| c.sort = !c.sort),
         ("aggregate", |c| c.aggregate = !c.aggregate),
+        ("window", |c| c.window = !c.window),
         ("inner_join", |c| c.inner_join = !c.inner_join),
         ("outer_join", |c| c.outer_join = !c.outer_join),
         ("full_join", |c| c.full_join = !c.full_join),

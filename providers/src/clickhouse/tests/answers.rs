@@ -240,7 +240,7 @@ async fn of_no_rows_the_least_is_null_and_the_count_zero() {
     let remote = server.remote("nothing").await;
     let of = |name: &str, sql: &str, data_type: DataType| {
         let argument = Argument { sql: sql.to_owned(), data_type: data_type.clone(), literal: None };
-        ClickHouseDialect.aggregate(name, Some(&argument), &data_type).unwrap()
+        ClickHouseDialect.aggregate(name, Some(&argument), "", &data_type).unwrap()
     };
     let (x, s, d) = (of("min", "x", DataType::Int32), of("max", "s", DataType::Utf8), of("min", "d", DataType::Date32));
     let sql = format!("SELECT {x}, {s}, {d}, count(), count(x) FROM nothing.t");

@@ -50,7 +50,7 @@ async fn count(admin: &mut Conn, sql: &str) -> u64 {
 async fn into(remote: &MySqlRemote, name: &str, columns: &[&str], clauses: &str) -> Insertion {
     let table = table(remote, name).await;
     let columns = columns.iter().map(|name| table.columns.iter().position(|column| column.name == *name).unwrap()).collect();
-    Insertion { table: Arc::new(table), columns, clauses: clauses.to_owned(), reliance: crate::sql::Reliance::default() }
+    Insertion { table: Arc::new(table), columns, clauses: clauses.to_owned(), updates: false, reliance: crate::sql::Reliance::default() }
 }
 
 fn stream(batches: Vec<Result<RecordBatch, DataFusionError>>) -> SendableRecordBatchStream {
@@ -108,6 +108,7 @@ async fn every_type_reads_back_as_it_was_given() {
             table: Arc::new(table.clone()),
             columns: vec![1],
             clauses: String::new(),
+            updates: false,
             reliance: crate::sql::Reliance::default(),
         };
         if declaration == "point" || declaration == "geometry" {

@@ -14,7 +14,7 @@ fn argument(sql: &str, data_type: DataType) -> Argument<'static> {
 }
 
 fn aggregate(name: &str, sql: &str, from: DataType, to: &DataType) -> Option<String> {
-    MySqlDialect::maria_db().aggregate(name, Some(&argument(sql, from)), to)
+    MySqlDialect::maria_db().aggregate(name, Some(&argument(sql, from)), "", to)
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn sums_are_exact_or_an_error() {
 #[test]
 fn aggregates_that_are_not_exact_stay_here() {
     let dialect = MySqlDialect::maria_db();
-    assert_eq!(dialect.aggregate("count", None, &DataType::Int64).as_deref(), Some("COUNT(*)"));
+    assert_eq!(dialect.aggregate("count", None, "", &DataType::Int64).as_deref(), Some("COUNT(*)"));
     assert_eq!(aggregate("count", "`x`", DataType::Utf8, &DataType::Int64).as_deref(), Some("COUNT(`x`)"));
     assert_eq!(aggregate("max", "`x`", DataType::Date32, &DataType::Date32).as_deref(), Some("MAX(`x`)"));
     for (name, from, to) in [

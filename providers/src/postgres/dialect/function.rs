@@ -35,24 +35,31 @@ pub(super) fn scalar(dialect: &PostgresDialect, name: &str, arguments: &[Argumen
     }
 }
 
-pub(super) fn aggregate(dialect: &PostgresDialect, name: &str, argument: Option<&Argument<'_>>, result: &DataType) -> Option<String> {
+pub(super) fn aggregate(
+    dialect: &PostgresDialect,
+    name: &str,
+    argument: Option<&Argument<'_>>,
+    over: &str,
+    result: &DataType,
+) -> Option<String> {
     let Some(argument) = argument else {
-        return (name == "count" && *result == DataType::Int64).then(|| "count(*)".to_owned());
+        return (name == "count" && *result == DataType::Int64).then(|| format!("count(*){over}"));
     };
     let sql = &argument.sql;
     match name {
-        "count" if *result == DataType::Int64 => Some(format!("count({sql})")),
+        "count" if *result == DataType::Int64 => Some(format!("count({sql}){over}")),
         // Sums of integers are wider over there. One that does not fit ours fails, as does a decimal when it is read.
-        "sum" if is_integer(&argument.data_type) && *result == DataType::Int64 => Some(format!("CAST(sum({sql}) AS bigint)")),
-        "sum" if has_same_scale(&argument.data_type, result) => Some(format!("CAST(sum({sql}) AS numeric)")),
+        "sum" if is_integer(&argument.data_type) && *result == DataType::Int64 => Some(format!("CAST(sum({sql}){over} AS bigint)")),
+        "sum" if has_same_scale(&argument.data_type, result) => Some(format!("CAST(sum({sql}){over} AS numeric)")),
         "min" | "max" if argument.data_type == *result && (is_exact(result) || is_text(result)) && *result != DataType::Boolean => {
-            Some(format!("CAST({name}({}) AS {})", as_read(argument), dialect.type_name(result)?))
+            Some(format!("CAST({name}({}){over} AS {})", as_read(argument), dialect.type_name(result)?))
         }
         // Ours divides unscaled integers and cuts off the rest, which is what div() does; numeric's own division rounds.
         "avg" => {
             let ((_, before), (_, after)) = (decimal_digits(&argument.data_type)?, decimal_digits(result)?);
-            (before <= after)
-                .then(|| format!("(div(sum({sql}) * '1e{after}'::numeric, CAST(count({sql}) AS numeric)) * '1e-{after}'::numeric)"))
+            (before <= after).then(|| {
+                format!("(div(sum({sql}){over} * '1e{after}'::numeric, CAST(count({sql}){over} AS numeric)) * '1e-{after}'::numeric)")
+            })
         }
         _ => None,
     }

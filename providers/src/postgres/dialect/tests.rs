@@ -131,7 +131,7 @@ fn what_is_not_proven_equal_is_not_written() {
         assert_eq!(function(name, DataType::Utf8), None, "{name}");
         assert_eq!(function(name, DataType::Float64), None, "{name}");
     }
-    let aggregate = |name: &str, from: DataType, to: DataType| PostgresDialect::CHARACTERS.aggregate(name, Some(&argument(from)), &to);
+    let aggregate = |name: &str, from: DataType, to: DataType| PostgresDialect::CHARACTERS.aggregate(name, Some(&argument(from)), "", &to);
     assert_eq!(aggregate("sum", DataType::Float64, DataType::Float64), None);
     assert_eq!(aggregate("avg", DataType::Int64, DataType::Float64), None);
     assert_eq!(aggregate("avg", DataType::Float64, DataType::Float64), None);

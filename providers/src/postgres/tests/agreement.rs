@@ -130,7 +130,7 @@ async fn aggregates_agree() {
                 let here = local(&remote, &table, &sql).await;
                 let argument = argument(&table, column_name);
                 let written =
-                    PostgresDialect::CHARACTERS.aggregate(name, Some(&argument), here.data_type()).unwrap_or_else(|| panic!("{sql}"));
+                    PostgresDialect::CHARACTERS.aggregate(name, Some(&argument), "", here.data_type()).unwrap_or_else(|| panic!("{sql}"));
                 let there = format!("SELECT {written} FROM public.t WHERE {filter}");
                 let there = column(&remote, &there, here.data_type().clone()).await.unwrap_or_else(|error| panic!("{there}: {error}"));
                 assert_eq!(there.to_data(), here.to_data(), "{sql}");
@@ -138,7 +138,7 @@ async fn aggregates_agree() {
         }
     }
     let here = local(&remote, &table, "SELECT count(*) FROM t").await;
-    let written = PostgresDialect::CHARACTERS.aggregate("count", None, here.data_type()).unwrap();
+    let written = PostgresDialect::CHARACTERS.aggregate("count", None, "", here.data_type()).unwrap();
     let there = column(&remote, &format!("SELECT {written} FROM public.t"), DataType::Int64).await.unwrap();
     assert_eq!(there.to_data(), here.to_data());
 }

@@ -53,7 +53,14 @@ async fn run(transaction: &mut Box<dyn RemoteTransaction>, sql: &str) -> DataFus
 
 /// Into the columns at these places, with these clauses.
 pub(super) fn into(table: &RemoteTable, columns: &[usize], clauses: &str) -> Insertion {
-    Insertion { table: Arc::new(table.clone()), columns: columns.to_vec(), clauses: clauses.to_owned(), reliance: Reliance::default() }
+    let updates = clauses.contains("DO UPDATE");
+    Insertion {
+        table: Arc::new(table.clone()),
+        columns: columns.to_vec(),
+        clauses: clauses.to_owned(),
+        updates,
+        reliance: Reliance::default(),
+    }
 }
 
 /// Inserts into the columns at these places, by the source's `COPY` if it can.
@@ -239,7 +246,7 @@ async fn time_runs_out_here_and_there_and_of_a_commit_nobody_knows() {
     let short = || Deadline::after(Duration::from_millis(500));
     let mut transaction = begin(&remote).await;
     let error = transaction.run(&RemoteSql::new("SELECT pg_sleep(100)"), None, short()).await.unwrap_err();
-    assert_fails(ours(&error), ErrorKind::Timeout, "changing rows took longer than 500ms");
+    assert_fails(ours(&error), ErrorKind::Timeout, "the change took longer than 500ms");
     let mut transaction = begin(&remote).await;
     run(&mut transaction, "INSERT INTO public.accounts VALUES (9, 'zoe')").await.unwrap();
     let error = transaction.commit(short()).await.unwrap_err();
@@ -346,7 +353,7 @@ async fn who_waits_for_a_row_in_vain_is_told_and_harms_nobody() {
     run(&mut first, "UPDATE public.accounts SET balance = 1").await.unwrap();
     let update = RemoteSql::new("UPDATE public.accounts SET balance = 2");
     let error = second.run(&update, None, Deadline::after(Duration::from_millis(500))).await.unwrap_err();
-    assert_fails(ours(&error), ErrorKind::Timeout, "changing rows took longer than 500ms");
+    assert_fails(ours(&error), ErrorKind::Timeout, "the change took longer than 500ms");
     until("it waits on", async || database.running(&admin, "balance = 2").await == 0).await;
     let mut third = begin(&remote).await;
     run(&mut third, "SET LOCAL lock_timeout = '100ms'").await.unwrap();

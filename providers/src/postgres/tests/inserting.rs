@@ -9,6 +9,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::compute::concat_batches;
 use datafusion::arrow::datatypes::{DataType, Int32Type, IntervalMonthDayNano, Schema};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
+use datafusion::execution::SendableRecordBatchStream;
 
 use super::changing::{ACCOUNTS, accounts, begin, count, insert, into, rows, soon, table};
 use super::server::Database;
@@ -315,6 +316,18 @@ async fn clauses_stand_behind_the_values_and_rows_come_back() {
         assert_fails(ours(&error), kind, "");
         assert_eq!(ours(&error).remote_sqlstate(), Some(code));
     }
+    // However far from each other the two are, they are in one statement, or there is none.
+    let updating = into(&accounts_table, &[0, 1], "ON CONFLICT (id) DO UPDATE SET owner = EXCLUDED.owner");
+    let error = begin(&remote).await.insert(&updating, twice(5_000), None, soon()).await.unwrap_err();
+    assert_eq!(ours(&error).remote_sqlstate(), Some("21000"));
+    let error = begin(&remote).await.insert(&updating, twice(40_000), None, soon()).await.unwrap_err();
+    assert_fails(ours(&error), ErrorKind::LimitExceeded, "more than 32767 rows");
+}
+
+/// So many accounts, of which the first and the last are the same.
+fn twice(count: i32) -> SendableRecordBatchStream {
+    let ids: Vec<i32> = (1..count).chain([1]).collect();
+    accounts(&ids, &vec![Some("amy"); ids.len()])
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,8 +21,8 @@ use super::{PATIENCE, PostgresRemote, assert_fails, column, look, open, ours};
 use crate::error::ErrorKind;
 use crate::options::Options;
 use crate::remote::{Remote, RemoteTable};
-use crate::scan_observer::{ScanObserver, ScanOutcome, ScanReport, observe_scans};
 use crate::sql::{RemoteScan, SqlRemote, SqlTable};
+use crate::statement_observer::{StatementObserver, StatementOutcome, StatementReport, observe_statements};
 
 /// Ten rows and eight thousand bytes to a block at most: 6,000 blocks.
 const BIG: &str = "CREATE TABLE big (id bigint NOT NULL, part integer, name text) WITH (fillfactor = 10, autovacuum_enabled = off); \
@@ -105,10 +105,10 @@ async fn all_rows_come_once_whatever_the_pool() {
 
 /// Keeps what it is told.
 #[derive(Debug, Default)]
-struct Reports(Mutex<Vec<ScanReport>>);
+struct Reports(Mutex<Vec<StatementReport>>);
 
-impl ScanObserver for Reports {
-    fn ended(&self, report: ScanReport) -> Option<BoxFuture<'static, ()>> {
+impl StatementObserver for Reports {
+    fn ended(&self, report: StatementReport) -> Option<BoxFuture<'static, ()>> {
         self.0.lock().unwrap().push(report);
         None
     }
@@ -121,12 +121,12 @@ async fn all_streams_are_one_scan_to_who_observes_it() {
     let plan = plan(&remote, &table(&remote, "big").await, &[], None).await;
     let reports = Arc::new(Reports::default());
     let mut config = SessionConfig::new();
-    observe_scans(&mut config, Arc::clone(&reports) as Arc<dyn ScanObserver>);
+    observe_statements(&mut config, Arc::clone(&reports) as Arc<dyn StatementObserver>);
     let rows = datafusion::physical_plan::collect(Arc::clone(&plan), SessionContext::new_with_config(config).task_ctx()).await.unwrap();
     assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 54_000);
     let reports = reports.0.lock().unwrap();
     assert_eq!(reports.len(), 1, "{reports:?}");
-    assert_eq!((reports[0].rows, reports[0].outcome), (54_000, ScanOutcome::Completed));
+    assert_eq!((reports[0].rows, reports[0].outcome), (54_000, StatementOutcome::Completed));
     assert_eq!(reports[0].statement, "SELECT \"id\" FROM \"public\".\"big\"");
 }
 

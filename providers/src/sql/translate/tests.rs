@@ -100,7 +100,7 @@ impl Dialect for Plain {
             .then(|| format!("{name}({})", arguments.iter().map(|a| a.sql.as_str()).collect::<Vec<_>>().join(", ")))
     }
 
-    fn aggregate(&self, _name: &str, _argument: Option<&Argument<'_>>, _result: &DataType) -> Option<String> {
+    fn aggregate(&self, _name: &str, _argument: Option<&Argument<'_>>, _over: &str, _result: &DataType) -> Option<String> {
         None
     }
 

@@ -32,7 +32,13 @@ impl Source {
     async fn insertion(&self, table: &str, columns: &[&str], clauses: &str) -> Insertion {
         let table = self.table(table).await;
         let columns = columns.iter().map(|name| table.columns.iter().position(|column| column.name == *name).unwrap()).collect();
-        Insertion { table: Arc::new(table), columns, clauses: clauses.to_owned(), reliance: Reliance::default() }
+        Insertion {
+            table: Arc::new(table),
+            columns,
+            clauses: clauses.to_owned(),
+            updates: clauses.contains("DO UPDATE"),
+            reliance: Reliance::default(),
+        }
     }
 }
 

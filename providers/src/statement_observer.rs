@@ -1,6 +1,6 @@
-//! Who is told of each statement a source was sent, and how the rows of a scan are counted for that.
+//! Who is told of each statement a source was sent, and how its rows are counted for that.
 //!
-//! Only scans of users' statements are told of: what a connector asks for itself, to list tables or to see whether the source is
+//! Only what is sent for users' statements is told of: what a connector asks for itself, to list tables or to see whether the source is
 //! there, does not run in a session that has an observer.
 
 use std::fmt;
@@ -20,36 +20,36 @@ use futures::{FutureExt, Stream, StreamExt};
 use crate::error::{Error, ErrorKind};
 use crate::remote::RemoteId;
 
-/// Is told of scans that ended.
-pub trait ScanObserver: fmt::Debug + Send + Sync {
-    /// A scan ended as `report` says. The scan's end is held back until the future is done; a scan that was dropped has nobody to
-    /// hold back, and its future runs by itself.
+/// Is told of statements that ended.
+pub trait StatementObserver: fmt::Debug + Send + Sync {
+    /// A statement ended as `report` says. Its end is held back until the future is done; one that was dropped has nobody to hold back,
+    /// and its future runs by itself.
     ///
     /// `None` when there is nothing to wait for.
-    fn ended(&self, report: ScanReport) -> Option<BoxFuture<'static, ()>>;
+    fn ended(&self, report: StatementReport) -> Option<BoxFuture<'static, ()>>;
 }
 
-/// One scan that ended.
+/// One statement of a source that ended: a scan, a change of rows, or the commit of changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ScanReport {
+pub struct StatementReport {
     /// The datasource.
     pub datasource: RemoteId,
     /// The statement without its values, or for files what was read.
     pub statement: String,
-    /// The rows that arrived.
+    /// The rows that arrived, or were changed.
     pub rows: u64,
-    /// The bytes their values take in memory, as they arrived: not those on the wire.
+    /// The bytes their values take in memory, as they arrived: not those on the wire. Zero for what changes rows.
     pub bytes: u64,
-    /// From the first demand for rows to the end. Time the reader took between batches counts.
+    /// From the first demand for rows, or from when the change was sent, to the end. Time the reader took between batches counts.
     pub elapsed: Duration,
     /// How it ended.
-    pub outcome: ScanOutcome,
+    pub outcome: StatementOutcome,
 }
 
-/// How a scan ended.
+/// How a statement ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScanOutcome {
-    /// All its rows were read.
+pub enum StatementOutcome {
+    /// All its rows were read, or changed.
     Completed,
     /// It failed.
     Failed(ErrorKind),
@@ -58,22 +58,22 @@ pub enum ScanOutcome {
 }
 
 /// The observer as a session carries it.
-struct Observed(Arc<dyn ScanObserver>);
+struct Observed(Arc<dyn StatementObserver>);
 
-/// Has `observer` told of the scans of a session.
-pub fn observe_scans(config: &mut SessionConfig, observer: Arc<dyn ScanObserver>) {
+/// Has `observer` told of what the scans of a session send.
+pub fn observe_statements(config: &mut SessionConfig, observer: Arc<dyn StatementObserver>) {
     config.set_extension(Arc::new(Observed(observer)));
 }
 
 /// The observer of the session that `context` belongs to.
-pub(crate) fn observer(context: &TaskContext) -> Option<Arc<dyn ScanObserver>> {
+pub(crate) fn observer(context: &TaskContext) -> Option<Arc<dyn StatementObserver>> {
     context.session_config().get_extension::<Observed>().map(|observed| Arc::clone(&observed.0))
 }
 
 /// What the streams of one scan have counted so far. The last of them to end reports it.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    observer: Arc<dyn ScanObserver>,
+    observer: Arc<dyn StatementObserver>,
     datasource: RemoteId,
     statement: String,
     counted: Mutex<Counted>,
@@ -89,7 +89,7 @@ struct Counted {
 }
 
 impl Tally {
-    pub(crate) fn new(observer: Arc<dyn ScanObserver>, datasource: RemoteId, statement: String) -> Arc<Self> {
+    pub(crate) fn new(observer: Arc<dyn StatementObserver>, datasource: RemoteId, statement: String) -> Arc<Self> {
         Arc::new(Self { observer, datasource, statement, counted: Mutex::default() })
     }
 
@@ -98,18 +98,24 @@ impl Tally {
         change(&mut self.counted.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Reports that the last stream was dropped. Nobody waits for the observer then.
+    fn dropped(self: Arc<Self>) {
+        self.count(|counted| counted.is_dropped |= counted.started.is_some());
+        in_background(self.end());
+    }
+
     /// Reports, unless other streams still count or nothing was ever asked of the source.
     fn end(self: Arc<Self>) -> Option<BoxFuture<'static, ()>> {
         let Self { observer, datasource, statement, counted } = Arc::into_inner(self)?;
         let counted = counted.into_inner().unwrap_or_else(PoisonError::into_inner);
         let started = counted.started?;
         let outcome = match counted.failure {
-            Some(kind) => ScanOutcome::Failed(kind),
-            None if counted.is_dropped => ScanOutcome::Cancelled,
-            None => ScanOutcome::Completed,
+            Some(kind) => StatementOutcome::Failed(kind),
+            None if counted.is_dropped => StatementOutcome::Cancelled,
+            None => StatementOutcome::Completed,
         };
         let (rows, bytes) = (counted.rows, counted.bytes);
-        observer.ended(ScanReport { datasource, statement, rows, bytes, elapsed: started.elapsed(), outcome })
+        observer.ended(StatementReport { datasource, statement, rows, bytes, elapsed: started.elapsed(), outcome })
     }
 }
 
@@ -176,17 +182,49 @@ impl RecordBatchStream for CountedRows {
 
 impl Drop for CountedRows {
     fn drop(&mut self) {
-        let told = match (self.tally.take(), self.ending.take()) {
-            (Some(tally), _) => {
-                tally.count(|counted| counted.is_dropped |= counted.started.is_some());
-                tally.end()
-            }
-            (None, Some(ending)) => Some(ending.told),
-            (None, None) => None,
-        };
-        // Without a runtime the process is ending, and nobody is left to be told.
-        if let (Some(told), Ok(runtime)) = (told, tokio::runtime::Handle::try_current()) {
-            runtime.spawn(told);
+        match (self.tally.take(), self.ending.take()) {
+            (Some(tally), _) => tally.dropped(),
+            (None, Some(ending)) => in_background(Some(ending.told)),
+            (None, None) => {}
+        }
+    }
+}
+
+fn in_background(told: Option<BoxFuture<'static, ()>>) {
+    // Without a runtime the process is ending, and nobody is left to be told.
+    if let (Some(told), Ok(runtime)) = (told, tokio::runtime::Handle::try_current()) {
+        runtime.spawn(told);
+    }
+}
+
+/// `work`, of which its observer is told once it has ended with the number of its rows, or is dropped before. `kind` is that of its error.
+pub(crate) async fn observed<E>(
+    tally: Arc<Tally>,
+    work: impl Future<Output = Result<u64, E>>,
+    kind: fn(&E) -> ErrorKind,
+) -> Result<u64, E> {
+    tally.count(|counted| counted.started = Some(Instant::now()));
+    let mut unfinished = Unfinished(Some(tally));
+    let outcome = work.await;
+    if let Some(tally) = unfinished.0.take() {
+        tally.count(|counted| match &outcome {
+            Ok(rows) => counted.rows = *rows,
+            Err(error) => counted.failure = Some(kind(error)),
+        });
+        if let Some(told) = tally.end() {
+            told.await;
+        }
+    }
+    outcome
+}
+
+/// Work that has not ended.
+struct Unfinished(Option<Arc<Tally>>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(tally) = self.0.take() {
+            tally.dropped();
         }
     }
 }
@@ -197,7 +235,8 @@ pub(crate) fn bytes(batch: &RecordBatch) -> u64 {
     batch.columns().iter().map(|column| of(column) as u64).sum()
 }
 
-fn kind(error: &DataFusionError) -> ErrorKind {
+/// The kind of ours that is in `error`.
+pub(crate) fn kind(error: &DataFusionError) -> ErrorKind {
     Error::find(error).map_or(ErrorKind::Internal, Error::kind)
 }
 

@@ -13,7 +13,7 @@ use super::*;
 /// Keeps what it was told, once its gate lets it.
 #[derive(Debug)]
 struct Told {
-    reports: Arc<Mutex<Vec<ScanReport>>>,
+    reports: Arc<Mutex<Vec<StatementReport>>>,
     gate: Arc<Semaphore>,
 }
 
@@ -22,13 +22,13 @@ impl Told {
         Arc::new(Self { reports: Arc::default(), gate: Arc::new(Semaphore::new(open)) })
     }
 
-    fn reports(&self) -> Vec<ScanReport> {
+    fn reports(&self) -> Vec<StatementReport> {
         self.reports.lock().unwrap().clone()
     }
 }
 
-impl ScanObserver for Told {
-    fn ended(&self, report: ScanReport) -> Option<BoxFuture<'static, ()>> {
+impl StatementObserver for Told {
+    fn ended(&self, report: StatementReport) -> Option<BoxFuture<'static, ()>> {
         let (reports, gate) = (Arc::clone(&self.reports), Arc::clone(&self.gate));
         Some(Box::pin(async move {
             gate.acquire().await.unwrap().forget();
@@ -56,9 +56,9 @@ async fn a_scan_read_to_its_end_is_completed_with_its_rows_and_bytes() {
     // A slice of a larger batch counts for what it is.
     let rows = counted(stream(vec![Ok(batch(3)), Ok(batch(1000).slice(0, 2))]), tally(&told));
     assert_eq!(rows.try_collect::<Vec<_>>().await.unwrap().len(), 2);
-    let [report] = <[ScanReport; 1]>::try_from(told.reports()).unwrap();
+    let [report] = <[StatementReport; 1]>::try_from(told.reports()).unwrap();
     assert_eq!((report.datasource.as_str(), report.statement.as_str()), ("crm", "SELECT ?"));
-    assert_eq!((report.rows, report.bytes, report.outcome), (5, 40, ScanOutcome::Completed));
+    assert_eq!((report.rows, report.bytes, report.outcome), (5, 40, StatementOutcome::Completed));
 }
 
 #[tokio::test]
@@ -68,8 +68,8 @@ async fn a_failure_is_told_with_its_kind_and_handed_on() {
     let rows = counted(stream(vec![Ok(batch(3)), Err(failure.into())]), tally(&told));
     let error = rows.try_collect::<Vec<_>>().await.unwrap_err();
     assert_eq!(Error::find(&error).unwrap().kind(), ErrorKind::Timeout);
-    let [report] = <[ScanReport; 1]>::try_from(told.reports()).unwrap();
-    assert_eq!((report.rows, report.outcome), (3, ScanOutcome::Failed(ErrorKind::Timeout)));
+    let [report] = <[StatementReport; 1]>::try_from(told.reports()).unwrap();
+    assert_eq!((report.rows, report.outcome), (3, StatementOutcome::Failed(ErrorKind::Timeout)));
 }
 
 #[tokio::test]
@@ -82,8 +82,8 @@ async fn a_dropped_scan_is_cancelled_and_one_never_read_is_nothing() {
     while told.reports().is_empty() {
         tokio::task::yield_now().await;
     }
-    let [report] = <[ScanReport; 1]>::try_from(told.reports()).unwrap();
-    assert_eq!((report.rows, report.outcome), (3, ScanOutcome::Cancelled));
+    let [report] = <[StatementReport; 1]>::try_from(told.reports()).unwrap();
+    assert_eq!((report.rows, report.outcome), (3, StatementOutcome::Cancelled));
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn the_end_waits_for_the_observer_and_not_for_one_that_was_dropped_meanwhi
     while told.reports().is_empty() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(told.reports()[0].outcome, ScanOutcome::Completed);
+    assert_eq!(told.reports()[0].outcome, StatementOutcome::Completed);
 }
 
 #[tokio::test]
@@ -110,6 +110,6 @@ async fn streams_of_one_scan_are_one_report() {
     one.try_collect::<Vec<_>>().await.unwrap();
     assert!(told.reports().is_empty(), "the other still reads");
     other.try_collect::<Vec<_>>().await.unwrap();
-    let [report] = <[ScanReport; 1]>::try_from(told.reports()).unwrap();
-    assert_eq!((report.rows, report.outcome), (7, ScanOutcome::Completed));
+    let [report] = <[StatementReport; 1]>::try_from(told.reports()).unwrap();
+    assert_eq!((report.rows, report.outcome), (7, StatementOutcome::Completed));
 }
