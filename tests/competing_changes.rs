@@ -107,6 +107,12 @@ async fn a_transaction_changes_one_datasource_with_rows_of_any() {
     }
 }
 
+/// The statement, its rows and its outcome.
+fn summary(event: &str) -> String {
+    let event: serde_json::Value = serde_json::from_str(event).unwrap();
+    format!("{}|{}|{}", event["sql"].as_str().unwrap(), event["rows"], event["outcome"].as_str().unwrap())
+}
+
 /// Nothing is changed for anybody without a line of who, what and how many, and whether it was committed.
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_are_audited() {
@@ -117,20 +123,19 @@ async fn changes_are_audited() {
     client.batch_execute("BEGIN; UPDATE shop.w SET name = 'secret' WHERE id = 3; DELETE FROM shop.w WHERE id = 4; COMMIT").await.unwrap();
     client.batch_execute("BEGIN; DELETE FROM shop.w; ROLLBACK").await.unwrap();
     assert_eq!(code(&client, "INSERT INTO shop.w VALUES (1, 'taken')").await, "23505");
-    let sql = "SELECT data->>'sql', data->>'rows', data->>'outcome' FROM causeway.events \
-               WHERE type = 'external.query.executed' AND datasource = 'shop' ORDER BY seq";
+    let sql = "SELECT data FROM causeway.events WHERE type = 'external.query.executed' ORDER BY seq";
     let expected = [
         r#"INSERT INTO "public"."t" ("id", "name") VALUES (?, ...)|2|completed"#,
         "COMMIT|0|completed",
-        r#"UPDATE "public"."t" SET "name" = ? WHERE ("id" = ?)|1|completed"#,
-        r#"DELETE FROM "public"."t" WHERE ("id" = ?)|1|completed"#,
+        r#"UPDATE "public"."t" SET "name" = ?::text WHERE (("id" = ?::integer))|1|completed"#,
+        r#"DELETE FROM "public"."t" WHERE (("id" = ?::integer))|1|completed"#,
         "COMMIT|0|completed",
         r#"DELETE FROM "public"."t"|3|completed"#,
         r#"INSERT INTO "public"."t" ("id", "name") VALUES (?, ...)|0|failed"#,
     ];
     let told = || async {
         let rows = text_rows(&client, sql).await.unwrap();
-        let rows: Vec<_> = rows.into_iter().map(|row| row.into_iter().flatten().collect::<Vec<_>>().join("|")).collect();
+        let rows: Vec<_> = rows.into_iter().flatten().flatten().map(|data| summary(&data)).collect();
         (rows.len() >= expected.len()).then_some(rows)
     };
     let (told, _) = eventually_async("all is told", SOON, told).await;

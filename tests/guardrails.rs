@@ -281,7 +281,7 @@ async fn a_limited_role_gets_past_no_guardrail() {
     let Some(server) = PostgresServer::shared() else { return };
     let world = world(server, "guardrails");
     let state = "SELECT (SELECT count(*) FROM customers), (SELECT sum(id) FROM customers), (SELECT count(*) FROM information_schema.tables), \
-                 (SELECT count(*) FROM information_schema.columns), (SELECT count(*) FROM pg_roles), (SELECT count(*) FROM pg_database)";
+                 (SELECT count(*) FROM information_schema.columns), (SELECT count(*) FROM pg_roles WHERE rolname = 'made'), (SELECT count(*) FROM pg_database WHERE datname = 'made')";
     let before = world.database.psql().rows(state);
     let mut ai = Limited::connect(&world.gateway, "ai").await;
     let mut wrong = Vec::new();

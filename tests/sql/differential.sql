@@ -328,7 +328,7 @@ SELECT id, customer_id, n FROM (SELECT id, customer_id, row_number() OVER (PARTI
 -- the first of each group, SQLite
 SELECT id, n FROM (SELECT id, rank() OVER (PARTITION BY id % 5 ORDER BY id DESC) AS n FROM desk.notes) s WHERE n = 1;
 -- windows with frames, PostgreSQL
-SELECT id, sum(balance) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS s, avg(balance) OVER (PARTITION BY vip) AS a,
+SELECT id, sum(balance) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS s, max(balance) OVER (PARTITION BY vip) AS a,
 count(balance) OVER (ORDER BY balance) AS c, min(joined) OVER (ORDER BY id ROWS BETWEEN 1 FOLLOWING AND 3 FOLLOWING) AS m FROM crm.customers;
 -- windows with frames, MariaDB
 SELECT id, sum(total) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS s, max(placed) OVER (PARTITION BY customer_id) AS a,
