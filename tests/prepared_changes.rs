@@ -45,7 +45,8 @@ async fn works_prepared(datasource: Datasource, returns_updates: bool) {
     transaction.commit().await.unwrap();
     assert_eq!(names(&client).await, ["1 uno", "2 two", "3 three", "5 five"]);
 
-    let rows = client.query("INSERT INTO shop.w (id, name) VALUES ($1, $2) RETURNING id * $3, name", &[&6_i64, &"six", &2_i64]).await.unwrap();
+    let rows =
+        client.query("INSERT INTO shop.w (id, name) VALUES ($1, $2) RETURNING id * $3, name", &[&6_i64, &"six", &2_i64]).await.unwrap();
     assert_eq!((rows[0].get::<_, i64>(0), rows[0].get::<_, String>(1)), (12, "six".to_owned()));
     if returns_updates {
         let update = client.prepare("UPDATE shop.w SET name = $1 WHERE id < 4 RETURNING id, name || '!'").await.unwrap();
