@@ -402,3 +402,35 @@ async fn tables_called_like_aliases_are_themselves() {
         }
     }
 }
+
+/// A join that gives many more rows than it reads is fetched as what it reads, unless something above it makes fewer rows of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_explodes_is_computed_here() {
+    let Some(server) = PostgresServer::shared() else { return };
+    let database = server.database("exploding");
+    database.script(
+        "CREATE TABLE a AS SELECT n AS id, n % 5 AS kind FROM generate_series(1, 3000) n; CREATE TABLE b AS TABLE a;
+         CREATE TABLE key AS TABLE a; ALTER TABLE key ADD PRIMARY KEY (id); ANALYZE",
+    );
+    let gateway = Gateway::start([database.datasource("pg")]);
+    for (sql, statements) in [
+        ("SELECT a.id, b.id FROM pg.a JOIN pg.b ON a.kind = b.kind", 2),
+        ("SELECT a.id, b.id FROM pg.a LEFT JOIN pg.b ON a.kind = b.kind WHERE a.id <> 7", 2),
+        // Of what it is made there, only a few rows come back.
+        ("SELECT a.kind, count(*) FROM pg.a JOIN pg.b ON a.kind = b.kind GROUP BY a.kind", 1),
+        ("SELECT a.id, b.id FROM pg.a JOIN pg.b ON a.kind = b.kind ORDER BY a.id, b.id LIMIT 20", 1),
+        ("SELECT a.id, key.kind FROM pg.a JOIN pg.key ON key.id = a.id", 1),
+        ("SELECT a.id, b.id FROM pg.a JOIN pg.b ON a.id = b.id", 1),
+        // The one that is kept is so above what is not.
+        (
+            "SELECT s.n, b.id FROM (SELECT a.kind, count(*) AS n FROM pg.a JOIN pg.b ON a.kind = b.kind GROUP BY a.kind) s JOIN pg.b ON b.kind = s.kind",
+            1,
+        ),
+    ] {
+        let plan: Vec<_> = outcome(&gateway, "on", &format!("EXPLAIN {sql}")).await.unwrap().into_iter().flatten().flatten().collect();
+        let sent = plan.iter().filter(|line| line.contains(" pg: SELECT")).count();
+        assert_eq!(sent, statements, "{sql}\n{}", plan.join("\n"));
+        let counted = format!("SELECT count(*), sum(x) FROM ({}) s(x, y)", sql.replace("LIMIT 20", "LIMIT 1"));
+        assert_eq!(outcome(&gateway, "on", &counted).await, outcome(&gateway, "off", &counted).await, "{sql}");
+    }
+}

@@ -2,12 +2,13 @@
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    FromTable, ObjectName, ObjectNamePart, Query, SetExpr, Statement as SqlStatement, TableFactor, TableObject, TableWithJoins,
+    Delete, FromTable, Insert, ObjectName, ObjectNamePart, Query, SetExpr, Statement as SqlStatement, TableFactor, TableObject,
+    TableWithJoins, Update, With,
 };
 
 /// A relation a statement would change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct ChangedRelation {
     /// Its schema, if the statement says.
     pub schema: Option<String>,
     /// Its name.
@@ -38,26 +39,45 @@ pub enum Verb {
     Delete,
 }
 
+/// A statement that changes rows of one table, in a form that is planned here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RowChange<'a> {
+    Insert(&'a Insert),
+    Update(&'a Update),
+    Delete(&'a Delete),
+}
+
+/// The change of rows that `statement` is, and the `WITH` in front of it.
+pub(crate) fn row_change(statement: &SqlStatement) -> Option<(RowChange<'_>, Option<&With>)> {
+    let (statement, with) = match statement {
+        SqlStatement::Query(query) => match query.body.as_ref() {
+            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => (inner, query.with.as_ref()),
+            _ => return None,
+        },
+        other => (other, None),
+    };
+    let change = match statement {
+        SqlStatement::Insert(insert) => RowChange::Insert(insert),
+        SqlStatement::Update(update) => RowChange::Update(update),
+        SqlStatement::Delete(delete) => RowChange::Delete(delete),
+        _ => return None,
+    };
+    Some((change, with))
+}
+
 /// What `statement` does to the rows of a table, if it is one that does.
 pub fn change_verb(statement: &Statement) -> Option<Verb> {
     let Statement::Statement(inner) = statement else { return None };
-    let inner = match inner.as_ref() {
-        SqlStatement::Query(query) => match query.body.as_ref() {
-            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => inner,
-            _ => return None,
-        },
-        other => other,
-    };
-    match inner {
-        SqlStatement::Insert(_) => Some(Verb::Insert),
-        SqlStatement::Update(_) => Some(Verb::Update),
-        SqlStatement::Delete(_) => Some(Verb::Delete),
-        _ => None,
-    }
+    let (change, _) = row_change(inner)?;
+    Some(match change {
+        RowChange::Insert(_) => Verb::Insert,
+        RowChange::Update(_) => Verb::Update,
+        RowChange::Delete(_) => Verb::Delete,
+    })
 }
 
 /// What `statement` would change. Queries change nothing; statements this does not know are refused by the planner anyhow.
-pub fn changes(statement: &Statement) -> Vec<Change> {
+pub fn changes(statement: &Statement) -> Vec<ChangedRelation> {
     let mut found = Vec::new();
     match statement {
         Statement::Statement(inner) => collect(inner, &mut found),
@@ -68,7 +88,7 @@ pub fn changes(statement: &Statement) -> Vec<Change> {
     found
 }
 
-fn collect(statement: &SqlStatement, found: &mut Vec<Change>) {
+fn collect(statement: &SqlStatement, found: &mut Vec<ChangedRelation>) {
     let mut add = |name: &ObjectName, what| found.extend(change(name, what));
     match statement {
         SqlStatement::Insert(insert) => {
@@ -94,7 +114,7 @@ fn collect(statement: &SqlStatement, found: &mut Vec<Change>) {
 }
 
 /// A change at the end of a `WITH`.
-fn written_in(query: &Query, found: &mut Vec<Change>) {
+fn written_in(query: &Query, found: &mut Vec<ChangedRelation>) {
     match query.body.as_ref() {
         SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) | SetExpr::Merge(inner) => collect(inner, found),
         _ => {}
@@ -112,7 +132,7 @@ fn factor(table: &TableFactor) -> Option<&ObjectName> {
     }
 }
 
-fn change(name: &ObjectName, what: Changed) -> Option<Change> {
+fn change(name: &ObjectName, what: Changed) -> Option<ChangedRelation> {
     let part = |part: &ObjectNamePart| {
         let identifier = part.as_ident()?;
         // Unquoted names fold, quoted ones are exact.
@@ -120,7 +140,7 @@ fn change(name: &ObjectName, what: Changed) -> Option<Change> {
     };
     let mut parts = name.0.iter().rev().map(part);
     let name = parts.next()??;
-    Some(Change { schema: parts.next().flatten(), name, what })
+    Some(ChangedRelation { schema: parts.next().flatten(), name, what })
 }
 
 #[cfg(test)]
@@ -132,7 +152,8 @@ mod tests {
     fn statements_name_what_they_would_change() {
         let shown = |sql: &str| {
             let found = changes(&parse(sql).unwrap()[0]);
-            let one = |change: &Change| format!("{:?} {}.{}", change.what, change.schema.as_deref().unwrap_or_default(), change.name);
+            let one =
+                |change: &ChangedRelation| format!("{:?} {}.{}", change.what, change.schema.as_deref().unwrap_or_default(), change.name);
             found.iter().map(one).collect::<Vec<_>>().join(", ")
         };
         for (sql, expected) in [

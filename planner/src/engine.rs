@@ -17,6 +17,7 @@ use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{Expr, Select, SetExpr, Statement as SqlStatement, TableFactor, Visit, Visitor};
 
 use crate::balance::balance;
+use crate::changes::row_change;
 use crate::column_names::{column_names, name_columns};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::Explain;
@@ -133,9 +134,9 @@ impl Engine {
         let explain = explain.map(|explain| if guardrails.is_some() { explain.without_sources() } else { explain });
         if explain.is_none()
             && let Statement::Statement(inner) = statement.as_ref()
-            && write::is_write(inner)
+            && let Some((change, with)) = row_change(inner)
         {
-            return write::plan(self, inner, parameter_types, context).await;
+            return write::plan(self, change, with, parameter_types, context).await;
         }
         self.query(query_of(&statement)?, explain, parameter_types, context).await
     }

@@ -45,7 +45,7 @@ mod text_literals;
 mod unambiguous_filters;
 mod write;
 
-pub use changes::{Change, Changed, Verb, change_verb, changes};
+pub use changes::{Changed, ChangedRelation, Verb, change_verb, changes};
 pub use engine::{Engine, EngineLimits, PushDown, StatementContext};
 pub use error::{Error, ErrorKind, Result, UndefinedTable};
 pub use guardrails::{Guardrails, Truncation};

@@ -16,7 +16,7 @@ use crate::deadline::Deadline;
 use crate::error::Result;
 use crate::pool::PoolState;
 use crate::remote::RemoteTable;
-use crate::sql::{Dialect, Reliance, RemoteSql, SqlRemote, normalize};
+use crate::sql::{ChangeDialect, Dialect, Reliance, RemoteSql, SqlRemote, normalize};
 
 pub use observed::observe_changes;
 pub(crate) use outcome::{Fault, RETURNED_ROWS, bounded, spent, takes_no_null, unknown};
@@ -32,6 +32,9 @@ pub trait TransactionalRemote: SqlRemote {
     /// # Errors
     /// As [`Remote::ping`](crate::Remote::ping); `Unauthorized` when our user may not write or the source is read-only.
     async fn begin(&self, deadline: Deadline) -> Result<Box<dyn RemoteTransaction>>;
+
+    /// How it writes changes.
+    fn change_dialect(&self) -> &dyn ChangeDialect;
 
     /// How the pool is whose connections transactions have.
     fn transaction_pool(&self) -> PoolState;

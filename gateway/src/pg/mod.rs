@@ -3,6 +3,7 @@
 //! It knows how to speak, not what there is: tables come from a [`Backend`] and plans from the planner. The message layouts of the
 //! backend are pgwire's; the listener, the loop and the rows are our own, because results must stream and cancel must reach them.
 
+mod active_statement;
 mod cancel;
 pub(crate) mod catalog;
 mod command;
@@ -40,7 +41,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use causeway_catalog::Asking;
-use causeway_planner::{Change, StatementCache};
+use causeway_planner::{ChangedRelation, StatementCache};
 use causeway_providers::StatementObserver;
 use chrono::{DateTime, Utc};
 use datafusion::catalog::CatalogProviderList;
@@ -95,7 +96,7 @@ pub trait EnvironmentBackend: Send + Sync {
     ///
     /// # Errors
     /// `ReadOnly` with the gate's code and what to do.
-    fn admit(&self, changes: &[Change], session: &SessionIdentity) -> causeway_providers::Result<()>;
+    fn admit(&self, changes: &[ChangedRelation], session: &SessionIdentity) -> causeway_providers::Result<()>;
 
     /// Whether the gates let the rows of one table be changed, which is asked of the very table, right before they are.
     ///

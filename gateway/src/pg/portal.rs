@@ -17,12 +17,12 @@ use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 use tokio::time::Instant;
 
+use super::active_statement::survive;
 use super::command::Command;
 use super::connection::Output;
 use super::encode::{EncodedBatch, Format, RowEncoder, Style};
 use super::pg_type::PgType;
 use super::prepared_statements::Registered;
-use super::session::survive;
 use super::settings::Settings;
 use super::sqlstate::{Halt, PgError, UNSUPPORTED};
 use super::truncation::{Cut, ResultLimit};

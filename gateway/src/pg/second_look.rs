@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use super::EnvironmentBackend;
-use super::session::survive;
+use super::active_statement::survive;
 use super::sqlstate::PgError;
 
 /// How long no statement has a datasource looked at after a look in vain. A source may lack for ever what it says it has, and must not

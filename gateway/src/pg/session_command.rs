@@ -229,9 +229,7 @@ impl Session {
             TransactionCommand::Commit { and_chain } => {
                 // Cursors do not outlive their transaction.
                 self.portals.clear();
-                if *and_chain && !self.transaction.is_open() {
-                    return Err(self.transaction.commit(&mut self.settings, true).map_or_else(Into::into, |_| Halt::Gone));
-                }
+                self.transaction.check_chain("COMMIT", *and_chain)?;
                 if let Err(halt) = self.commit_changes().await {
                     self.transaction.rollback(&mut self.settings, false)?;
                     return Err(halt);

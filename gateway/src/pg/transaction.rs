@@ -101,6 +101,14 @@ impl Transaction {
         answer(tag)
     }
 
+    /// Refuses `AND CHAIN` outside a block: for what ends something before the block itself does.
+    pub(crate) fn check_chain(&self, word: &str, and_chain: bool) -> Result<(), PgError> {
+        if and_chain && !self.is_open() {
+            return Err(PgError::new(NO_ACTIVE_TRANSACTION, format!("{word} AND CHAIN can only be used in transaction blocks")));
+        }
+        Ok(())
+    }
+
     pub(crate) fn commit(&mut self, settings: &mut Settings, and_chain: bool) -> Result<Answer, PgError> {
         self.end(settings, and_chain, true)
     }
@@ -110,12 +118,10 @@ impl Transaction {
     }
 
     fn end(&mut self, settings: &mut Settings, and_chain: bool, commit: bool) -> Result<Answer, PgError> {
+        let word = if commit { "COMMIT" } else { "ROLLBACK" };
+        self.check_chain(word, and_chain)?;
         let Some(block) = self.block.take() else {
-            if and_chain {
-                let statement = if commit { "COMMIT AND CHAIN" } else { "ROLLBACK AND CHAIN" };
-                return Err(PgError::new(NO_ACTIVE_TRANSACTION, format!("{statement} can only be used in transaction blocks")));
-            }
-            let ended = warn(if commit { "COMMIT" } else { "ROLLBACK" }, NO_ACTIVE_TRANSACTION, "there is no transaction in progress");
+            let ended = warn(word, NO_ACTIVE_TRANSACTION, "there is no transaction in progress");
             let pending = self.pending.end();
             return Ok(if commit { Answer { committed: pending, ..ended } } else { ended });
         };

@@ -9,7 +9,8 @@ use causeway_planner::{Progress, Query, Write, Written};
 use causeway_providers::{Deadline, RemoteId, RemoteTransaction};
 use datafusion::scalar::ScalarValue;
 
-use super::session::{Session, survive};
+use super::active_statement::survive;
+use super::session::Session;
 use super::sqlstate::{Halt, PgError, READ_ONLY, UNSUPPORTED};
 
 /// How long a source may take to commit when the datasource is without limit.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use causeway_catalog::{
     Asking, CatalogSnapshot, DriftSelection, Environment, Import, ImportedTable, Selection, admit_ddl, admit_drop, admit_write,
 };
-use causeway_planner::{Change, Changed, StatementCache};
+use causeway_planner::{Changed, ChangedRelation, StatementCache};
 use causeway_providers::{ConnectorRegistry, Error, ErrorKind, Result, Subject, Visibility};
 
 use super::left_out;
@@ -262,7 +262,7 @@ impl EnvironmentBackend for EnvironmentAtPort {
         }
     }
 
-    fn admit(&self, changes: &[Change], session: &SessionIdentity) -> Result<()> {
+    fn admit(&self, changes: &[ChangedRelation], session: &SessionIdentity) -> Result<()> {
         let snapshot = self.environment.snapshot();
         let datasources = self.environment.datasources();
         for change in changes {

@@ -72,6 +72,7 @@ pub(super) fn scan(scan: &TableScan, aliases: &mut Aliases) -> Option<OpenSelect
         gains: false,
         rows: table.table().row_estimate,
         believed: table.believed_rows(&scan.filters),
+        inputs: table.believed_rows(&scan.filters),
     })
 }
 
@@ -259,6 +260,7 @@ pub(super) fn union(schema: &DFSchema, branches: &[OpenSelect], aliases: &mut Al
         gains: branches.iter().any(|branch| branch.gains),
         rows: sum(branches.iter().map(|branch| branch.rows)),
         believed: sum(branches.iter().map(|branch| branch.believed)),
+        inputs: sum(branches.iter().map(|branch| branch.inputs)),
     })
 }
 

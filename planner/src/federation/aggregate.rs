@@ -66,7 +66,7 @@ pub(super) fn distinct(node: &Distinct, open: &OpenSelect, aliases: &mut Aliases
 fn grouped(open: OpenSelect, keys: Vec<OpenColumn>, columns: Vec<OpenColumn>) -> OpenSelect {
     let (rows, believed) = if keys.is_empty() { (Some(1), Some(1)) } else { (open.rows, open.believed) };
     let keys = keys.iter().map(|key| open.dialect().group_by(key.sql(), key.data_type())).collect();
-    OpenSelect { columns, grouping: Some(Grouping { keys, having: Vec::new() }), rows, believed, gains: true, ..open }
+    OpenSelect { columns, grouping: Some(Grouping { keys, having: Vec::new() }), rows, believed, inputs: believed, gains: true, ..open }
 }
 
 /// The keys of groups, or of the partitions of a window.

@@ -27,6 +27,19 @@ pub(super) fn is_narrow(one: &LogicalPlan, other: &LogicalPlan, on: &[(&Expr, &E
     pairs.into_iter().any(|(first, second)| believed_narrow(one, &first, other, &second))
 }
 
+/// How many rows the join of two inputs, of so many rows each, is believed to have, if that is more than the larger of them has.
+pub(super) fn multiplied((one, ones): (&LogicalPlan, u64), (other, others): (&LogicalPlan, u64), on: &[(Expr, Expr)]) -> Option<u64> {
+    let columns = on.iter().filter_map(|(one, other)| Some((one.try_as_col()?.clone(), other.try_as_col()?.clone())));
+    let (first, second): (Vec<Column>, Vec<Column>) = columns.unzip();
+    if names_rows(one, &first) || names_rows(other, &second) {
+        return None;
+    }
+    let values = |(first, second): (&Column, &Column)| Some(belief(one, first)?.values.max(belief(other, second)?.values).max(1.0));
+    let values = first.iter().zip(&second).filter_map(values).reduce(f64::max)?;
+    let rows = (ones as f64 * others as f64 / values) as u64;
+    (rows > ones.max(others)).then_some(rows)
+}
+
 /// Whether no two rows of `plan` have the same values in `columns`.
 fn names_rows(plan: &LogicalPlan, columns: &[Column]) -> bool {
     match plan {

@@ -7,9 +7,9 @@ use datafusion::logical_expr::{Expr, Join, JoinType, Operator, binary_expr};
 use causeway_providers::Capabilities;
 use causeway_providers::sql::{Dialect, Reliance, SqlRemote, Translation, translate};
 
-use super::Reason;
 use super::absorb::{Absorbed, FILTERED};
 use super::open::{Aliases, OpenColumn, OpenSelect, PairScope, Source};
+use super::{Reason, fan_out};
 
 /// A side of so few rows may be joined without an equality: the product stays small.
 const TINY: u64 = 100;
@@ -35,6 +35,13 @@ pub(super) fn join(node: &Join, left: &OpenSelect, right: &OpenSelect, aliases: 
         return Err(conditions.reasons.into_iter().next().unwrap_or_default());
     }
     let on = conditions.on;
+    let multiplied = match node.join_type {
+        JoinType::Inner | JoinType::Left | JoinType::Right | JoinType::Full => left
+            .believed
+            .zip(right.believed)
+            .and_then(|(ones, others)| fan_out::multiplied((&node.left, ones), (&node.right, others), &node.on)),
+        _ => None,
+    };
     let open = match node.join_type {
         JoinType::Inner if on.is_empty() => {
             let believed = left.believed.zip(right.believed).map(|(one, other)| one.saturating_mul(other));
@@ -58,6 +65,7 @@ pub(super) fn join(node: &Join, left: &OpenSelect, right: &OpenSelect, aliases: 
         JoinType::RightAnti => exists(right, left, on, "NOT EXISTS"),
         JoinType::LeftMark | JoinType::RightMark => return Err("a mark join is computed here".to_owned()),
     };
+    let open = OpenSelect { believed: multiplied.or(open.believed), ..open };
     if conditions.above.is_empty() {
         Ok(Absorbed::Whole(open))
     } else {
@@ -169,6 +177,7 @@ fn combined(left: OpenSelect, right: OpenSelect, keyword: &str, on: Option<Vec<S
     };
     // As of a key and what refers to it: a row of the one for each of the other.
     let believed = left.believed.zip(right.believed).map(|(one, other)| one.max(other));
+    let inputs = left.inputs.zip(right.inputs).map(|(one, other)| one.saturating_add(other));
     let columns: Vec<OpenColumn> = [left.columns, right.columns].concat();
     OpenSelect {
         columns,
@@ -180,6 +189,7 @@ fn combined(left: OpenSelect, right: OpenSelect, keyword: &str, on: Option<Vec<S
         gains: true,
         rows,
         believed,
+        inputs,
         remote: left.remote,
         grouping: None,
         limit: None,

@@ -18,6 +18,12 @@ use super::Reason;
 /// Rows in a batch of a remote scan when the session does not say.
 const BATCH_ROWS: usize = 8192;
 
+/// A statement may give so many times the rows of its inputs.
+const EXPLODING: u64 = 2;
+
+/// So many rows are soon here, from however few they were made.
+const EXPLODED: u64 = 100_000;
+
 /// Hands out table aliases. Each remote counts for itself, so that its statements do not depend on what else runs beside them.
 #[derive(Debug, Default)]
 pub(super) struct Aliases(HashMap<RemoteId, usize>);
@@ -195,8 +201,10 @@ pub(super) struct OpenSelect {
     pub(super) gains: bool,
     /// How many rows it has at most, by the source's own estimate.
     pub(super) rows: Option<u64>,
-    /// How many rows it is believed to have. This chooses plans, and nothing that is shipped.
+    /// How many rows it is believed to have. This chooses plans, never answers.
     pub(super) believed: Option<u64>,
+    /// How many rows its inputs are believed to have, all together.
+    pub(super) inputs: Option<u64>,
 }
 
 impl OpenSelect {
@@ -211,6 +219,12 @@ impl OpenSelect {
 
     pub(super) fn is_limited(&self) -> bool {
         self.limit.is_some() || self.offset > 0
+    }
+
+    /// Whether it is believed to give many more rows than its inputs have: a join that is cheaper to compute than to fetch.
+    pub(super) fn explodes(&self) -> bool {
+        let Some((rows, inputs)) = self.believed.zip(self.inputs) else { return false };
+        self.grouping.is_none() && rows > EXPLODED && rows / EXPLODING > inputs
     }
 
     pub(super) fn is_ordered(&self) -> bool {

@@ -21,7 +21,7 @@ use crate::report::PlanReport;
 
 /// Sends to the remotes what they may compute of `plan`. What stays is noted in `report`.
 pub(crate) fn federate(plan: LogicalPlan, report: &mut PlanReport) -> DataFusionResult<LogicalPlan> {
-    let mut federation = Federation { depth: 0, aliases: Aliases::default(), report, sorts: Sorts::Ship };
+    let mut federation = Federation { depth: 0, aliases: Aliases::default(), report, sorts: Sorts::Ship, explosions: Explosions::Ship };
     federation.root(plan)
 }
 
@@ -41,6 +41,15 @@ enum Sorts {
     Keep,
 }
 
+/// Where joins run that give many more rows than they read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Explosions {
+    /// At the source, as long as something there may make fewer of them.
+    Ship,
+    /// Here: nothing did.
+    Keep,
+}
+
 /// Subqueries for values are looked at so deep inside one another; each level that stays here is looked at twice.
 const DEEPEST_VALUE: usize = 3;
 
@@ -50,6 +59,7 @@ struct Federation<'a> {
     aliases: Aliases,
     report: &'a mut PlanReport,
     sorts: Sorts,
+    explosions: Explosions,
 }
 
 /// A visited sub-plan.
@@ -63,9 +73,23 @@ enum Visited {
 impl Federation<'_> {
     /// A plan whose rows, in their order, are the result of a statement or of a subquery.
     fn root(&mut self, plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
-        match self.visit(plan, Order::Kept)? {
+        let visited = self.visit(plan, Order::Kept)?;
+        match self.defused(visited, Order::Kept)? {
             Visited::Remote { open, plan } if open.gains => Ok(remote_query(&open, plan.schema())),
             Visited::Remote { plan, .. } | Visited::Local(plan) => Ok(plan),
+        }
+    }
+
+    /// The same sub-plan, with joins computed here where a statement for all of it would explode.
+    fn defused(&mut self, visited: Visited, order: Order) -> DataFusionResult<Visited> {
+        match visited {
+            Visited::Remote { open, plan } if open.explodes() && self.explosions == Explosions::Ship => {
+                self.explosions = Explosions::Keep;
+                let again = self.visit(plan, order);
+                self.explosions = Explosions::Ship;
+                again
+            }
+            other => Ok(other),
         }
     }
 
@@ -78,9 +102,14 @@ impl Federation<'_> {
         let below = order_below(&plan, order);
         let inputs: Vec<LogicalPlan> = plan.inputs().into_iter().cloned().collect();
         let mut visited = Vec::with_capacity(inputs.len());
+        let explosions = self.explosions;
+        if makes_fewer(&plan) {
+            self.explosions = Explosions::Ship;
+        }
         for input in inputs {
             visited.push(self.visit(input, below)?);
         }
+        self.explosions = explosions;
         if let LogicalPlan::Sort(sort) = &plan
             && self.sorts == Sorts::Keep
             && order == Order::Kept
@@ -179,7 +208,7 @@ impl Federation<'_> {
             LogicalPlan::Aggregate(node) => aggregate(node, first, aliases).map(Absorbed::Whole),
             LogicalPlan::Distinct(node) => distinct(node, first, aliases).map(Absorbed::Whole),
             LogicalPlan::Join(node) => match opens.as_slice() {
-                [left, right] => join(node, left, right, aliases),
+                [left, right] => join(node, left, right, aliases).and_then(|joined| self.explosions.admit(joined)),
                 _ => return None,
             },
             LogicalPlan::Union(node) => {
@@ -208,7 +237,7 @@ impl Federation<'_> {
 
     /// Ends a sub-plan below a node that runs here.
     fn finish(&mut self, visited: Visited, order: Order) -> DataFusionResult<LogicalPlan> {
-        let (open, plan) = match visited {
+        let (open, plan) = match self.defused(visited, order)? {
             Visited::Remote { open, plan } if open.gains => (open, plan),
             Visited::Remote { plan, .. } | Visited::Local(plan) => return Ok(plan),
         };
@@ -251,6 +280,26 @@ impl Federation<'_> {
             other => Ok(Transformed::no(other)),
         })?;
         Ok(plan.data)
+    }
+}
+
+impl Explosions {
+    /// Refuses a join that explodes, if it is to be kept here.
+    fn admit(self, joined: Absorbed) -> Result<Absorbed, Reason> {
+        let (Absorbed::Whole(open) | Absorbed::Partly { open, .. }) = &joined;
+        match (self, open.believed) {
+            (Self::Keep, Some(rows)) if open.explodes() => Err(format!("about {rows} rows would come back, many more than it reads")),
+            _ => Ok(joined),
+        }
+    }
+}
+
+/// Whether a node may give fewer rows than it reads, so that what explodes below it may not come back.
+fn makes_fewer(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_) | LogicalPlan::Limit(_) => true,
+        LogicalPlan::Sort(sort) => sort.fetch.is_some(),
+        _ => false,
     }
 }
 

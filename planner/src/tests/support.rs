@@ -22,12 +22,12 @@ use datafusion::scalar::ScalarValue;
 use futures::TryStreamExt;
 
 use causeway_providers::sql::{
-    Argument, Dialect, LikeSupport, NullOrder, Quoting, RemoteSql, ScanLimits, Select, SharedSnapshot, SplitScan, SqlRemote, SqlTable,
-    StatementScans, TableStatistics,
+    Argument, ChangeDialect, ChangeForms, Dialect, LikeSupport, NullOrder, Quoting, RemoteSql, ScanLimits, Select, SharedSnapshot,
+    SplitScan, SqlRemote, SqlTable, StatementScans, TableStatistics,
 };
 use causeway_providers::{
     Capabilities, CatalogMark, Comparison, Deadline, Introspection, PoolState, Presentation, Remote, RemoteColumn, RemoteId,
-    RemotePresence, RemoteTable, Scope, ServerVersion, Subject, TableKind, Writer,
+    RemotePresence, RemoteTable, RemoteTransaction, Scope, ServerVersion, Subject, TableKind, TransactionalRemote, Writer,
 };
 
 use crate::Statement;
@@ -172,6 +172,27 @@ impl Dialect for TestDialect {
     }
 }
 
+impl ChangeDialect for TestDialect {
+    fn forms(&self) -> ChangeForms {
+        ChangeForms {
+            on_conflict: true,
+            assigns_defaults: true,
+            assigns_at_once: true,
+            insert_returning: true,
+            update_returning: true,
+            delete_returning: true,
+        }
+    }
+
+    fn assigned(&self, _column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        if value.is_null() { Some("NULL".to_owned()) } else { self.literal(value) }
+    }
+
+    fn by_code_point(&self, column: &RemoteColumn, sql: &str) -> Option<String> {
+        matches!(column.comparison, Comparison::Equality | Comparison::SupersetEquality).then(|| format!("({sql} COLLATE \"C\")"))
+    }
+}
+
 /// A remote that answers from memory.
 #[derive(Debug)]
 pub(crate) struct TestRemote {
@@ -243,6 +264,10 @@ impl SqlRemote for TestRemote {
         &TestDialect
     }
 
+    fn as_transactional(self: Arc<Self>) -> Option<Arc<dyn TransactionalRemote>> {
+        Some(self)
+    }
+
     fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
         None
     }
@@ -287,6 +312,22 @@ impl SqlRemote for TestRemote {
             futures::future::ready(relabel(&batch, &promised))
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    }
+}
+
+/// Its changes are worded and not made.
+#[async_trait]
+impl TransactionalRemote for TestRemote {
+    async fn begin(&self, _deadline: Deadline) -> causeway_providers::Result<Box<dyn RemoteTransaction>> {
+        Err(causeway_providers::Error::new(causeway_providers::ErrorKind::Unsupported, "a remote of tests has no transactions"))
+    }
+
+    fn change_dialect(&self) -> &dyn ChangeDialect {
+        &TestDialect
+    }
+
+    fn transaction_pool(&self) -> PoolState {
+        PoolState::default()
     }
 }
 

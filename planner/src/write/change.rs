@@ -1,6 +1,6 @@
 //! `UPDATE` and `DELETE`: one statement of the source, whose conditions and values it decides as they would be here.
 
-use causeway_providers::sql::{Dialect, Reliance, RemoteSql, Translation, translate, translate_value};
+use causeway_providers::sql::{ChangeDialect, Reliance, RemoteSql, Translation, translate, translate_value};
 use causeway_providers::{Comparison, RemoteColumn};
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::arrow::record_batch::{RecordBatch, RecordBatchOptions};
@@ -13,7 +13,7 @@ use datafusion::logical_expr::{ColumnarValue, Expr};
 use datafusion::physical_expr::create_physical_expr;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{
-    Assignment, AssignmentTarget, Delete, Expr as SqlExpr, FromTable, SelectItem, TableFactor, TableWithJoins, Update,
+    Assignment, AssignmentTarget, Delete, Expr as SqlExpr, FromTable, ObjectName, SelectItem, TableFactor, TableWithJoins, Update, Value,
 };
 
 use super::flat::{ChangedTable, Flat};
@@ -85,7 +85,7 @@ pub(super) async fn delete(planning: &Planning<'_>, delete: &Delete, declared: &
     }
     let factor = table_of(table)?;
     let target = Target::find(name_of(factor)?, planning.context).await?;
-    let one = SelectItem::UnnamedExpr(SqlExpr::value(datafusion::sql::sqlparser::ast::Value::Number("1".to_owned(), false)));
+    let one = SelectItem::UnnamedExpr(SqlExpr::value(Value::Number("1".to_owned(), false)));
     let query = select(vec![one], only(factor.clone()), selection.clone())?;
     let query = planning.wording(statement(query), declared).await?;
     let work = Work::Change(Change { query: query.clone(), assigned: None });
@@ -100,7 +100,7 @@ fn table_of(table: &TableWithJoins) -> Result<&TableFactor> {
     }
 }
 
-fn name_of(factor: &TableFactor) -> Result<&datafusion::sql::sqlparser::ast::ObjectName> {
+fn name_of(factor: &TableFactor) -> Result<&ObjectName> {
     match factor {
         TableFactor::Table { name, .. } => Ok(name),
         _ => Err(unsupported("changing anything but a table", "Name the table itself.")),
@@ -138,7 +138,7 @@ pub(super) fn assignments_of(target: &Target, assignments: &[Assignment]) -> Res
         }
     }
     if items.is_empty() {
-        items.push(SelectItem::UnnamedExpr(SqlExpr::value(datafusion::sql::sqlparser::ast::Value::Null)));
+        items.push(SelectItem::UnnamedExpr(SqlExpr::value(Value::Null)));
     }
     Ok((found, items))
 }
@@ -154,7 +154,7 @@ impl Change {
         if flat.is_empty() {
             return Ok(None);
         }
-        let scope = ChangedTable::new(target.table(), target.dialect(), None).assigned();
+        let scope = ChangedTable::new(target.table(), target.changes(), None).assigned();
         let mut text = match &self.assigned {
             Some(assigned) => format!("UPDATE {} SET {}", target.name(), assigned_list(target, assigned, &flat, &scope)?),
             None => format!("DELETE FROM {}", target.name()),
@@ -182,11 +182,11 @@ pub(super) fn reliance(target: &Target, flat: &Flat, assigned: &[Assigned]) -> R
 
 /// `a = 1, b = DEFAULT`, as the source writes it.
 pub(super) fn assigned_list(target: &Target, all: &[Assigned], flat: &Flat, scope: &ChangedTable<'_>) -> Result<String> {
-    let dialect = target.dialect();
+    let dialect = target.changes();
     let one = |(position, assigned): (usize, &Assigned)| {
         let column = target.column(assigned.column);
         let value = match assigned.value {
-            AssignedValue::Default if dialect.changes().assigns_defaults => "DEFAULT".to_owned(),
+            AssignedValue::Default if dialect.forms().assigns_defaults => "DEFAULT".to_owned(),
             AssignedValue::Default => {
                 return Err(unsupported("SET column = DEFAULT on this datasource", "Assign the value itself."));
             }
@@ -194,7 +194,7 @@ pub(super) fn assigned_list(target: &Target, all: &[Assigned], flat: &Flat, scop
                 let item =
                     flat.items.get(at).ok_or_else(|| Error::new(ErrorKind::Internal, "internal error: a value that is not computed"))?;
                 let is_read = |earlier: &Assigned| item.column_refs().iter().any(|read| read.name == target.column(earlier.column).name);
-                if !dialect.changes().assigns_at_once && all[..position].iter().any(is_read) {
+                if !dialect.forms().assigns_at_once && all[..position].iter().any(is_read) {
                     return Err(uncomputed(column, "it depends on a column that the same statement assigns to before"));
                 }
                 value(dialect, column, item, scope)?
@@ -207,8 +207,8 @@ pub(super) fn assigned_list(target: &Target, all: &[Assigned], flat: &Flat, scop
 
 /// The conditions as the source writes them; `None` without any. `qualifier` stands before the table's columns.
 pub(super) fn conditions(target: &Target, flat: &Flat, qualifier: Option<&str>) -> Result<Option<String>> {
-    let scope = ChangedTable::new(target.table(), target.dialect(), qualifier);
-    let exact = ChangedTable::new(target.table(), target.dialect(), qualifier).by_code_point();
+    let scope = ChangedTable::new(target.table(), target.changes(), qualifier);
+    let exact = ChangedTable::new(target.table(), target.changes(), qualifier).by_code_point();
     let one = |condition: &Expr| match translate(target.dialect(), condition, &scope) {
         Translation::Exact(sql) => Ok(format!("({sql})")),
         inexact => match (translate(target.dialect(), condition, &exact), inexact) {
@@ -229,7 +229,7 @@ fn undecided(condition: &Expr, reason: &str) -> Error {
 }
 
 /// `expr` as it is assigned to `column`.
-fn value(dialect: &dyn Dialect, column: &RemoteColumn, expr: &Expr, scope: &ChangedTable<'_>) -> Result<String> {
+fn value(dialect: &dyn ChangeDialect, column: &RemoteColumn, expr: &Expr, scope: &ChangedTable<'_>) -> Result<String> {
     if let Some(constant) = constant(expr)? {
         let written = dialect.assigned(column, &constant);
         return written.ok_or_else(|| uncomputed(column, "the value has no exact form in a statement of the source"));

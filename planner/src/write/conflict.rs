@@ -45,7 +45,7 @@ impl Conflict {
             return Err(unsupported("ON DUPLICATE KEY UPDATE", "Write ON CONFLICT (key) DO UPDATE SET ..."));
         };
         let dialect = target.dialect();
-        if !dialect.changes().on_conflict {
+        if !target.changes().forms().on_conflict {
             return Err(unsupported("ON CONFLICT on this datasource", "Update first, and insert what was not there."));
         }
         let on = match &conflict.conflict_target {
@@ -81,7 +81,7 @@ impl Conflict {
             return Ok(nothing());
         }
         let own = target.dialect().quote(&target.table().name);
-        let scope = ChangedTable::new(target.table(), target.dialect(), Some(&own)).assigned();
+        let scope = ChangedTable::new(target.table(), target.changes(), Some(&own)).assigned();
         let list = assigned_list(target, assigned, &flat, &scope)?;
         let condition = conditions(target, &flat, Some(&own))?.map_or_else(String::new, |conditions| format!(" WHERE {conditions}"));
         let text = format!("{} DO UPDATE SET {list}{condition}", self.on);

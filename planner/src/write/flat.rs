@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use causeway_providers::sql::{ColumnScope, Dialect, ScopedColumn, SqlTable, TableScope};
+use causeway_providers::sql::{ChangeDialect, ColumnScope, ScopedColumn, SqlTable, TableScope};
 use causeway_providers::{Comparison, RemoteTable};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, TableReference};
@@ -118,7 +118,7 @@ fn too_much() -> Error {
 pub(super) struct ChangedTable<'a> {
     own: TableScope<'a>,
     excluded: TableScope<'a>,
-    dialect: &'a dyn Dialect,
+    dialect: &'a dyn ChangeDialect,
     texts: Texts,
     is_assigned: bool,
 }
@@ -132,7 +132,7 @@ enum Texts {
 
 impl<'a> ChangedTable<'a> {
     /// Behind `qualifier`, which is quoted, or alone.
-    pub(super) fn new(table: &'a RemoteTable, dialect: &'a dyn Dialect, qualifier: Option<&'a str>) -> Self {
+    pub(super) fn new(table: &'a RemoteTable, dialect: &'a dyn ChangeDialect, qualifier: Option<&'a str>) -> Self {
         let excluded = TableScope::new(table, dialect, Some(EXCLUDED));
         Self { own: TableScope::new(table, dialect, qualifier), excluded, dialect, texts: Texts::AsStored, is_assigned: false }
     }

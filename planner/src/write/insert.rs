@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
 use datafusion::sql::sqlparser::ast::{
-    Expr as SqlExpr, Insert as SqlInsert, Parens, Query as SqlQuery, SelectItem, SetExpr, TableObject, Value, ValueWithSpan, Values,
+    Expr as SqlExpr, Insert as SqlInsert, Parens, Query as SqlQuery, SelectItem, SetExpr, TableFactor, TableObject, Value, ValueWithSpan,
+    Values,
 };
 use futures::StreamExt;
 
@@ -139,9 +140,7 @@ async fn source_of(
             *expr = assigned(std::mem::replace(expr, null()), target.column(column))?;
         }
     }
-    if let Some(datafusion::sql::sqlparser::ast::TableFactor::Derived { subquery, .. }) =
-        select.from.first_mut().map(|from| &mut from.relation)
-    {
+    if let Some(TableFactor::Derived { subquery, .. }) = select.from.first_mut().map(|from| &mut from.relation) {
         **subquery = source;
     }
     Ok((query, columns))
@@ -225,7 +224,7 @@ impl Insert {
 /// `batch` with the types of `schema`; what does not fit is an error. Columns beyond those of `schema` are left out.
 fn exactly(batch: &RecordBatch, schema: &SchemaRef) -> DataFusionResult<RecordBatch> {
     let strict = CastOptions { safe: false, ..CastOptions::default() };
-    let column = |(column, field): (&ArrayRef, &Arc<datafusion::arrow::datatypes::Field>)| {
+    let column = |(column, field): (&ArrayRef, &FieldRef)| {
         if column.data_type() == field.data_type() {
             return Ok(Arc::clone(column));
         }

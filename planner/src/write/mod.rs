@@ -12,6 +12,8 @@ mod insert;
 mod returning;
 mod syntax;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,12 +27,12 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::scalar::ScalarValue;
-use datafusion::sql::sqlparser::ast::{SelectItem, SetExpr, Statement as SqlStatement, TableFactor, With};
-
+use datafusion::sql::sqlparser::ast::{SelectItem, Statement as SqlStatement, TableFactor, With};
 use futures::{StreamExt, stream};
 
+use crate::changes::RowChange;
 use crate::engine::{Engine, PushDown, StatementContext};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::memory::ProcessMemory;
 use crate::progress::Progress;
 use crate::query::{Execution, Query};
@@ -203,38 +205,22 @@ impl Kept {
     }
 }
 
-/// Whether `statement` changes rows in a form that is planned here.
-pub(crate) fn is_write(statement: &SqlStatement) -> bool {
-    match statement {
-        SqlStatement::Insert(_) | SqlStatement::Update(_) | SqlStatement::Delete(_) => true,
-        SqlStatement::Query(query) => matches!(query.body.as_ref(), SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_)),
-        _ => false,
-    }
-}
-
-/// Plans a statement that [`is_write`].
+/// Plans a change, with the `WITH` in front of it.
 ///
 /// # Errors
 /// As those of a query; `Unsupported` for a form or a table that cannot be written here.
 pub(crate) async fn plan(
     engine: &Engine,
-    statement: &SqlStatement,
+    change: RowChange<'_>,
+    with: Option<&With>,
     declared: &[Option<DataType>],
     context: &StatementContext,
 ) -> Result<Query> {
-    let (with, statement) = match statement {
-        SqlStatement::Query(query) => match query.body.as_ref() {
-            SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => (query.with.as_ref(), inner),
-            _ => (None, statement),
-        },
-        other => (None, other),
-    };
     let planning = Planning { engine, context, with };
-    match statement {
-        SqlStatement::Insert(insert) => insert::plan(&planning, insert, declared).await,
-        SqlStatement::Update(update) => change::update(&planning, update, declared).await,
-        SqlStatement::Delete(delete) => change::delete(&planning, delete, declared).await,
-        _ => Err(Error::new(ErrorKind::Internal, "internal error: a statement that changes nothing was planned as a change")),
+    match change {
+        RowChange::Insert(insert) => insert::plan(&planning, insert, declared).await,
+        RowChange::Update(update) => change::update(&planning, update, declared).await,
+        RowChange::Delete(delete) => change::delete(&planning, delete, declared).await,
     }
 }
 

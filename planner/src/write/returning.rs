@@ -20,7 +20,7 @@ pub(super) async fn plan(
     items: &[SelectItem],
     declared: &[Option<DataType>],
 ) -> Result<Query> {
-    let changes = target.dialect().changes();
+    let changes = target.changes().forms();
     let (verb, returns) = match work {
         Work::Insert(_) => ("INSERT", changes.insert_returning),
         Work::Change(change) if change.verb() == "UPDATE" => ("UPDATE", changes.update_returning),

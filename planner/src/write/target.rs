@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_providers::sql::{Dialect, SqlTable};
+use causeway_providers::sql::{ChangeDialect, Dialect, SqlTable};
 use causeway_providers::{RemoteColumn, RemoteTable, TransactionalRemote};
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
@@ -38,7 +38,7 @@ impl Target {
         let refused = |hint: &str| {
             Error::new(ErrorKind::Unsupported, format!("\"{}\" cannot be written to", spelled(&reference))).hint(hint.to_owned())
         };
-        let (source, columns) = stored(&provider).ok_or_else(|| refused("Tables of PostgreSQL, MariaDB and SQLite can be changed."))?;
+        let (source, columns) = stored(&provider).ok_or_else(|| refused("Tables of databases can be changed, and no views of ours."))?;
         let remote =
             Arc::clone(source.remote()).as_transactional().ok_or_else(|| refused("The connector of its datasource only reads."))?;
         Ok(Self { remote, source, columns, place: (schema, reference.table().to_owned()) })
@@ -59,6 +59,11 @@ impl Target {
 
     pub(super) fn dialect(&self) -> &dyn Dialect {
         self.remote.dialect()
+    }
+
+    /// How its source writes changes.
+    pub(super) fn changes(&self) -> &dyn ChangeDialect {
+        self.remote.change_dialect()
     }
 
     pub(super) fn query_timeout(&self) -> Option<Duration> {

@@ -8,7 +8,7 @@ use datafusion::scalar::ScalarValue;
 
 use super::bind::Binding;
 use crate::remote::{Comparison, RemoteColumn};
-use crate::sql::{Argument, Changes, Dialect, LikeSupport, NullOrder, Quoting};
+use crate::sql::{Argument, ChangeDialect, ChangeForms, Dialect, LikeSupport, NullOrder, Quoting};
 
 /// The dialect of MySQL and MariaDB, for a session as the connector sets it: UTC, utf8mb4, double quotes are no identifiers.
 ///
@@ -140,42 +140,6 @@ impl Dialect for MySqlDialect {
             ScalarValue::TimestampNanosecond(Some(value), _) if value % 1_000 == 0 => self.timestamp(naive(*value, 1_000_000_000)),
             ScalarValue::Dictionary(_, value) => self.literal(value),
             _ => None,
-        }
-    }
-
-    /// What an insert would refuse, because the server would store another value, has no form.
-    fn assigned(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
-        if value.is_null() {
-            return Some("NULL".to_owned());
-        }
-        let array = value.cast_to(&column.data_type).ok()?.to_array().ok()?;
-        Binding::new(column).value(&array, 0).ok()?;
-        self.literal(value)
-    }
-
-    fn takes_computed(&self, column: &RemoteColumn) -> bool {
-        let name = column.remote_type.split(['(', ' ']).next().unwrap_or_default();
-        !["year", "bit", "enum", "set"].iter().any(|other| name.eq_ignore_ascii_case(other))
-    }
-
-    fn by_code_point(&self, column: &RemoteColumn, sql: &str) -> Option<String> {
-        let collation = match self.flavor {
-            Flavor::MariaDb => "utf8mb4_nopad_bin",
-            Flavor::MySql => "utf8mb4_0900_bin",
-            Flavor::Either => return None,
-        };
-        let compares = matches!(column.comparison, Comparison::Equality | Comparison::SupersetEquality);
-        compares.then(|| format!("(CONVERT({sql} USING utf8mb4) COLLATE {collation})"))
-    }
-
-    fn changes(&self) -> Changes {
-        let is_maria_db = self.flavor == Flavor::MariaDb;
-        Changes {
-            assigns_defaults: true,
-            assigns_at_once: is_maria_db,
-            insert_returning: is_maria_db,
-            delete_returning: is_maria_db,
-            ..Changes::default()
         }
     }
 
@@ -356,6 +320,44 @@ impl Dialect for MySqlDialect {
             // There is no OFFSET without LIMIT; this is the manual's way to say "all".
             (limit, offset) => format!("LIMIT {} OFFSET {offset}", limit.unwrap_or(u64::MAX)),
         }
+    }
+}
+
+impl ChangeDialect for MySqlDialect {
+    fn forms(&self) -> ChangeForms {
+        let is_maria_db = self.flavor == Flavor::MariaDb;
+        ChangeForms {
+            assigns_defaults: true,
+            assigns_at_once: is_maria_db,
+            insert_returning: is_maria_db,
+            delete_returning: is_maria_db,
+            ..ChangeForms::default()
+        }
+    }
+
+    /// What an insert would refuse, because the server would store another value, has no form.
+    fn assigned(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        if value.is_null() {
+            return Some("NULL".to_owned());
+        }
+        let array = value.cast_to(&column.data_type).ok()?.to_array().ok()?;
+        Binding::new(column).value(&array, 0).ok()?;
+        self.literal(value)
+    }
+
+    fn takes_computed(&self, column: &RemoteColumn) -> bool {
+        let name = column.remote_type.split(['(', ' ']).next().unwrap_or_default();
+        !["year", "bit", "enum", "set"].iter().any(|other| name.eq_ignore_ascii_case(other))
+    }
+
+    fn by_code_point(&self, column: &RemoteColumn, sql: &str) -> Option<String> {
+        let collation = match self.flavor {
+            Flavor::MariaDb => "utf8mb4_nopad_bin",
+            Flavor::MySql => "utf8mb4_0900_bin",
+            Flavor::Either => return None,
+        };
+        let compares = matches!(column.comparison, Comparison::Equality | Comparison::SupersetEquality);
+        compares.then(|| format!("(CONVERT({sql} USING utf8mb4) COLLATE {collation})"))
     }
 }
 

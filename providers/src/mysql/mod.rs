@@ -9,6 +9,7 @@ mod decode;
 mod definition;
 mod dialect;
 mod failure;
+mod insert;
 mod introspect;
 mod key_ranges;
 mod known_tables;

@@ -1,24 +1,24 @@
 //! Transactions that change rows, each over a connection of its own.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::{self, Write};
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use mysql_async::prelude::Queryable;
-use mysql_async::{Params, Row, Value};
+use mysql_async::{Params, Row};
 use tokio_util::sync::CancellationToken;
 
-use super::bind::{Binding, size};
+use super::bind::Binding;
 use super::change_failure::{of_change, of_warning, tells_of_a_changed_value};
 use super::connect::{ServerDial, Session};
 use super::decode::{BatchBuilder, changed};
 use super::dialect::MySqlDialect;
+use super::insert::{STATEMENT_BYTES, Statement, Waiting, check_types};
 use super::introspect::text;
 use super::policy::ZeroDates;
 use super::row_reader::Interruption;
@@ -28,11 +28,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::{PoolState, Pooled};
 use crate::remote::{RemoteColumn, RemoteId, RemoteTable};
-use crate::sql::{BATCH_BYTES, Dialect, RemoteSql};
-
-/// The bounds of one statement's rows, unless the server's packets are smaller still.
-const STATEMENT_BYTES: usize = 1 << 20;
-const STATEMENT_VALUES: usize = 16_384;
+use crate::sql::{BATCH_BYTES, ChangeDialect, Dialect, RemoteSql};
 
 /// Room in a packet for what is not a row's values.
 const PACKET_ROOM: usize = 4096;
@@ -53,6 +49,10 @@ impl TransactionalRemote for MySqlRemote {
             packet: None,
             held: HashSet::new(),
         }))
+    }
+
+    fn change_dialect(&self) -> &dyn ChangeDialect {
+        &self.dialect
     }
 
     fn transaction_pool(&self) -> PoolState {
@@ -337,90 +337,6 @@ impl From<Stop> for Fault {
 /// The server's limit for what has this deadline: of few lengths, so that it is rarely told anew.
 fn limit(deadline: Deadline) -> Duration {
     Duration::from_secs((deadline.remaining() + REMOTE_GRACE).as_secs().saturating_add(1).next_power_of_two())
-}
-
-fn check_types(batch: &RecordBatch, insertion: &Insertion, columns: &[&RemoteColumn]) -> Result<()> {
-    let is_as_wide = batch.num_columns() == columns.len() && columns.len() == insertion.columns.len();
-    let mut pairs = columns.iter().zip(batch.columns());
-    if is_as_wide && pairs.all(|(column, array)| column.data_type == *array.data_type()) {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Internal, "the rows to be inserted have other columns than the insertion"))
-}
-
-/// The text of an insertion.
-struct Statement {
-    head: String,
-    row: String,
-    clauses: String,
-}
-
-impl Statement {
-    fn new(dialect: MySqlDialect, insertion: &Insertion, columns: &[&RemoteColumn]) -> Self {
-        let names: Vec<String> = columns.iter().map(|column| dialect.quote(&column.name)).collect();
-        let table = dialect.table(&insertion.table.schema, &insertion.table.name);
-        Self {
-            head: format!("INSERT INTO {table} ({}) VALUES ", names.join(", ")),
-            row: format!("({})", vec!["?"; columns.len()].join(", ")),
-            clauses: insertion.clauses.clone(),
-        }
-    }
-
-    fn text(&self, rows: usize) -> String {
-        let mut text = self.head.clone();
-        text.push_str(&vec![self.row.as_str(); rows].join(", "));
-        if !self.clauses.is_empty() {
-            // Writing to a text does not fail.
-            let _ = write!(text, " {}", self.clauses);
-        }
-        text
-    }
-}
-
-/// Rows that wait for the statement that inserts them.
-struct Waiting {
-    columns: usize,
-    values: Vec<Value>,
-    /// The bytes of each row.
-    sizes: Vec<usize>,
-    bytes: usize,
-}
-
-impl Waiting {
-    fn new(columns: usize) -> Self {
-        Self { columns, values: Vec::new(), sizes: Vec::new(), bytes: 0 }
-    }
-
-    fn rows(&self) -> usize {
-        self.sizes.len()
-    }
-
-    /// Adds a row and says how many bytes it has.
-    fn push(&mut self, row: impl Iterator<Item = Result<Value>>) -> Result<usize> {
-        let mut bytes = 4;
-        for value in row {
-            let value = value?;
-            bytes += size(&value);
-            self.values.push(value);
-        }
-        self.sizes.push(bytes);
-        self.bytes += bytes;
-        Ok(bytes)
-    }
-
-    /// How many rows are to leave, if there are more than one statement takes: a power of two, so that the server prepares few statements.
-    fn beyond(&self, most_bytes: usize) -> Option<usize> {
-        let is_beyond = self.bytes > most_bytes || self.rows() * self.columns.max(1) > STATEMENT_VALUES;
-        let others = self.rows().checked_sub(1).filter(|others| is_beyond && *others > 0)?;
-        Some(1 << others.ilog2())
-    }
-
-    /// The first rows' values.
-    fn take(&mut self, rows: usize) -> Params {
-        self.bytes -= self.sizes.drain(..rows).sum::<usize>();
-        let values: Vec<Value> = self.values.drain(..rows * self.columns).collect();
-        if values.is_empty() { Params::Empty } else { Params::Positional(values) }
-    }
 }
 
 /// Where returned rows go.

@@ -13,7 +13,7 @@ use datafusion::arrow::datatypes::{
 use datafusion::scalar::ScalarValue;
 
 use crate::remote::{Comparison, RemoteColumn};
-use crate::sql::{Argument, Changes, Dialect, LikeSupport, NullOrder, Quoting};
+use crate::sql::{Argument, ChangeDialect, ChangeForms, Dialect, LikeSupport, NullOrder, Quoting};
 
 /// PostgreSQL's dialect, for sessions with `standard_conforming_strings` on, `TimeZone` UTC and ISO dates.
 #[derive(Debug, Clone, Copy)]
@@ -81,35 +81,6 @@ impl Dialect for PostgresDialect {
             ScalarValue::Time64Microsecond(Some(value)) => format!("'{}'::time", time_of_day(*value)?),
             _ => return None,
         })
-    }
-
-    /// What is no text there is read from one as its own type reads it; numbers that are none have their names.
-    fn assigned(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
-        match value {
-            value if value.is_null() => Some("NULL".to_owned()),
-            ScalarValue::Float32(Some(value)) if !value.is_finite() => Some(format!("'{value}'::real")),
-            ScalarValue::Float64(Some(value)) if !value.is_finite() => Some(format!("'{value}'::double precision")),
-            ScalarValue::Utf8(Some(text)) if column.comparison == Comparison::None || column.comparison == Comparison::OwnType => {
-                // Not cast: a cast to `varchar(3)` cuts what an assignment refuses.
-                string(text).map(|literal| literal.trim_end_matches("::text").to_owned())
-            }
-            value => self.literal(value),
-        }
-    }
-
-    fn by_code_point(&self, column: &RemoteColumn, sql: &str) -> Option<String> {
-        (column.comparison == Comparison::Equality).then(|| format!("({sql} COLLATE \"C\")"))
-    }
-
-    fn changes(&self) -> Changes {
-        Changes {
-            on_conflict: true,
-            assigns_defaults: true,
-            assigns_at_once: true,
-            insert_returning: true,
-            update_returning: true,
-            delete_returning: true,
-        }
     }
 
     /// A `uuid` reads as its canonical text, and only such a text can be equal to one.
@@ -247,6 +218,37 @@ impl Dialect for PostgresDialect {
             (None, offset) => format!("OFFSET {offset}"),
             (Some(limit), offset) => format!("LIMIT {limit} OFFSET {offset}"),
         }
+    }
+}
+
+impl ChangeDialect for PostgresDialect {
+    fn forms(&self) -> ChangeForms {
+        ChangeForms {
+            on_conflict: true,
+            assigns_defaults: true,
+            assigns_at_once: true,
+            insert_returning: true,
+            update_returning: true,
+            delete_returning: true,
+        }
+    }
+
+    /// What is no text there is read from one as its own type reads it; numbers that are none have their names.
+    fn assigned(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        match value {
+            value if value.is_null() => Some("NULL".to_owned()),
+            ScalarValue::Float32(Some(value)) if !value.is_finite() => Some(format!("'{value}'::real")),
+            ScalarValue::Float64(Some(value)) if !value.is_finite() => Some(format!("'{value}'::double precision")),
+            ScalarValue::Utf8(Some(text)) if column.comparison == Comparison::None || column.comparison == Comparison::OwnType => {
+                // Not cast: a cast to `varchar(3)` cuts what an assignment refuses.
+                string(text).map(|literal| literal.trim_end_matches("::text").to_owned())
+            }
+            value => self.literal(value),
+        }
+    }
+
+    fn by_code_point(&self, column: &RemoteColumn, sql: &str) -> Option<String> {
+        (column.comparison == Comparison::Equality).then(|| format!("({sql} COLLATE \"C\")"))
     }
 }
 

@@ -94,7 +94,7 @@ struct PostgresRemote {
     writing: Arc<Connections>,
     /// One for each open transaction, dialled by the first of them.
     changing: Arc<Connections>,
-    dialect: &'static dyn Dialect,
+    dialect: &'static PostgresDialect,
     numeric: NumericPolicy,
     /// What the looks so far told of the tables' sizes.
     known: Arc<KnownTables>,
@@ -113,7 +113,7 @@ impl PostgresRemote {
         let changing = Connections::new(Target::new(options, Access::Change).map_err(at)?);
         // The first connection proves the options, and is kept for the first statement.
         let lease = connections.lease(None).await.map_err(at)?;
-        let dialect: &'static dyn Dialect = match lease.server_encoding() {
+        let dialect: &'static PostgresDialect = match lease.server_encoding() {
             "SQL_ASCII" => &PostgresDialect::BYTES,
             _ => &PostgresDialect::CHARACTERS,
         };

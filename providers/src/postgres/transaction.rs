@@ -25,7 +25,7 @@ use crate::changes::{Fault, Insertion, RemoteTransaction, Returned, Transactiona
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::pool::PoolState;
-use crate::sql::RemoteSql;
+use crate::sql::{ChangeDialect, RemoteSql};
 
 /// Longer than what a client thinks between two statements, or other sources take to give rows. The session's own limit is for
 /// transactions that only read.
@@ -93,6 +93,10 @@ impl TransactionalRemote for PostgresRemote {
             }
         });
         Ok(Box::new(PostgresTransaction { source, numeric: self.numeric, idle, _watch: watch }))
+    }
+
+    fn change_dialect(&self) -> &dyn ChangeDialect {
+        self.dialect
     }
 
     fn transaction_pool(&self) -> PoolState {

@@ -31,27 +31,6 @@ pub trait Dialect: Debug + Send + Sync {
     /// A literal that compares and computes as ours does.
     fn literal(&self, value: &ScalarValue) -> Option<String>;
 
-    /// A constant as it is assigned to `column`, which then reads back as the constant.
-    fn assigned(&self, _column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
-        self.literal(value)
-    }
-
-    /// Whether what is computed there can be assigned to `column`, which keeps it as it is or refuses it.
-    fn takes_computed(&self, _column: &RemoteColumn) -> bool {
-        true
-    }
-
-    /// A text column, written as `sql`, as it compares code point by code point: for conditions that must be decided as they are here,
-    /// at the price of an index. `None` where it does so anyhow, or cannot be made to.
-    fn by_code_point(&self, _column: &RemoteColumn, _sql: &str) -> Option<String> {
-        None
-    }
-
-    /// What its statements that change rows can say.
-    fn changes(&self) -> Changes {
-        Changes::default()
-    }
-
     /// A literal of a column's own type at the source, for columns whose values read as text (a `uuid`). `Some` promises that `=`
     /// and `<>` between the column and it agree with ours between the texts.
     fn literal_of(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String>;
@@ -107,11 +86,6 @@ pub trait Dialect: Debug + Send + Sync {
         true
     }
 
-    /// A computed integer as it is assigned: an error where it is beyond 64 bits.
-    fn assigned_integer(&self, sql: &str) -> String {
-        sql.to_owned()
-    }
-
     /// The quotient of two numbers of which one at least is a decimal, cut off after `scale` decimals. Division by zero is an error.
     fn quotient(&self, left: &str, right: &str, scale: u8) -> Option<String>;
 
@@ -142,23 +116,6 @@ pub struct Argument<'a> {
     pub data_type: DataType,
     /// The literal it is, when it is one.
     pub literal: Option<&'a ScalarValue>,
-}
-
-/// What the statements of a source that change rows can say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Changes {
-    /// `INSERT ... ON CONFLICT`.
-    pub on_conflict: bool,
-    /// `SET column = DEFAULT`.
-    pub assigns_defaults: bool,
-    /// `SET a = b, b = a`, in which both are read before either is assigned to.
-    pub assigns_at_once: bool,
-    /// `INSERT ... RETURNING`.
-    pub insert_returning: bool,
-    /// `UPDATE ... RETURNING`.
-    pub update_returning: bool,
-    /// `DELETE ... RETURNING`.
-    pub delete_returning: bool,
 }
 
 /// Where NULLs stand in an order.

@@ -1,6 +1,7 @@
 //! What every source that takes SQL text shares: what a dialect says, the translation of expressions, the select statement, the scan.
 
 mod batch;
+mod change_dialect;
 mod dialect;
 mod dynamic_filter;
 mod first_row;
@@ -27,7 +28,8 @@ use crate::error::Result;
 use crate::remote::{Remote, RemoteTable};
 
 pub(crate) use batch::{BATCH_BYTES, BATCHES_AHEAD, row_bytes};
-pub use dialect::{Argument, Changes, Dialect, LikeSupport, NullOrder};
+pub use change_dialect::{ChangeDialect, ChangeForms};
+pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
 pub use dynamic_filter::{LONGEST_WAIT, MOST_KEYS};
 pub use narrow::{Narrow, Narrowed};
 pub use normalize::{Quoting, normalize};

@@ -8,7 +8,7 @@ use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use super::bind::{Affinity, Binding};
 
 use crate::remote::{Comparison, RemoteColumn};
-use crate::sql::{Argument, Changes, Dialect, LikeSupport, NullOrder, Quoting};
+use crate::sql::{Argument, ChangeDialect, ChangeForms, Dialect, LikeSupport, NullOrder, Quoting};
 
 /// The dialect. Its connections must have double-quoted strings off, as the `sqlite` connector's do: an unknown `"name"` is an error
 /// then and never a string.
@@ -71,38 +71,6 @@ impl Dialect for SqliteDialect {
         }
     }
 
-    /// In the form it is inserted in: a decimal or a moment has several, of which one reads back.
-    fn assigned(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
-        if value.is_null() {
-            return Some("NULL".to_owned());
-        }
-        let array = value.cast_to(&column.data_type).ok()?.to_array().ok()?;
-        let binding = Binding::new(column, Affinity::of(&column.remote_type, false), &array).ok()?;
-        match binding.value(0).ok()? {
-            ToSqlOutput::Owned(Value::Integer(value)) => Some(integer(value)),
-            ToSqlOutput::Owned(Value::Real(value)) => real(value),
-            ToSqlOutput::Owned(Value::Text(text)) => string(&text),
-            ToSqlOutput::Borrowed(ValueRef::Text(text)) => string(std::str::from_utf8(text).ok()?),
-            ToSqlOutput::Borrowed(ValueRef::Blob(bytes)) => Some(blob(bytes)),
-            _ => None,
-        }
-    }
-
-    fn by_code_point(&self, column: &RemoteColumn, sql: &str) -> Option<String> {
-        (column.comparison == Comparison::SupersetEquality).then(|| format!("({sql} COLLATE BINARY)"))
-    }
-
-    fn changes(&self) -> Changes {
-        Changes {
-            on_conflict: true,
-            assigns_defaults: false,
-            assigns_at_once: true,
-            insert_returning: true,
-            update_returning: true,
-            delete_returning: true,
-        }
-    }
-
     /// Columns that do not compare as they read are compared here.
     fn literal_of(&self, _column: &RemoteColumn, _value: &ScalarValue) -> Option<String> {
         None
@@ -160,11 +128,6 @@ impl Dialect for SqliteDialect {
         LikeSupport::Local
     }
 
-    fn assigned_integer(&self, sql: &str) -> String {
-        // The one integer without an absolute value is how to fail.
-        format!("CASE WHEN typeof({sql}) = 'real' THEN abs(-9223372036854775807 - 1) ELSE {sql} END")
-    }
-
     fn computes(&self) -> bool {
         // An integer that overflows becomes a REAL.
         false
@@ -219,6 +182,45 @@ impl Dialect for SqliteDialect {
             (None, offset) => format!("LIMIT -1 OFFSET {}", signed(offset)),
             (Some(limit), offset) => format!("LIMIT {} OFFSET {}", signed(limit), signed(offset)),
         }
+    }
+}
+
+impl ChangeDialect for SqliteDialect {
+    fn forms(&self) -> ChangeForms {
+        ChangeForms {
+            on_conflict: true,
+            assigns_defaults: false,
+            assigns_at_once: true,
+            insert_returning: true,
+            update_returning: true,
+            delete_returning: true,
+        }
+    }
+
+    /// In the form it is inserted in: a decimal or a moment has several, of which one reads back.
+    fn assigned(&self, column: &RemoteColumn, value: &ScalarValue) -> Option<String> {
+        if value.is_null() {
+            return Some("NULL".to_owned());
+        }
+        let array = value.cast_to(&column.data_type).ok()?.to_array().ok()?;
+        let binding = Binding::new(column, Affinity::of(&column.remote_type, false), &array).ok()?;
+        match binding.value(0).ok()? {
+            ToSqlOutput::Owned(Value::Integer(value)) => Some(integer(value)),
+            ToSqlOutput::Owned(Value::Real(value)) => real(value),
+            ToSqlOutput::Owned(Value::Text(text)) => string(&text),
+            ToSqlOutput::Borrowed(ValueRef::Text(text)) => string(std::str::from_utf8(text).ok()?),
+            ToSqlOutput::Borrowed(ValueRef::Blob(bytes)) => Some(blob(bytes)),
+            _ => None,
+        }
+    }
+
+    fn by_code_point(&self, column: &RemoteColumn, sql: &str) -> Option<String> {
+        (column.comparison == Comparison::SupersetEquality).then(|| format!("({sql} COLLATE BINARY)"))
+    }
+
+    fn assigned_integer(&self, sql: &str) -> String {
+        // The one integer without an absolute value is how to fail.
+        format!("CASE WHEN typeof({sql}) = 'real' THEN abs(-9223372036854775807 - 1) ELSE {sql} END")
     }
 }
 

@@ -113,6 +113,13 @@ struct SqliteRemote {
 }
 
 impl SqliteRemote {
+    fn own_dialect(&self) -> &'static SqliteDialect {
+        match self.mismatch {
+            Mismatch::Refused => &SqliteDialect::EXACT,
+            Mismatch::Null | Mismatch::Text => &SqliteDialect::LENIENT,
+        }
+    }
+
     /// Ends a little before the deadline, so that a lock is called a lock and not a lack of time.
     fn patience_within(&self, deadline: Deadline) -> Duration {
         self.patience.min(deadline.remaining() * 3 / 4)
@@ -225,10 +232,7 @@ impl Remote for SqliteRemote {
 
 impl SqlRemote for SqliteRemote {
     fn dialect(&self) -> &dyn Dialect {
-        match self.mismatch {
-            Mismatch::Refused => &SqliteDialect::EXACT,
-            Mismatch::Null | Mismatch::Text => &SqliteDialect::LENIENT,
-        }
+        self.own_dialect()
     }
 
     fn execute(self: Arc<Self>, sql: RemoteSql, schema: SchemaRef, limits: ScanLimits) -> Result<SendableRecordBatchStream> {

@@ -32,7 +32,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::{Access, PoolState, Pooled};
 use crate::remote::{RemoteColumn, RemoteId};
-use crate::sql::{BATCHES_AHEAD, Dialect, RemoteSql, ScanLimits};
+use crate::sql::{BATCHES_AHEAD, ChangeDialect, Dialect, RemoteSql, ScanLimits};
 
 #[async_trait]
 impl TransactionalRemote for SqliteRemote {
@@ -52,6 +52,10 @@ impl TransactionalRemote for SqliteRemote {
             .work("beginning a transaction", deadline, idle(), move |database, waiting| waiting.run(|| database.begin_change(&path)));
         begun.await.map_err(|fault| fault.own().at(self.id.as_str()))?;
         Ok(Box::new(transaction))
+    }
+
+    fn change_dialect(&self) -> &dyn ChangeDialect {
+        self.own_dialect()
     }
 
     fn transaction_pool(&self) -> PoolState {

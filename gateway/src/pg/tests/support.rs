@@ -290,7 +290,7 @@ impl EnvironmentBackend for TestEnvironment {
         }
     }
 
-    fn admit(&self, _changes: &[causeway_planner::Change], _session: &SessionIdentity) -> providers::Result<()> {
+    fn admit(&self, _changes: &[causeway_planner::ChangedRelation], _session: &SessionIdentity) -> providers::Result<()> {
         Ok(())
     }
 
