@@ -20,7 +20,9 @@ const IN_MARIADB: [&str; 2] = ["lineitem", "supplier"];
 const IN_FILES: [&str; 3] = ["part", "partsupp", "region"];
 
 /// The ways, the gateway first.
-const NAMES: [&str; 4] = ["gateway", "DuckDB", "postgres_fdw and mysql_fdw", "one PostgreSQL"];
+const NAMES: [&str; 4] = ["gateway", "DuckDB", FOREIGN, "one PostgreSQL"];
+
+const FOREIGN: &str = "postgres_fdw and mysql_fdw";
 
 /// Someone who answers.
 enum Way {
@@ -86,7 +88,10 @@ pub(crate) fn run(runtime: &Runtime, scale: f64, rounds: u32, limit: Duration) {
             let mut progress = format!("round {round} of {rounds}, Q{number}:");
             for ((way, record), name) in ways[..3].iter_mut().zip(records.iter_mut()).zip(NAMES) {
                 if let Some(way) = way.as_mut().filter(|_| !record.too_long) {
-                    let outcome = way.ask(runtime, sql, limit);
+                    let outcome = match (way.ask(runtime, sql, limit), name == FOREIGN) {
+                        (Outcome::Answer(took, rows), true) => Outcome::Answer(took, as_written(rows, &expected)),
+                        (outcome, _) => outcome,
+                    };
                     // A line for who waits; a string takes any text.
                     let _ = write!(progress, " {name} {outcome},");
                     record.add(outcome, &expected, round > 0);
@@ -105,6 +110,24 @@ impl Way {
             Self::DuckDb(duckdb) => duckdb.ask(sql, limit),
         }
     }
+}
+
+/// Rows whose texts end without blanks and whose averages are as precise as expected: with foreign tables a `char(n)` is filled up, and
+/// MariaDB rounds.
+fn as_written(rows: Vec<Row>, expected: &[Row]) -> Vec<Row> {
+    let number = |text: &str| text.contains('.').then(|| text.parse::<f64>().ok()).flatten();
+    let one = |(value, expected): (Option<String>, Option<&str>)| {
+        let value = value.map(|text| text.trim_end_matches(' ').to_owned());
+        match (value.as_deref().and_then(number), expected.and_then(number)) {
+            (Some(one), Some(other)) if (one - other).abs() < 1e-6 * other.abs().max(1.0) => expected.map(str::to_owned),
+            _ => value,
+        }
+    };
+    let of_row = |(at, row): (usize, Row)| {
+        let expected = |column: usize| expected.get(at).and_then(|row| row.get(column)?.as_deref());
+        row.into_iter().enumerate().map(|(column, value)| one((value, expected(column)))).collect()
+    };
+    rows.into_iter().enumerate().map(of_row).collect()
 }
 
 impl Record {

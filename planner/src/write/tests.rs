@@ -51,7 +51,7 @@ async fn changes_are_worded_as_written_down() {
         ("INSERT INTO orders (id) VALUES (1) ON CONFLICT DO NOTHING", "ON CONFLICT DO NOTHING"),
         (
             "INSERT INTO orders AS o (id, status) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET status = excluded.status WHERE o.id < 9",
-            r#"ON CONFLICT ("id") DO UPDATE SET "status" = "excluded"."status" WHERE (("orders"."id" < 9))"#,
+            r#"ON CONFLICT ("id") DO UPDATE SET "status" = excluded."status" WHERE (("orders"."id" < 9))"#,
         ),
     ] {
         assert_eq!(worded(&world, sql, &[]).await, expected, "{sql}");
