@@ -127,7 +127,7 @@ async fn a_transaction_that_is_dropped_leaves_no_row_and_no_lock() {
     assert!(ended.is_err());
     until("the statement goes on", async || database.running(&admin, "pg_sleep(100)").await == 0).await;
     admin.batch_execute("BEGIN; LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE; COMMIT").await.unwrap();
-    assert_fails(ours(&run(&mut transaction, "UPDATE public.accounts SET balance = 1").await.unwrap_err()), ErrorKind::Failed, "has ended");
+    assert_fails(ours(&run(&mut transaction, "UPDATE public.accounts SET balance = 1").await.unwrap_err()), ErrorKind::Failed, "was rolled back");
     // Nor does one go on whose rows stop coming.
     let mut transaction = begin(&remote).await;
     let given = accounts(&[2], &[Some("bob")]);
@@ -160,7 +160,7 @@ async fn what_the_source_refuses_is_told_by_its_kind_and_code() {
         assert_fails(ours(&error), kind, text);
         assert_eq!(ours(&error).remote_sqlstate(), Some(code));
         assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
-        assert_fails(&transaction.commit(soon()).await.unwrap_err(), ErrorKind::Failed, "has ended");
+        assert_fails(&transaction.commit(soon()).await.unwrap_err(), ErrorKind::Failed, "was rolled back");
     }
     let ran = [
         ("UPDATE public.accounts SET balance = -1", ErrorKind::Conflict, "23514", "accounts_balance_check"),
@@ -315,7 +315,7 @@ async fn changed_rows_come_back_as_a_scan_reads_them() {
     let returned = Returned { schema: Arc::clone(&schema), take: &mut refuse };
     let error = transaction.run(&update, Some(returned), soon()).await.unwrap_err();
     assert!(matches!(&error, DataFusionError::Execution(text) if text == "no more"), "{error}");
-    assert_fails(&transaction.commit(soon()).await.unwrap_err(), ErrorKind::Failed, "has ended");
+    assert_fails(&transaction.commit(soon()).await.unwrap_err(), ErrorKind::Failed, "was rolled back");
     let mut transaction = begin(&remote).await;
     let mut never = |_: RecordBatch| unreachable!();
     let returned = Returned { schema: super::schema(&[("id", DataType::Int64)]), take: &mut never };
