@@ -127,7 +127,11 @@ async fn a_transaction_that_is_dropped_leaves_no_row_and_no_lock() {
     assert!(ended.is_err());
     until("the statement goes on", async || database.running(&admin, "pg_sleep(100)").await == 0).await;
     admin.batch_execute("BEGIN; LOCK TABLE accounts IN ACCESS EXCLUSIVE MODE; COMMIT").await.unwrap();
-    assert_fails(ours(&run(&mut transaction, "UPDATE public.accounts SET balance = 1").await.unwrap_err()), ErrorKind::Failed, "was rolled back");
+    assert_fails(
+        ours(&run(&mut transaction, "UPDATE public.accounts SET balance = 1").await.unwrap_err()),
+        ErrorKind::Failed,
+        "was rolled back",
+    );
     // Nor does one go on whose rows stop coming.
     let mut transaction = begin(&remote).await;
     let given = accounts(&[2], &[Some("bob")]);
