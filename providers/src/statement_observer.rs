@@ -203,19 +203,51 @@ pub(crate) async fn observed<E>(
     work: impl Future<Output = Result<u64, E>>,
     kind: fn(&E) -> ErrorKind,
 ) -> Result<u64, E> {
+    let (outcome, told) = ended(tally, work, kind).await;
+    let mut telling = Telling(told);
+    if let Some(told) = &mut telling.0 {
+        told.await;
+    }
+    telling.0 = None;
+    outcome
+}
+
+/// The same for what nobody may wait for longer than it takes: the observer is told in the background.
+pub(crate) async fn observed_aside<E>(
+    tally: Arc<Tally>,
+    work: impl Future<Output = Result<u64, E>>,
+    kind: fn(&E) -> ErrorKind,
+) -> Result<u64, E> {
+    let (outcome, told) = ended(tally, work, kind).await;
+    in_background(told);
+    outcome
+}
+
+async fn ended<E>(
+    tally: Arc<Tally>,
+    work: impl Future<Output = Result<u64, E>>,
+    kind: fn(&E) -> ErrorKind,
+) -> (Result<u64, E>, Option<BoxFuture<'static, ()>>) {
     tally.count(|counted| counted.started = Some(Instant::now()));
     let mut unfinished = Unfinished(Some(tally));
     let outcome = work.await;
-    if let Some(tally) = unfinished.0.take() {
+    let told = unfinished.0.take().and_then(|tally| {
         tally.count(|counted| match &outcome {
             Ok(rows) => counted.rows = *rows,
             Err(error) => counted.failure = Some(kind(error)),
         });
-        if let Some(told) = tally.end() {
-            told.await;
-        }
+        tally.end()
+    });
+    (outcome, told)
+}
+
+/// An observer that is being told. Dropped before, it is told in the background.
+struct Telling(Option<BoxFuture<'static, ()>>);
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        in_background(self.0.take());
     }
-    outcome
 }
 
 /// Work that has not ended.

@@ -335,6 +335,16 @@ SELECT id, sum(total) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND CURRENT ROW
 count(*) OVER (ORDER BY total RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS c FROM shop.orders;
 -- windows with frames, SQLite
 SELECT id, count(*) OVER (ORDER BY id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 FOLLOWING) AS c, max(id) OVER (PARTITION BY id % 3 ORDER BY id) AS m FROM desk.notes;
+-- whole windows that have an order, in each source
+SELECT id, sum(balance) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS a,
+count(*) OVER (PARTITION BY vip ORDER BY id RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS b FROM crm.customers;
+-- whole windows that have an order, MariaDB
+SELECT id, sum(total) OVER (PARTITION BY customer_id ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS a,
+max(id) OVER (ORDER BY id GROUPS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS b FROM shop.orders;
+-- whole windows that have an order, SQLite
+SELECT id, max(id) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS a FROM desk.notes;
+-- ranks without an order
+SELECT id, rank() OVER (PARTITION BY customer_id) AS a, dense_rank() OVER () AS b, rank() OVER (ORDER BY 1 + 1) AS c FROM shop.orders;
 -- windows over texts of every collation
 SELECT id, rank() OVER (ORDER BY name) AS a, rank() OVER (ORDER BY segment) AS b, count(*) OVER (PARTITION BY name) AS c FROM crm.customers;
 -- windows over a double

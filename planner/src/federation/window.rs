@@ -55,7 +55,13 @@ fn call(open: &OpenSelect, expr: &Expr, input: &DFSchema, result: &DataType) -> 
         parts.push(format!("ORDER BY {}", order.join(", ")));
     }
     match fun {
-        WindowFunctionDefinition::WindowUDF(_) if RANKING.contains(&name) => Ok(format!("{name}() OVER ({})", parts.join(" "))),
+        WindowFunctionDefinition::WindowUDF(_) if RANKING.contains(&name) => {
+            // MariaDB ranks nothing that has no order.
+            if order.is_empty() && name != "row_number" {
+                return Err(format!("{name} without an order is computed here"));
+            }
+            Ok(dialect.rank(&format!("{name}() OVER ({})", parts.join(" "))))
+        }
         WindowFunctionDefinition::WindowUDF(_) => Err(format!("{name} over a window is computed here")),
         WindowFunctionDefinition::AggregateUDF(_) => {
             parts.extend(frame(&params.window_frame, !order.is_empty())?);
@@ -64,12 +70,14 @@ fn call(open: &OpenSelect, expr: &Expr, input: &DFSchema, result: &DataType) -> 
     }
 }
 
-/// A frame in words that all sources have; `None` for all rows of the partition.
+/// A frame in words that all sources have; `None` for all rows of the partition where there is no order. With one a source would take
+/// the rows up to the present one.
 fn frame(frame: &WindowFrame, is_ordered: bool) -> Result<Option<String>, Reason> {
     let WindowFrame { units, start_bound, end_bound, .. } = frame;
     let is_whole = matches!(start_bound, WindowFrameBound::Preceding(bound) if bound.is_null())
         && matches!(end_bound, WindowFrameBound::Following(bound) if bound.is_null());
     match units {
+        _ if is_whole && is_ordered => return Ok(Some("ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING".to_owned())),
         _ if is_whole => return Ok(None),
         WindowFrameUnits::Rows if is_ordered => {}
         // Its peers are the rows that are equal by the order.

@@ -10,7 +10,7 @@ use super::{Insertion, RemoteTransaction, Returned};
 use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::sql::{RemoteSql, SqlRemote, normalize};
-use crate::statement_observer::{StatementObserver, Tally, kind, observed};
+use crate::statement_observer::{StatementObserver, Tally, kind, observed, observed_aside};
 
 /// `transaction` of `remote`, whose changes and whose commit `observer` is told of. A rollback is not told of: a change without a commit
 /// behind it was rolled back.
@@ -56,6 +56,7 @@ impl RemoteTransaction for ObservedTransaction {
     async fn commit(self: Box<Self>, deadline: Deadline) -> Result<()> {
         let tally = self.tally("COMMIT".to_owned());
         let commit = self.transaction.commit(deadline);
-        observed(tally, async { commit.await.map(|()| 0) }, Error::kind).await.map(|_| ())
+        // What is committed is so, however long its observer takes.
+        observed_aside(tally, async { commit.await.map(|()| 0) }, Error::kind).await.map(|_| ())
     }
 }

@@ -224,6 +224,11 @@ impl Dialect for ClickHouseDialect {
         }
     }
 
+    /// It counts in unsigned integers, which have no type in common with signed ones.
+    fn rank(&self, sql: &str) -> String {
+        format!("toInt64({sql})")
+    }
+
     fn limit(&self, limit: Option<u64>, offset: u64) -> String {
         match (limit, offset) {
             (None, 0) => String::new(),

@@ -262,6 +262,7 @@ fn windows(sampled: &Sampled, most: usize) -> Vec<Query> {
         if is_summed(column) {
             texts.push(format!(
                 "SELECT {name}, sum({name}) OVER (ORDER BY {name} RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING), \
+                 max({name}) OVER (ORDER BY {name} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING), \
                  min({name}) OVER (ORDER BY {name} ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM {table}"
             ));
         }

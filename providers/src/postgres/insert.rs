@@ -29,7 +29,7 @@ const STATEMENT_ROWS: usize = 1000;
 const STATEMENT_BYTES: usize = 1 << 20;
 /// The bounds of a statement that has to have all rows: the protocol counts parameters with 16 bits.
 const ONLY_STATEMENT_PARAMETERS: usize = 65_535;
-const ONLY_STATEMENT_BYTES: usize = 64 << 20;
+const ONLY_STATEMENT_BYTES: usize = 16 << 20;
 
 /// Whether `COPY` does with a table what `INSERT` does: it knows no rules, and refuses views and row security.
 const TAKES_COPY: &str = "SELECT c.relkind IN ('r', 'p', 'f') AND NOT c.relhasrules AND NOT pg_catalog.row_security_active(c.oid) \

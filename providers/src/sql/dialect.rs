@@ -103,6 +103,11 @@ pub trait Dialect: Debug + Send + Sync {
     /// behind each call of an aggregate: nothing, or the `OVER` of a window with a blank before it.
     fn aggregate(&self, name: &str, argument: Option<&Argument<'_>>, over: &str, result: &DataType) -> Option<String>;
 
+    /// A rank or the number of a row, written as the standard does, as a 64-bit integer.
+    fn rank(&self, sql: &str) -> String {
+        sql.to_owned()
+    }
+
     /// `LIMIT` and `OFFSET`, or empty.
     fn limit(&self, limit: Option<u64>, offset: u64) -> String;
 }
