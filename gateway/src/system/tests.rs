@@ -190,7 +190,7 @@ async fn every_view_tells_what_is() {
     assert_eq!(events, ["|datasource.failed|/environments/default/datasources/down|"]);
     assert_eq!(
         shown("SELECT * FROM causeway.pools").await,
-        ["|crm|3|5|2|1|4|1500|9|3|noplace|1970-01-01T00:00:01Z|"],
+        ["|crm|queries|3|5|2|1|4|1500|9|3|noplace|1970-01-01T00:00:01Z|"],
         "a datasource that is not open has no pool"
     );
     assert!(shown("SELECT * FROM causeway.drift").await.is_empty());
