@@ -265,7 +265,7 @@ impl SqlRemote for TestRemote {
     }
 
     fn as_transactional(self: Arc<Self>) -> Option<Arc<dyn TransactionalRemote>> {
-        Some(self)
+        if self.capabilities.filter { Some(self) } else { None }
     }
 
     fn split(self: Arc<Self>, _table: &RemoteTable, _select: &Select, _streams: usize) -> Option<Arc<dyn SplitScan>> {
