@@ -344,7 +344,7 @@ max(id) OVER (ORDER BY id GROUPS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLO
 -- whole windows that have an order, SQLite
 SELECT id, max(id) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS a FROM desk.notes;
 -- ranks without an order
-SELECT id, rank() OVER (PARTITION BY customer_id) AS a, dense_rank() OVER () AS b, rank() OVER (ORDER BY 1 + 1) AS c FROM shop.orders;
+SELECT id, rank() OVER (PARTITION BY customer_id) AS a, dense_rank() OVER () AS b FROM shop.orders;
 -- windows over texts of every collation
 SELECT id, rank() OVER (ORDER BY name) AS a, rank() OVER (ORDER BY segment) AS b, count(*) OVER (PARTITION BY name) AS c FROM crm.customers;
 -- windows over a double
