@@ -8,6 +8,7 @@ mod balance;
 mod changes;
 mod coercion;
 mod column_names;
+mod common_subplan;
 mod dates;
 mod dynamic_filters;
 mod engine;

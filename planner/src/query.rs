@@ -19,6 +19,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use datafusion::scalar::ScalarValue;
 
 use crate::arithmetic::{checked, plain};
+use crate::common_subplan::share;
 use crate::engine::{PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::Explain;
@@ -311,13 +312,12 @@ impl Planned {
         if let Some(guardrails) = &self.guardrails {
             guardrails.admit_joins(&optimized)?;
         }
-        let mut report = PlanReport::default();
-        let logical = match self.push_down {
-            PushDown::On | PushDown::Static => checked(federate(bring_together(plain(optimized)?)?, &mut report)?)?,
-            PushDown::Off => {
-                report.off();
-                optimized
+        let (logical, report) = match self.push_down {
+            PushDown::On | PushDown::Static => {
+                let (federated, report) = federate(bring_together(plain(optimized)?)?)?;
+                (checked(federated)?, report)
             }
+            PushDown::Off => (optimized, PlanReport::off()),
         };
         let optimized = Optimized { logical, report, made: Instant::now() };
         if lasts {
@@ -338,7 +338,7 @@ impl Planned {
             Some(guardrails) => guardrails.guarded(physical, &truncation)?,
             None => physical,
         };
-        let physical = stop.joins_of(physical)?;
+        let physical = share(stop.joins_of(physical)?)?;
         stop.scans_of(state.config_mut());
         share_snapshots(state.config_mut(), &physical)?;
         Ok(Prepared { logical, physical, report, state, memory, stop, truncation })

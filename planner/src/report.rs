@@ -29,9 +29,9 @@ impl PlanReport {
         }
     }
 
-    /// Notes that nothing was even tried.
-    pub(crate) fn off(&mut self) {
-        self.off = true;
+    /// That of a plan of which nothing was even tried.
+    pub(crate) fn off() -> Self {
+        Self { off: true, ..Self::default() }
     }
 
     /// Whether push-down was switched off for the statement.

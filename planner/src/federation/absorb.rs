@@ -9,10 +9,10 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, FetchType, Filter, Limit, Projection, SkipType, Sort, SortExpr, TableScan};
 
 use causeway_providers::Comparison;
-use causeway_providers::sql::{NullOrder, Reliance, SqlTable, TableScope, Translation, translate, translate_value};
+use causeway_providers::sql::{NullOrder, SqlTable, TableScope, Translation, translate, translate_value};
 
 use super::Reason;
-use super::open::{Aliases, ColumnAliases, OpenColumn, OpenSelect, Scope, Source};
+use super::open::{Aliases, ColumnAliases, Needs, OpenColumn, OpenSelect, Scope, Source};
 
 /// A condition of which nothing is known is taken to leave one row of so many.
 pub(super) const FILTERED: u64 = 3;
@@ -59,7 +59,7 @@ pub(super) fn scan(scan: &TableScan, aliases: &mut Aliases) -> Option<OpenSelect
     // The scan's own fetch is a hint: the limit node it came from is still above.
     Some(OpenSelect {
         remote: Arc::clone(remote),
-        query_timeout: table.limits().query_timeout,
+        needs: Needs::of_scan(table.limits().query_timeout, table.reliance(&scan.filters)),
         columns,
         from: Source { sql, joined: false },
         filter,
@@ -68,11 +68,11 @@ pub(super) fn scan(scan: &TableScan, aliases: &mut Aliases) -> Option<OpenSelect
         limit: None,
         offset: 0,
         subqueries: Vec::new(),
-        reliance: table.reliance(&scan.filters),
         gains: false,
         rows: table.table().row_estimate,
         believed: table.believed_rows(&scan.filters),
         inputs: table.believed_rows(&scan.filters),
+        from_one_row: false,
     })
 }
 
@@ -236,8 +236,6 @@ pub(super) fn union(schema: &DFSchema, branches: &[OpenSelect], aliases: &mut Al
         let branch = OpenSelect { order_by: Vec::new(), ..branch };
         texts.push(branch.output(ColumnAliases::Positional));
     }
-    let mut reliance = Reliance::default();
-    branches.iter().for_each(|branch| reliance.merge(&branch.reliance));
     let alias = aliases.next(first.remote.as_ref());
     let columns = first
         .columns
@@ -247,7 +245,7 @@ pub(super) fn union(schema: &DFSchema, branches: &[OpenSelect], aliases: &mut Al
         .collect();
     Ok(OpenSelect {
         remote: Arc::clone(&first.remote),
-        query_timeout: branches.iter().filter_map(|branch| branch.query_timeout).min(),
+        needs: branches.iter().fold(Needs::default(), |needs, branch| needs.and(&branch.needs)),
         columns,
         from: Source { sql: format!("({}) AS {alias}", texts.join(" UNION ALL ")), joined: false },
         filter: Vec::new(),
@@ -256,11 +254,11 @@ pub(super) fn union(schema: &DFSchema, branches: &[OpenSelect], aliases: &mut Al
         limit: None,
         offset: 0,
         subqueries: Vec::new(),
-        reliance,
         gains: branches.iter().any(|branch| branch.gains),
         rows: sum(branches.iter().map(|branch| branch.rows)),
         believed: sum(branches.iter().map(|branch| branch.believed)),
         inputs: sum(branches.iter().map(|branch| branch.inputs)),
+        from_one_row: false,
     })
 }
 

@@ -64,9 +64,20 @@ pub(super) fn distinct(node: &Distinct, open: &OpenSelect, aliases: &mut Aliases
 }
 
 fn grouped(open: OpenSelect, keys: Vec<OpenColumn>, columns: Vec<OpenColumn>) -> OpenSelect {
-    let (rows, believed) = if keys.is_empty() { (Some(1), Some(1)) } else { (open.rows, open.believed) };
+    let (rows, believed) = if keys.is_empty() { (Some(1), Some(1)) } else { (open.rows, groups(&open, &keys)) };
     let keys = keys.iter().map(|key| open.dialect().group_by(key.sql(), key.data_type())).collect();
     OpenSelect { columns, grouping: Some(Grouping { keys, having: Vec::new() }), rows, believed, inputs: believed, gains: true, ..open }
+}
+
+/// How many groups there are believed to be: no more than rows, nor than the keys have values together.
+fn groups(open: &OpenSelect, keys: &[OpenColumn]) -> Option<u64> {
+    let values = keys.iter().try_fold(1, |values: u64, key| {
+        let origin = key.origin()?;
+        let distinct = open.remote.statistics(origin.table())?.columns.get(&origin.column().name)?.distinct?;
+        // NULL is a value more.
+        Some(values.saturating_mul(distinct.saturating_add(1)))
+    });
+    open.believed.map(|rows| values.map_or(rows, |values| values.min(rows)))
 }
 
 /// The keys of groups, or of the partitions of a window.

@@ -5,10 +5,10 @@ use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Expr, Join, JoinType, Operator, binary_expr};
 
 use causeway_providers::Capabilities;
-use causeway_providers::sql::{Dialect, Reliance, SqlRemote, Translation, translate};
+use causeway_providers::sql::{Dialect, SqlRemote, Translation, translate};
 
 use super::absorb::{Absorbed, FILTERED};
-use super::open::{Aliases, OpenColumn, OpenSelect, PairScope, Source};
+use super::open::{Aliases, ColumnAliases, OpenColumn, OpenSelect, PairScope, Source};
 use super::{Reason, fan_out};
 
 /// A side of so few rows may be joined without an equality: the product stays small.
@@ -183,8 +183,7 @@ fn combined(left: OpenSelect, right: OpenSelect, keyword: &str, on: Option<Vec<S
         columns,
         from: Source { sql, joined: true },
         filter: [left.filter, right.filter].concat(),
-        query_timeout: [left.query_timeout, right.query_timeout].into_iter().flatten().min(),
-        reliance: both(left.reliance, &right.reliance),
+        needs: left.needs.and(&right.needs),
         order_by: Vec::new(),
         gains: true,
         rows,
@@ -195,22 +194,17 @@ fn combined(left: OpenSelect, right: OpenSelect, keyword: &str, on: Option<Vec<S
         limit: None,
         offset: 0,
         subqueries: Vec::new(),
+        from_one_row: left.from_one_row && right.from_one_row,
     }
-}
-
-pub(super) fn both(mut one: Reliance, other: &Reliance) -> Reliance {
-    one.merge(other);
-    one
 }
 
 /// `kept` restricted to rows for which `sought` has a match, or none.
 fn exists(kept: OpenSelect, sought: OpenSelect, on: Vec<String>, keyword: &str) -> OpenSelect {
     let inner = OpenSelect { columns: Vec::new(), filter: [sought.filter, on].concat(), ..sought };
-    let condition = format!("{keyword} ({})", inner.finish().0.text);
-    let query_timeout = [kept.query_timeout, inner.query_timeout].into_iter().flatten().min();
-    let reliance = both(kept.reliance, &inner.reliance);
+    let condition = format!("{keyword} ({})", inner.output(ColumnAliases::None));
+    let needs = kept.needs.and(&inner.needs);
     let believed = kept.believed.map(|rows| rows / FILTERED);
-    let mut kept = OpenSelect { query_timeout, reliance, believed, gains: true, ..kept };
+    let mut kept = OpenSelect { needs, believed, gains: true, ..kept };
     kept.restrict(condition);
     kept
 }

@@ -19,6 +19,7 @@ use causeway_providers::sql::{Narrow, Origin, RemoteScan, RemoteSql, ScanLimits,
 
 use super::narrow::OpenToMore;
 use super::open::OpenSelect;
+use crate::common_subplan::MaterializedExtension;
 
 /// One statement at a remote. It has no inputs: all it reads is over there.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub(crate) struct RemoteQuery {
     rows: Option<u64>,
     /// How conditions that are known later are added to it.
     narrow: Option<Arc<dyn Narrow>>,
+    /// The common sub-plans that it has a named query for.
+    named: Vec<usize>,
 }
 
 impl RemoteQuery {
@@ -38,8 +41,21 @@ impl RemoteQuery {
     pub(super) fn plan(open: &OpenSelect, schema: DFSchemaRef) -> LogicalPlan {
         let (sql, limits) = open.finish();
         let narrow = OpenToMore::of(open).map(|open| Arc::new(open) as Arc<dyn Narrow>);
-        let node = Self { remote: Arc::clone(&open.remote), sql, limits, schema, rows: open.believed, narrow };
+        let node = Self {
+            remote: Arc::clone(&open.remote),
+            sql,
+            limits,
+            schema,
+            rows: open.believed,
+            narrow,
+            named: open.needs.named().collect(),
+        };
         LogicalPlan::Extension(Extension { node: Arc::new(node) })
+    }
+
+    /// The common sub-plans that this statement computes.
+    pub(super) fn named(&self) -> &[usize] {
+        &self.named
     }
 
     /// What is believed of its `rows`: of columns that are a table's, what is believed of those.
@@ -108,14 +124,15 @@ impl UserDefinedLogicalNodeCore for RemoteQuery {
     }
 }
 
-/// Plans as DataFusion does, and remote queries as remote scans.
+/// Plans as DataFusion does, remote queries as remote scans, and what is computed once as such.
 #[derive(Debug)]
 pub(crate) struct RemoteQueryPlanner;
 
 #[async_trait]
 impl QueryPlanner for RemoteQueryPlanner {
     async fn create_physical_plan(&self, logical_plan: &LogicalPlan, session: &dyn Session) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(RemoteQueryExtension)]);
+        let planner =
+            DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(RemoteQueryExtension), Arc::new(MaterializedExtension)]);
         planner.create_physical_plan(logical_plan, session).await
     }
 }

@@ -141,7 +141,7 @@ impl OpenColumn {
     }
 
     /// The same as errors tell of it.
-    fn origin(&self) -> Option<Origin> {
+    pub(super) fn origin(&self) -> Option<Origin> {
         match &self.form {
             Form::Remote { table, index } => Some(Origin::new(table, *index)),
             Form::Derived | Form::Computed { .. } => None,
@@ -185,7 +185,7 @@ pub(super) struct Grouping {
 #[derive(Debug, Clone)]
 pub(super) struct OpenSelect {
     pub(super) remote: Arc<dyn SqlRemote>,
-    pub(super) query_timeout: Option<Duration>,
+    pub(super) needs: Needs,
     pub(super) columns: Vec<OpenColumn>,
     pub(super) from: Source,
     pub(super) filter: Vec<String>,
@@ -195,8 +195,6 @@ pub(super) struct OpenSelect {
     pub(super) offset: u64,
     /// The values that subqueries of the node being taken in have, by their plans.
     pub(super) subqueries: Vec<(Arc<LogicalPlan>, OpenColumn)>,
-    /// The stored values it computes with.
-    pub(super) reliance: Reliance,
     /// Whether it does more than the plain scan of a table would.
     pub(super) gains: bool,
     /// How many rows it has at most, by the source's own estimate.
@@ -205,6 +203,61 @@ pub(super) struct OpenSelect {
     pub(super) believed: Option<u64>,
     /// How many rows its inputs are believed to have, all together.
     pub(super) inputs: Option<u64>,
+    /// Whether what it is made from has one row at most, whatever is done to it.
+    pub(super) from_one_row: bool,
+}
+
+/// What a statement needs, whatever its form: that of all it is made from.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Needs {
+    /// The shortest time that one of its tables allows it.
+    pub(super) query_timeout: Option<Duration>,
+    /// The stored values it computes with.
+    pub(super) reliance: Reliance,
+    /// Its named queries, each behind those that it reads.
+    named: Vec<NamedQuery>,
+}
+
+/// A sub-plan that one statement has several times, as a query of its `WITH`.
+#[derive(Debug, Clone)]
+struct NamedQuery {
+    subplan: usize,
+    sql: String,
+}
+
+impl Needs {
+    /// Those of a table that is read.
+    pub(super) fn of_scan(query_timeout: Option<Duration>, reliance: Reliance) -> Self {
+        Self { query_timeout, reliance, named: Vec::new() }
+    }
+
+    /// These and those of something else in the same statement.
+    pub(super) fn and(mut self, other: &Self) -> Self {
+        self.query_timeout = [self.query_timeout, other.query_timeout].into_iter().flatten().min();
+        self.reliance.merge(&other.reliance);
+        for query in &other.named {
+            if self.named.iter().all(|known| known.subplan != query.subplan) {
+                self.named.push(query.clone());
+            }
+        }
+        self
+    }
+
+    /// The sub-plans that are named.
+    pub(super) fn named(&self) -> impl Iterator<Item = usize> {
+        self.named.iter().map(|query| query.subplan)
+    }
+
+    /// `WITH` and what is named, before a statement; or nothing.
+    fn with(&self) -> String {
+        let named: Vec<String> = self.named.iter().map(|query| format!("{} AS ({})", query_name(query.subplan), query.sql)).collect();
+        if named.is_empty() { String::new() } else { format!("WITH {} ", named.join(", ")) }
+    }
+}
+
+/// What a sub-plan is called in `WITH`. Tables are called by their schemas too, and so are never meant.
+fn query_name(subplan: usize) -> String {
+    format!("w{subplan}")
 }
 
 impl OpenSelect {
@@ -227,6 +280,11 @@ impl OpenSelect {
         self.grouping.is_none() && rows > EXPLODED && rows / EXPLODING > inputs
     }
 
+    /// Whether it has one row at most.
+    fn is_one_row(&self) -> bool {
+        self.from_one_row || self.limit == Some(1) || self.grouping.as_ref().is_some_and(|grouping| grouping.keys.is_empty())
+    }
+
     pub(super) fn is_ordered(&self) -> bool {
         !self.order_by.is_empty()
     }
@@ -242,7 +300,7 @@ impl OpenSelect {
     pub(super) fn rely_on_columns(&mut self) {
         for column in &self.columns {
             if let Form::Remote { table, index } = &column.form {
-                self.reliance.on(table, *index);
+                self.needs.reliance.on(table, *index);
             }
         }
     }
@@ -252,17 +310,16 @@ impl OpenSelect {
         for column in expr.column_refs() {
             let found = schema.maybe_index_of_column(column).and_then(|index| self.columns.get(index));
             if let Some(OpenColumn { form: Form::Remote { table, index }, .. }) = found {
-                self.reliance.on(table, *index);
+                self.needs.reliance.on(table, *index);
             }
         }
     }
 
     /// This select as a value, if it has one column that compares as its type and one row at most.
     pub(super) fn value(&self) -> Option<OpenColumn> {
-        let is_one_row = self.limit == Some(1) || self.grouping.as_ref().is_some_and(|grouping| grouping.keys.is_empty());
         let [column] = self.columns.as_slice() else { return None };
         let plain = matches!(column.comparison, Comparison::Total | Comparison::Float);
-        if !is_one_row || !plain || column.comparison != Comparison::of_computed(&column.data_type) {
+        if !self.is_one_row() || !plain || column.comparison != Comparison::of_computed(&column.data_type) {
             return None;
         }
         Some(OpenColumn::cast_value(format!("({})", self.output(ColumnAliases::Positional)), column.data_type.clone()))
@@ -301,7 +358,19 @@ impl OpenSelect {
 
     /// This select as a derived table, whose columns are references.
     pub(super) fn closed(self, aliases: &mut Aliases) -> Self {
-        let alias = aliases.next(self.remote.as_ref());
+        let derived = format!("({})", self.derived());
+        self.read_from(&derived, aliases)
+    }
+
+    /// This select as a query of the statement's `WITH`, whose columns are references.
+    pub(super) fn named(mut self, subplan: usize, aliases: &mut Aliases) -> Self {
+        let sql = self.derived();
+        self.needs.named.push(NamedQuery { subplan, sql });
+        self.read_from(&query_name(subplan), aliases)
+    }
+
+    /// The text of this select, whose columns are called by their positions.
+    fn derived(&self) -> String {
         let items = self
             .columns
             .iter()
@@ -313,7 +382,13 @@ impl OpenSelect {
             // An order without a limit means nothing to what is above.
             select.order_by.clear();
         }
-        let sql = format!("({}) AS {alias}", select.render(self.dialect()));
+        select.render(self.dialect())
+    }
+
+    /// The same rows, read `from` where this select has given them to its statement.
+    fn read_from(self, from: &str, aliases: &mut Aliases) -> Self {
+        let alias = aliases.next(self.remote.as_ref());
+        let from_one_row = self.is_one_row();
         let columns = self
             .columns
             .into_iter()
@@ -328,12 +403,13 @@ impl OpenSelect {
             .collect();
         Self {
             columns,
-            from: Source { sql, joined: false },
+            from: Source { sql: format!("{from} AS {alias}"), joined: false },
             filter: Vec::new(),
             grouping: None,
             order_by: Vec::new(),
             limit: None,
             offset: 0,
+            from_one_row,
             ..self
         }
     }
@@ -357,9 +433,10 @@ impl OpenSelect {
 
     /// The finished statement and what it may take.
     pub(super) fn finish(&self) -> (RemoteSql, ScanLimits) {
-        let limits = ScanLimits::new(self.query_timeout, BATCH_ROWS);
+        let limits = ScanLimits::new(self.needs.query_timeout, BATCH_ROWS);
         let origins = self.columns.iter().map(OpenColumn::origin).collect();
-        (RemoteSql { text: self.output(ColumnAliases::None), reliance: self.reliance.clone(), origins }, limits)
+        let text = format!("{}{}", self.needs.with(), self.output(ColumnAliases::None));
+        (RemoteSql { text, reliance: self.needs.reliance.clone(), origins }, limits)
     }
 
     fn select(&self, items: Vec<SelectItem>) -> Select {

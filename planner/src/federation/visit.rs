@@ -1,5 +1,6 @@
 //! The walk over the plan: which nodes go into one statement, where it ends, and why.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use datafusion::common::DFSchemaRef;
@@ -13,16 +14,52 @@ use causeway_providers::RemoteId;
 use super::Reason;
 use super::absorb::{self, Absorbed};
 use super::aggregate::{aggregate, distinct};
-use super::join::{both, join, same_remote};
+use super::join::{join, same_remote};
 use super::node::RemoteQuery;
 use super::open::{Aliases, OpenSelect};
 use super::window::window;
+use crate::common_subplan::{CommonSubplans, Materialized};
 use crate::report::PlanReport;
 
-/// Sends to the remotes what they may compute of `plan`. What stays is noted in `report`.
-pub(crate) fn federate(plan: LogicalPlan, report: &mut PlanReport) -> DataFusionResult<LogicalPlan> {
-    let mut federation = Federation { depth: 0, aliases: Aliases::default(), report, sorts: Sorts::Ship, explosions: Explosions::Ship };
-    federation.root(plan)
+/// Sends to the remotes what they may compute of `plan`, and tells what stays.
+pub(crate) fn federate(plan: LogicalPlan) -> DataFusionResult<(LogicalPlan, PlanReport)> {
+    let common = CommonSubplans::of(&plan)?;
+    let mut fetched = BTreeSet::new();
+    loop {
+        let mut federation = Federation {
+            depth: 0,
+            aliases: Aliases::default(),
+            report: PlanReport::default(),
+            sorts: Sorts::Ship,
+            explosions: Explosions::Ship,
+            common: &common,
+            fetched: &fetched,
+        };
+        let federated = federation.root(plan.clone())?;
+        let report = federation.report;
+        // What several statements would compute, each for itself, is fetched by one of its own.
+        let computed = if common.is_empty() { Vec::new() } else { named(&federated)? };
+        let again = computed.iter().enumerate().filter(|(at, subplan)| computed[..*at].contains(subplan));
+        let before = fetched.len();
+        fetched.extend(again.map(|(_, subplan)| *subplan));
+        if fetched.len() == before {
+            return Ok((federated, report));
+        }
+    }
+}
+
+/// The common sub-plans that statements compute, for each of these.
+fn named(plan: &LogicalPlan) -> DataFusionResult<Vec<usize>> {
+    let mut found = Vec::new();
+    plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::Extension(extension) = node
+            && let Some(query) = extension.node.as_any().downcast_ref::<RemoteQuery>()
+        {
+            found.extend_from_slice(query.named());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(found)
 }
 
 /// Whether whoever reads a node's rows relies on their order.
@@ -53,13 +90,19 @@ enum Explosions {
 /// Subqueries for values are looked at so deep inside one another; each level that stays here is looked at twice.
 const DEEPEST_VALUE: usize = 3;
 
+/// A common sub-plan of a source's with more rows is computed there each time: kept here, they would fill up memory and disk.
+const MOST_MATERIALIZED: u64 = 5_000_000;
+
 struct Federation<'a> {
     /// How many subqueries for values it is in.
     depth: usize,
     aliases: Aliases,
-    report: &'a mut PlanReport,
+    report: PlanReport,
     sorts: Sorts,
     explosions: Explosions,
+    common: &'a CommonSubplans,
+    /// Those of them that are fetched by a statement of their own, wherever they stand.
+    fetched: &'a BTreeSet<usize>,
 }
 
 /// A visited sub-plan.
@@ -94,6 +137,34 @@ impl Federation<'_> {
     }
 
     fn visit(&mut self, plan: LogicalPlan, order: Order) -> DataFusionResult<Visited> {
+        let common = self.common.position(&plan);
+        let visited = self.visit_once(plan, order)?;
+        match common {
+            Some(subplan) => self.computed_once(subplan, visited),
+            None => Ok(visited),
+        }
+    }
+
+    /// A place of a common sub-plan: a named query of its statement, or what is materialized here.
+    fn computed_once(&mut self, subplan: usize, visited: Visited) -> DataFusionResult<Visited> {
+        match visited {
+            Visited::Remote { open, plan } if open.dialect().computes_named_queries_once() && !self.fetched.contains(&subplan) => {
+                Ok(Visited::Remote { open: Box::new(open.named(subplan, &mut self.aliases)), plan })
+            }
+            Visited::Remote { open, plan } if open.believed.is_some_and(|rows| rows > MOST_MATERIALIZED) => {
+                Ok(Visited::Remote { open, plan })
+            }
+            other => {
+                if let Visited::Remote { open, plan } = &other {
+                    self.report.keep(open.remote.id(), work(plan), "its rows are needed several times: they are fetched once");
+                }
+                let input = self.finish(other, Order::Free)?;
+                Ok(Visited::Local(Materialized::plan(subplan, input)))
+            }
+        }
+    }
+
+    fn visit_once(&mut self, plan: LogicalPlan, order: Order) -> DataFusionResult<Visited> {
         if let LogicalPlan::TableScan(scan) = &plan
             && let Some(open) = absorb::scan(scan, &mut self.aliases)
         {
@@ -167,8 +238,7 @@ impl Federation<'_> {
             let Visited::Remote { open: mut found, .. } = found? else { continue };
             found.rely_on_columns();
             if let Some(value) = found.value().filter(|_| same_remote(found.remote.as_ref(), open.remote.as_ref())) {
-                open.reliance = both(std::mem::take(&mut open.reliance), &found.reliance);
-                open.query_timeout = [open.query_timeout, found.query_timeout].into_iter().flatten().min();
+                open.needs = std::mem::take(&mut open.needs).and(&found.needs);
                 open.subqueries.push((inner, value));
             }
         }

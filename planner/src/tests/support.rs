@@ -39,7 +39,10 @@ use crate::query::Query;
 
 /// Writes SQL that DataFusion reads, and allows all that the tests need.
 #[derive(Debug)]
-pub(crate) struct TestDialect;
+pub(crate) struct TestDialect {
+    /// What it says of named queries.
+    once: bool,
+}
 
 impl Dialect for TestDialect {
     fn quote(&self, identifier: &str) -> String {
@@ -133,6 +136,10 @@ impl Dialect for TestDialect {
 
     fn quotient(&self, _left: &str, _right: &str, _scale: u8) -> Option<String> {
         None
+    }
+
+    fn computes_named_queries_once(&self) -> bool {
+        self.once
     }
 
     fn takes_subqueries_for_values(&self) -> bool {
@@ -261,7 +268,8 @@ impl Drop for Running {
 
 impl SqlRemote for TestRemote {
     fn dialect(&self) -> &dyn Dialect {
-        &TestDialect
+        // Of two sources one computes a named query each time.
+        if self.id.as_str() == "shop" { &TestDialect { once: false } } else { &TestDialect { once: true } }
     }
 
     fn as_transactional(self: Arc<Self>) -> Option<Arc<dyn TransactionalRemote>> {
@@ -323,7 +331,7 @@ impl TransactionalRemote for TestRemote {
     }
 
     fn change_dialect(&self) -> &dyn ChangeDialect {
-        &TestDialect
+        &TestDialect { once: true }
     }
 
     fn transaction_pool(&self) -> PoolState {
@@ -336,7 +344,7 @@ impl TestRemote {
         let session = SessionContext::new();
         for (table, rows) in &self.tables {
             let provider = MemTable::try_new(rows.schema(), vec![vec![rows.clone()]])?;
-            let name = TestDialect.table(&table.schema, &table.name);
+            let name = self.dialect().table(&table.schema, &table.name);
             session.register_table(name.as_str(), Arc::new(provider))?;
         }
         Ok(session)

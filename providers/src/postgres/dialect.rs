@@ -192,6 +192,10 @@ impl Dialect for PostgresDialect {
         Some(format!("(div({left} * '1e{scale}'::numeric, {right}) * '1e-{scale}'::numeric)"))
     }
 
+    fn computes_named_queries_once(&self) -> bool {
+        true
+    }
+
     fn takes_subqueries_for_values(&self) -> bool {
         true
     }

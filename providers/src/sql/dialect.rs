@@ -92,6 +92,11 @@ pub trait Dialect: Debug + Send + Sync {
     /// Whether a subquery that gives one row may stand for its value.
     fn takes_subqueries_for_values(&self) -> bool;
 
+    /// Whether a query of a `WITH` that is named several times is computed once.
+    fn computes_named_queries_once(&self) -> bool {
+        false
+    }
+
     /// Whether a text that a function makes of one column compares as the texts of that column do.
     fn keeps_collations(&self) -> bool;
 

@@ -137,6 +137,11 @@ impl Dialect for SqliteDialect {
         None
     }
 
+    /// Since 3.35.
+    fn computes_named_queries_once(&self) -> bool {
+        true
+    }
+
     fn takes_subqueries_for_values(&self) -> bool {
         false
     }
