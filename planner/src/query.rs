@@ -23,7 +23,7 @@ use crate::common_subplan::share;
 use crate::engine::{PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::Explain;
-use crate::federation::{bring_together, federate};
+use crate::federation::{Thrift, bring_together, federate};
 use crate::guardrails::{Guardrails, Truncation};
 use crate::memory::ProcessMemory;
 use crate::progress::Progress;
@@ -314,7 +314,8 @@ impl Planned {
         }
         let (logical, report) = match self.push_down {
             PushDown::On | PushDown::Static => {
-                let (federated, report) = federate(bring_together(plain(optimized)?)?)?;
+                let thrift = if self.guardrails.is_some() { Thrift::Fetched } else { Thrift::Work };
+                let (federated, report) = federate(bring_together(plain(optimized)?)?, thrift)?;
                 (checked(federated)?, report)
             }
             PushDown::Off => (optimized, PlanReport::off()),

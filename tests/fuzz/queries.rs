@@ -8,6 +8,19 @@ use super::tables::Table;
 use super::tree::{Literals, Tree};
 use super::values::{Kind, Value};
 
+/// The frames of windows.
+const FRAMES: [&str; 9] = [
+    "",
+    "",
+    " ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING",
+    " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
+    " ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
+    " RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
+    " RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
+    " RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
+    " GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW",
+];
+
 /// A statement, and how to run it.
 #[derive(Clone)]
 pub(super) struct Statement {
@@ -240,20 +253,23 @@ impl Writer<'_> {
             let partition = Tree::fill("PARTITION BY {} ", [self.key(&scope, partition_kind, 0)]);
             let partition = Tree::list("", "", 0, if self.dice.chance(60) { vec![partition] } else { Vec::new() });
             let direction = self.direction();
-            let order = Tree::fill(&format!("ORDER BY {{}}{direction}, {}", ids.join(", ")), [self.key(&scope, order_kind, 0)]);
+            let key = self.key(&scope, order_kind, 0);
             let value = self.key(&scope, kind, 0);
-            let frame =
-                self.dice.word(&["", "", " ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING", " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"]);
-            let (call, kind, frame) = match self.dice.roll(8) {
-                0 => (Tree::text("row_number()"), Kind::Int, ""),
-                1 => (Tree::text(self.dice.word(&["rank()", "dense_rank()"])), Kind::Int, ""),
-                2 => (Tree::fill(self.dice.word(&["lag({})", "lead({})", "lag({}, 2)"]), [value]), kind, ""),
-                3 => (Tree::fill(self.dice.word(&["first_value({})", "last_value({})"]), [value]), kind, frame),
-                4 => (Tree::fill("count({})", [value]), Kind::Int, frame),
-                5 => (Tree::fill("sum({} % 1000)", [self.plain(&scope, Kind::Int)]), Kind::Int, frame),
-                6 => (Tree::fill(self.dice.word(&["min({})", "max({})"]), [self.plain(&scope, Kind::Text)]), Kind::Text, frame),
-                _ => (Tree::text("ntile(3)"), Kind::Int, ""),
+            let frame = self.dice.word(&FRAMES);
+            let (call, kind, frame, aggregates) = match self.dice.roll(8) {
+                0 => (Tree::text("row_number()"), Kind::Int, "", false),
+                1 => (Tree::text(self.dice.word(&["rank()", "dense_rank()"])), Kind::Int, "", false),
+                2 => (Tree::fill(self.dice.word(&["lag({})", "lead({})", "lag({}, 2)"]), [value]), kind, "", false),
+                3 => (Tree::fill(self.dice.word(&["first_value({})", "last_value({})"]), [value]), kind, frame, false),
+                4 => (Tree::fill("count({})", [value]), Kind::Int, frame, true),
+                5 => (Tree::fill("sum({} % 1000)", [self.plain(&scope, Kind::Int)]), Kind::Int, frame, true),
+                6 => (Tree::fill(self.dice.word(&["min({})", "max({})"]), [self.plain(&scope, Kind::Text)]), Kind::Text, frame, true),
+                _ => (Tree::text("ntile(3)"), Kind::Int, "", false),
             };
+            // Rows that tie may only be in any order where all of them are in the frame, or none.
+            let may_tie = aggregates && !frame.contains("ROWS");
+            let ids = if may_tie && self.dice.chance(60) { String::new() } else { format!(", {}", ids.join(", ")) };
+            let order = Tree::fill(&format!("ORDER BY {{}}{direction}{ids}"), [key]);
             items.push(Tree::fill(&format!("{{}} OVER ({{}}{{}}{frame})"), [call, partition, order]).of(kind));
             kinds.push(kind);
         }

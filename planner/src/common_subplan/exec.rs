@@ -5,19 +5,22 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use datafusion::common::Statistics;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{Distribution, PhysicalExpr};
+use datafusion::physical_plan::coop::make_cooperative;
 use datafusion::physical_plan::execution_plan::{CardinalityEffect, EvaluationType, ReplaceChildrenOptions, SchedulingType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, SpillMetrics};
-use datafusion::physical_plan::statistics::StatisticsArgs;
+use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements, Partitioning, PlanProperties,
 };
 use futures::future::{BoxFuture, Shared};
-use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt};
+use futures::{FutureExt, TryFutureExt, TryStreamExt};
+use tokio::task::JoinError;
 
 use super::kept_rows::KeptRows;
 
@@ -25,7 +28,7 @@ use super::kept_rows::KeptRows;
 ///
 /// The last thing that is done to a plan: whatever is put in the place of a node afterwards computes for itself.
 pub(crate) fn share(plan: Arc<dyn ExecutionPlan>) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-    let mut results: BTreeMap<usize, Arc<Subplan>> = BTreeMap::new();
+    let mut results: BTreeMap<usize, Arc<Once>> = BTreeMap::new();
     plan.transform_up(|node| {
         let Some(place) = node.downcast_ref::<MaterializeExec>() else { return Ok(Transformed::no(node)) };
         if let Some(subplan) = results.get(&place.number) {
@@ -40,7 +43,7 @@ pub(crate) fn share(plan: Arc<dyn ExecutionPlan>) -> DataFusionResult<Arc<dyn Ex
 
 /// A sub-plan and, from when they are first asked for, its rows.
 #[derive(Debug)]
-struct Subplan {
+struct Once {
     input: Arc<dyn ExecutionPlan>,
     rows: OnceLock<Computing>,
 }
@@ -61,7 +64,7 @@ enum Part {
 #[derive(Debug)]
 pub(crate) struct MaterializeExec {
     number: usize,
-    subplan: Arc<Subplan>,
+    subplan: Arc<Once>,
     part: Part,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -75,8 +78,8 @@ impl MaterializeExec {
         rows.clear_per_partition_constants();
         let properties = PlanProperties::new(rows, Partitioning::UnknownPartitioning(1), input.pipeline_behavior(), input.boundedness())
             .with_evaluation_type(EvaluationType::Lazy)
-            .with_scheduling_type(SchedulingType::NonCooperative);
-        let subplan = Arc::new(Subplan { input, rows: OnceLock::new() });
+            .with_scheduling_type(SchedulingType::Cooperative);
+        let subplan = Arc::new(Once { input, rows: OnceLock::new() });
         Self { number, subplan, part: Part::Computes, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
     }
 
@@ -100,16 +103,22 @@ impl MaterializeExec {
     }
 }
 
-impl Subplan {
+impl Once {
     fn rows(&self, context: &Arc<TaskContext>, metrics: &ExecutionPlanMetricsSet) -> Computing {
         let compute = || {
             let (input, context) = (Arc::clone(&self.input), Arc::clone(context));
             let spilled = SpillMetrics::new(metrics, 0);
             let rows = async move { KeptRows::of(input.execute(0, Arc::clone(&context))?, &context, spilled).await };
+            // It goes on while nobody waits for it, and ends with the last who may.
+            let rows = async move { SpawnedTask::spawn(rows).join_unwind().await.map_err(ended)? };
             rows.map_ok(Arc::new).map_err(Arc::new).boxed().shared()
         };
         self.rows.get_or_init(compute).clone()
     }
+}
+
+fn ended(error: JoinError) -> DataFusionError {
+    DataFusionError::ExecutionJoin(Box::new(error))
 }
 
 impl DisplayAs for MaterializeExec {
@@ -118,7 +127,7 @@ impl DisplayAs for MaterializeExec {
             Part::Computes => "computed once",
             Part::Reads => "computed above",
         };
-        write!(f, "MaterializeExec: sub-plan {}, {how}", self.number + 1)
+        write!(f, "MaterializeExec: sub-plan {}, {how}", self.number)
     }
 }
 
@@ -164,20 +173,21 @@ impl ExecutionPlan for MaterializeExec {
     fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> DataFusionResult<SendableRecordBatchStream> {
         let baseline = BaselineMetrics::new(&self.metrics, 0);
         let rows = self.subplan.rows(&context, &self.metrics);
-        let rows = async move { Ok(rows.await.map_err(DataFusionError::Shared)?.read()) };
+        let rows = async move { rows.await.map_err(DataFusionError::Shared)?.read() };
         let counted = rows.try_flatten_stream().inspect_ok(move |batch| baseline.record_output(batch.num_rows()));
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted.boxed())))
+        Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted))))
     }
 
     fn metrics(&self) -> Option<MetricsSet> {
         Some(self.metrics.clone_inner())
     }
 
-    fn statistics_from_inputs(&self, inputs: &[Arc<Statistics>], _args: &StatisticsArgs) -> DataFusionResult<Arc<Statistics>> {
-        Ok(inputs.first().map_or_else(|| Arc::new(Statistics::new_unknown(&self.schema())), Arc::clone))
+    fn statistics_from_inputs(&self, _inputs: &[Arc<Statistics>], _args: &StatisticsArgs) -> DataFusionResult<Arc<Statistics>> {
+        StatisticsContext::new().compute(self.subplan.input.as_ref(), &StatisticsArgs::new())
     }
 
+    /// Not told: a limit that one place has must not get below it.
     fn cardinality_effect(&self) -> CardinalityEffect {
-        CardinalityEffect::Equal
+        CardinalityEffect::Unknown
     }
 }

@@ -9,25 +9,25 @@ use datafusion::logical_expr::{Expr, LogicalPlan, TableSource};
 
 /// The sub-plans that a plan has several times. Each is called by its position.
 #[derive(Default)]
-pub(crate) struct CommonSubplans(Vec<Subplan>);
+pub(crate) struct CommonSubplans(Vec<Repeated>);
 
-struct Subplan {
+struct Repeated {
     plan: LogicalPlan,
-    /// That of the plan: of most it tells that they are others.
+    /// The hash of the plan, by which most others are told apart at once.
     hash: u64,
     /// What it reads. Two functions in `FROM` are equal plans when their arguments are not.
     sources: Vec<Arc<dyn TableSource>>,
 }
 
 impl CommonSubplans {
-    /// Those of `plan`. Of one that is in another, only that other counts.
+    /// Those of `plan`, but for what only others of them have.
     pub(crate) fn of(plan: &LogicalPlan) -> DataFusionResult<Self> {
-        let mut all: Vec<(Subplan, usize)> = Vec::new();
+        let mut all: Vec<(Repeated, usize)> = Vec::new();
         each_group(plan, |group| {
             let hash = hash(group);
             match all.iter_mut().find(|(known, _)| known.is(group, hash)) {
                 Some((_, times)) => *times += 1,
-                None if computes_the_same(group)? => all.push((Subplan::new(group)?, 1)),
+                None if computes_the_same(group)? => all.push((Repeated::new(group)?, 1)),
                 None => {}
             }
             Ok(TreeNodeRecursion::Continue)
@@ -43,18 +43,18 @@ impl CommonSubplans {
             outermost[at] += 1;
             Ok(TreeNodeRecursion::Jump)
         })?;
-        let kept = all.into_iter().zip(outermost).filter(|(_, times)| *times > 1);
+        let kept = all.into_iter().zip(outermost).filter(|(_, times)| *times > 0);
         Ok(Self(kept.map(|((subplan, _), _)| subplan).collect()))
     }
 
-    /// Whether there is none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Which of them `plan` is.
     pub(crate) fn position(&self, plan: &LogicalPlan) -> Option<usize> {
-        if self.is_empty() || !matches!(plan, LogicalPlan::Aggregate(_)) {
+        if self.0.is_empty() || !matches!(plan, LogicalPlan::Aggregate(_)) {
             return None;
         }
         let hash = hash(plan);
@@ -62,11 +62,12 @@ impl CommonSubplans {
     }
 }
 
-impl Subplan {
+impl Repeated {
     fn new(plan: &LogicalPlan) -> DataFusionResult<Self> {
         Ok(Self { plan: plan.clone(), hash: hash(plan), sources: sources(plan)? })
     }
 
+    /// Whether `plan`, which has that hash, gives the same rows.
     fn is(&self, plan: &LogicalPlan, hash: u64) -> bool {
         let reads_the_same = |sources: Vec<Arc<dyn TableSource>>| {
             sources.len() == self.sources.len() && sources.iter().zip(&self.sources).all(|(one, other)| Arc::ptr_eq(one, other))
@@ -75,7 +76,7 @@ impl Subplan {
     }
 }
 
-/// Visits the groupings of `plan`. Inside of a recursion the same sub-plan has other rows each time.
+/// Visits the groupings of `plan`, but for those of recursions, which run anew in each of their rounds.
 fn each_group(plan: &LogicalPlan, mut visit: impl FnMut(&LogicalPlan) -> DataFusionResult<TreeNodeRecursion>) -> DataFusionResult<()> {
     plan.apply_with_subqueries(|node| match node {
         LogicalPlan::Aggregate(_) => visit(node),

@@ -27,11 +27,19 @@ impl Materialized {
     pub(crate) fn plan(subplan: usize, input: LogicalPlan) -> LogicalPlan {
         LogicalPlan::Extension(Extension { node: Arc::new(Self { subplan, input }) })
     }
+
+    /// The number of the sub-plan.
+    pub(crate) fn subplan(&self) -> usize {
+        self.subplan
+    }
 }
 
 impl PartialOrd for Materialized {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        self.subplan.partial_cmp(&other.subplan)
+        match self.subplan.cmp(&other.subplan) {
+            Ordering::Equal if self != other => None,
+            order => Some(order),
+        }
     }
 }
 

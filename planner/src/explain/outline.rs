@@ -106,7 +106,7 @@ impl Outline {
 
 impl Node {
     fn hide_source(&mut self) {
-        if self.inputs.is_empty() {
+        if self.inputs.is_empty() && self.kind != MATERIALIZE {
             self.details.clear();
         }
         self.inputs.iter_mut().for_each(Node::hide_source);
@@ -189,6 +189,9 @@ fn how_it_is_read(scan: &RemoteScan) -> String {
     }
     words
 }
+
+/// An operator that reads what another one computes, if it has no input.
+const MATERIALIZE: &str = "Materialize";
 
 /// What PostgreSQL calls an operator, where it has one that is alike.
 fn kind(name: &str) -> String {

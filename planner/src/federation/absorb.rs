@@ -12,7 +12,8 @@ use causeway_providers::Comparison;
 use causeway_providers::sql::{NullOrder, SqlTable, TableScope, Translation, translate, translate_value};
 
 use super::Reason;
-use super::open::{Aliases, ColumnAliases, Needs, OpenColumn, OpenSelect, Scope, Source};
+use super::needs::Needs;
+use super::open::{Aliases, ColumnAliases, OpenColumn, OpenSelect, Scope, Source};
 
 /// A condition of which nothing is known is taken to leave one row of so many.
 pub(super) const FILTERED: u64 = 3;
@@ -59,7 +60,7 @@ pub(super) fn scan(scan: &TableScan, aliases: &mut Aliases) -> Option<OpenSelect
     // The scan's own fetch is a hint: the limit node it came from is still above.
     Some(OpenSelect {
         remote: Arc::clone(remote),
-        needs: Needs::of_scan(table.limits().query_timeout, table.reliance(&scan.filters)),
+        needs: Needs::of_scan(table.limits().query_timeout, table.reliance(&scan.filters), table.believed_rows(&scan.filters)),
         columns,
         from: Source { sql, joined: false },
         filter,
@@ -245,7 +246,7 @@ pub(super) fn union(schema: &DFSchema, branches: &[OpenSelect], aliases: &mut Al
         .collect();
     Ok(OpenSelect {
         remote: Arc::clone(&first.remote),
-        needs: branches.iter().fold(Needs::default(), |needs, branch| needs.and(&branch.needs)),
+        needs: branches.iter().fold(Needs::none(), |needs, branch| needs.and(&branch.needs)),
         columns,
         from: Source { sql: format!("({}) AS {alias}", texts.join(" UNION ALL ")), joined: false },
         filter: Vec::new(),

@@ -69,6 +69,9 @@ fn grouped(open: OpenSelect, keys: Vec<OpenColumn>, columns: Vec<OpenColumn>) ->
     OpenSelect { columns, grouping: Some(Grouping { keys, having: Vec::new() }), rows, believed, inputs: believed, gains: true, ..open }
 }
 
+/// Of how many rows a group is believed to be made where nothing is known of its keys.
+const GROUPED: u64 = 10;
+
 /// How many groups there are believed to be: no more than rows, nor than the keys have values together.
 fn groups(open: &OpenSelect, keys: &[OpenColumn]) -> Option<u64> {
     let values = keys.iter().try_fold(1, |values: u64, key| {
@@ -77,7 +80,7 @@ fn groups(open: &OpenSelect, keys: &[OpenColumn]) -> Option<u64> {
         // NULL is a value more.
         Some(values.saturating_mul(distinct.saturating_add(1)))
     });
-    open.believed.map(|rows| values.map_or(rows, |values| values.min(rows)))
+    open.believed.map(|rows| values.map_or(rows.div_ceil(GROUPED), |values| values.min(rows)))
 }
 
 /// The keys of groups, or of the partitions of a window.

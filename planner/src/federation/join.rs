@@ -65,7 +65,9 @@ pub(super) fn join(node: &Join, left: &OpenSelect, right: &OpenSelect, aliases: 
         JoinType::RightAnti => exists(right, left, on, "NOT EXISTS"),
         JoinType::LeftMark | JoinType::RightMark => return Err("a mark join is computed here".to_owned()),
     };
-    let open = OpenSelect { believed: multiplied.or(open.believed), ..open };
+    // Of two rows that do not meet a full join gives both.
+    let from_one_row = open.from_one_row && node.join_type != JoinType::Full;
+    let open = OpenSelect { believed: multiplied.or(open.believed), from_one_row, ..open };
     if conditions.above.is_empty() {
         Ok(Absorbed::Whole(open))
     } else {

@@ -32,8 +32,8 @@ pub(crate) struct RemoteQuery {
     rows: Option<u64>,
     /// How conditions that are known later are added to it.
     narrow: Option<Arc<dyn Narrow>>,
-    /// The common sub-plans that it has a named query for.
-    named: Vec<usize>,
+    /// How many rows it is believed to read there.
+    read: Option<u64>,
 }
 
 impl RemoteQuery {
@@ -41,21 +41,18 @@ impl RemoteQuery {
     pub(super) fn plan(open: &OpenSelect, schema: DFSchemaRef) -> LogicalPlan {
         let (sql, limits) = open.finish();
         let narrow = OpenToMore::of(open).map(|open| Arc::new(open) as Arc<dyn Narrow>);
-        let node = Self {
-            remote: Arc::clone(&open.remote),
-            sql,
-            limits,
-            schema,
-            rows: open.believed,
-            narrow,
-            named: open.needs.named().collect(),
-        };
+        let node = Self { remote: Arc::clone(&open.remote), sql, limits, schema, rows: open.believed, narrow, read: open.needs.read() };
         LogicalPlan::Extension(Extension { node: Arc::new(node) })
     }
 
-    /// The common sub-plans that this statement computes.
-    pub(super) fn named(&self) -> &[usize] {
-        &self.named
+    /// How many rows it is believed to have.
+    pub(super) fn rows(&self) -> Option<u64> {
+        self.rows
+    }
+
+    /// How many rows it is believed to read there.
+    pub(super) fn read(&self) -> Option<u64> {
+        self.read
     }
 
     /// What is believed of its `rows`: of columns that are a table's, what is believed of those.

@@ -9,11 +9,12 @@ use datafusion::common::{Column, DFSchema};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use causeway_providers::sql::{
-    ColumnScope, Dialect, Origin, Reliance, RemoteSql, ScanLimits, ScopedColumn, Select, SelectItem, SqlRemote, translate_value,
+    ColumnScope, Dialect, Origin, RemoteSql, ScanLimits, ScopedColumn, Select, SelectItem, SqlRemote, translate_value,
 };
 use causeway_providers::{Comparison, RemoteColumn, RemoteId, RemoteTable};
 
 use super::Reason;
+use super::needs::Needs;
 
 /// Rows in a batch of a remote scan when the session does not say.
 const BATCH_ROWS: usize = 8192;
@@ -193,8 +194,8 @@ pub(super) struct OpenSelect {
     pub(super) order_by: Vec<String>,
     pub(super) limit: Option<u64>,
     pub(super) offset: u64,
-    /// The values that subqueries of the node being taken in have, by their plans.
-    pub(super) subqueries: Vec<(Arc<LogicalPlan>, OpenColumn)>,
+    /// The subqueries for values of the node being taken in.
+    pub(super) subqueries: Vec<Value>,
     /// Whether it does more than the plain scan of a table would.
     pub(super) gains: bool,
     /// How many rows it has at most, by the source's own estimate.
@@ -207,57 +208,12 @@ pub(super) struct OpenSelect {
     pub(super) from_one_row: bool,
 }
 
-/// What a statement needs, whatever its form: that of all it is made from.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Needs {
-    /// The shortest time that one of its tables allows it.
-    pub(super) query_timeout: Option<Duration>,
-    /// The stored values it computes with.
-    pub(super) reliance: Reliance,
-    /// Its named queries, each behind those that it reads.
-    named: Vec<NamedQuery>,
-}
-
-/// A sub-plan that one statement has several times, as a query of its `WITH`.
+/// A subquery that stands for a value, and what the statement needs in which it does.
 #[derive(Debug, Clone)]
-struct NamedQuery {
-    subplan: usize,
-    sql: String,
-}
-
-impl Needs {
-    /// Those of a table that is read.
-    pub(super) fn of_scan(query_timeout: Option<Duration>, reliance: Reliance) -> Self {
-        Self { query_timeout, reliance, named: Vec::new() }
-    }
-
-    /// These and those of something else in the same statement.
-    pub(super) fn and(mut self, other: &Self) -> Self {
-        self.query_timeout = [self.query_timeout, other.query_timeout].into_iter().flatten().min();
-        self.reliance.merge(&other.reliance);
-        for query in &other.named {
-            if self.named.iter().all(|known| known.subplan != query.subplan) {
-                self.named.push(query.clone());
-            }
-        }
-        self
-    }
-
-    /// The sub-plans that are named.
-    pub(super) fn named(&self) -> impl Iterator<Item = usize> {
-        self.named.iter().map(|query| query.subplan)
-    }
-
-    /// `WITH` and what is named, before a statement; or nothing.
-    fn with(&self) -> String {
-        let named: Vec<String> = self.named.iter().map(|query| format!("{} AS ({})", query_name(query.subplan), query.sql)).collect();
-        if named.is_empty() { String::new() } else { format!("WITH {} ", named.join(", ")) }
-    }
-}
-
-/// What a sub-plan is called in `WITH`. Tables are called by their schemas too, and so are never meant.
-fn query_name(subplan: usize) -> String {
-    format!("w{subplan}")
+pub(super) struct Value {
+    pub(super) plan: Arc<LogicalPlan>,
+    pub(super) column: OpenColumn,
+    pub(super) needs: Needs,
 }
 
 impl OpenSelect {
@@ -315,6 +271,17 @@ impl OpenSelect {
         }
     }
 
+    /// Takes on the needs of those subqueries for values that became part of it, and forgets all of them.
+    pub(super) fn settle_values(&mut self) {
+        for value in std::mem::take(&mut self.subqueries) {
+            let having = self.grouping.iter().flat_map(|grouping| &grouping.having);
+            let computed = self.columns.iter().map(|column| &column.sql);
+            if self.filter.iter().chain(having).chain(computed).any(|sql| sql.contains(&value.column.sql)) {
+                self.needs = std::mem::take(&mut self.needs).and(&value.needs);
+            }
+        }
+    }
+
     /// This select as a value, if it has one column that compares as its type and one row at most.
     pub(super) fn value(&self) -> Option<OpenColumn> {
         let [column] = self.columns.as_slice() else { return None };
@@ -365,8 +332,8 @@ impl OpenSelect {
     /// This select as a query of the statement's `WITH`, whose columns are references.
     pub(super) fn named(mut self, subplan: usize, aliases: &mut Aliases) -> Self {
         let sql = self.derived();
-        self.needs.named.push(NamedQuery { subplan, sql });
-        self.read_from(&query_name(subplan), aliases)
+        let name = self.needs.name(subplan, sql);
+        self.read_from(&name, aliases)
     }
 
     /// The text of this select, whose columns are called by their positions.
@@ -468,7 +435,7 @@ pub(super) enum ColumnAliases {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scope<'a> {
     columns: &'a [OpenColumn],
-    subqueries: &'a [(Arc<LogicalPlan>, OpenColumn)],
+    subqueries: &'a [Value],
     schema: &'a DFSchema,
 }
 
@@ -489,7 +456,7 @@ impl ColumnScope for Scope<'_> {
     }
 
     fn subquery(&self, plan: &Arc<LogicalPlan>) -> Option<ScopedColumn<'_>> {
-        self.subqueries.iter().find(|(known, _)| Arc::ptr_eq(known, plan)).map(|(_, value)| value.scoped())
+        self.subqueries.iter().find(|value| Arc::ptr_eq(&value.plan, plan)).map(|value| value.column.scoped())
     }
 }
 

@@ -16,51 +16,10 @@ use super::absorb::{self, Absorbed};
 use super::aggregate::{aggregate, distinct};
 use super::join::{join, same_remote};
 use super::node::RemoteQuery;
-use super::open::{Aliases, OpenSelect};
+use super::open::{Aliases, OpenSelect, Value};
 use super::window::window;
 use crate::common_subplan::{CommonSubplans, Materialized};
 use crate::report::PlanReport;
-
-/// Sends to the remotes what they may compute of `plan`, and tells what stays.
-pub(crate) fn federate(plan: LogicalPlan) -> DataFusionResult<(LogicalPlan, PlanReport)> {
-    let common = CommonSubplans::of(&plan)?;
-    let mut fetched = BTreeSet::new();
-    loop {
-        let mut federation = Federation {
-            depth: 0,
-            aliases: Aliases::default(),
-            report: PlanReport::default(),
-            sorts: Sorts::Ship,
-            explosions: Explosions::Ship,
-            common: &common,
-            fetched: &fetched,
-        };
-        let federated = federation.root(plan.clone())?;
-        let report = federation.report;
-        // What several statements would compute, each for itself, is fetched by one of its own.
-        let computed = if common.is_empty() { Vec::new() } else { named(&federated)? };
-        let again = computed.iter().enumerate().filter(|(at, subplan)| computed[..*at].contains(subplan));
-        let before = fetched.len();
-        fetched.extend(again.map(|(_, subplan)| *subplan));
-        if fetched.len() == before {
-            return Ok((federated, report));
-        }
-    }
-}
-
-/// The common sub-plans that statements compute, for each of these.
-fn named(plan: &LogicalPlan) -> DataFusionResult<Vec<usize>> {
-    let mut found = Vec::new();
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::Extension(extension) = node
-            && let Some(query) = extension.node.as_any().downcast_ref::<RemoteQuery>()
-        {
-            found.extend_from_slice(query.named());
-        }
-        Ok(TreeNodeRecursion::Continue)
-    })?;
-    Ok(found)
-}
 
 /// Whether whoever reads a node's rows relies on their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,18 +49,17 @@ enum Explosions {
 /// Subqueries for values are looked at so deep inside one another; each level that stays here is looked at twice.
 const DEEPEST_VALUE: usize = 3;
 
-/// A common sub-plan of a source's with more rows is computed there each time: kept here, they would fill up memory and disk.
-const MOST_MATERIALIZED: u64 = 5_000_000;
-
-struct Federation<'a> {
+/// One walk.
+pub(super) struct Federation<'a> {
     /// How many subqueries for values it is in.
     depth: usize,
     aliases: Aliases,
     report: PlanReport,
     sorts: Sorts,
     explosions: Explosions,
-    common: &'a CommonSubplans,
-    /// Those of them that are fetched by a statement of their own, wherever they stand.
+    /// What the plan has several times; `None` within a recursion.
+    common: Option<&'a CommonSubplans>,
+    /// Those of them that are computed once for all statements.
     fetched: &'a BTreeSet<usize>,
 }
 
@@ -113,7 +71,25 @@ enum Visited {
     Local(LogicalPlan),
 }
 
-impl Federation<'_> {
+impl<'a> Federation<'a> {
+    /// A walk that takes the sub-plans `fetched` of those that are `common` out of all statements.
+    pub(super) fn new(common: &'a CommonSubplans, fetched: &'a BTreeSet<usize>) -> Self {
+        Self {
+            depth: 0,
+            aliases: Aliases::default(),
+            report: PlanReport::default(),
+            sorts: Sorts::Ship,
+            explosions: Explosions::Ship,
+            common: Some(common),
+            fetched,
+        }
+    }
+
+    /// What becomes of `plan`, and why.
+    pub(super) fn run(mut self, plan: LogicalPlan) -> DataFusionResult<(LogicalPlan, PlanReport)> {
+        Ok((self.root(plan)?, self.report))
+    }
+
     /// A plan whose rows, in their order, are the result of a statement or of a subquery.
     fn root(&mut self, plan: LogicalPlan) -> DataFusionResult<LogicalPlan> {
         let visited = self.visit(plan, Order::Kept)?;
@@ -137,34 +113,38 @@ impl Federation<'_> {
     }
 
     fn visit(&mut self, plan: LogicalPlan, order: Order) -> DataFusionResult<Visited> {
-        let common = self.common.position(&plan);
-        let visited = self.visit_once(plan, order)?;
+        if matches!(plan, LogicalPlan::RecursiveQuery(_)) {
+            let common = self.common.take();
+            let visited = self.visit_node(plan, order);
+            self.common = common;
+            return visited;
+        }
+        let common = self.common.and_then(|common| common.position(&plan));
+        let visited = self.visit_node(plan, order)?;
         match common {
             Some(subplan) => self.computed_once(subplan, visited),
             None => Ok(visited),
         }
     }
 
-    /// A place of a common sub-plan: a named query of its statement, or what is materialized here.
+    /// A place of a common sub-plan: a named query of its statement, or what is computed once for all statements.
     fn computed_once(&mut self, subplan: usize, visited: Visited) -> DataFusionResult<Visited> {
-        match visited {
-            Visited::Remote { open, plan } if open.dialect().computes_named_queries_once() && !self.fetched.contains(&subplan) => {
-                Ok(Visited::Remote { open: Box::new(open.named(subplan, &mut self.aliases)), plan })
-            }
-            Visited::Remote { open, plan } if open.believed.is_some_and(|rows| rows > MOST_MATERIALIZED) => {
-                Ok(Visited::Remote { open, plan })
-            }
-            other => {
-                if let Visited::Remote { open, plan } = &other {
-                    self.report.keep(open.remote.id(), work(plan), "its rows are needed several times: they are fetched once");
+        if !self.fetched.contains(&subplan) {
+            return Ok(match visited {
+                Visited::Remote { open, plan } if open.dialect().computes_named_queries_once() => {
+                    Visited::Remote { open: Box::new(open.named(subplan, &mut self.aliases)), plan }
                 }
-                let input = self.finish(other, Order::Free)?;
-                Ok(Visited::Local(Materialized::plan(subplan, input)))
-            }
+                other => other,
+            });
         }
+        if let Visited::Remote { open, plan } = &visited {
+            self.report.keep(open.remote.id(), work(plan), "its rows are needed several times: they are fetched once");
+        }
+        let input = self.finish(visited, Order::Free)?;
+        Ok(Visited::Local(if has_values(&input)? { input } else { Materialized::plan(subplan, input) }))
     }
 
-    fn visit_once(&mut self, plan: LogicalPlan, order: Order) -> DataFusionResult<Visited> {
+    fn visit_node(&mut self, plan: LogicalPlan, order: Order) -> DataFusionResult<Visited> {
         if let LogicalPlan::TableScan(scan) = &plan
             && let Some(open) = absorb::scan(scan, &mut self.aliases)
         {
@@ -238,8 +218,7 @@ impl Federation<'_> {
             let Visited::Remote { open: mut found, .. } = found? else { continue };
             found.rely_on_columns();
             if let Some(value) = found.value().filter(|_| same_remote(found.remote.as_ref(), open.remote.as_ref())) {
-                open.needs = std::mem::take(&mut open.needs).and(&found.needs);
-                open.subqueries.push((inner, value));
+                open.subqueries.push(Value { plan: inner, column: value, needs: found.needs });
             }
         }
         Ok(visited)
@@ -288,7 +267,12 @@ impl Federation<'_> {
             LogicalPlan::Window(node) => window(node, first, aliases).map(Absorbed::Whole),
             _ => return None,
         };
-        Some(absorbed.map_err(|reason| (first.remote.id().clone(), reason)))
+        let settled = absorbed.map(|mut absorbed| {
+            let (Absorbed::Whole(open) | Absorbed::Partly { open, .. }) = &mut absorbed;
+            open.settle_values();
+            absorbed
+        });
+        Some(settled.map_err(|reason| (first.remote.id().clone(), reason)))
     }
 
     /// The node runs here, over whatever its inputs became.
@@ -362,6 +346,18 @@ impl Explosions {
             _ => Ok(joined),
         }
     }
+}
+
+/// Whether a subquery for a value is left in `plan`: where it is run decides in which order, which is another in each place.
+fn has_values(plan: &LogicalPlan) -> DataFusionResult<bool> {
+    let mut found = false;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            found |= expr.exists(|expr| Ok(matches!(expr, Expr::ScalarSubquery(_))))?;
+            Ok(TreeNodeRecursion::Continue)
+        })
+    })?;
+    Ok(found)
 }
 
 /// Whether a node may give fewer rows than it reads, so that what explodes below it may not come back.

@@ -18,7 +18,7 @@ async fn a_federated_join_across_sources_reads_well() {
 async fn analyze_measures_and_verbose_shows_the_logical_plan() {
     let world = world();
     let page = world.explain("ANALYZE VERBOSE SELECT city, count(*) FROM customers GROUP BY city").await.join("\n");
-    assert!(page.contains("RemoteScan on crm [1]  (rows=1000)  (actual rows=4 fetched="), "{page}");
+    assert!(page.contains("RemoteScan on crm [1]  (rows=100)  (actual rows=4 fetched="), "{page}");
     assert!(page.contains("\nLogical plan\n  RemoteQuery: datasource=crm"), "{page}");
     assert!(page.contains("\nPlanning time: ") && page.contains("\nExecution time: "), "{page}");
     let source = page.lines().find(|line| line.starts_with("  crm: 1 scan, ")).unwrap_or_else(|| panic!("{page}"));

@@ -200,6 +200,10 @@ impl Dialect for ClickHouseDialect {
         None
     }
 
+    fn computes_named_queries_once(&self) -> bool {
+        false
+    }
+
     fn takes_subqueries_for_values(&self) -> bool {
         false
     }

@@ -257,6 +257,10 @@ impl Dialect for MySqlDialect {
         None
     }
 
+    fn computes_named_queries_once(&self) -> bool {
+        false
+    }
+
     fn takes_subqueries_for_values(&self) -> bool {
         true
     }

@@ -93,9 +93,7 @@ pub trait Dialect: Debug + Send + Sync {
     fn takes_subqueries_for_values(&self) -> bool;
 
     /// Whether a query of a `WITH` that is named several times is computed once.
-    fn computes_named_queries_once(&self) -> bool {
-        false
-    }
+    fn computes_named_queries_once(&self) -> bool;
 
     /// Whether a text that a function makes of one column compares as the texts of that column do.
     fn keeps_collations(&self) -> bool;

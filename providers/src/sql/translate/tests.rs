@@ -87,6 +87,10 @@ impl Dialect for Plain {
         Some(format!("quotient({left}, {right}, {scale})"))
     }
 
+    fn computes_named_queries_once(&self) -> bool {
+        false
+    }
+
     fn takes_subqueries_for_values(&self) -> bool {
         true
     }
