@@ -460,3 +460,20 @@ SELECT id FROM crm.customers WHERE joined < TIMESTAMPTZ '9999-12-31 00:00:00+00'
 SELECT id, coalesce((SELECT code FROM shop.orders WHERE id = 1), 'none') AS x, (SELECT id FROM shop.orders WHERE id = 1) + 1 AS y FROM crm.customers;
 -- ANY and ALL of arrays with NULL
 SELECT id FROM crm.customers WHERE NOT (id = ANY (ARRAY[1, 2])) AND (segment <> ALL (ARRAY['retail', NULL])) IS NULL;
+-- a grouping of one source, joined with its own maximum
+WITH sold AS (SELECT customer_id, sum(total) AS s FROM shop.orders GROUP BY customer_id)
+SELECT c.name, sold.s FROM crm.customers c JOIN sold ON sold.customer_id = c.id WHERE sold.s = (SELECT max(s) FROM sold);
+-- a grouping of PostgreSQL, joined with itself
+WITH towns AS (SELECT vip, count(*) AS n, max(balance) AS most FROM crm.customers GROUP BY vip)
+SELECT a.vip, b.vip, a.n, b.most FROM towns a JOIN towns b ON a.n >= b.n;
+-- a grouping over two sources, with its first row and its sum
+WITH sold AS (SELECT c.vip, max(o.total) AS most FROM crm.customers c JOIN shop.orders o ON o.customer_id = c.id GROUP BY c.vip)
+SELECT a.vip, a.most, b.vip, (SELECT sum(most) FROM sold) FROM (SELECT vip, most FROM sold ORDER BY most, vip LIMIT 1) a CROSS JOIN sold b;
+-- a grouping that has a subquery in it, with its own maximum
+WITH sold AS (SELECT c.vip, count(*) AS n FROM crm.customers c JOIN shop.orders o ON o.customer_id = c.id
+WHERE o.total > (SELECT avg(total) FROM shop.orders) GROUP BY c.vip)
+SELECT vip, n FROM sold WHERE n = (SELECT max(n) FROM sold);
+-- one value of a grouping, several times
+WITH mean AS (SELECT avg(total) AS m FROM shop.orders)
+SELECT id FROM shop.orders WHERE total > (SELECT m FROM mean) AND id < 9000000200
+UNION ALL SELECT id FROM shop.orders WHERE total < (SELECT m FROM mean) AND id > 9000000800;

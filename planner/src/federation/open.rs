@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Column, DFSchema};
