@@ -25,6 +25,7 @@ mod maybe_null;
 mod memory;
 mod names;
 mod not_in;
+mod one_group;
 mod output;
 mod parameters;
 mod parse;

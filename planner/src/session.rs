@@ -29,6 +29,7 @@ use crate::growth::bounded;
 use crate::join_order::JoinOrder;
 use crate::json;
 use crate::not_in::NotIn;
+use crate::one_group::AboveOneGroup;
 use crate::ranking;
 use crate::single_distinct::SingleDistinct;
 use crate::unambiguous_filters::UnambiguousFilters;
@@ -83,6 +84,7 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     for rule in Optimizer::new().rules {
         match rule.name() {
             "eliminate_duplicated_expr" => {}
+            "push_down_filter" => rules.push(Arc::new(AboveOneGroup(rule))),
             "single_distinct_aggregation_to_group_by" => rules.push(Arc::new(SingleDistinct(rule))),
             "simplify_expressions" => rules.extend([rule, Arc::new(DatesBesideMoments)]),
             "replace_distinct_aggregate" | "eliminate_join" | "optimize_projections" => rules.extend([Arc::new(ForgetDependencies), rule]),
@@ -189,6 +191,7 @@ mod tests {
         let logical: Vec<_> = Optimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
         let known = [
             "eliminate_duplicated_expr",
+            "push_down_filter",
             "single_distinct_aggregation_to_group_by",
             "simplify_expressions",
             "replace_distinct_aggregate",

@@ -477,3 +477,9 @@ SELECT vip, n FROM sold WHERE n = (SELECT max(n) FROM sold);
 WITH mean AS (SELECT avg(total) AS m FROM shop.orders)
 SELECT id FROM shop.orders WHERE total > (SELECT m FROM mean) AND id < 9000000200
 UNION ALL SELECT id FROM shop.orders WHERE total < (SELECT m FROM mean) AND id > 9000000800;
+-- a condition that never holds, above a count [none]
+SELECT n FROM (SELECT count(*) AS n FROM crm.customers) t WHERE n = 7 AND n = 2;
+-- a subquery that decides on a count [none]
+SELECT n FROM (SELECT count(*) AS n FROM crm.customers) t WHERE (SELECT max(id) FROM shop.orders) < 0;
+-- a count of none above a count
+SELECT count(*) FROM (SELECT max(id) AS n FROM shop.orders) t WHERE n IS NULL AND n = 3;

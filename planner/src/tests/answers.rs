@@ -150,3 +150,13 @@ async fn presentation_survives_projections() {
         assert!(!query.rows(Vec::new()).await.unwrap().is_empty());
     }
 }
+
+/// The remotes of these tests have the fault themselves that is kept from happening here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_without_columns_decides_on_the_one_group_below_it() {
+    let world = world().without_push_down();
+    for condition in ["n = 7 AND n = 2", "false", "(SELECT max(id) FROM orders) < 0", "n > 0 AND (SELECT count(*) FROM shop.items) < 0"] {
+        let sql = format!("SELECT n FROM (SELECT count(*) AS n FROM customers) t WHERE {condition}");
+        assert!(world.rows(&sql).await.unwrap().is_empty(), "{sql}");
+    }
+}
