@@ -79,8 +79,8 @@ impl MaterializeExec {
         let properties = PlanProperties::new(rows, Partitioning::UnknownPartitioning(1), input.pipeline_behavior(), input.boundedness())
             .with_evaluation_type(EvaluationType::Lazy)
             .with_scheduling_type(SchedulingType::Cooperative);
-        let subplan = Arc::new(Once { input, rows: OnceLock::new() });
-        Self { number, subplan, part: Part::Computes, properties: Arc::new(properties), metrics: ExecutionPlanMetricsSet::new() }
+        let (subplan, properties) = (Arc::new(Once { input, rows: OnceLock::new() }), Arc::new(properties));
+        Self { number, subplan, part: Part::Computes, properties, metrics: ExecutionPlanMetricsSet::new() }
     }
 
     /// The same place, to be run anew.

@@ -47,6 +47,11 @@ impl CommonSubplans {
         Ok(Self(kept.map(|((subplan, _), _)| subplan).collect()))
     }
 
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
@@ -54,7 +59,7 @@ impl CommonSubplans {
 
     /// Which of them `plan` is.
     pub(crate) fn position(&self, plan: &LogicalPlan) -> Option<usize> {
-        if self.0.is_empty() || !matches!(plan, LogicalPlan::Aggregate(_)) {
+        if self.is_empty() || !matches!(plan, LogicalPlan::Aggregate(_)) {
             return None;
         }
         let hash = hash(plan);

@@ -34,10 +34,10 @@ pub(crate) enum Thrift {
 pub(crate) fn federate(plan: LogicalPlan, thrift: Thrift) -> DataFusionResult<(LogicalPlan, PlanReport)> {
     let common = CommonSubplans::of(&plan)?;
     let mut fetched = BTreeSet::new();
-    let mut best = Federation::new(&common, &fetched).run(plan.clone())?;
-    if common.len() == 0 {
-        return Ok(best);
+    if common.is_empty() {
+        return Federation::new(&common, &fetched).run(plan);
     }
+    let mut best = Federation::new(&common, &fetched).run(plan.clone())?;
     let mut least = cost(&best.0, thrift)?;
     for subplan in 0..common.len().min(MOST_TRIED) {
         fetched.insert(subplan);

@@ -348,7 +348,7 @@ impl Explosions {
     }
 }
 
-/// Whether a subquery for a value is left in `plan`: where it is run decides in which order, which is another in each place.
+/// Whether a subquery for a value is left in `plan`. Such a value is known to the expressions of the place it was planned in alone.
 fn has_values(plan: &LogicalPlan) -> DataFusionResult<bool> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
