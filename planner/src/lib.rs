@@ -10,6 +10,7 @@ mod coercion;
 mod column_names;
 mod common_subplan;
 mod dates;
+mod dispensable;
 mod dynamic_filters;
 mod engine;
 mod error;

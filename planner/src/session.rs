@@ -20,6 +20,7 @@ use datafusion::prelude::SessionConfig;
 use crate::arithmetic::Checking;
 use crate::coercion::Coercion;
 use crate::dates::DatesBesideMoments;
+use crate::dispensable::Dispensable;
 use crate::dynamic_filters::WaitForJoins;
 use crate::engine::{EngineLimits, PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
@@ -105,6 +106,7 @@ pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
     for rule in PhysicalOptimizer::new().rules {
         match rule.name() {
             "join_selection" => rules.extend([Arc::new(JoinOrder), rule]),
+            "ProjectionPushdown" => rules.push(Arc::new(Dispensable(rule))),
             name if name.starts_with("FilterPushdown") => rules.push(Arc::new(UnambiguousFilters(rule))),
             _ => rules.push(rule),
         }
@@ -202,7 +204,9 @@ mod tests {
             assert!(logical.iter().any(|rule| rule == name), "{name} is not one of {logical:?}");
         }
         let physical: Vec<_> = PhysicalOptimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
-        assert!(physical.iter().any(|rule| rule == "join_selection"), "{physical:?}");
+        for name in ["join_selection", "ProjectionPushdown"] {
+            assert!(physical.iter().any(|rule| rule == name), "{name} is not one of {physical:?}");
+        }
         assert!(physical.iter().any(|rule| rule.starts_with("FilterPushdown")), "{physical:?}");
     }
 }

@@ -145,7 +145,7 @@ pub(super) fn any(dice: &mut Dice, kind: Kind, range: Range) -> Value {
         Kind::Date if range.far && dice.chance(6) => Value::Date(dice.word(&FAR_DATES)),
         Kind::Date => Value::Date(dice.word(&DATES)),
         Kind::Timestamp => Value::Timestamp(moment(dice, range)),
-        Kind::Timestamptz => Value::Timestamptz(moment(dice, range)),
+        Kind::Timestamptz => Value::Timestamptz(moment(dice, Range { far: range.far && range.wide_moments, ..range })),
         Kind::Bytes => Value::Bytes(dice.pick(&BYTES).to_vec()),
         Kind::Uuid => Value::Uuid(dice.word(&UUIDS)),
     }

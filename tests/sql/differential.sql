@@ -483,3 +483,6 @@ SELECT n FROM (SELECT count(*) AS n FROM crm.customers) t WHERE n = 7 AND n = 2;
 SELECT n FROM (SELECT count(*) AS n FROM crm.customers) t WHERE (SELECT max(id) FROM shop.orders) < 0;
 -- a count of none above a count
 SELECT count(*) FROM (SELECT max(id) AS n FROM shop.orders) t WHERE n IS NULL AND n = 3;
+-- a full join above a right join of one table, where a column of the last is missing
+SELECT CASE WHEN a.id = 10 THEN c.id ELSE 7 END AS x, c.balance, a.vip
+FROM crm.customers a RIGHT JOIN crm.customers b ON b.joined = a.joined FULL JOIN crm.customers c ON c.id = b.id + 3 WHERE NOT (c.vip IS NOT NULL);
