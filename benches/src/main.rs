@@ -106,6 +106,9 @@ enum Bench {
         /// Seconds after which a query is stopped.
         #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
         limit: u64,
+        /// The number of the only query to ask.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=22))]
+        query: Option<u32>,
     },
 }
 
@@ -142,6 +145,6 @@ fn main() {
         Bench::Pushdown => pushdown::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Scan => scan::run(&runtime, arguments.scale, arguments.rounds),
         Bench::Lookup { count, clients } => runtime.block_on(lookup::run(arguments.scale, arguments.rounds, count, clients)),
-        Bench::Tpch { limit } => tpch::run(&runtime, arguments.scale, arguments.rounds, Duration::from_secs(limit)),
+        Bench::Tpch { limit, query } => tpch::run(&runtime, arguments.scale, arguments.rounds, Duration::from_secs(limit), query),
     }
 }

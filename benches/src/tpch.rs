@@ -42,7 +42,7 @@ struct Record {
 ///
 /// # Panics
 /// When a server or one of DuckDB's packages is not installed.
-pub(crate) fn run(runtime: &Runtime, scale: f64, rounds: u32, limit: Duration) {
+pub(crate) fn run(runtime: &Runtime, scale: f64, rounds: u32, limit: Duration, only: Option<u32>) {
     let server = load::server();
     let mariadb = MariaDbServer::shared().expect("MariaDB is installed");
     let files = tempfile::tempdir().expect("a temporary folder can be made");
@@ -72,10 +72,11 @@ pub(crate) fn run(runtime: &Runtime, scale: f64, rounds: u32, limit: Duration) {
         Some(Way::Server(runtime.block_on(whole.connect()))),
     ];
 
-    let mut records: Vec<[Record; 4]> = Tpch::QUERIES.iter().map(|_| Default::default()).collect();
+    let queries: Vec<_> = Tpch::QUERIES.iter().filter(|(number, _)| only.is_none_or(|only| only == *number)).collect();
+    let mut records: Vec<[Record; 4]> = queries.iter().map(|_| Default::default()).collect();
     // The first round warms the caches and does not count.
     for round in 0..=rounds {
-        for ((number, sql), records) in Tpch::QUERIES.iter().zip(&mut records) {
+        for ((number, sql), records) in queries.iter().zip(&mut records) {
             let expected = match ways[3].as_mut().map(|way| way.ask(runtime, sql, Duration::from_secs(1_800))) {
                 Some(Outcome::Answer(took, rows)) => {
                     if round > 0 {
@@ -100,7 +101,7 @@ pub(crate) fn run(runtime: &Runtime, scale: f64, rounds: u32, limit: Duration) {
             eprintln!("{}", progress.trim_end_matches(','));
         }
     }
-    print(&records, rounds, limit, [true, true, ways[2].is_some(), true]);
+    print(&queries, &records, rounds, limit, [true, true, ways[2].is_some(), true]);
 }
 
 impl Way {
@@ -161,7 +162,7 @@ impl Record {
     }
 }
 
-fn print(records: &[[Record; 4]], rounds: u32, limit: Duration, present: [bool; 4]) {
+fn print(queries: &[&(u32, &str)], records: &[[Record; 4]], rounds: u32, limit: Duration, present: [bool; 4]) {
     println!(
         "TPC-H with customer, orders and nation in PostgreSQL, lineitem and supplier in MariaDB, part, partsupp and region in Parquet,"
     );
@@ -169,7 +170,7 @@ fn print(records: &[[Record; 4]], rounds: u32, limit: Duration, present: [bool; 
     println!("| query | {} | x DuckDB | x the best |", NAMES.join(" | "));
     println!("|---|---|---|---|---|---|---|");
     let mut behind = Vec::new();
-    for ((number, _), records) in Tpch::QUERIES.iter().zip(records) {
+    for ((number, _), records) in queries.iter().zip(records) {
         let shown: Vec<_> =
             records.iter().zip(present).map(|(record, present)| if present { record.shown() } else { "-".to_owned() }).collect();
         let ours = records[0].counted(limit).as_secs_f64();
@@ -189,7 +190,7 @@ fn print(records: &[[Record; 4]], rounds: u32, limit: Duration, present: [bool; 
         (0..3).filter(|way| present[*way]).map(|way| format!("{} {} of {}", NAMES[way], right(way), records.len())).collect();
     println!("\nas one PostgreSQL with all tables answers: {}", right.join(", "));
     println!("more than 1.3x the best of the others: {}", if behind.is_empty() { "none".to_owned() } else { behind.join(", ") });
-    for ((number, _), records) in Tpch::QUERIES.iter().zip(records) {
+    for ((number, _), records) in queries.iter().zip(records) {
         for (name, record) in NAMES.iter().zip(records) {
             if let Some(wrong) = &record.wrong {
                 println!("Q{number}, {name}: {wrong}");

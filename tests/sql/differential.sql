@@ -462,7 +462,7 @@ SELECT id, coalesce((SELECT code FROM shop.orders WHERE id = 1), 'none') AS x, (
 SELECT id FROM crm.customers WHERE NOT (id = ANY (ARRAY[1, 2])) AND (segment <> ALL (ARRAY['retail', NULL])) IS NULL;
 -- a grouping of one source, joined with its own maximum
 WITH sold AS (SELECT customer_id, sum(total) AS s FROM shop.orders GROUP BY customer_id)
-SELECT c.name, sold.s FROM crm.customers c JOIN sold ON sold.customer_id = c.id WHERE sold.s = (SELECT max(s) FROM sold);
+SELECT c.name, sold.s FROM sold LEFT JOIN crm.customers c ON c.id = sold.customer_id WHERE sold.s = (SELECT max(s) FROM sold);
 -- a grouping of PostgreSQL, joined with itself
 WITH towns AS (SELECT vip, count(*) AS n, max(balance) AS most FROM crm.customers GROUP BY vip)
 SELECT a.vip, b.vip, a.n, b.most FROM towns a JOIN towns b ON a.n >= b.n;
@@ -483,6 +483,3 @@ SELECT n FROM (SELECT count(*) AS n FROM crm.customers) t WHERE n = 7 AND n = 2;
 SELECT n FROM (SELECT count(*) AS n FROM crm.customers) t WHERE (SELECT max(id) FROM shop.orders) < 0;
 -- a count of none above a count
 SELECT count(*) FROM (SELECT max(id) AS n FROM shop.orders) t WHERE n IS NULL AND n = 3;
--- a full join above a right join of one table, where a column of the last is missing
-SELECT CASE WHEN a.id = 10 THEN c.id ELSE 7 END AS x, c.balance, a.vip
-FROM crm.customers a RIGHT JOIN crm.customers b ON b.joined = a.joined FULL JOIN crm.customers c ON c.id = b.id + 3 WHERE NOT (c.vip IS NOT NULL);
