@@ -48,7 +48,7 @@ struct Once {
     rows: OnceLock<Computing>,
 }
 
-/// Rows that whoever waits for them computes.
+/// Rows that a task of their own computes, from when somebody first waits for them.
 type Computing = Shared<BoxFuture<'static, Result<Arc<KeptRows>, Arc<DataFusionError>>>>;
 
 /// What a place has to do with its sub-plan.
