@@ -31,6 +31,7 @@ use crate::join_order::JoinOrder;
 use crate::json;
 use crate::not_in::NotIn;
 use crate::one_group::AboveOneGroup;
+use crate::ordered_skip::OrderedSkip;
 use crate::ranking;
 use crate::single_distinct::SingleDistinct;
 use crate::unambiguous_filters::UnambiguousFilters;
@@ -106,6 +107,7 @@ pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
     for rule in PhysicalOptimizer::new().rules {
         match rule.name() {
             "join_selection" => rules.extend([Arc::new(JoinOrder), rule]),
+            "EnsureRequirements" => rules.extend([Arc::new(OrderedSkip), rule]),
             "ProjectionPushdown" => rules.push(Arc::new(Dispensable(rule))),
             name if name.starts_with("FilterPushdown") => rules.push(Arc::new(UnambiguousFilters(rule))),
             _ => rules.push(rule),
@@ -204,7 +206,7 @@ mod tests {
             assert!(logical.iter().any(|rule| rule == name), "{name} is not one of {logical:?}");
         }
         let physical: Vec<_> = PhysicalOptimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
-        for name in ["join_selection", "ProjectionPushdown"] {
+        for name in ["join_selection", "EnsureRequirements", "ProjectionPushdown"] {
             assert!(physical.iter().any(|rule| rule == name), "{name} is not one of {physical:?}");
         }
         assert!(physical.iter().any(|rule| rule.starts_with("FilterPushdown")), "{physical:?}");

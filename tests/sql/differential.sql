@@ -216,6 +216,16 @@ SELECT city FROM crm.customers UNION SELECT city FROM crm.cities;
 SELECT id FROM crm.customers WHERE id < 5 UNION ALL SELECT id FROM desk.notes WHERE id < 5;
 -- EXCEPT
 SELECT id FROM crm.customers EXCEPT SELECT customer_id FROM shop.orders;
+-- OFFSET in an order whose column nobody reads
+SELECT count(*), sum(n.id) FROM (SELECT id, rating FROM desk.notes ORDER BY rating NULLS FIRST, id OFFSET 7) n;
+-- OFFSET in an order, below a join of two sources
+SELECT n.id, c.vip FROM (SELECT id, rating FROM desk.notes ORDER BY rating DESC NULLS LAST, id OFFSET 5) n LEFT JOIN crm.customers c ON c.id = n.id;
+-- EXCEPT ALL takes away one for one
+SELECT customer_id FROM shop.orders EXCEPT ALL SELECT id FROM crm.customers;
+-- EXCEPT ALL of one source, with NULLs
+SELECT units, placed FROM shop.orders EXCEPT ALL SELECT units, placed FROM shop.orders WHERE id > 9000000500;
+-- INTERSECT ALL keeps the fewer
+SELECT vip FROM crm.customers INTERSECT ALL SELECT vip FROM crm.customers WHERE id < 20;
 -- INTERSECT
 SELECT name FROM crm.customers INTERSECT SELECT author FROM desk.notes;
 -- WITH

@@ -159,17 +159,23 @@ impl Number {
     }
 }
 
-/// Numbers that [`same_value`] takes for equal sort alike, but for the rare pair on either side of a rounding border.
-fn sort_key(row: &Row) -> String {
-    row.iter().fold(String::new(), |mut key, value| {
+/// Numbers that [`same_value`] takes for equal sort alike, but for the rare pair on either side of a rounding border. Whole numbers of
+/// more digits than that come in the order of their digits.
+fn sort_key(row: &Row) -> (String, String) {
+    row.iter().fold(Default::default(), |(mut key, mut digits), value| {
         let _ = match value.as_deref() {
             None => write!(key, "\u{1}-"),
             Some(text) => match Number::parse(text) {
-                Some(number) => write!(key, "\u{1}{:.9e}", number.value),
+                Some(number) => {
+                    if !number.canonical.contains(['.', 'e', 'E']) {
+                        let _ = write!(digits, "\u{1}{}", number.canonical);
+                    }
+                    write!(key, "\u{1}{:.9e}", number.value)
+                }
                 None => write!(key, "\u{1}{text}"),
             },
         };
-        key
+        (key, digits)
     })
 }
 
@@ -206,7 +212,10 @@ mod tests {
         for (left, right) in cases {
             assert_eq!(compare_rows(&[row(left)], &[row(right)], Order::Given), Ok(()), "{left:?} {right:?}");
         }
-        assert_eq!(compare_rows(&[row(&["1"]), row(&["2"])], &[row(&["2"]), row(&["1"])], Order::Any), Ok(()));
+        let pairs = [["1", "2"], ["-946684800000000", "-946684800000001"]];
+        for [one, other] in pairs.map(|pair| pair.map(|value| row(&[value]))) {
+            assert_eq!(compare_rows(&[one.clone(), other.clone()], &[other, one], Order::Any), Ok(()));
+        }
     }
 
     #[test]

@@ -39,6 +39,9 @@ const STATEMENTS: &[&str] = &[
     "SELECT city FROM customers UNION SELECT status FROM orders",
     "SELECT city FROM customers EXCEPT SELECT city FROM customers WHERE id = 1",
     "SELECT customer_id FROM orders INTERSECT SELECT id FROM customers",
+    "SELECT city FROM customers EXCEPT ALL SELECT city FROM customers WHERE id = 1",
+    "SELECT status FROM orders INTERSECT ALL SELECT CASE WHEN qty > 1 THEN 'paid' ELSE 'open' END FROM shop.items",
+    "SELECT status, note FROM orders EXCEPT ALL SELECT status, note FROM orders WHERE id > 11 EXCEPT ALL SELECT sku, sku FROM shop.items",
     "SELECT a.id, b.id FROM customers a JOIN customers b ON a.city = b.city AND a.id < b.id",
     "WITH t AS (SELECT customer_id AS c, sum(total) AS s FROM orders GROUP BY customer_id) SELECT x.c, y.s FROM t x JOIN t y ON x.c = y.c",
     "WITH t AS (SELECT customer_id AS c, sum(total) AS s FROM orders GROUP BY customer_id) SELECT u.name, t.s FROM customers u JOIN t ON t.c = u.id WHERE t.s = (SELECT max(s) FROM t)",
@@ -159,5 +162,24 @@ async fn a_condition_without_columns_decides_on_the_one_group_below_it() {
     for condition in ["n = 7 AND n = 2", "false", "(SELECT max(id) FROM orders) < 0", "n > 0 AND (SELECT count(*) FROM shop.items) < 0"] {
         let sql = format!("SELECT n FROM (SELECT count(*) AS n FROM customers) t WHERE {condition}");
         assert!(world.rows(&sql).await.unwrap().is_empty(), "{sql}");
+    }
+}
+
+/// The remotes of these tests have these faults too.
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_rows_are_counted_and_rows_are_skipped_in_order() {
+    let world = world().without_push_down();
+    let (many, few) =
+        ("SELECT x FROM (VALUES (1), (1), (1), (2), (NULL), (NULL)) a(x)", "SELECT x FROM (VALUES (1), (1), (NULL), (3)) b(x)");
+    let cases = [
+        (format!("SELECT count(*), count(x), sum(x) FROM ({many} EXCEPT ALL {few}) t"), "3 2 3"),
+        (format!("SELECT count(*), count(x), sum(x) FROM ({many} INTERSECT ALL {few}) t"), "3 2 2"),
+        (format!("SELECT count(*), count(x), sum(x) FROM ({many} INTERSECT ALL {few} EXCEPT ALL SELECT 1) t"), "2 1 1"),
+        (format!("SELECT count(*), count(x), sum(x) FROM ({many} EXCEPT {few}) t"), "1 1 2"),
+        ("SELECT sum(x) FROM (SELECT x FROM (VALUES (1, 3), (2, 2), (4, 1)) v(x, y) ORDER BY y OFFSET 1) t".to_owned(), "3"),
+        ("SELECT sum(x + 1) FROM (SELECT x, y FROM (VALUES (1, 3), (2, 2), (4, 1)) v(x, y) ORDER BY y OFFSET 2) t".to_owned(), "2"),
+    ];
+    for (sql, answer) in cases {
+        assert_eq!(world.rows(&sql).await.unwrap(), [answer.split(' ').collect::<Vec<_>>()], "{sql}");
     }
 }
