@@ -1,11 +1,9 @@
 //! Values meet and convert as in PostgreSQL, where DataFusion would do otherwise.
 //!
-//! - `double precision` beside `numeric` makes `double precision`: DataFusion would squeeze the float into a decimal and fail on
-//!   large ones and infinity.
+//! - What is compared, and what stands for one another, becomes one type, see `meeting`.
 //! - A cast to an integer rounds, halves of a `numeric` away from zero and of a float to even; DataFusion would cut them off.
 //! - A sum of `bigint` is `numeric`; DataFusion's would wrap around.
 //! - A date and an interval make a timestamp; DataFusion would drop the hours.
-//! - A date beside a timestamp becomes one of the same precision; DataFusion would make both nanoseconds, which hold three centuries.
 //! - Intervals compare by their length, a month being 30 days and a day 24 hours; DataFusion would compare months first.
 //! - A number that is rounded to some digits has these; DataFusion would forget it where it plans.
 //! - Regular expressions are read as PostgreSQL reads them, see `regular_expressions`.
@@ -35,6 +33,7 @@ use datafusion::scalar::ScalarValue;
 use causeway_providers::Presentation;
 
 use crate::json::comparison;
+use crate::meeting::{is_float, is_of_one_type, meet, meet_in_case, meet_in_comparison, meet_in_rows, meet_in_subquery};
 use crate::{regular_expressions, text_literals};
 
 /// Rewrites expressions before DataFusion's own coercion sees them.
@@ -47,7 +46,15 @@ impl AnalyzerRule for Coercion {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(node).data()
+        let mut is_retyped = false;
+        plan.transform_up_with_subqueries(|plan| {
+            // What is above a node of other types than it was planned with has others too.
+            let plan = if is_retyped && !plan.inputs().is_empty() { plan.recompute_schema()? } else { plan };
+            let (plan, has_other_types) = meet_in_rows(plan)?;
+            is_retyped |= has_other_types;
+            node(plan)
+        })
+        .data()
     }
 }
 
@@ -78,7 +85,7 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let changed = regular_expressions::of_operator(&mut binary);
             Ok(transformed(Expr::BinaryExpr(binary), changed))
         }
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
+        Expr::BinaryExpr(BinaryExpr { mut left, op, mut right }) => {
             // A type that cannot be told yet is left to DataFusion, which says so better.
             let (Ok(one), Ok(other)) = (left.get_type(schema), right.get_type(schema)) else {
                 return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
@@ -91,36 +98,20 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 let right = Box::new(cast(*right, TIMESTAMP));
                 return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
             }
-            if compares(op) && one == DataType::Date32 && is_moment(&other) {
-                let left = Box::new(cast(*left, other));
-                return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
-            }
-            if compares(op) && is_moment(&one) && other == DataType::Date32 {
-                let right = Box::new(cast(*right, one));
-                return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
-            }
             if compares(op) && (is_interval(&one) || is_interval(&other)) {
                 let (left, right) = (Box::new(span(*left)), Box::new(span(*right)));
                 return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
             }
-            if compares(op) {
-                let (left, right) = (literal_as(*left, &other)?, literal_as(*right, &one)?);
-                if left.transformed || right.transformed {
-                    let (left, right) = (Box::new(left.data), Box::new(right.data));
-                    return Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })));
-                }
-                return numbers(BinaryExpr { left: Box::new(left.data), op, right: Box::new(right.data) }, &one, &other);
+            let mut changed = meet([left.as_mut(), right.as_mut()], schema);
+            if compares(op) && !changed {
+                let read = (literal_as(*left, &other)?, literal_as(*right, &one)?);
+                changed = read.0.transformed || read.1.transformed;
+                (left, right) = (Box::new(read.0.data), Box::new(read.1.data));
             }
-            numbers(BinaryExpr { left, op, right }, &one, &other)
+            Ok(transformed(Expr::BinaryExpr(BinaryExpr { left, op, right }), changed))
         }
         Expr::Between(mut between) => {
-            let moments = as_moments([between.expr.as_mut(), between.low.as_mut(), between.high.as_mut()], schema);
-            let float = [&between.expr, &between.low, &between.high].into_iter().any(|e| e.get_type(schema).is_ok_and(|t| is_float(&t)));
-            if float {
-                for side in [&mut between.expr, &mut between.low, &mut between.high] {
-                    floated(side, schema);
-                }
-            }
+            let mut changed = meet([between.expr.as_mut(), between.low.as_mut(), between.high.as_mut()], schema);
             let own = between.expr.get_type(schema).unwrap_or(DataType::Null);
             if is_interval(&own) {
                 for side in [&mut between.expr, &mut between.low, &mut between.high] {
@@ -128,7 +119,6 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 }
                 return Ok(Transformed::yes(Expr::Between(between)));
             }
-            let mut changed = float || moments;
             for side in [&mut between.low, &mut between.high] {
                 let read = literal_as(std::mem::take(side.as_mut()), &own)?;
                 changed |= read.transformed;
@@ -137,18 +127,12 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Ok(transformed(Expr::Between(between), changed))
         }
         Expr::InList(InList { mut expr, mut list, negated }) => {
-            let moments = as_moments(std::iter::once(expr.as_mut()).chain(&mut list), schema);
-            let float = std::iter::once(expr.as_ref()).chain(&list).any(|e| e.get_type(schema).is_ok_and(|t| is_float(&t)));
-            if float {
-                floated(&mut expr, schema);
-                list.iter_mut().for_each(|item| floated(item, schema));
-            }
+            let mut changed = meet(std::iter::once(expr.as_mut()).chain(&mut list), schema);
             let own = expr.get_type(schema).unwrap_or(DataType::Null);
             if is_interval(&own) {
                 let list = list.into_iter().map(span).collect();
                 return Ok(Transformed::yes(Expr::InList(InList { expr: Box::new(span(*expr)), list, negated })));
             }
-            let mut changed = float || moments;
             for item in &mut list {
                 let read = literal_as(std::mem::take(item), &own)?;
                 changed |= read.transformed;
@@ -180,6 +164,22 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::ScalarFunction(mut function) if function.name() == "round" => {
             let changed = function.args.get_mut(1).is_some_and(digits);
             Ok(transformed(Expr::ScalarFunction(function), changed))
+        }
+        Expr::ScalarFunction(mut function) if is_of_one_type(function.name()) => {
+            let changed = meet(&mut function.args, schema);
+            Ok(transformed(Expr::ScalarFunction(function), changed))
+        }
+        Expr::Case(mut case) => {
+            let changed = meet_in_case(&mut case, schema);
+            Ok(transformed(Expr::Case(case), changed))
+        }
+        Expr::InSubquery(mut inside) => {
+            let changed = meet_in_subquery(&mut inside, schema)?;
+            Ok(transformed(Expr::InSubquery(inside), changed))
+        }
+        Expr::SetComparison(mut comparison) => {
+            let changed = meet_in_comparison(&mut comparison, schema)?;
+            Ok(transformed(Expr::SetComparison(comparison), changed))
         }
         Expr::ScalarFunction(mut function) => {
             let changed = regular_expressions::of_function(&mut function);
@@ -280,40 +280,6 @@ fn digits(kept: &mut Expr) -> bool {
 /// What a date becomes beside an interval.
 const TIMESTAMP: DataType = DataType::Timestamp(TimeUnit::Microsecond, None);
 
-fn is_moment(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond, _))
-}
-
-/// Makes the dates among what is compared moments like one beside them. Whether there were any.
-fn as_moments<'a>(sides: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema) -> bool {
-    let sides: Vec<_> = sides.into_iter().map(|side| (side.get_type(schema).unwrap_or(DataType::Null), side)).collect();
-    let Some(moment) = sides.iter().map(|(data_type, _)| data_type).find(|data_type| is_moment(data_type)).cloned() else { return false };
-    let mut changed = false;
-    for (data_type, side) in sides {
-        if data_type == DataType::Date32 {
-            *side = cast(std::mem::take(side), moment.clone());
-            changed = true;
-        }
-    }
-    changed
-}
-
-/// A float makes a decimal beside it a float.
-fn numbers(binary: BinaryExpr, one: &DataType, other: &DataType) -> Result<Transformed<Expr>> {
-    let BinaryExpr { left, op, right } = binary;
-    match (is_float(one), is_float(other)) {
-        (true, false) if other.is_decimal() => {
-            let right = Box::new(cast(*right, DataType::Float64));
-            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
-        }
-        (false, true) if one.is_decimal() => {
-            let left = Box::new(cast(*left, DataType::Float64));
-            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
-        }
-        _ => Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
-    }
-}
-
 /// A text literal as the type it meets, if we read that type's text ourselves.
 fn literal_as(expr: Expr, data_type: &DataType) -> Result<Transformed<Expr>> {
     let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = &expr else { return Ok(Transformed::no(expr)) };
@@ -343,17 +309,6 @@ fn span(expr: Expr) -> Expr {
     match &expr {
         Expr::ScalarFunction(function) if function.name() == SPAN.name() => expr,
         _ => SPAN.call(vec![cast(expr, DataType::Interval(IntervalUnit::MonthDayNano))]),
-    }
-}
-
-fn is_float(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Float16 | DataType::Float32 | DataType::Float64)
-}
-
-/// Casts `expr` to a float if it is a decimal.
-fn floated(expr: &mut Expr, schema: &DFSchema) {
-    if expr.get_type(schema).is_ok_and(|data_type| data_type.is_decimal()) {
-        *expr = cast(std::mem::take(expr), DataType::Float64);
     }
 }
 

@@ -31,7 +31,7 @@ use crate::parse::parse;
 use crate::query::{Planned, Query};
 use crate::rewrite::{group_by_dependents, merges_columns, rewrite, tell_apart};
 use crate::scan_only::scans_only;
-use crate::set_operations::count_equals;
+use crate::set_operations::{as_joins, as_unions};
 use crate::stack::{Roomy, roomy};
 use crate::{Statement, session, write};
 
@@ -167,10 +167,10 @@ impl Engine {
         let state = session::for_statement(&self.template, context)?;
         let planned = rewrite(name_columns(query.clone()));
         let names = Names::resolve(&Statement::Statement(Box::new(planned.clone())), &state, context).await?;
-        let planned = mark(group_by_dependents(tell_apart(planned, names.columns()), &names));
+        let planned = as_unions(mark(group_by_dependents(tell_apart(planned, names.columns()), &names)));
         let planner = SqlToRel::new_with_options(&names, parser_options(&state));
         let mut scope = PlannerContext::new().with_prepare_param_data_types(declared_fields(parameter_types));
-        let plan = count_equals(as_written(planner.sql_statement_to_plan_with_context(planned, &mut scope)?)?)?;
+        let plan = as_joins(as_written(planner.sql_statement_to_plan_with_context(planned, &mut scope)?)?)?;
         reads_only(&plan)?;
         if let Some(guardrails) = guardrails {
             guardrails.admit_functions(&plan)?;

@@ -23,6 +23,7 @@ mod guardrails;
 mod join_order;
 mod json;
 mod maybe_null;
+mod meeting;
 mod memory;
 mod names;
 mod not_in;

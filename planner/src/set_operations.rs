@@ -1,61 +1,152 @@
-//! `INTERSECT ALL` and `EXCEPT ALL` heed how often a row is there.
+//! `INTERSECT` and `EXCEPT`, as PostgreSQL has them.
 //!
-//! DataFusion makes a semi or an anti join of them, as of those without `ALL`: a row that is there once on the right kept, or took away,
-//! all of its equals on the left. Here equal rows are numbered on both sides, and the number is compared with them: the third of its
-//! kind has its partner only if there are three on the other side too.
+//! DataFusion makes a semi or an anti join of them too early: the columns of both sides are found by their names, which need not differ;
+//! they have the types of the left; and with `ALL` a row that is on the right once keeps, or takes away, all of its equals on the left.
+//! So a statement is planned with a `UNION ALL` in their place, whose right side has a mark, and joined here by the places of columns of
+//! one type. With `ALL` equal rows are numbered on both sides, and the number is compared with them: the third of its kind has its
+//! partner only if there are three on the other side too.
 
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
-use datafusion::common::{Column, JoinType, NullEquality, Result};
+use datafusion::common::{Column, JoinConstraint, JoinType, NullEquality, Result, plan_err};
 use datafusion::functions_window::row_number::row_number;
-use datafusion::logical_expr::{Expr, ExprFunctionExt, Join, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
+use datafusion::logical_expr::{Expr, ExprFunctionExt, Join, Limit, LogicalPlan, LogicalPlanBuilder, Union, cast};
+use datafusion::sql::sqlparser::ast::{self, LimitClause, Query, SetExpr, SetOperator, SetQuantifier, Statement, VisitMut, VisitorMut};
 
-/// What the numbers are called on the left and on the right, where the joined columns of both sides have names of their own.
-const NUMBERS: [&str; 2] = ["causeway_left_number", "causeway_right_number"];
+use crate::meeting::meet_in_rows;
+use crate::rewrite::empty_query;
 
-/// `plan`, as the parser's tree was made into it, with its equal rows counted.
-pub(crate) fn count_equals(plan: LogicalPlan) -> Result<LogicalPlan> {
+/// What the sides of a join are called.
+const SIDES: [&str; 2] = ["causeway_left", "causeway_right"];
+
+/// What the number of a row among its equals is called.
+const NUMBER: &str = "causeway_number";
+
+/// Operations that are joins, and the limits that nobody writes which stand for them.
+const MARKS: [(SetOperator, SetQuantifier, &str); 4] = [
+    (SetOperator::Intersect, SetQuantifier::None, "\u{1}causeway: intersect"),
+    (SetOperator::Intersect, SetQuantifier::All, "\u{1}causeway: intersect all"),
+    (SetOperator::Except, SetQuantifier::None, "\u{1}causeway: except"),
+    (SetOperator::Except, SetQuantifier::All, "\u{1}causeway: except all"),
+];
+
+/// `statement`, with a `UNION ALL` and a mark in the place of each `INTERSECT` and `EXCEPT`.
+pub(crate) fn as_unions(mut statement: Statement) -> Statement {
+    let ControlFlow::Continue(()) = VisitMut::visit(&mut statement, &mut Marker);
+    statement
+}
+
+struct Marker;
+
+impl VisitorMut for Marker {
+    type Break = Infallible;
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
+        mark(&mut query.body);
+        ControlFlow::Continue(())
+    }
+}
+
+fn mark(body: &mut SetExpr) {
+    let SetExpr::SetOperation { op, set_quantifier, left, right } = body else { return };
+    mark(left);
+    mark(right);
+    let quantifier = if *set_quantifier == SetQuantifier::Distinct { SetQuantifier::None } else { *set_quantifier };
+    let Some((_, _, mark)) = MARKS.iter().find(|(operator, with, _)| operator == op && *with == quantifier) else { return };
+    let limit = ast::Expr::value(ast::Value::SingleQuotedString((*mark).to_owned()));
+    let mut marked = empty_query();
+    marked.limit_clause = Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, limit_by: Vec::new() });
+    std::mem::swap(&mut marked.body, right);
+    **right = SetExpr::Query(Box::new(marked));
+    (*op, *set_quantifier) = (SetOperator::Union, SetQuantifier::All);
+}
+
+/// `plan` of a statement that was marked, with the joins that its marks stand for.
+pub(crate) fn as_joins(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut is_joined = false;
     plan.transform_up_with_subqueries(|node| match node {
-        LogicalPlan::Join(join) if is_of_all(&join) => counted(join).map(Transformed::yes),
+        LogicalPlan::Union(union) => match operation(&union) {
+            Some((join_type, quantifier)) => {
+                is_joined = true;
+                joined(&union, join_type, quantifier).map(Transformed::yes)
+            }
+            None => Ok(Transformed::no(LogicalPlan::Union(union))),
+        },
+        other if is_joined && !other.inputs().is_empty() => other.recompute_schema().map(Transformed::yes),
         other => Ok(Transformed::no(other)),
     })
     .data()
 }
 
-/// Whether a join was made of a set operation with `ALL`: nothing that can be written is a semi or anti join for which NULLs are equal.
-/// Where the left is distinct, a row of it is there once and the join is right.
-fn is_of_all(join: &Join) -> bool {
-    matches!(join.join_type, JoinType::LeftSemi | JoinType::LeftAnti)
-        && join.null_equality == NullEquality::NullEqualsNull
-        && !matches!(join.left.as_ref(), LogicalPlan::Distinct(_))
+/// What the mark of `union` stands for, if it has one.
+fn operation(union: &Union) -> Option<(JoinType, SetQuantifier)> {
+    let [_, right] = union.inputs.as_slice() else { return None };
+    let LogicalPlan::Limit(limit) = right.as_ref() else { return None };
+    let mark = mark_of(limit)?;
+    let (operator, quantifier, _) = MARKS.iter().find(|(_, _, known)| *known == mark)?;
+    Some((if *operator == SetOperator::Except { JoinType::LeftAnti } else { JoinType::LeftSemi }, *quantifier))
 }
 
-fn counted(mut join: Join) -> Result<LogicalPlan> {
-    let columns = join.left.schema().columns();
-    let (left_keys, right_keys) = join.on.iter().cloned().unzip();
-    join.left = Arc::new(numbered(&join.left, left_keys, NUMBERS[0])?);
-    join.right = Arc::new(numbered(&join.right, right_keys, NUMBERS[1])?);
-    let [left, right] = NUMBERS.map(|name| Expr::Column(Column::new_unqualified(name)));
-    join.on.push((left, right));
-    let join = Join::try_new(
-        join.left,
-        join.right,
-        join.on,
-        join.filter,
-        join.join_type,
-        join.join_constraint,
-        join.null_equality,
-        join.null_aware,
-    )?;
-    LogicalPlanBuilder::from(LogicalPlan::Join(join)).project(columns.into_iter().map(Expr::Column))?.build()
+/// The text that stands where `limit` has its number.
+fn mark_of(limit: &Limit) -> Option<&str> {
+    match limit.fetch.as_deref()? {
+        Expr::Literal(value, _) => value.try_as_str()?,
+        _ => None,
+    }
 }
 
-/// `plan` with a column more, the how-manieth of its equals each row is.
-fn numbered(plan: &Arc<LogicalPlan>, keys: Vec<Expr>, name: &str) -> Result<LogicalPlan> {
-    let number = row_number().partition_by(keys).build()?;
+/// The join that a marked `union` stands for, with the columns that it has.
+fn joined(union: &Union, join_type: JoinType, quantifier: SetQuantifier) -> Result<LogicalPlan> {
+    let inputs = union.inputs.iter().map(unmarked).collect();
+    let (union, _) = meet_in_rows(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))?;
+    let (inputs, schema) = (union.inputs(), union.schema());
+    let mut columns = Vec::new();
+    for (at, field) in schema.fields().iter().enumerate() {
+        let [left, right] = [0, 1].map(|side: usize| inputs[side].schema().field(at).data_type());
+        match type_union_coercion(left, right) {
+            Some(data_type) => columns.push((field.name().as_str(), data_type)),
+            None => return plan_err!("the types {left} and {right} of column {} cannot be matched", field.name()),
+        }
+    }
+    let is_of_all = quantifier == SetQuantifier::All;
+    let left = side(inputs[0], &columns, SIDES[0], is_of_all)?;
+    let left = if is_of_all { left } else { LogicalPlanBuilder::from(left).distinct()?.build()? };
+    let right = side(inputs[1], &columns, SIDES[1], is_of_all)?;
+    let on = left.schema().columns().into_iter().zip(right.schema().columns());
+    let on = on.map(|(left, right)| (Expr::Column(left), Expr::Column(right))).collect();
+    let (left, right) = (Arc::new(left), Arc::new(right));
+    let join = Join::try_new(left, right, on, None, join_type, JoinConstraint::On, NullEquality::NullEqualsNull, false)?;
+    let columns = columns.iter().map(|(name, _)| Expr::Column(Column::new(Some(SIDES[0]), *name)).alias(*name));
+    LogicalPlanBuilder::from(LogicalPlan::Join(join)).project(columns)?.build()
+}
+
+/// `plan` with columns of these names and types, and if wanted the number of each row among its equals.
+fn side(plan: &LogicalPlan, columns: &[(&str, DataType)], name: &str, is_numbered: bool) -> Result<LogicalPlan> {
+    let fields = plan.schema().iter().zip(columns);
+    let columns = fields.map(|((qualifier, field), (name, data_type))| {
+        let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+        let column = if field.data_type() == data_type { column } else { cast(column, data_type.clone()) };
+        column.alias(*name)
+    });
+    let plan = LogicalPlanBuilder::from(plan.clone()).project(columns)?;
+    if !is_numbered {
+        return plan.alias(name)?.build();
+    }
     let columns: Vec<_> = plan.schema().columns().into_iter().map(Expr::Column).collect();
-    let windowed = LogicalPlanBuilder::new_from_arc(Arc::clone(plan)).window([number.clone()])?;
-    let number = Expr::Column(Column::new_unqualified(number.schema_name().to_string())).alias(name);
-    windowed.project(columns.into_iter().chain([number]))?.build()
+    let number = row_number().partition_by(columns.clone()).build()?;
+    let numbered = Expr::Column(Column::new_unqualified(number.schema_name().to_string())).alias(NUMBER);
+    plan.window([number])?.project(columns.into_iter().chain([numbered]))?.alias(name)?.build()
+}
+
+/// An input without the mark.
+fn unmarked(input: &Arc<LogicalPlan>) -> Arc<LogicalPlan> {
+    match input.as_ref() {
+        LogicalPlan::Limit(limit) if mark_of(limit).is_some() => Arc::clone(&limit.input),
+        _ => Arc::clone(input),
+    }
 }

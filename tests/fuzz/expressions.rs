@@ -76,6 +76,16 @@ impl Writer<'_> {
         if kinds.is_empty() { Kind::Int } else { *self.dice.pick(&kinds) }
     }
 
+    /// A kind whose values become those of `kind` where they may stand for one another.
+    pub(super) fn beside(&mut self, kind: Kind) -> Kind {
+        match kind {
+            Kind::Float if self.dice.chance(25) => Kind::Numeric,
+            Kind::Numeric if self.dice.chance(25) => Kind::Int,
+            Kind::Timestamp if self.dice.chance(25) => Kind::Date,
+            other => other,
+        }
+    }
+
     /// An expression whose values can be told apart in the same way by every engine: zeros of a double have no sign in it.
     pub(super) fn key(&mut self, scope: &[Relation], kind: Kind, depth: usize) -> Tree {
         let value = self.value(scope, kind, depth);
@@ -96,7 +106,11 @@ impl Writer<'_> {
                 Tree::fill("coalesce({}, {})", parts)
             }
             1 => {
-                let parts = [self.value(scope, kind, depth - 1), self.value(scope, kind, depth - 1)];
+                let beside = self.beside(kind);
+                let mut parts = [self.value(scope, kind, depth - 1), self.value(scope, beside, depth - 1)];
+                if self.dice.chance(50) {
+                    parts.reverse();
+                }
                 Tree::fill("coalesce({}, {})", parts)
             }
             2 => {
@@ -105,7 +119,8 @@ impl Writer<'_> {
             }
             3 => self.case(scope, kind, depth),
             4 if matches!(kind, Kind::Int | Kind::Numeric | Kind::Text | Kind::Date | Kind::Timestamp) => {
-                let parts = [self.value(scope, kind, depth - 1), self.value(scope, kind, depth - 1)];
+                let beside = self.beside(kind);
+                let parts = [self.value(scope, kind, depth - 1), self.value(scope, beside, depth - 1)];
                 Tree::fill(self.dice.word(&["greatest({}, {})", "least({}, {})"]), parts)
             }
             _ => match kind {
@@ -137,7 +152,10 @@ impl Writer<'_> {
                 let parts = [condition, then, self.predicate(scope, depth - 1), self.literal(kind), self.value(scope, kind, depth - 1)];
                 Tree::fill("CASE WHEN {} THEN {} WHEN {} THEN {} ELSE {} END", parts)
             }
-            _ => Tree::fill("CASE WHEN {} THEN {} ELSE {} END", [condition, then, self.value(scope, kind, depth - 1)]),
+            _ => {
+                let beside = self.beside(kind);
+                Tree::fill("CASE WHEN {} THEN {} ELSE {} END", [condition, then, self.value(scope, beside, depth - 1)])
+            }
         }
     }
 

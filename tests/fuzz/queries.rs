@@ -128,8 +128,12 @@ impl Writer<'_> {
     }
 
     fn set_operation(&mut self, outer: &[Relation], wanted: Option<&[Kind]>) -> Select {
-        let left = self.plain_select(outer, wanted);
-        let right = self.plain_select(outer, Some(&left.kinds));
+        let mut left = self.plain_select(outer, wanted);
+        let beside: Vec<_> = left.kinds.iter().map(|kind| self.beside(*kind)).collect();
+        let mut right = self.plain_select(outer, Some(&beside));
+        if self.dice.chance(50) {
+            std::mem::swap(&mut left.tree, &mut right.tree);
+        }
         let operator = self.dice.word(&["UNION", "UNION ALL", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"]);
         Select { tree: Tree::fill(&format!("{{}} {operator} {{}}"), [left.tree, right.tree]), kinds: left.kinds }
     }

@@ -29,6 +29,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, Select, SetExpr, Statement, T
 pub use absent::ALWAYS_EMPTY;
 pub(crate) use dependent_columns::{KeyedTable, KnownNames, group_by_dependents};
 pub(crate) use outer_names::tell_apart;
+pub(crate) use syntax::empty_query;
 pub(crate) use using::is_refused as merges_columns;
 
 /// The statement as the planner below us plans it. Its select items must have their names already: a rewritten one would get another.

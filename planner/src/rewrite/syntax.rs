@@ -129,7 +129,7 @@ pub(super) fn all(conditions: Vec<Expr>) -> Option<Expr> {
 }
 
 /// Something to leave behind where a query is taken out.
-pub(super) fn empty_query() -> Query {
+pub(crate) fn empty_query() -> Query {
     Query {
         with: None,
         body: Box::new(SetExpr::Values(Values { explicit_row: false, value_keyword: false, rows: Vec::new() })),

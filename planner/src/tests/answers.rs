@@ -176,10 +176,39 @@ async fn equal_rows_are_counted_and_rows_are_skipped_in_order() {
         (format!("SELECT count(*), count(x), sum(x) FROM ({many} INTERSECT ALL {few}) t"), "3 2 2"),
         (format!("SELECT count(*), count(x), sum(x) FROM ({many} INTERSECT ALL {few} EXCEPT ALL SELECT 1) t"), "2 1 1"),
         (format!("SELECT count(*), count(x), sum(x) FROM ({many} EXCEPT {few}) t"), "1 1 2"),
+        ("SELECT a.id, b.id FROM customers a JOIN customers b ON a.id = b.id WHERE a.id = 1 EXCEPT SELECT 1, 2".to_owned(), "1 1"),
+        ("SELECT x FROM (SELECT 1 AS x INTERSECT SELECT 1.50 EXCEPT SELECT 2) t UNION ALL SELECT 7.5".to_owned(), "7.50"),
+        ("SELECT pg_x * 2 FROM (SELECT 1 AS pg_x INTERSECT SELECT 1.0) t".to_owned(), "2.0"),
         ("SELECT sum(x) FROM (SELECT x FROM (VALUES (1, 3), (2, 2), (4, 1)) v(x, y) ORDER BY y OFFSET 1) t".to_owned(), "3"),
         ("SELECT sum(x + 1) FROM (SELECT x, y FROM (VALUES (1, 3), (2, 2), (4, 1)) v(x, y) ORDER BY y OFFSET 2) t".to_owned(), "2"),
     ];
     for (sql, answer) in cases {
         assert_eq!(world.rows(&sql).await.unwrap(), [answer.split(' ').collect::<Vec<_>>()], "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floats_beside_decimals_stay_floats() {
+    let world = world();
+    let cases = [
+        ("SELECT coalesce(NULL::numeric, 1e-20::float8)", "1e-20"),
+        ("SELECT greatest(0.5, 1e300::float8)", "1e300"),
+        ("SELECT nullif(1e-20::float8, 0.0)", "1e-20"),
+        ("SELECT CASE WHEN id = 1 THEN 1e-20::float8 ELSE 1.5 END FROM customers WHERE id = 1", "1e-20"),
+        ("SELECT CASE 1e-20::float8 WHEN 0.0 THEN 1 ELSE 2 END", "2"),
+        ("SELECT sum(x) FROM (SELECT 1e300::float8 AS x UNION ALL SELECT 1.5) t", "1e300"),
+        ("SELECT x FROM (SELECT 1.5 AS x EXCEPT SELECT 1e300::float8) t", "1.5"),
+        ("SELECT max(x) FROM (VALUES (1.5), (1e300::float8), (NULL)) v(x)", "1e300"),
+        ("SELECT count(*) FROM customers WHERE 0.0 IN (SELECT 1e-20::float8)", "0"),
+        ("SELECT count(*) FROM customers WHERE 1e-20::float8 NOT IN (SELECT balance FROM customers WHERE balance IS NOT NULL)", "5"),
+        ("SELECT count(*) FROM (SELECT 0.0 AS x) a JOIN (SELECT 1e-20::float8 AS x) b USING (x)", "0"),
+        (
+            "SELECT max(x)::text FROM (SELECT date '2024-01-01' AS x UNION ALL SELECT timestamp '3024-01-01 10:00:00') t",
+            "3024-01-01T10:00:00",
+        ),
+        ("SELECT coalesce(NULL::date, timestamp '3024-01-01 10:00:00')::text", "3024-01-01T10:00:00"),
+    ];
+    for (sql, answer) in cases {
+        assert_eq!(world.rows(sql).await.unwrap(), [[answer]], "{sql}");
     }
 }

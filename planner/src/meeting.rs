@@ -1,0 +1,160 @@
+//! Values of different types that stand for one another become one type, as in PostgreSQL: those that are compared, and those of which one
+//! is the answer, as of `coalesce`, `CASE`, an array, or a column of `UNION` and `VALUES`.
+//!
+//! - `double precision` beside `numeric` makes `double precision`. DataFusion would squeeze the float into a decimal of 15 digits behind the
+//!   point, which fails for large ones and infinity and is zero for small ones.
+//! - A date beside a timestamp becomes one of the same precision. DataFusion would make both nanoseconds, which hold three centuries.
+//!
+//! What is said here comes before DataFusion's own coercion, which then finds it decided.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::{Column, DFSchema, Result};
+use datafusion::logical_expr::expr::{Case, Cast, InSubquery, SetComparison};
+use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Projection, Subquery, Union, Values, cast};
+
+/// Functions that give one of their arguments, compare them, or put them beside one another.
+const OF_ONE_TYPE: [&str; 8] = ["coalesce", "greatest", "least", "nullif", "nvl", "ifnull", "make_array", "array"];
+
+/// Whether all arguments of the function called `name` become one type.
+pub(crate) fn is_of_one_type(name: &str) -> bool {
+    OF_ONE_TYPE.contains(&name)
+}
+
+/// The type that those of other types become first, where DataFusion would choose another.
+fn meeting(types: &[DataType]) -> Option<DataType> {
+    let is_mixed = types.iter().any(is_float) && types.iter().any(DataType::is_decimal);
+    if is_mixed {
+        return Some(DataType::Float64);
+    }
+    let moment = types.iter().find(|data_type| is_moment(data_type));
+    moment.filter(|_| types.contains(&DataType::Date32)).cloned()
+}
+
+/// Whether a value of this type becomes one of the type met.
+fn becomes(data_type: &DataType, met: &DataType) -> bool {
+    if is_float(met) { data_type.is_decimal() } else { *data_type == DataType::Date32 }
+}
+
+/// Makes `sides` one type. Whether any was another.
+pub(crate) fn meet<'a>(sides: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema) -> bool {
+    let sides: Vec<_> = sides.into_iter().map(|side| (side.get_type(schema).unwrap_or(DataType::Null), side)).collect();
+    let types: Vec<_> = sides.iter().map(|(data_type, _)| data_type.clone()).collect();
+    let Some(met) = meeting(&types) else { return false };
+    for (data_type, side) in sides {
+        if becomes(&data_type, &met) {
+            *side = cast(std::mem::take(side), met.clone());
+        }
+    }
+    true
+}
+
+/// What a `CASE` compares becomes one type, and what it gives.
+pub(crate) fn meet_in_case(case: &mut Case, schema: &DFSchema) -> bool {
+    let compares = case.expr.is_some() && {
+        let subject = case.expr.as_deref_mut().into_iter();
+        meet(subject.chain(case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut())), schema)
+    };
+    let otherwise = case.else_expr.as_deref_mut().into_iter();
+    meet(case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut()).chain(otherwise), schema) | compares
+}
+
+/// What `IN` seeks and what it seeks it in become one type.
+pub(crate) fn meet_in_subquery(inside: &mut InSubquery, schema: &DFSchema) -> Result<bool> {
+    sought(&mut inside.expr, &mut inside.subquery, schema)
+}
+
+/// What `= ANY` or `= ALL` compares becomes one type.
+pub(crate) fn meet_in_comparison(comparison: &mut SetComparison, schema: &DFSchema) -> Result<bool> {
+    sought(&mut comparison.expr, &mut comparison.subquery, schema)
+}
+
+fn sought(value: &mut Expr, rows: &mut Subquery, schema: &DFSchema) -> Result<bool> {
+    let Ok(one) = value.get_type(schema) else { return Ok(false) };
+    let other = rows.subquery.schema().field(0).data_type().clone();
+    let Some(met) = meeting(&[one.clone(), other.clone()]) else { return Ok(false) };
+    if becomes(&one, &met) {
+        *value = cast(std::mem::take(value), met);
+    } else if becomes(&other, &met) {
+        rows.subquery = Arc::new(cast_columns(Arc::clone(&rows.subquery), &[Some(met)])?);
+    }
+    Ok(true)
+}
+
+/// The node, whose inputs or rows have one type per column. Whether it has other types now.
+pub(crate) fn meet_in_rows(plan: LogicalPlan) -> Result<(LogicalPlan, bool)> {
+    match plan {
+        LogicalPlan::Union(union) => of_union(union),
+        LogicalPlan::Values(values) => of_values(values),
+        LogicalPlan::Join(join) => Ok((LogicalPlan::Join(of_join(join)), false)),
+        other => Ok((other, false)),
+    }
+}
+
+fn of_union(union: Union) -> Result<(LogicalPlan, bool)> {
+    let columns = 0..union.schema.fields().len();
+    let types = |at: usize| union.inputs.iter().map(|input| input.schema().field(at).data_type().clone()).collect::<Vec<_>>();
+    let met: Vec<_> = columns.map(|at| meeting(&types(at))).collect();
+    if met.iter().all(Option::is_none) {
+        return Ok((LogicalPlan::Union(union), false));
+    }
+    let inputs = union.inputs.into_iter().map(|input| cast_columns(input, &met).map(Arc::new)).collect::<Result<_>>()?;
+    Ok((LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?), true))
+}
+
+/// `plan`, whose columns have become the types met, under the names they had.
+fn cast_columns(plan: Arc<LogicalPlan>, met: &[Option<DataType>]) -> Result<LogicalPlan> {
+    let fields = plan.schema().iter().zip(met);
+    let columns = fields.map(|((qualifier, field), met)| {
+        let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+        match met {
+            Some(met) if becomes(field.data_type(), met) => cast(column, met.clone()).alias(field.name()),
+            _ => column,
+        }
+    });
+    Ok(LogicalPlan::Projection(Projection::try_new(columns.collect(), plan)?))
+}
+
+/// The rows were made one type when they were parsed, by casts that look like any other: what is under such a cast to the column's type
+/// counts, if it is a float, or what would become one.
+fn of_values(values: Values) -> Result<(LogicalPlan, bool)> {
+    let Values { schema, values: mut rows } = values;
+    let mut is_changed = false;
+    for (at, field) in schema.fields().iter().enumerate() {
+        let uncast = |expr: &Expr| match expr {
+            Expr::Cast(Cast { expr, field: to }) if to.data_type() == field.data_type() => expr.as_ref().clone(),
+            other => other.clone(),
+        };
+        let mut column: Vec<_> = rows.iter().map(|row| uncast(&row[at])).collect();
+        if meet(&mut column, &DFSchema::empty()) {
+            is_changed = true;
+            rows.iter_mut().zip(column).for_each(|(row, value)| row[at] = value);
+        }
+    }
+    if !is_changed {
+        return Ok((LogicalPlan::Values(Values { schema, values: rows }), false));
+    }
+    Ok((LogicalPlanBuilder::values(rows)?.build()?, true))
+}
+
+/// Keys of `USING`, and of what else is joined by equality before conditions are looked at.
+fn of_join(mut join: Join) -> Join {
+    for (left, right) in &mut join.on {
+        let sides = [(left.get_type(join.left.schema()), left), (right.get_type(join.right.schema()), right)];
+        let [(Ok(one), left), (Ok(other), right)] = sides else { continue };
+        let Some(met) = meeting(&[one.clone(), other.clone()]) else { continue };
+        let side = if becomes(&one, &met) { left } else { right };
+        *side = cast(std::mem::take(side), met);
+    }
+    join
+}
+
+/// Whether microseconds since 1970 are meant.
+pub(crate) fn is_moment(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond, _))
+}
+
+pub(crate) fn is_float(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Float16 | DataType::Float32 | DataType::Float64)
+}
