@@ -102,6 +102,7 @@ fn check(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     let function = match &expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (left.get_type(schema), right.get_type(schema)) {
             (Ok(one), Ok(other)) if one == other && one.is_signed_integer() => Checked::of(*op),
+            (Ok(DataType::Date32), Ok(DataType::Date32)) if *op == Operator::Minus => Some(&*DAYS),
             _ => None,
         },
         Expr::Negative(inner) if inner.get_type(schema).is_ok_and(|data_type| data_type.is_signed_integer()) => Some(&*NEGATE),
@@ -132,6 +133,7 @@ static ADD: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Checked::function(Operat
 static SUBTRACT: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Checked::function(Operation::Subtract));
 static MULTIPLY: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Checked::function(Operation::Multiply));
 static NEGATE: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Checked::function(Operation::Negate));
+static DAYS: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| Checked::function(Operation::Days));
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Operation {
@@ -139,6 +141,9 @@ enum Operation {
     Subtract,
     Multiply,
     Negate,
+    /// From one date to another. It cannot overflow, but what DataFusion believes of its range is a duration, which is compared with no
+    /// number.
+    Days,
 }
 
 /// One checked operation on two values of one type, or on one.
@@ -167,7 +172,7 @@ impl Checked {
     fn plain(&self, arguments: &[Expr]) -> Option<Expr> {
         let op = match self.operation {
             Operation::Add => Operator::Plus,
-            Operation::Subtract => Operator::Minus,
+            Operation::Subtract | Operation::Days => Operator::Minus,
             Operation::Multiply => Operator::Multiply,
             Operation::Negate => {
                 let [only] = arguments else { return None };
@@ -186,6 +191,7 @@ impl ScalarUDFImpl for Checked {
             Operation::Subtract => "checked_subtract",
             Operation::Multiply => "checked_multiply",
             Operation::Negate => "checked_negate",
+            Operation::Days => "days_between",
         }
     }
 
@@ -202,6 +208,7 @@ impl ScalarUDFImpl for Checked {
 
     fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
         match arguments {
+            [_, ..] if self.operation == Operation::Days => Ok(DataType::Int64),
             [first, ..] => Ok(first.clone()),
             [] => internal_err!("{} has no arguments", self.name()),
         }
@@ -217,11 +224,15 @@ impl ScalarUDFImpl for Checked {
         let data_type = arguments.return_field.data_type();
         let kernel = match self.operation {
             Operation::Add => numeric::add,
-            Operation::Subtract | Operation::Negate => numeric::sub,
+            Operation::Subtract | Operation::Negate | Operation::Days => numeric::sub,
             Operation::Multiply => numeric::mul,
         };
         let done = match (self.operation, arguments.args.as_slice()) {
             (Operation::Negate, [only]) => apply(&ColumnarValue::Scalar(ScalarValue::new_zero(data_type)?), only, kernel),
+            (Operation::Days, [from, to]) => {
+                let [from, to] = [from, to].map(|date| date.cast_to(&DataType::Int32, None)?.cast_to(data_type, None));
+                apply(&from?, &to?, kernel)
+            }
             (_, [left, right]) => apply(left, right, kernel),
             _ => return internal_err!("{} has another number of arguments", self.name()),
         };
@@ -241,15 +252,19 @@ mod tests {
     use datafusion::logical_expr::{col, lit};
 
     fn schema() -> DFSchema {
-        let fields =
-            vec![Field::new("a", DataType::Int32, true), Field::new("b", DataType::Int32, false), Field::new("f", DataType::Float64, true)];
+        let fields = vec![
+            Field::new("a", DataType::Int32, true),
+            Field::new("b", DataType::Int32, false),
+            Field::new("f", DataType::Float64, true),
+            Field::new("d", DataType::Date32, true),
+        ];
         DFSchema::try_from(datafusion::arrow::datatypes::Schema::new(fields)).unwrap()
     }
 
     #[test]
     fn a_checked_operation_is_named_typed_and_undone_as_the_plain_one() {
         let schema = schema();
-        for expr in [col("a") + col("b"), col("b") - lit(1_i32), col("a") * col("a"), -col("b")] {
+        for expr in [col("a") + col("b"), col("b") - lit(1_i32), col("a") * col("a"), -col("b"), col("d") - col("d")] {
             let checked = check(expr.clone(), &schema);
             assert!(checked.transformed, "{expr}");
             assert_eq!(checked.data.schema_name().to_string(), expr.schema_name().to_string());

@@ -15,7 +15,12 @@ pub(crate) struct Dispensable(pub(crate) Arc<dyn PhysicalOptimizerRule + Send + 
 
 impl PhysicalOptimizerRule for Dispensable {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, config: &ConfigOptions) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
-        Ok(self.0.optimize(Arc::clone(&plan), config).unwrap_or(plan))
+        let optimized = self.0.optimize(Arc::clone(&plan), config);
+        Ok(optimized.unwrap_or_else(|_| {
+            // The error may quote values of the statement.
+            tracing::debug!(rule = self.0.name(), "a rule failed, and the plan stays as it was");
+            plan
+        }))
     }
 
     fn name(&self) -> &str {

@@ -18,6 +18,7 @@ mod explain;
 mod federation;
 mod grammar;
 mod group_keys;
+mod grouping_sets;
 mod growth;
 mod guardrails;
 mod join_order;

@@ -26,6 +26,7 @@ use crate::engine::{EngineLimits, PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::federation::RemoteQueryPlanner;
 use crate::group_keys::ForgetDependencies;
+use crate::grouping_sets::UnorderedGroupingSets;
 use crate::growth::bounded;
 use crate::join_order::JoinOrder;
 use crate::json;
@@ -107,7 +108,11 @@ pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Syn
     for rule in PhysicalOptimizer::new().rules {
         match rule.name() {
             "join_selection" => rules.extend([Arc::new(JoinOrder), rule]),
-            "EnsureRequirements" => rules.extend([Arc::new(OrderedSkip), rule]),
+            "EnsureRequirements" => rules.extend::<[Arc<dyn PhysicalOptimizerRule + Send + Sync>; 3]>([
+                Arc::new(UnorderedGroupingSets),
+                Arc::new(OrderedSkip),
+                rule,
+            ]),
             "ProjectionPushdown" => rules.push(Arc::new(Dispensable(rule))),
             name if name.starts_with("FilterPushdown") => rules.push(Arc::new(UnambiguousFilters(rule))),
             _ => rules.push(rule),
@@ -147,6 +152,9 @@ fn config() -> SessionConfig {
     options.optimizer.hash_join_inlist_pushdown_max_size = MOST_KEYS_BYTES;
     // Whether a column may be NULL is told differently of one expression before and after it is planned; the rows are the same.
     options.execution.skip_physical_aggregate_schema_check = true;
+    // Both count too few rows: below a window that stands on a grouping, and below windows that look ahead in one another.
+    options.optimizer.enable_topk_aggregation = false;
+    options.optimizer.enable_window_limits = false;
     options.execution.time_zone = Some("+00:00".to_owned());
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;

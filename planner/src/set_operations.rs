@@ -13,9 +13,9 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{Column, JoinConstraint, JoinType, NullEquality, Result, plan_err};
-use datafusion::functions_window::row_number::row_number;
+use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
-use datafusion::logical_expr::{Expr, ExprFunctionExt, Join, Limit, LogicalPlan, LogicalPlanBuilder, Union, cast};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, Join, Limit, LogicalPlan, LogicalPlanBuilder, Union, WindowUDF, cast};
 use datafusion::sql::sqlparser::ast::{self, LimitClause, Query, SetExpr, SetOperator, SetQuantifier, Statement, VisitMut, VisitorMut};
 
 use crate::meeting::meet_in_rows;
@@ -67,13 +67,13 @@ fn mark(body: &mut SetExpr) {
 }
 
 /// `plan` of a statement that was marked, with the joins that its marks stand for.
-pub(crate) fn as_joins(plan: LogicalPlan) -> Result<LogicalPlan> {
+pub(crate) fn as_joins(plan: LogicalPlan, functions: &dyn FunctionRegistry) -> Result<LogicalPlan> {
     let mut is_joined = false;
     plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Union(union) => match operation(&union) {
             Some((join_type, quantifier)) => {
                 is_joined = true;
-                joined(&union, join_type, quantifier).map(Transformed::yes)
+                joined(&union, join_type, quantifier, functions).map(Transformed::yes)
             }
             None => Ok(Transformed::no(LogicalPlan::Union(union))),
         },
@@ -101,7 +101,7 @@ fn mark_of(limit: &Limit) -> Option<&str> {
 }
 
 /// The join that a marked `union` stands for, with the columns that it has.
-fn joined(union: &Union, join_type: JoinType, quantifier: SetQuantifier) -> Result<LogicalPlan> {
+fn joined(union: &Union, join_type: JoinType, quantifier: SetQuantifier, functions: &dyn FunctionRegistry) -> Result<LogicalPlan> {
     let inputs = union.inputs.iter().map(unmarked).collect();
     let (union, _) = meet_in_rows(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))?;
     let (inputs, schema) = (union.inputs(), union.schema());
@@ -113,10 +113,14 @@ fn joined(union: &Union, join_type: JoinType, quantifier: SetQuantifier) -> Resu
             None => return plan_err!("the types {left} and {right} of column {} cannot be matched", field.name()),
         }
     }
-    let is_of_all = quantifier == SetQuantifier::All;
-    let left = side(inputs[0], &columns, SIDES[0], is_of_all)?;
-    let left = if is_of_all { left } else { LogicalPlanBuilder::from(left).distinct()?.build()? };
-    let right = side(inputs[1], &columns, SIDES[1], is_of_all)?;
+    let side = |side: usize| named(inputs[side], &columns, SIDES[side]);
+    let (left, right) = match quantifier {
+        SetQuantifier::All => {
+            let number = functions.udwf("row_number")?;
+            (numbered(side(0)?, &number, SIDES[0])?, numbered(side(1)?, &number, SIDES[1])?)
+        }
+        _ => (LogicalPlanBuilder::from(side(0)?).distinct()?.build()?, side(1)?),
+    };
     let on = left.schema().columns().into_iter().zip(right.schema().columns());
     let on = on.map(|(left, right)| (Expr::Column(left), Expr::Column(right))).collect();
     let (left, right) = (Arc::new(left), Arc::new(right));
@@ -125,22 +129,24 @@ fn joined(union: &Union, join_type: JoinType, quantifier: SetQuantifier) -> Resu
     LogicalPlanBuilder::from(LogicalPlan::Join(join)).project(columns)?.build()
 }
 
-/// `plan` with columns of these names and types, and if wanted the number of each row among its equals.
-fn side(plan: &LogicalPlan, columns: &[(&str, DataType)], name: &str, is_numbered: bool) -> Result<LogicalPlan> {
+/// `plan` called `relation`, with columns of these names and types.
+fn named(plan: &LogicalPlan, columns: &[(&str, DataType)], relation: &str) -> Result<LogicalPlan> {
     let fields = plan.schema().iter().zip(columns);
     let columns = fields.map(|((qualifier, field), (name, data_type))| {
         let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
         let column = if field.data_type() == data_type { column } else { cast(column, data_type.clone()) };
         column.alias(*name)
     });
-    let plan = LogicalPlanBuilder::from(plan.clone()).project(columns)?;
-    if !is_numbered {
-        return plan.alias(name)?.build();
-    }
+    LogicalPlanBuilder::from(plan.clone()).project(columns)?.alias(relation)?.build()
+}
+
+/// `plan` with a column more, the number of each row among its equals.
+fn numbered(plan: LogicalPlan, row_number: &WindowUDF, relation: &str) -> Result<LogicalPlan> {
     let columns: Vec<_> = plan.schema().columns().into_iter().map(Expr::Column).collect();
-    let number = row_number().partition_by(columns.clone()).build()?;
-    let numbered = Expr::Column(Column::new_unqualified(number.schema_name().to_string())).alias(NUMBER);
-    plan.window([number])?.project(columns.into_iter().chain([numbered]))?.alias(name)?.build()
+    let number = row_number.call(Vec::new()).partition_by(columns.clone()).build()?;
+    let numbers = Expr::Column(Column::new_unqualified(number.schema_name().to_string())).alias(NUMBER);
+    let plan = LogicalPlanBuilder::from(plan).window([number])?;
+    plan.project(columns.into_iter().chain([numbers]))?.alias(relation)?.build()
 }
 
 /// An input without the mark.

@@ -82,15 +82,18 @@ fn passed(node: &Arc<dyn ExecutionPlan>) -> HashSet<usize> {
         };
         return all.filter(|place| is_first(*place) && is_found(*place)).collect();
     }
-    // What it is made of is told by the projection itself.
-    if node.is::<ProjectionExec>() || children.is_empty() {
+    let is_once = |schema: &Schema, name: &str| schema.fields().iter().filter(|field| field.name() == name).count() == 1;
+    if children.is_empty() {
         return all.filter(|place| is_first(*place)).collect();
+    }
+    // What a column is made of is told by the projection itself, of two columns of one name for the first what the second is.
+    if node.is::<ProjectionExec>() {
+        return all.filter(|place| is_once(&schema, named(*place))).collect();
     }
     let is_same_below = |place: usize| children.iter().all(|child| is_at(child, named(place), place));
     if children.iter().all(|child| child.fields().len() == schema.fields().len()) {
         return all.filter(|place| is_same_below(*place)).collect();
     }
-    let is_once = |schema: &Schema, name: &str| schema.fields().iter().filter(|field| field.name() == name).count() == 1;
     all.filter(|place| is_once(&schema, named(*place)) && children.iter().filter(|child| is_once(child, named(*place))).count() <= 1)
         .collect()
 }
@@ -209,5 +212,30 @@ impl ExecutionPlan for Guard {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> DataFusionResult<SendableRecordBatchStream> {
         self.node.execute(partition, context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::SessionStateBuilder;
+    use datafusion::prelude::SessionContext;
+
+    use crate::session::physical_rules;
+
+    /// The sides of the join are exchanged, and a projection with two columns of one name puts them back in their order.
+    #[tokio::test]
+    async fn a_column_behind_a_projection_is_not_another_one_of_its_name() {
+        let state = SessionStateBuilder::new().with_default_features().with_physical_optimizer_rules(physical_rules()).build();
+        let context = SessionContext::new_with_state(state);
+        for table in [
+            "CREATE TABLE few AS SELECT * FROM (VALUES ('9', 'A'), ('B', NULL), ('c', 'D')) v(t, x)",
+            "CREATE TABLE many AS SELECT * FROM (VALUES (1, NULL), (2, NULL), (3, 'b'), (4, NULL), (5, NULL), (6, 'c'), (7, 'd')) v(id, t)",
+        ] {
+            context.sql(table).await.unwrap();
+        }
+        let sql = "SELECT DISTINCT m.id FROM few f FULL JOIN many m ON m.t = f.x \
+                   WHERE strpos(f.t, 'B') <> m.id AND (m.t IS DISTINCT FROM 'N') AND (m.id IS DISTINCT FROM (SELECT max(id) FROM many))";
+        let rows = context.sql(sql).await.unwrap().collect().await.unwrap();
+        assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 0);
     }
 }

@@ -13,6 +13,7 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 
 use crate::error::Result;
+use crate::grouping_sets::Unordered;
 use crate::guardrails::Metered;
 
 /// A plan, and what it asks of each datasource.
@@ -121,8 +122,11 @@ struct Walk {
 
 impl Walk {
     fn node(&mut self, plan: &dyn ExecutionPlan) -> Result<Node> {
-        // It only pauses, and whoever reads a plan has nothing of it.
+        // They only pause, or hide something from the optimizer, and whoever reads a plan has nothing of them.
         if let (Some(_), [input]) = (plan.downcast_ref::<CooperativeExec>(), plan.children().as_slice()) {
+            return self.node(input.as_ref());
+        }
+        if let (Some(_), [input]) = (plan.downcast_ref::<Unordered>(), plan.children().as_slice()) {
             return self.node(input.as_ref());
         }
         if let Some(metered) = plan.downcast_ref::<Metered>() {

@@ -181,14 +181,7 @@ impl Dialect for TestDialect {
 
 impl ChangeDialect for TestDialect {
     fn forms(&self) -> ChangeForms {
-        ChangeForms {
-            on_conflict: true,
-            assigns_defaults: true,
-            assigns_at_once: true,
-            insert_returning: true,
-            update_returning: true,
-            delete_returning: true,
-        }
+        ChangeForms::ALL
     }
 
     fn assigned(&self, _column: &RemoteColumn, value: &ScalarValue) -> Option<String> {

@@ -227,14 +227,7 @@ impl Dialect for PostgresDialect {
 
 impl ChangeDialect for PostgresDialect {
     fn forms(&self) -> ChangeForms {
-        ChangeForms {
-            on_conflict: true,
-            assigns_defaults: true,
-            assigns_at_once: true,
-            insert_returning: true,
-            update_returning: true,
-            delete_returning: true,
-        }
+        ChangeForms::ALL
     }
 
     /// What is no text there is read from one as its own type reads it; numbers that are none have their names.

@@ -48,3 +48,15 @@ pub struct ChangeForms {
     /// `DELETE ... RETURNING`.
     pub delete_returning: bool,
 }
+
+impl ChangeForms {
+    /// Everything that can be said.
+    pub const ALL: Self = Self {
+        on_conflict: true,
+        assigns_defaults: true,
+        assigns_at_once: true,
+        insert_returning: true,
+        update_returning: true,
+        delete_returning: true,
+    };
+}

@@ -192,14 +192,7 @@ impl Dialect for SqliteDialect {
 
 impl ChangeDialect for SqliteDialect {
     fn forms(&self) -> ChangeForms {
-        ChangeForms {
-            on_conflict: true,
-            assigns_defaults: false,
-            assigns_at_once: true,
-            insert_returning: true,
-            update_returning: true,
-            delete_returning: true,
-        }
+        ChangeForms { assigns_defaults: false, ..ChangeForms::ALL }
     }
 
     /// In the form it is inserted in: a decimal or a moment has several, of which one reads back.
