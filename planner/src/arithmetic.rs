@@ -10,14 +10,14 @@ use datafusion::arrow::compute::kernels::numeric;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, internal_err};
 use datafusion::error::{DataFusionError, Result};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{Case, Cast, ScalarFunction};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility,
+    Signature, Volatility, cast,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::utils::NamePreserver;
@@ -25,6 +25,7 @@ use datafusion::physical_expr_common::datum::apply;
 use datafusion::scalar::ScalarValue;
 
 use crate::error::{Error, ErrorKind, sql_type_names};
+use crate::federation::never_fails;
 use crate::maybe_null;
 
 /// Checks arithmetic, once types are decided.
@@ -51,8 +52,9 @@ pub(crate) fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
         if let LogicalPlan::TableScan(scan) = &node {
             schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
         }
-        // The name of an aggregate has the text of its filter in it.
-        let names = matches!(node, LogicalPlan::Aggregate(_)).then(|| NamePreserver::new(&node));
+        // The name of an aggregate has the text of its filter in it, that of a window function its order, and that of a CASE all of it.
+        let is_named = matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Window(_)) || has_case(&node)?;
+        let names = is_named.then(|| NamePreserver::new(&node));
         let node = node.map_expressions(|expr| {
             let name = names.as_ref().map(|names| names.save(&expr));
             let checked = expr.transform_up(|expr| {
@@ -69,6 +71,15 @@ pub(crate) fn checked(plan: LogicalPlan) -> Result<LogicalPlan> {
         if is_covered && !node.data.inputs().is_empty() { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
     })
     .data()
+}
+
+fn has_case(node: &LogicalPlan) -> Result<bool> {
+    let mut is_found = false;
+    node.apply_expressions(|expr| {
+        is_found = expr.exists(|expr| Ok(matches!(expr, Expr::Case(_))))?;
+        Ok(if is_found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    })?;
+    Ok(is_found)
 }
 
 /// The same for one expression.
@@ -88,7 +99,7 @@ pub(crate) fn plain(plan: LogicalPlan) -> Result<LogicalPlan> {
 fn nameless(expr: Expr) -> Expr {
     match expr {
         Expr::Alias(alias)
-            if matches!(*alias.expr, Expr::AggregateFunction(_))
+            if matches!(*alias.expr, Expr::AggregateFunction(_) | Expr::WindowFunction(_) | Expr::Case(_))
                 && alias.relation.is_none()
                 && alias.expr.schema_name().to_string() == alias.name =>
         {
@@ -99,6 +110,11 @@ fn nameless(expr: Expr) -> Expr {
 }
 
 fn check(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
+    if let Expr::Case(case) = &expr
+        && let Some(guarded) = guarded_case(case, schema)
+    {
+        return Transformed::yes(guarded);
+    }
     let function = match &expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (left.get_type(schema), right.get_type(schema)) {
             (Ok(one), Ok(other)) if one == other && one.is_signed_integer() => Checked::of(*op),
@@ -119,7 +135,48 @@ fn check(expr: Expr, schema: &DFSchema) -> Transformed<Expr> {
     }
 }
 
+/// What the truth values of a guarded `CASE` are in between; nobody who speaks PostgreSQL's SQL has a value of this type.
+const TRUTH: DataType = DataType::Int8;
+
+/// A `CASE` that gives truth values, of which some cannot be told of every row, so that it is none while it is optimised: DataFusion makes
+/// `AND` and `OR` of one, which tell all of them of all rows.
+fn guarded_case(case: &Case, schema: &DFSchema) -> Option<Expr> {
+    let results = || case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+    let is_truth =
+        results().all(|result| result.get_type(schema).is_ok_and(|data_type| matches!(data_type, DataType::Boolean | DataType::Null)));
+    if !is_truth || results().all(|result| never_fails(result, schema)) {
+        return None;
+    }
+    let kept = |result: &Expr| Box::new(cast(result.clone(), TRUTH));
+    let when_then = case.when_then_expr.iter().map(|(when, then)| (when.clone(), kept(then))).collect();
+    let otherwise = case.else_expr.as_deref().map(kept);
+    Some(cast(Expr::Case(Case::new(case.expr.clone(), when_then, otherwise)), DataType::Boolean))
+}
+
+/// The `CASE` that was guarded, if `expr` is one.
+fn unguarded_case(expr: &Expr) -> Option<Expr> {
+    let Expr::Cast(Cast { expr, field }) = expr else { return None };
+    let Expr::Case(case) = expr.as_ref() else { return None };
+    let kept = |result: &Expr| {
+        let truth = match result {
+            Expr::Cast(Cast { expr, field }) if *field.data_type() == TRUTH => expr.as_ref().clone(),
+            Expr::Literal(ScalarValue::Int8(value), _) => Expr::Literal(ScalarValue::Boolean(value.map(|value| value != 0)), None),
+            _ => return None,
+        };
+        Some(Box::new(truth))
+    };
+    let when_then = case.when_then_expr.iter().map(|(when, then)| Some((when.clone(), kept(then)?))).collect::<Option<_>>()?;
+    let otherwise = match &case.else_expr {
+        Some(result) => Some(kept(result)?),
+        None => None,
+    };
+    (*field.data_type() == DataType::Boolean).then(|| Expr::Case(Case::new(case.expr.clone(), when_then, otherwise)))
+}
+
 fn uncheck(expr: Expr) -> Transformed<Expr> {
+    if let Some(case) = unguarded_case(&expr) {
+        return Transformed::yes(case);
+    }
     let expr = match maybe_null::uncover(expr) {
         uncovered if uncovered.transformed => return uncovered,
         other => other.data,

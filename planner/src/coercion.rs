@@ -33,7 +33,9 @@ use datafusion::scalar::ScalarValue;
 use causeway_providers::Presentation;
 
 use crate::json::comparison;
-use crate::meeting::{is_float, is_of_one_type, meet, meet_in_case, meet_in_comparison, meet_in_rows, meet_in_subquery};
+use crate::meeting::{by_equality, is_float, is_of_one_type, meet, meet_in_case, meet_in_comparison, meet_in_rows, meet_in_subquery};
+use crate::sliding::adds_anew;
+use crate::zones::Zone;
 use crate::{regular_expressions, text_literals};
 
 /// Rewrites expressions before DataFusion's own coercion sees them.
@@ -45,20 +47,21 @@ impl AnalyzerRule for Coercion {
         "postgres_coercion"
     }
 
-    fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
+    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
+        let zone = Zone::of(config);
         let mut is_retyped = false;
         plan.transform_up_with_subqueries(|plan| {
             // What is above a node of other types than it was planned with has others too.
             let plan = if is_retyped && !plan.inputs().is_empty() { plan.recompute_schema()? } else { plan };
             let (plan, has_other_types) = meet_in_rows(plan)?;
             is_retyped |= has_other_types;
-            node(plan)
+            node(plan, &zone)
         })
         .data()
     }
 }
 
-fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+fn node(plan: LogicalPlan, zone: &Zone) -> Result<Transformed<LogicalPlan>> {
     let mut schema = merge_schema(&plan.inputs());
     if let LogicalPlan::TableScan(scan) = &plan {
         schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
@@ -66,9 +69,15 @@ fn node(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let names = NamePreserver::new(&plan);
     let plan = plan.map_expressions(|expr| {
         let name = names.save(&expr);
-        Ok(expr.transform_up(|expr| expression(expr, &schema))?.update_data(|expr| name.restore(expr)))
+        Ok(expr.transform_up(|expr| in_zone(expr, &schema, zone))?.update_data(|expr| name.restore(expr)))
     })?;
     if plan.transformed { plan.map_data(LogicalPlan::recompute_schema) } else { Ok(plan) }
+}
+
+fn in_zone(expr: Expr, schema: &DFSchema, zone: &Zone) -> Result<Transformed<Expr>> {
+    let here = zone.applied(expr, schema)?;
+    let read = expression(here.data, schema)?;
+    Ok(transformed(read.data, here.transformed || read.transformed))
 }
 
 fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
@@ -159,7 +168,8 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::WindowFunction(mut function) => {
             let widened = function.fun.name() == "sum" && widened(&mut function.params.args, schema);
             let counted = counted(&mut function.params, schema);
-            Ok(transformed(Expr::WindowFunction(function), widened || counted))
+            let anew = adds_anew(&mut function, schema);
+            Ok(transformed(Expr::WindowFunction(function), widened || counted || anew))
         }
         Expr::ScalarFunction(mut function) if function.name() == "round" => {
             let changed = function.args.get_mut(1).is_some_and(digits);
@@ -167,11 +177,11 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::ScalarFunction(mut function) if is_of_one_type(function.name()) => {
             let changed = meet(&mut function.args, schema);
-            Ok(transformed(Expr::ScalarFunction(function), changed))
+            Ok(compared_by_equality(transformed(Expr::ScalarFunction(function), changed), schema))
         }
         Expr::Case(mut case) => {
             let changed = meet_in_case(&mut case, schema);
-            Ok(transformed(Expr::Case(case), changed))
+            Ok(compared_by_equality(transformed(Expr::Case(case), changed), schema))
         }
         Expr::InSubquery(mut inside) => {
             let changed = meet_in_subquery(&mut inside, schema)?;
@@ -186,6 +196,13 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             Ok(transformed(Expr::ScalarFunction(function), changed))
         }
         other => Ok(Transformed::no(other)),
+    }
+}
+
+fn compared_by_equality(expr: Transformed<Expr>, schema: &DFSchema) -> Transformed<Expr> {
+    match by_equality(&expr.data, schema) {
+        Some(compared) => Transformed::yes(compared),
+        None => expr,
     }
 }
 

@@ -14,7 +14,9 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
-use datafusion::sql::sqlparser::ast::{Expr, Select, SetExpr, Statement as SqlStatement, TableFactor, Visit, Visitor};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, Select, SelectItem, SetExpr, Statement as SqlStatement, TableFactor, Value, ValueWithSpan, Visit, Visitor,
+};
 
 use crate::balance::balance;
 use crate::changes::row_change;
@@ -205,6 +207,11 @@ fn refuse(query: &SqlStatement) -> Result<()> {
         type Break = Error;
 
         fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Error> {
+            for item in &select.projection {
+                if let SelectItem::ExprWithAlias { alias: Ident { value, quote_style: Some('\''), .. }, .. } = item {
+                    return ControlFlow::Break(Error::new(ErrorKind::Syntax, format!("syntax error at or near \"'{value}'\"")));
+                }
+            }
             if !merges_columns(select) {
                 return ControlFlow::Continue(());
             }
@@ -225,6 +232,10 @@ fn refuse(query: &SqlStatement) -> Result<()> {
 
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Error> {
             match expr {
+                Expr::SimilarTo { pattern, .. } if !is_text(pattern) => ControlFlow::Break(
+                    Error::new(ErrorKind::Unsupported, "SIMILAR TO is supported with a pattern that is written down")
+                        .hint("Use LIKE, or ~ with a regular expression."),
+                ),
                 Expr::AtTimeZone { .. } => ControlFlow::Break(
                     Error::new(ErrorKind::Unsupported, "AT TIME ZONE is not supported")
                         .hint("SET TimeZone decides how instants are shown; or convert at the source, in a view."),
@@ -237,6 +248,10 @@ fn refuse(query: &SqlStatement) -> Result<()> {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
     }
+}
+
+fn is_text(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(ValueWithSpan { value: Value::SingleQuotedString(_) | Value::EscapedStringLiteral(_), .. }))
 }
 
 /// What is said to writes, and what to do instead.

@@ -3,16 +3,24 @@
 //!
 //! - `double precision` beside `numeric` makes `double precision`. DataFusion would squeeze the float into a decimal of 15 digits behind the
 //!   point, which fails for large ones and infinity and is zero for small ones.
+//! - `real` beside an `integer` makes `double precision` too; DataFusion would make `real`, which has not all integers.
+//! - A text that is written down, or an undeclared parameter, becomes what the other sides of `UNION` are. Other texts are refused there;
+//!   DataFusion would make everything a text.
 //! - A date beside a timestamp becomes one of the same precision. DataFusion would make both nanoseconds, which hold three centuries.
 //!
 //! What is said here comes before DataFusion's own coercion, which then finds it decided.
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
 use datafusion::common::{Column, DFSchema, Result};
-use datafusion::logical_expr::expr::{Case, Cast, InSubquery, SetComparison};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::expr::{Case, Cast, InSubquery, Placeholder, SetComparison};
+use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, LogicalPlanBuilder, Projection, Subquery, Union, Values, cast};
+use datafusion::scalar::ScalarValue;
+
+use crate::error::{Error, ErrorKind, sql_type_names};
 
 /// Functions that give one of their arguments, compare them, or put them beside one another.
 const OF_ONE_TYPE: [&str; 8] = ["coalesce", "greatest", "least", "nullif", "nvl", "ifnull", "make_array", "array"];
@@ -25,7 +33,7 @@ pub(crate) fn is_of_one_type(name: &str) -> bool {
 /// The type that those of other types become first, where DataFusion would choose another.
 fn meeting(types: &[DataType]) -> Option<DataType> {
     let is_mixed = types.iter().any(is_float) && types.iter().any(DataType::is_decimal);
-    if is_mixed {
+    if is_mixed || (types.contains(&DataType::Float32) && types.iter().any(is_wide)) {
         return Some(DataType::Float64);
     }
     let moment = types.iter().find(|data_type| is_moment(data_type));
@@ -34,7 +42,12 @@ fn meeting(types: &[DataType]) -> Option<DataType> {
 
 /// Whether a value of this type becomes one of the type met.
 fn becomes(data_type: &DataType, met: &DataType) -> bool {
-    if is_float(met) { data_type.is_decimal() } else { *data_type == DataType::Date32 }
+    if is_float(met) { data_type.is_decimal() || is_wide(data_type) } else { *data_type == DataType::Date32 }
+}
+
+/// Whether a `real` has not all integers of this type.
+fn is_wide(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Int32 | DataType::Int64)
 }
 
 /// Makes `sides` one type. Whether any was another.
@@ -58,6 +71,26 @@ pub(crate) fn meet_in_case(case: &mut Case, schema: &DFSchema) -> bool {
     };
     let otherwise = case.else_expr.as_deref_mut().into_iter();
     meet(case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut()).chain(otherwise), schema) | compares
+}
+
+/// A comparison within a function or `CASE` as `=`, for which the two zeros of a float are one; `None` for anything else.
+pub(crate) fn by_equality(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
+    let is_of_float = |expr: &Expr| expr.get_type(schema).is_ok_and(|data_type| is_float(&data_type)) && !expr.is_volatile();
+    match expr {
+        Expr::ScalarFunction(function) if function.name() == "nullif" => {
+            let [value, other] = function.args.as_slice() else { return None };
+            let when = Box::new(value.clone().eq(other.clone()));
+            let null = Expr::Literal(ScalarValue::Float64(None), None);
+            let kept = Some(Box::new(value.clone()));
+            is_of_float(value).then(|| Expr::Case(Case::new(None, vec![(when, Box::new(null))], kept)))
+        }
+        Expr::Case(Case { expr: Some(subject), when_then_expr, else_expr }) if is_of_float(subject) => {
+            let equal =
+                |(when, then): &(Box<Expr>, Box<Expr>)| (Box::new(subject.as_ref().clone().eq(when.as_ref().clone())), then.clone());
+            Some(Expr::Case(Case::new(None, when_then_expr.iter().map(equal).collect(), else_expr.clone())))
+        }
+        _ => None,
+    }
 }
 
 /// What `IN` seeks and what it seeks it in become one type.
@@ -92,15 +125,68 @@ pub(crate) fn meet_in_rows(plan: LogicalPlan) -> Result<(LogicalPlan, bool)> {
     }
 }
 
-fn of_union(union: Union) -> Result<(LogicalPlan, bool)> {
+fn of_union(mut union: Union) -> Result<(LogicalPlan, bool)> {
     let columns = 0..union.schema.fields().len();
+    let mut is_read = false;
+    for at in columns.clone() {
+        is_read |= read_unknown(&mut union.inputs, at)?;
+    }
     let types = |at: usize| union.inputs.iter().map(|input| input.schema().field(at).data_type().clone()).collect::<Vec<_>>();
     let met: Vec<_> = columns.map(|at| meeting(&types(at))).collect();
-    if met.iter().all(Option::is_none) {
+    if met.iter().all(Option::is_none) && !is_read {
         return Ok((LogicalPlan::Union(union), false));
     }
     let inputs = union.inputs.into_iter().map(|input| cast_columns(input, &met).map(Arc::new)).collect::<Result<_>>()?;
     Ok((LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?), true))
+}
+
+/// Makes texts and parameters of no type in the column at `at` what the others are. Whether there were any.
+fn read_unknown(inputs: &mut [Arc<LogicalPlan>], at: usize) -> Result<bool> {
+    let (unknown, known): (Vec<_>, Vec<_>) = (0..inputs.len()).partition(|input| unknown_at(&inputs[*input], at).is_some());
+    let types = known.iter().map(|input| inputs[*input].schema().field(at).data_type().clone());
+    let types: Vec<_> = types.filter(|data_type| !data_type.is_null()).collect();
+    let (texts, others): (Vec<_>, Vec<_>) = types.iter().partition(|data_type| data_type.is_string());
+    let Some(other) = others.first() else { return Ok(false) };
+    if let Some(text) = texts.first() {
+        let [text, other] = [*text, *other].map(|data_type| sql_type_names(&data_type.to_string()));
+        let error = Error::new(ErrorKind::TypeMismatch, format!("UNION types {text} and {other} cannot be matched"));
+        return Err(DataFusionError::External(Box::new(error.hint("Cast one of them to the type of the other."))));
+    }
+    let met = others.iter().skip(1).try_fold((*other).clone(), |met, data_type| type_union_coercion(&met, data_type));
+    let Some(met) = met else { return Ok(false) };
+    for input in &unknown {
+        let LogicalPlan::Projection(projection) = inputs[*input].as_ref() else { continue };
+        let columns = projection.expr.iter().enumerate().map(|(place, column)| {
+            let (_, field) = projection.schema.qualified_field(place);
+            match column.clone().unalias() {
+                value if place == at => read_as(value, &met).alias(field.name()),
+                _ => column.clone(),
+            }
+        });
+        let projection = Projection::try_new(columns.collect(), Arc::clone(&projection.input))?;
+        inputs[*input] = Arc::new(LogicalPlan::Projection(projection));
+    }
+    Ok(!unknown.is_empty())
+}
+
+/// What stands in the column at `at`, if it is a text that is written down or a parameter of no type.
+fn unknown_at(input: &LogicalPlan, at: usize) -> Option<&Expr> {
+    let LogicalPlan::Projection(projection) = input else { return None };
+    let mut value = projection.expr.get(at)?;
+    while let Expr::Alias(alias) = value {
+        value = &alias.expr;
+    }
+    matches!(value, Expr::Literal(ScalarValue::Utf8(Some(_)), _) | Expr::Placeholder(Placeholder { field: None, .. })).then_some(value)
+}
+
+fn read_as(value: Expr, data_type: &DataType) -> Expr {
+    match value {
+        Expr::Placeholder(Placeholder { id, .. }) => {
+            let field = Some(Arc::new(Field::new(&id, data_type.clone(), true)));
+            Expr::Placeholder(Placeholder { id, field })
+        }
+        literal => cast(literal, data_type.clone()),
+    }
 }
 
 /// `plan`, whose columns have become the types met, under the names they had.

@@ -8,11 +8,13 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, ParamValues};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::expr::{Cast, Placeholder};
+use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
 use datafusion::scalar::ScalarValue;
 
 use crate::error::{Error, ErrorKind, Result, sql_type_names};
+use crate::meeting::{is_of_one_type, meet, meet_in_case};
 
 /// More parameters than the protocol can number.
 const PARAMETER_LIMIT: usize = 65535;
@@ -107,12 +109,12 @@ fn from_neighbours(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transforme
             let inner = told(*inner, field.data_type());
             Ok(inner.update_data(|inner| Expr::Cast(Cast { expr: Box::new(inner), field })))
         }
-        Expr::ScalarFunction(mut function) if ALIKE.contains(&function.name()) => {
-            let changed = alike(function.args.iter_mut(), schema);
+        Expr::ScalarFunction(mut function) if is_of_one_type(function.name()) => {
+            let changed = meet(&mut function.args, schema) | alike(function.args.iter_mut(), schema);
             Ok(transformed(Expr::ScalarFunction(function), changed))
         }
         Expr::Case(mut case) => {
-            let mut changed = false;
+            let mut changed = meet_in_case(&mut case, schema);
             if let Some(subject) = &mut case.expr {
                 let compared = case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut());
                 changed |= alike(std::iter::once(subject.as_mut()).chain(compared), schema);
@@ -125,16 +127,12 @@ fn from_neighbours(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transforme
     }
 }
 
-/// Functions whose arguments are of one type.
-const ALIKE: [&str; 4] = ["coalesce", "nullif", "greatest", "least"];
-
-/// Gives the parameters among expressions of one type the type of the first that has one.
+/// Gives the parameters among expressions of one type the type that the others become.
 fn alike<'a>(exprs: impl Iterator<Item = &'a mut Expr>, schema: &DFSchema) -> bool {
     let mut exprs: Vec<_> = exprs.collect();
     let known = exprs.iter().filter(|expr| !matches!(expr, Expr::Placeholder(Placeholder { field: None, .. })));
-    let Some(data_type) = known.filter_map(|expr| expr.get_type(schema).ok()).find(|data_type| *data_type != DataType::Null) else {
-        return false;
-    };
+    let types = known.filter_map(|expr| expr.get_type(schema).ok()).filter(|data_type| *data_type != DataType::Null);
+    let Some(data_type) = types.reduce(|one, other| type_union_coercion(&one, &other).unwrap_or(one)) else { return false };
     let mut changed = false;
     for expr in &mut exprs {
         let known = told(std::mem::take(*expr), &data_type);

@@ -4,7 +4,7 @@ use datafusion::error::DataFusionError;
 use datafusion::sql::parser::{DFParser, DFParserBuilder, ExplainStatement, Statement};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::ParserError;
-use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Whitespace};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::explain::options;
@@ -34,6 +34,7 @@ const JOIN: usize = 50;
 /// Everything but `EXPLAIN` goes to the SQL parser itself, so that `COPY`, `RESET` and `CREATE` keep PostgreSQL's grammar.
 pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
     let tokens = Tokenizer::new(&Grammar, sql).tokenize_with_location().map_err(|error| DataFusionError::from(ParserError::from(error)))?;
+    let tokens = joined_texts(tokens);
     if longest_chain(&tokens) > CHAIN_LIMIT || deepest_brackets(&tokens) > BRACKET_LIMIT {
         return Err(too_deep());
     }
@@ -58,6 +59,29 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Statement>> {
             Statement::Statement(Box::new(parsed))
         });
     }
+}
+
+/// Texts with nothing but blanks and the end of a line between them are one, as in standard SQL.
+fn joined_texts(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut joined: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        if let Token::SingleQuotedString(more) = &token.token {
+            let blanks = joined.iter().rev().take_while(|token| matches!(token.token, Token::Whitespace(_))).count();
+            let end = joined.len() - blanks;
+            let (before, between) = joined.split_at_mut(end);
+            let is_continued = between.iter().any(|token| matches!(token.token, Token::Whitespace(Whitespace::Newline)));
+            if let Some(TokenWithSpan { token: Token::SingleQuotedString(text) | Token::EscapedStringLiteral(text), .. }) =
+                before.last_mut()
+                && is_continued
+            {
+                text.push_str(more);
+                joined.truncate(end);
+                continue;
+            }
+        }
+        joined.push(token);
+    }
+    joined
 }
 
 /// `EXPLAIN ...`; what is in parentheses behind it are options, unless it is a query.

@@ -29,8 +29,10 @@ use crate::memory::ProcessMemory;
 use crate::progress::Progress;
 use crate::report::PlanReport;
 use crate::scan_only::stored;
+use crate::sort_keys::sorted_by_columns;
 use crate::stack::Roomy;
 use crate::stop::Stop;
+use crate::unmeasured::{is_fault, unmeasured};
 use crate::write::Write;
 use crate::{output, parameters, session};
 
@@ -316,9 +318,9 @@ impl Planned {
             PushDown::On | PushDown::Static => {
                 let thrift = if self.guardrails.is_some() { Thrift::Fetched } else { Thrift::Work };
                 let (federated, report) = federate(bring_together(plain(optimized)?)?, thrift)?;
-                (checked(federated)?, report)
+                (sorted_by_columns(checked(federated)?)?, report)
             }
-            PushDown::Off => (optimized, PlanReport::off()),
+            PushDown::Off => (sorted_by_columns(optimized)?, PlanReport::off()),
         };
         let optimized = Optimized { logical, report, made: Instant::now() };
         if lasts {
@@ -334,7 +336,12 @@ impl Planned {
         let planner = Arc::clone(state.query_planner());
         let stop = Stop::default();
         let truncation = Truncation::default();
-        let physical = planner.create_physical_plan(&logical, &state).await?;
+        let physical = match planner.create_physical_plan(&logical, &state).await {
+            Err(fault) if is_fault(&fault) => {
+                planner.create_physical_plan(&unmeasured(logical.clone())?, &state).await.map_err(|_| fault)?
+            }
+            planned => planned?,
+        };
         let physical = match &self.guardrails {
             Some(guardrails) => guardrails.guarded(physical, &truncation)?,
             None => physical,

@@ -19,6 +19,7 @@ use datafusion::prelude::SessionConfig;
 
 use crate::arithmetic::Checking;
 use crate::coercion::Coercion;
+use crate::correlation::Correlation;
 use crate::dates::DatesBesideMoments;
 use crate::dispensable::Dispensable;
 use crate::dynamic_filters::WaitForJoins;
@@ -73,9 +74,9 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
 /// Functions that PostgreSQL has too, but with other formats: no answer is better than a wrong one.
 const FOREIGN_FUNCTIONS: [&str; 2] = ["to_char", "date_format"];
 
-/// What IN means is written out first. Our coercion comes next: it decides what DataFusion's then finds decided. Arithmetic is checked once all types are.
+/// What cannot be joined is refused first, then what IN means is written out. Our coercion comes next: it decides what DataFusion's then finds decided. Arithmetic is checked once all types are.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(NotIn), Arc::new(Coercion)];
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Correlation), Arc::new(NotIn), Arc::new(Coercion)];
     rules.extend(Analyzer::new().rules);
     rules.push(Arc::new(Checking));
     rules

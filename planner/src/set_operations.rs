@@ -66,18 +66,22 @@ fn mark(body: &mut SetExpr) {
     (*op, *set_quantifier) = (SetOperator::Union, SetQuantifier::All);
 }
 
-/// `plan` of a statement that was marked, with the joins that its marks stand for.
+/// `plan` of a statement that was marked, with the joins that its marks stand for, and unions of columns of one type.
 pub(crate) fn as_joins(plan: LogicalPlan, functions: &dyn FunctionRegistry) -> Result<LogicalPlan> {
-    let mut is_joined = false;
+    let mut has_other_types = false;
     plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Union(union) => match operation(&union) {
             Some((join_type, quantifier)) => {
-                is_joined = true;
+                has_other_types = true;
                 joined(&union, join_type, quantifier, functions).map(Transformed::yes)
             }
-            None => Ok(Transformed::no(LogicalPlan::Union(union))),
+            None => {
+                let (union, is_changed) = meet_in_rows(LogicalPlan::Union(union))?;
+                has_other_types |= is_changed;
+                Ok(Transformed::yes(union))
+            }
         },
-        other if is_joined && !other.inputs().is_empty() => other.recompute_schema().map(Transformed::yes),
+        other if has_other_types && !other.inputs().is_empty() => other.recompute_schema().map(Transformed::yes),
         other => Ok(Transformed::no(other)),
     })
     .data()

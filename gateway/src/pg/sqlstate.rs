@@ -174,6 +174,7 @@ impl From<planner::Error> for PgError {
             planner::ErrorKind::InvalidArgument => INVALID_PARAMETER_VALUE,
             planner::ErrorKind::OutOfRange => OUT_OF_RANGE,
             planner::ErrorKind::DivisionByZero => "22012",
+            planner::ErrorKind::RegularExpression => "2201B",
             planner::ErrorKind::Unsupported => UNSUPPORTED,
             planner::ErrorKind::OutOfMemory => "53200",
             planner::ErrorKind::LimitExceeded => "54000",

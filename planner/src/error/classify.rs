@@ -35,6 +35,7 @@ pub(super) fn classify(error: &DataFusionError) -> Error {
             (None, Some(wrapped)) => classify(wrapped),
             (None, None) => match inner.downcast_ref::<ArrowError>() {
                 Some(wrapped) => arrow(wrapped),
+                None if is_regular_expression(&inner.to_string()) => regular_expression(),
                 None => Error::new(ErrorKind::Internal, format!("internal error: {}", clean(&inner.to_string()))),
             },
         },
@@ -78,6 +79,7 @@ fn arrow(error: &ArrowError) -> Error {
             }
         }
         ArrowError::NotYetImplemented(text) => Error::new(ErrorKind::Unsupported, clean(text)),
+        ArrowError::ComputeError(text) if is_regular_expression(text) => regular_expression(),
         ArrowError::ComputeError(text) | ArrowError::InvalidArgumentError(text) => Error::new(ErrorKind::Invalid, clean(text)),
         ArrowError::SchemaError(text) => Error::new(ErrorKind::TypeMismatch, clean(text)),
         ArrowError::IoError(_, inner) if is_full(inner) => out_of_spill_space(),
@@ -92,6 +94,15 @@ fn arrow(error: &ArrowError) -> Error {
             Error::new(ErrorKind::Internal, "internal error: a dictionary overflowed")
         }
     }
+}
+
+fn is_regular_expression(text: &str) -> bool {
+    ["regex parse error", "egular expression did not compile", "regex compilation"].iter().any(|sign| text.contains(sign))
+}
+
+fn regular_expression() -> Error {
+    Error::new(ErrorKind::RegularExpression, "invalid regular expression")
+        .hint("Back-references, lookaround and \\m, \\M, \\y are not known here.")
 }
 
 /// A value that does not convert. The value itself stays out of the text: it may be a row's.
@@ -124,6 +135,8 @@ fn execution(text: &str) -> Error {
         Error::new(ErrorKind::OutOfRange, "value out of range")
     } else if text.starts_with("Error parsing") || text.contains("Cannot cast") {
         conversion(text)
+    } else if is_regular_expression(text) {
+        regular_expression()
     } else if text.contains("returned more than one row") {
         Error::new(ErrorKind::Invalid, "more than one row returned by a subquery used as an expression")
     } else {

@@ -40,6 +40,8 @@ pub enum ErrorKind {
     OutOfRange,
     /// A division by zero (22012).
     DivisionByZero,
+    /// A regular expression that is none (2201B).
+    RegularExpression,
     /// Valid SQL that we do not run (0A000).
     Unsupported,
     /// Memory or spill space ran out (53200).

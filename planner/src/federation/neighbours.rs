@@ -322,7 +322,7 @@ fn is_joined(plan: &LogicalPlan) -> bool {
 }
 
 /// Whether a condition may be decided for rows that it would not have seen.
-fn never_fails(condition: &Expr, schema: &DFSchema) -> bool {
+pub(crate) fn never_fails(condition: &Expr, schema: &DFSchema) -> bool {
     let mut is_plain = true;
     let walked = condition.apply(|expr| {
         is_plain &= match expr {

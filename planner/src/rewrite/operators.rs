@@ -3,13 +3,46 @@
 use datafusion::sql::sqlparser::ast::{AccessExpr, BinaryOperator, Expr, Function, FunctionArguments, ObjectName};
 
 use super::casts;
-use super::syntax::{arguments_mut, call, exact, folded, number, parts, text, text_of};
+use super::syntax::{arguments_mut, binary, call, exact, folded, number, parts, text, text_of};
 
 /// Functions that give a set where PostgreSQL allows one in a select list; ours give an array.
 const SETS: [&str; 4] = ["generate_subscripts", "generate_series", "_pg_expandarray", "pg_partition_ancestors"];
 
 /// Collations that compare as we do: by code point.
 const BYTE_ORDER: [&str; 4] = ["default", "C", "POSIX", "ucs_basic"];
+
+/// The regular expression of a pattern of `SIMILAR TO`: all of the text matches it, `%` stands for any characters and `_` for one.
+fn as_regular_expression(similar: &str, escape: Option<char>) -> String {
+    let mut expression = String::from("^(?:");
+    let mut rest = similar.chars().peekable();
+    let mut is_in_brackets = false;
+    while let Some(character) = rest.next() {
+        if Some(character) == escape {
+            let escaped = rest.next().unwrap_or(character);
+            if !escaped.is_alphanumeric() {
+                expression.push('\\');
+            }
+            expression.push(escaped);
+            continue;
+        }
+        match character {
+            '[' if !is_in_brackets => is_in_brackets = true,
+            ']' => is_in_brackets = false,
+            _ => {}
+        }
+        match character {
+            '\\' => expression.push_str("\\\\"),
+            _ if is_in_brackets => expression.push(character),
+            '%' => expression.push_str(".*"),
+            '_' => expression.push('.'),
+            '(' => expression.push_str("(?:"),
+            '.' | '^' | '$' => expression.extend(['\\', character]),
+            other => expression.push(other),
+        }
+    }
+    expression.push_str(")$");
+    expression
+}
 
 /// Rewrites one expression whose parts are done.
 pub(super) fn rewrite(expr: &mut Expr) {
@@ -50,6 +83,17 @@ pub(super) fn rewrite(expr: &mut Expr) {
                 if text_of(&escape) != Some("\\") {
                     **pattern = call("like_escape", vec![pattern.as_ref().clone(), escape]);
                 }
+            }
+        }
+        Expr::SimilarTo { negated, expr: value, pattern, escape_char } => {
+            let escape = match escape_char {
+                None => Some('\\'),
+                Some(written) => text_of(&Expr::Value(written.clone())).and_then(|text| text.chars().next()),
+            };
+            if let Some(similar) = text_of(pattern) {
+                let op = if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
+                let matched = binary(value.as_ref().clone(), op, text(as_regular_expression(similar, escape)));
+                *expr = Expr::Nested(Box::new(matched));
             }
         }
         Expr::CompoundFieldAccess { root, access_chain } if !matches!(root.as_ref(), Expr::Identifier(_) | Expr::CompoundIdentifier(_)) => {

@@ -1,18 +1,29 @@
-//! Rows that are compared: `(a, b) = (1, 2)`, `(a, b) < (1, 2)`, `(a, b) IN ((1, 2), (3, 4))`.
+//! Rows that are compared: `(a, b) = (1, 2)`, `ROW(a, b) < (1, 2)`, `(a, b) IN ((1, 2), (3, 4))`, `(a, b) IS NULL`.
 //!
 //! Each becomes the comparisons of its values that it stands for; the planner below us makes structs of them, which only some
 //! expressions can be part of, and in which NULL would equal NULL.
 
 use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr};
 
-use super::syntax::binary;
+use super::syntax::{arguments_mut, binary, parts};
 
 /// Rows of more values are left to the planner: which of them differ first is a question within a question.
 const LONGEST: usize = 100;
 
 /// Rewrites one expression whose parts are done.
 pub(super) fn rewrite(expr: &mut Expr) {
+    if let Expr::Function(function) = expr
+        && parts(&function.name) == ["row"]
+    {
+        let values: Vec<_> = arguments_mut(function).into_iter().map(|value| value.clone()).collect();
+        if !values.is_empty() {
+            *expr = Expr::Tuple(values);
+        }
+        return;
+    }
     let compared = match &*expr {
+        Expr::IsNull(row) => values(row).and_then(|row| each(row, Expr::IsNull)),
+        Expr::IsNotNull(row) => values(row).and_then(|row| each(row, Expr::IsNotNull)),
         Expr::BinaryOp { left, op, right } => match (values(left), values(right)) {
             (Some(left), Some(right)) => compare(left, op, right),
             _ => None,
@@ -25,8 +36,14 @@ pub(super) fn rewrite(expr: &mut Expr) {
     }
 }
 
+/// Of a row it holds if it holds of all values.
+fn each(row: &[Expr], test: fn(Box<Expr>) -> Expr) -> Option<Expr> {
+    joined(row.iter().map(|value| nested(test(Box::new(nested(value.clone()))))).collect(), &BinaryOperator::And)
+}
+
 fn values(expr: &Expr) -> Option<&[Expr]> {
     match expr {
+        Expr::Nested(inner) => values(inner),
         Expr::Tuple(values) if !values.is_empty() => Some(values),
         _ => None,
     }
