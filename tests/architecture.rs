@@ -14,9 +14,11 @@ const EDGES: [(&str, &str); 5] =
     [("gateway", "catalog"), ("gateway", "planner"), ("gateway", "providers"), ("catalog", "providers"), ("planner", "providers")];
 
 /// A name of code that only one crate may use.
-const DOORS: [(&str, &str); 8] = [
+const DOORS: [(&str, &str); 10] = [
     ("pgwire", "gateway"),
     ("axum", "gateway"),
+    ("reqwest", "gateway"),
+    ("sqlx", "catalog"),
     ("tokio_postgres", "providers"),
     ("mysql_async", "providers"),
     ("rusqlite", "providers"),

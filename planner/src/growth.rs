@@ -33,11 +33,15 @@ const BATCH_SHARE: u64 = 8;
 const LARGEST_VALUE: u64 = 1 << 30;
 
 /// The functions by name, and how their results grow.
-const GROWING: [(&str, Growth); 9] = [
+const GROWING: [(&str, Growth); 13] = [
     ("repeat", Growth::Repeat),
     ("lpad", Growth::Pad),
     ("rpad", Growth::Pad),
     ("replace", Growth::Replace),
+    ("regexp_replace", Growth::ReplaceMatches),
+    ("levenshtein", Growth::Distance),
+    ("array_replace", Growth::ReplaceElements),
+    ("array_replace_all", Growth::ReplaceElements),
     ("array_repeat", Growth::ArrayRepeat),
     ("array_resize", Growth::ArrayResize),
     ("array_to_string", Growth::Join),
@@ -108,6 +112,12 @@ enum Growth {
     Pad,
     /// A text with each occurrence of another replaced by a third.
     Replace,
+    /// A text with what matches an expression replaced by another, which may have what was found in it.
+    ReplaceMatches,
+    /// A number, which takes the product of both lengths to find.
+    Distance,
+    /// An array with elements replaced by another.
+    ReplaceElements,
     /// A value, so many times.
     ArrayRepeat,
     /// An array filled up to so many elements.
@@ -136,9 +146,22 @@ impl Growth {
                 let found = if from.is_empty() || to.len() <= from.len() { 0 } else { whole.matches(from).count() };
                 Some(size(whole).saturating_add((found as u64).saturating_mul(size(to))))
             }
+            Growth::ReplaceMatches => {
+                let (whole, to) = (size(text(0)?), text(2)?);
+                let matches = if text(3).is_some_and(|flags| flags.contains('g')) { whole.saturating_add(1) } else { 1 };
+                let found = to.matches('\\').count() as u64;
+                Some(whole.saturating_mul(found.saturating_add(1)).saturating_add(matches.saturating_mul(size(to))))
+            }
+            Growth::Distance => Some(size(text(0)?).saturating_mul(size(text(1)?))),
+            Growth::ReplaceElements => {
+                Some(argument(0)?.cell(row).saturating_add(argument(0)?.elements(row)?.saturating_mul(argument(2)?.cell(row))))
+            }
             Growth::ArrayRepeat => Some(argument(0)?.cell(row).saturating_mul(count(1)?)),
             Growth::ArrayResize => Some(argument(2).map_or(WORD, |filler| filler.cell(row)).saturating_mul(count(1)?)),
-            Growth::Join => Some(argument(0)?.cell(row).saturating_add(argument(0)?.elements(row)?.saturating_mul(size(text(1)?)))),
+            Growth::Join => {
+                let between = size(text(1)?).saturating_add(text(2).map_or(0, size));
+                Some(argument(0)?.cell(row).saturating_add(argument(0)?.elements(row)?.saturating_mul(between)))
+            }
             Growth::Series => {
                 let (first, last) = if arguments.len() == 1 {
                     (0, argument(0)?.scaled(row)?)
@@ -212,10 +235,19 @@ impl Operand {
         self.text(row).map_or(self.average, size).max(WORD)
     }
 
-    /// How many elements an array has.
+    /// How many elements an array has, those of the arrays in it counted too.
     fn elements(&self, row: usize) -> Option<u64> {
         let row = self.at(row)?;
-        u64::try_from(self.values.as_list_opt::<i32>()?.value_length(row)).ok()
+        let mut inner = self.values.as_list_opt::<i32>()?.value(row);
+        let mut elements = inner.len();
+        while let Some(lists) = inner.as_list_opt::<i32>() {
+            let offsets = lists.value_offsets();
+            let (first, last) = (*offsets.first()?, *offsets.last()?);
+            let values = lists.values().slice(usize::try_from(first).ok()?, usize::try_from(last - first).ok()?);
+            elements += values.len();
+            inner = values;
+        }
+        u64::try_from(elements).ok()
     }
 
     /// A number, or an instant or interval in nanoseconds.

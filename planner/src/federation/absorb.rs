@@ -215,7 +215,7 @@ pub(super) fn limit(node: &Limit, open: &OpenSelect) -> Result<OpenSelect, Reaso
         (Some(left), Some(fetch)) => Some(left.min(fetch)),
         (left, fetch) => left.or(fetch),
     };
-    open.offset += skip;
+    open.offset = open.offset.saturating_add(skip);
     open.rows = at_most(open.rows, open.limit);
     open.believed = at_most(open.believed, open.limit);
     Ok(open)

@@ -23,7 +23,7 @@ mod visit;
 mod window;
 
 pub(crate) use choice::{Thrift, federate};
-pub(crate) use neighbours::{bring_together, never_fails};
+pub(crate) use neighbours::{bring_together, is_total, never_fails};
 pub(crate) use node::RemoteQueryPlanner;
 
 /// Why something stays here, in words for the user.

@@ -321,24 +321,18 @@ fn is_joined(plan: &LogicalPlan) -> bool {
     }
 }
 
+/// Whether an operator has an answer for any two values of its types.
+pub(crate) fn is_total(op: Operator) -> bool {
+    use Operator::{And, Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq, Or};
+    matches!(op, And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom)
+}
+
 /// Whether a condition may be decided for rows that it would not have seen.
 pub(crate) fn never_fails(condition: &Expr, schema: &DFSchema) -> bool {
     let mut is_plain = true;
     let walked = condition.apply(|expr| {
         is_plain &= match expr {
-            Expr::BinaryExpr(BinaryExpr { op, .. }) => matches!(
-                op,
-                Operator::And
-                    | Operator::Or
-                    | Operator::Eq
-                    | Operator::NotEq
-                    | Operator::Lt
-                    | Operator::LtEq
-                    | Operator::Gt
-                    | Operator::GtEq
-                    | Operator::IsDistinctFrom
-                    | Operator::IsNotDistinctFrom
-            ),
+            Expr::BinaryExpr(BinaryExpr { op, .. }) => is_total(*op),
             Expr::Column(_)
             | Expr::Literal(..)
             | Expr::Not(_)

@@ -9,7 +9,7 @@ use super::Guardrails;
 use crate::error::Result;
 
 /// Volatile functions that change nothing: they only give another value each time.
-const HARMLESS: [&str; 4] = ["gen_random_uuid", "random", "uuid", "clock_timestamp"];
+const HARMLESS: [&str; 3] = ["gen_random_uuid", "random", "uuid"];
 
 /// See [`Guardrails::admit_functions`].
 pub(super) fn admit(guardrails: &Guardrails, plan: &LogicalPlan) -> Result<()> {

@@ -77,7 +77,7 @@ fn believed_rows(plan: &LogicalPlan) -> Option<u64> {
         }
         LogicalPlan::Sort(sort) => least(believed_rows(&sort.input), sort.fetch.map(|fetch| fetch as u64)),
         LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty() => Some(1),
-        LogicalPlan::Union(union) => union.inputs.iter().map(|input| believed_rows(input)).sum(),
+        LogicalPlan::Union(union) => union.inputs.iter().try_fold(0_u64, |sum, input| Some(sum.saturating_add(believed_rows(input)?))),
         LogicalPlan::Join(join) => {
             let (left, right) = (believed_rows(&join.left)?, believed_rows(&join.right)?);
             Some(match join.join_type {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::common::{JoinSide, JoinType, NullEquality};
-use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{
     BinaryExpr, CastExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr,
@@ -13,6 +12,8 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{HashJoinExec, PartitionMode};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+
+use crate::federation::is_total;
 
 /// A column of one of a cluster's inputs, or, counted on behind these, one of its [`Widened`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -191,19 +192,7 @@ fn equates_one_type(join: &HashJoinExec, one: &Arc<dyn PhysicalExpr>, other: &Ar
 /// Whether a condition may be decided for rows that it would not have seen.
 fn never_fails(condition: &Arc<dyn PhysicalExpr>) -> bool {
     let is_plain = match condition.downcast_ref::<BinaryExpr>() {
-        Some(binary) => matches!(
-            binary.op(),
-            Operator::And
-                | Operator::Or
-                | Operator::Eq
-                | Operator::NotEq
-                | Operator::Lt
-                | Operator::LtEq
-                | Operator::Gt
-                | Operator::GtEq
-                | Operator::IsDistinctFrom
-                | Operator::IsNotDistinctFrom
-        ),
+        Some(binary) => is_total(*binary.op()),
         None => {
             condition.is::<Column>()
                 || condition.is::<Literal>()
