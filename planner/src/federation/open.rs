@@ -416,7 +416,6 @@ impl OpenSelect {
             order_by: self.order_by.clone(),
             limit: self.limit,
             offset: self.offset,
-            distinct: false,
         }
     }
 }

@@ -176,8 +176,7 @@ impl<'a> Federation<'a> {
                 }
                 match conjunction(above) {
                     Some(predicate) if open.gains => {
-                        let input = self.finish_open(open, plan.clone(), below)?;
-                        let Some(input) = input else { return self.stay(plan, visited, below) };
+                        let Some(input) = Self::finish_open(&open, plan.schema(), below) else { return self.stay(plan, visited, below) };
                         let filter = LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(input))?);
                         Ok(Visited::Local(self.subqueries(filter)?))
                     }
@@ -225,11 +224,9 @@ impl<'a> Federation<'a> {
     }
 
     /// The statement that stands for a node but for conditions checked above it. `None` when its order would be lost.
-    fn finish_open(&mut self, open: OpenSelect, plan: LogicalPlan, order: Order) -> DataFusionResult<Option<LogicalPlan>> {
-        if order == Order::Kept && open.is_ordered() {
-            return Ok(None);
-        }
-        Ok(Some(remote_query(&open, plan.schema())))
+    fn finish_open(open: &OpenSelect, schema: &DFSchemaRef, order: Order) -> Option<LogicalPlan> {
+        let loses_order = order == Order::Kept && open.is_ordered();
+        (!loses_order).then(|| remote_query(open, schema))
     }
 
     /// Tries to take `plan` into the statement of its inputs. `None` when none of these is a statement's alone.

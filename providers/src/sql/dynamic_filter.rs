@@ -17,7 +17,7 @@ pub const MOST_KEYS: usize = 10_000;
 
 /// How long a scan waits for the other sides of its joins. A join reads its other side first, so that most scans wait for nothing;
 /// one that another operator starts early reads everything once this has passed.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Filters that the joins above a scan make while they run.
 #[derive(Debug, Clone, Default)]

@@ -30,7 +30,7 @@ use crate::remote::{Remote, RemoteTable};
 pub(crate) use batch::{BATCH_BYTES, BATCHES_AHEAD, row_bytes};
 pub use change_dialect::{ChangeDialect, ChangeForms};
 pub use dialect::{Argument, Dialect, LikeSupport, NullOrder};
-pub use dynamic_filter::{LONGEST_WAIT, MOST_KEYS};
+pub use dynamic_filter::MOST_KEYS;
 pub use narrow::{Narrow, Narrowed};
 pub use normalize::{Quoting, normalize};
 pub use origin::Origin;

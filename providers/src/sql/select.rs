@@ -26,8 +26,6 @@ pub struct Select {
     pub limit: Option<u64>,
     /// Rows to leave out first.
     pub offset: u64,
-    /// `SELECT DISTINCT`.
-    pub distinct: bool,
 }
 
 /// An output column.
@@ -42,7 +40,7 @@ pub struct SelectItem {
 impl Select {
     /// The statement's text.
     pub fn render(&self, dialect: &dyn Dialect) -> String {
-        let mut text = String::from(if self.distinct { "SELECT DISTINCT " } else { "SELECT " });
+        let mut text = String::from("SELECT ");
         if self.items.is_empty() {
             text.push('1');
         }
