@@ -102,6 +102,7 @@ fn cases() -> Vec<(String, &'static str, &'static str)> {
         case("SELECT id::text, id + 1 FROM {people} z LEFT JOIN {few} b USING (id) ORDER BY id", "id ?column?", "1,2 2,3"),
         case("SELECT DISTINCT id, z.id FROM {people} z FULL JOIN {few} b USING (id) ORDER BY id", "id id", "1,1 2,2 3,NULL 7,NULL"),
         case("SELECT count(DISTINCT id), sum(id) FILTER (WHERE id > 1) FROM {people} z FULL JOIN {few} b USING (id)", "count sum", "4,12"),
+        case("SELECT b.* FROM {people} z LEFT JOIN {few} b USING (id) ORDER BY id", "id total", "2,20 NULL,NULL"),
         // Two relations of one name, in two schemas.
         case(
             "SELECT * FROM crm.orders LEFT JOIN plain.orders USING (id, note, total, status) ORDER BY id LIMIT 1",

@@ -14,11 +14,11 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     Distinct, Expr, GroupByExpr, JoinConstraint, JoinOperator, OrderBy, OrderByKind, Query, Select, SelectItem, SetExpr, Statement,
-    TableFactor, TableWithJoins, Visit, VisitMut, Visitor,
+    TableAliasColumnDef, TableFactor, TableWithJoins, Visit, VisitMut, Visitor,
 };
 
 use self::names::Meanings;
-use self::scope::{Scope, is_named};
+use self::scope::{Scope, Sorted};
 use super::dependent_columns::KnownNames;
 use super::syntax::folded;
 use crate::column_names::named;
@@ -186,25 +186,16 @@ impl<N: KnownNames> Walk<'_, N> {
 
     /// A key of `ORDER BY` or `DISTINCT ON`, for which an item goes before a column.
     fn sort_key(&mut self, key: &mut Expr, items: &[SelectItem]) -> Result<(), Stop> {
-        let item = match &*key {
-            Expr::Identifier(name) => items.iter().find(|item| is_named(item, &folded(name))),
-            _ => None,
-        };
+        let Expr::Identifier(name) = &*key else { return self.meanings(key) };
+        let name = folded(name);
+        let Some(scope) = self.scopes.last() else { return self.meanings(key) };
         // The planner below us takes a name for ambiguous that an item and a relation have.
-        match item {
-            Some(SelectItem::UnnamedExpr(expr)) if self.merges() => *key = expr.clone(),
-            Some(SelectItem::ExprWithAlias { expr, .. }) if self.merges() && matches!(expr, Expr::CompoundIdentifier(_)) => {
-                *key = expr.clone();
-            }
+        match items.iter().find_map(|item| scope.sorted_by(item, &name)) {
+            Some(Sorted::Column(column)) if scope.merges() => *key = column,
             Some(_) => return Ok(()),
             None => {}
         }
         self.meanings(key)
-    }
-
-    /// Whether the select has a shared column.
-    fn merges(&self) -> bool {
-        self.scopes.last().is_some_and(Scope::merges)
     }
 
     /// Whether the select has a column of that name itself.
@@ -222,7 +213,7 @@ impl<N: KnownNames> Walk<'_, N> {
 }
 
 /// The names that an alias lists.
-fn listed(columns: &[datafusion::sql::sqlparser::ast::TableAliasColumnDef]) -> Columns {
+fn listed(columns: &[TableAliasColumnDef]) -> Columns {
     (!columns.is_empty()).then(|| columns.iter().map(|column| folded(&column.name)).collect())
 }
 

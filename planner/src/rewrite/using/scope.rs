@@ -19,8 +19,13 @@ pub(super) struct Relation {
 }
 
 impl Relation {
-    fn shows(&self, name: &str) -> bool {
-        self.columns.as_ref().is_some_and(|columns| columns.iter().any(|column| column == name)) && !self.is_hidden(name)
+    /// How many columns of that name it shows: a query may have two.
+    fn shows(&self, name: &str) -> usize {
+        if self.is_hidden(name) { 0 } else { self.has(name) }
+    }
+
+    fn has(&self, name: &str) -> usize {
+        self.columns.iter().flatten().filter(|column| *column == name).count()
     }
 
     fn is_hidden(&self, name: &str) -> bool {
@@ -60,13 +65,13 @@ impl Scope {
         self.shown.iter().any(|shown| matches!(shown, Shown::Rest(at) if self.relations[*at].columns.is_none()))
     }
 
-    /// The places where a column of that name is shown.
+    /// The places where columns of that name are shown.
     pub(super) fn places(&self, shown: &[Shown], name: &str) -> Vec<usize> {
-        let is_there = |shown: &Shown| match shown {
-            Shown::Shared { name: shared, .. } => shared == name,
+        let times = |shown: &Shown| match shown {
+            Shown::Shared { name: shared, .. } => usize::from(shared == name),
             Shown::Rest(at) => self.relations[*at].shows(name),
         };
-        shown.iter().enumerate().filter(|(_, shown)| is_there(shown)).map(|(at, _)| at).collect()
+        shown.iter().enumerate().flat_map(|(at, shown)| std::iter::repeat_n(at, times(shown))).collect()
     }
 
     /// Whether it has a column of that name.
@@ -93,14 +98,38 @@ impl Scope {
             match item {
                 SelectItem::Wildcard(options) if is_plain(options) => columns.extend(self.columns(&self.shown)?),
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) if is_plain(options) => {
-                    let name = parts(name);
-                    let is_meant = |relation: &&Relation| relation.qualifier.last().map(folded) == name.last().cloned();
-                    columns.extend(self.relations.iter().find(is_meant)?.columns.clone()?);
+                    columns.extend(self.relation(name)?.columns.clone()?);
                 }
                 other => columns.push(named(other)?),
             }
         }
         Some(columns)
+    }
+
+    /// The relation that is meant by what stands before `.*`.
+    fn relation(&self, name: &ObjectName) -> Option<&Relation> {
+        let name = parts(name);
+        let ends =
+            |relation: &Relation| relation.qualifier.iter().rev().map(folded).zip(name.iter().rev()).all(|(one, other)| one == *other);
+        self.relations.iter().find(|relation| !relation.qualifier.is_empty() && ends(relation))
+    }
+
+    /// What is sorted by that is sorted by `name`, if `item` is, or has, a column of that name.
+    pub(super) fn sorted_by(&self, item: &SelectItem, name: &str) -> Option<Sorted> {
+        match item {
+            SelectItem::UnnamedExpr(expr) if named(item).as_deref() == Some(name) => Some(Sorted::Column(expr.clone())),
+            SelectItem::ExprWithAlias { expr, .. } if named(item).as_deref() == Some(name) => Some(match expr {
+                Expr::CompoundIdentifier(_) => Sorted::Column(expr.clone()),
+                _ => Sorted::Item,
+            }),
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(relation), options) => {
+                let relation = self.relation(relation)?;
+                let is_there = if is_plain(options) { relation.has(name) } else { relation.shows(name) } > 0;
+                let column = || Expr::CompoundIdentifier(relation.qualifier.iter().cloned().chain([exact(name)]).collect());
+                is_there.then(|| Sorted::Column(column()))
+            }
+            _ => None,
+        }
     }
 
     /// The items of a select, with what `*` stands for: columns that are shared once, the others by their relations.
@@ -159,6 +188,14 @@ impl Scope {
     }
 }
 
+/// What a name stands for that is sorted by.
+pub(super) enum Sorted {
+    /// A column of a relation, or what is computed of some.
+    Column(Expr),
+    /// An item, which has the name.
+    Item,
+}
+
 fn is_plain(options: &WildcardAdditionalOptions) -> bool {
     let WildcardAdditionalOptions { wildcard_token: _, opt_ilike, opt_exclude, opt_except, opt_replace, opt_rename, opt_alias } = options;
     opt_ilike.is_none()
@@ -167,11 +204,6 @@ fn is_plain(options: &WildcardAdditionalOptions) -> bool {
         && opt_replace.is_none()
         && opt_rename.is_none()
         && opt_alias.is_none()
-}
-
-/// Whether the item is a column of that name to what is outside of the select.
-pub(super) fn is_named(item: &SelectItem, name: &str) -> bool {
-    named(item).as_deref() == Some(name)
 }
 
 /// Gives items that the planner below us would mistake for one before them a name of their own: the same column, and a column of a

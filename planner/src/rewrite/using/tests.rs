@@ -78,7 +78,7 @@ fn all_columns_are_the_shared_ones_and_the_rest_of_each_relation() {
     becomes(&[
         (
             "SELECT * FROM s.a FULL JOIN s.c r USING (x) ORDER BY x, y",
-            "SELECT coalesce(a.x, r.x) AS x, a.* EXCLUDE (x), r.* EXCLUDE (x) FROM s.a FULL JOIN s.c r ON a.x = r.x ORDER BY x, y",
+            "SELECT coalesce(a.x, r.x) AS x, a.* EXCLUDE (x), r.* EXCLUDE (x) FROM s.a FULL JOIN s.c r ON a.x = r.x ORDER BY x, a.y",
         ),
         (
             "SELECT * FROM b NATURAL LEFT JOIN c",
@@ -203,6 +203,11 @@ fn columns_that_are_not_one_on_each_side_are_an_error() {
         ("SELECT 1 FROM a JOIN b USING (y)", UndefinedColumn, "column \"y\" specified in USING clause does not exist in right table"),
         (
             "SELECT 1 FROM a JOIN b ON true JOIN c USING (x)",
+            AmbiguousColumn,
+            "common column name \"x\" appears more than once in left table",
+        ),
+        (
+            "SELECT 1 FROM (SELECT a.x, b.x FROM a, b) q JOIN c USING (x)",
             AmbiguousColumn,
             "common column name \"x\" appears more than once in left table",
         ),
