@@ -149,7 +149,7 @@ fn leftmost(query: &Query) -> Option<&Select> {
 }
 
 /// The name of an item; `None` for those that stand for several columns.
-fn named(item: &SelectItem) -> Option<String> {
+pub(crate) fn named(item: &SelectItem) -> Option<String> {
     match item {
         SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),
         SelectItem::UnnamedExpr(expr) => Some(figured(expr).map_or_else(|| UNNAMED.to_owned(), |figured| figured.name)),

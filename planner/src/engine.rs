@@ -31,7 +31,7 @@ use crate::output::result_schema;
 use crate::parameters::{declared_fields, infer};
 use crate::parse::parse;
 use crate::query::{Planned, Query};
-use crate::rewrite::{group_by_dependents, merges_columns, rewrite, tell_apart};
+use crate::rewrite::{group_by_dependents, join_on, rewrite, tell_apart};
 use crate::scan_only::scans_only;
 use crate::set_operations::{as_joins, as_unions};
 use crate::stack::{Roomy, roomy};
@@ -169,7 +169,7 @@ impl Engine {
         let state = session::for_statement(&self.template, context)?;
         let planned = rewrite(name_columns(query.clone()));
         let names = Names::resolve(&Statement::Statement(Box::new(planned.clone())), &state, context).await?;
-        let planned = as_unions(mark(group_by_dependents(tell_apart(planned, names.columns()), &names)));
+        let planned = as_unions(mark(group_by_dependents(tell_apart(join_on(planned, &names)?, names.all_columns()), &names)));
         let planner = SqlToRel::new_with_options(&names, parser_options(&state));
         let mut scope = PlannerContext::new().with_prepare_param_data_types(declared_fields(parameter_types));
         let plan = as_joins(as_written(planner.sql_statement_to_plan_with_context(planned, &mut scope)?)?, &state)?;
@@ -212,13 +212,7 @@ fn refuse(query: &SqlStatement) -> Result<()> {
                     return ControlFlow::Break(Error::new(ErrorKind::Syntax, format!("syntax error at or near \"'{value}'\"")));
                 }
             }
-            if !merges_columns(select) {
-                return ControlFlow::Continue(());
-            }
-            ControlFlow::Break(
-                Error::new(ErrorKind::Unsupported, "RIGHT and FULL JOIN by shared columns are supported for the first two tables only")
-                    .hint("Write ON instead of USING or NATURAL, and coalesce(a.x, b.x) for the column."),
-            )
+            ControlFlow::Continue(())
         }
 
         fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<Error> {

@@ -64,8 +64,19 @@ impl<'a> Names<'a> {
         self.places.iter().cloned().collect()
     }
 
+    /// The table of a name.
+    fn table(&self, name: &[String]) -> Option<&Arc<dyn TableSource>> {
+        let reference = match name {
+            [table] => TableReference::bare(table.as_str()),
+            [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
+            [catalog, schema, table] => TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()),
+            _ => return None,
+        };
+        self.tables.get(&reference)
+    }
+
     /// The names of all columns of these tables.
-    pub(crate) fn columns(&self) -> HashSet<String> {
+    pub(crate) fn all_columns(&self) -> HashSet<String> {
         self.tables
             .values()
             .flat_map(|table| table.schema().fields().iter().map(|field| field.name().clone()).collect::<Vec<_>>())
@@ -159,14 +170,13 @@ async fn in_schema(catalog: &dyn CatalogProvider, name: &str, table: &str) -> Re
 }
 
 impl KnownNames for Names<'_> {
+    fn columns(&self, name: &[String]) -> Option<Vec<String>> {
+        let table = self.table(name)?;
+        Some(table.schema().fields().iter().map(|field| field.name().clone()).collect())
+    }
+
     fn keyed_table(&self, name: &[String]) -> Option<KeyedTable> {
-        let reference = match name {
-            [table] => TableReference::bare(table.as_str()),
-            [schema, table] => TableReference::partial(schema.as_str(), table.as_str()),
-            [catalog, schema, table] => TableReference::full(catalog.as_str(), schema.as_str(), table.as_str()),
-            _ => return None,
-        };
-        let provider = source_as_provider(self.tables.get(&reference)?).ok()?;
+        let provider = source_as_provider(self.table(name)?).ok()?;
         let table = provider.downcast_ref::<SqlTable>()?.table();
         let columns = table.columns.iter().map(|column| column.name.clone()).collect();
         (!table.primary_key.is_empty()).then(|| KeyedTable { columns, key: table.primary_key.clone() })

@@ -24,6 +24,9 @@ pub(crate) struct KeyedTable {
 
 /// What is known of the names of a statement.
 pub(crate) trait KnownNames {
+    /// The columns of the table of that name, if there is one.
+    fn columns(&self, name: &[String]) -> Option<Vec<String>>;
+
     /// The table of that name, if it has a primary key.
     fn keyed_table(&self, name: &[String]) -> Option<KeyedTable>;
 
@@ -258,6 +261,10 @@ mod tests {
     struct People;
 
     impl KnownNames for People {
+        fn columns(&self, name: &[String]) -> Option<Vec<String>> {
+            self.keyed_table(name).map(|table| table.columns)
+        }
+
         fn keyed_table(&self, name: &[String]) -> Option<KeyedTable> {
             let columns = ["id", "name", "city"].map(str::to_owned).to_vec();
             (name.last()? == "people").then(|| KeyedTable { columns, key: vec!["id".to_owned()] })

@@ -30,7 +30,7 @@ pub use absent::ALWAYS_EMPTY;
 pub(crate) use dependent_columns::{KeyedTable, KnownNames, group_by_dependents};
 pub(crate) use outer_names::tell_apart;
 pub(crate) use syntax::empty_query;
-pub(crate) use using::is_refused as merges_columns;
+pub(crate) use using::join_on;
 
 /// The statement as the planner below us plans it. Its select items must have their names already: a rewritten one would get another.
 pub(crate) fn rewrite(mut statement: Statement) -> Statement {
@@ -46,11 +46,6 @@ struct Rewriter;
 
 impl VisitorMut for Rewriter {
     type Break = Infallible;
-
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
-        using::rewrite(query);
-        ControlFlow::Continue(())
-    }
 
     fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Infallible> {
         scope::resolve_system_columns(select);

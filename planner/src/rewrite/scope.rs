@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Join, JoinOperator, ObjectName, Select, TableFactor, Visit, Visitor, visit_expressions_mut,
+    Expr, Ident, Join, JoinOperator, ObjectName, Select, TableFactor, TableWithJoins, Visit, Visitor, visit_expressions_mut,
 };
 
 use super::syntax::{call, folded, number, parts, text};
@@ -17,12 +17,16 @@ pub(super) struct Named {
 
 /// The relations of a select, joined ones included.
 pub(super) fn relations(select: &Select) -> Vec<Named> {
-    select
-        .from
-        .iter()
-        .flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|j| &j.relation)))
-        .flat_map(named)
-        .collect()
+    relations_of(&select.from)
+}
+
+/// The names that columns of these relations are qualified with.
+pub(super) fn aliases(from: &[TableWithJoins]) -> Vec<String> {
+    relations_of(from).into_iter().map(|relation| relation.alias).collect()
+}
+
+fn relations_of(from: &[TableWithJoins]) -> Vec<Named> {
+    from.iter().flat_map(|from| std::iter::once(&from.relation).chain(from.joins.iter().map(|j| &j.relation))).flat_map(named).collect()
 }
 
 fn named(factor: &TableFactor) -> Vec<Named> {

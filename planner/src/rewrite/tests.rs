@@ -61,24 +61,6 @@ fn operators_collations_and_patterns_are_plain() {
 }
 
 #[test]
-fn columns_of_outer_joins_are_those_of_the_side_that_has_a_row() {
-    becomes(&[
-        ("SELECT x, b.y FROM a RIGHT JOIN b USING (x) WHERE x > 1", "SELECT b.x AS x, b.y FROM a RIGHT JOIN b ON a.x = b.x WHERE b.x > 1"),
-        (
-            "SELECT * FROM s.a FULL JOIN s.b c USING (x, y) ORDER BY x, a.z",
-            "SELECT coalesce(a.x, c.x) AS x, coalesce(a.y, c.y) AS y, a.* EXCLUDE (x, y), c.* EXCLUDE (x, y) \
-             FROM s.a FULL JOIN s.b c ON a.x = c.x AND a.y = c.y ORDER BY x, a.z",
-        ),
-        (
-            "SELECT count(*) AS n FROM a FULL JOIN b USING (x) JOIN d ON d.z = x GROUP BY x ORDER BY x",
-            "SELECT count(*) AS n FROM a FULL JOIN b ON a.x = b.x JOIN d ON d.z = coalesce(a.x, b.x) GROUP BY coalesce(a.x, b.x) \
-             ORDER BY coalesce(a.x, b.x)",
-        ),
-    ]);
-    stays(&["SELECT x FROM a LEFT JOIN b USING(x)", "SELECT x FROM a JOIN b USING(x)", "SELECT x FROM a NATURAL JOIN b"]);
-}
-
-#[test]
 fn rows_are_compared_by_their_values() {
     becomes(&[
         ("SELECT 1 FROM t WHERE (a, b) = (1, c + 1)", "SELECT 1 FROM t WHERE (((a = 1) AND (b = c + 1)))"),

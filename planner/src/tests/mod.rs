@@ -11,3 +11,4 @@ mod json;
 mod names;
 mod observed;
 mod parameters;
+mod using;
