@@ -10,7 +10,7 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::logical_expr::expr::{Cast, Placeholder};
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, cast};
 use datafusion::scalar::ScalarValue;
 
 use crate::error::{Error, ErrorKind, Result, sql_type_names};
@@ -36,6 +36,10 @@ pub(crate) fn infer(plan: LogicalPlan, declared: &[Option<DataType>]) -> Result<
         .transform_up_with_subqueries(|node| {
             let schema = visible(&node);
             node.map_expressions(|expr| {
+                if !expr.exists(|expr| Ok(matches!(expr, Expr::Placeholder(_))))? {
+                    return Ok(Transformed::no(expr));
+                }
+                let expr = expr.transform_up(|expr| of_one_type(expr, &schema))?.data;
                 let (expr, any) = expr.infer_placeholder_types(&schema)?;
                 if any { expr.transform_up(|expr| from_neighbours(expr, &schema)) } else { Ok(Transformed::no(expr)) }
             })
@@ -102,6 +106,34 @@ fn visible(node: &LogicalPlan) -> DFSchema {
     if inputs.is_empty() { node.schema().as_ref().clone() } else { merge_schema(&inputs) }
 }
 
+/// What stands for one another as one type, which is what a parameter beside it is compared with.
+fn of_one_type(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
+    Ok(match expr {
+        Expr::ScalarFunction(mut function) if is_of_one_type(function.name()) => {
+            let changed = meet(&mut function.args, schema);
+            transformed(Expr::ScalarFunction(function), changed)
+        }
+        Expr::Case(mut case) => {
+            let mut changed = meet_in_case(&mut case, schema);
+            let mut results: Vec<_> =
+                case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut()).chain(case.else_expr.as_deref_mut()).collect();
+            let types: Vec<_> = results.iter().filter_map(|result| result.get_type(schema).ok()).filter(DataType::is_numeric).collect();
+            let common = types.iter().cloned().reduce(|one, other| type_union_coercion(&one, &other).unwrap_or(one));
+            for result in &mut results {
+                if let (Some(common), Ok(own)) = (&common, result.get_type(schema))
+                    && own.is_numeric()
+                    && own != *common
+                {
+                    **result = cast(std::mem::take(*result), common.clone());
+                    changed = true;
+                }
+            }
+            transformed(Expr::Case(case), changed)
+        }
+        other => Transformed::no(other),
+    })
+}
+
 /// `$1::date` makes the parameter a date, and so does `coalesce(a_date, $1)`.
 fn from_neighbours(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transformed<Expr>> {
     match expr {
@@ -110,11 +142,11 @@ fn from_neighbours(expr: Expr, schema: &DFSchema) -> DataFusionResult<Transforme
             Ok(inner.update_data(|inner| Expr::Cast(Cast { expr: Box::new(inner), field })))
         }
         Expr::ScalarFunction(mut function) if is_of_one_type(function.name()) => {
-            let changed = meet(&mut function.args, schema) | alike(function.args.iter_mut(), schema);
+            let changed = alike(function.args.iter_mut(), schema);
             Ok(transformed(Expr::ScalarFunction(function), changed))
         }
         Expr::Case(mut case) => {
-            let mut changed = meet_in_case(&mut case, schema);
+            let mut changed = false;
             if let Some(subject) = &mut case.expr {
                 let compared = case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut());
                 changed |= alike(std::iter::once(subject.as_mut()).chain(compared), schema);

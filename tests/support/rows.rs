@@ -87,7 +87,7 @@ pub fn compare_rows(expected: &[Row], actual: &[Row], order: Order) -> Result<()
     }
     for (index, (_, left)) in expected.iter().enumerate() {
         // Rows that sort alike need not be alike: the one that is comes first.
-        if order == Order::Any && !same_row(left, &actual[index].1) {
+        if order == Order::Any && !same_row(left, actual[index].1) {
             let key = actual[index].0.clone();
             let alike = actual[index..].iter().take_while(|(other, _)| *other == key).position(|(_, right)| same_row(left, right));
             actual.swap(index, index + alike.unwrap_or(0));

@@ -187,7 +187,7 @@ impl<N: KnownNames> Walk<'_, N> {
                 Side::Right => there,
                 Side::Both => call("coalesce", vec![here, there]),
             };
-            shown.push(Shown::Shared { name: folded(&name), value });
+            shown.push(Shown::Shared { name: folded(&name), value: Box::new(value) });
         }
         *constraint = JoinConstraint::On(all(equal).unwrap_or_else(|| Expr::value(Value::Boolean(true))));
         shown.append(&mut left);
@@ -251,7 +251,7 @@ fn take(read: &mut Read, shown: &mut Vec<Shown>, name: &Ident, side: Side) -> Re
         Shown::Shared { value, .. } => {
             let value = value.clone();
             shown.remove(at);
-            return Ok(value);
+            return Ok(*value);
         }
     };
     if relation.qualifier.is_empty() {

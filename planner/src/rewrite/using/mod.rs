@@ -191,7 +191,7 @@ impl<N: KnownNames> Walk<'_, N> {
         let Some(scope) = self.scopes.last() else { return self.meanings(key) };
         // The planner below us takes a name for ambiguous that an item and a relation have.
         match items.iter().find_map(|item| scope.sorted_by(item, &name)) {
-            Some(Sorted::Column(column)) if scope.merges() => *key = column,
+            Some(Sorted::Column(column)) if scope.merges() => *key = *column,
             Some(_) => return Ok(()),
             None => {}
         }

@@ -42,7 +42,7 @@ impl Relation {
 #[derive(Debug, Clone)]
 pub(super) enum Shown {
     /// A shared column.
-    Shared { name: String, value: Expr },
+    Shared { name: String, value: Box<Expr> },
     /// The other columns of the relation at this place.
     Rest(usize),
 }
@@ -117,16 +117,16 @@ impl Scope {
     /// What is sorted by that is sorted by `name`, if `item` is, or has, a column of that name.
     pub(super) fn sorted_by(&self, item: &SelectItem, name: &str) -> Option<Sorted> {
         match item {
-            SelectItem::UnnamedExpr(expr) if named(item).as_deref() == Some(name) => Some(Sorted::Column(expr.clone())),
+            SelectItem::UnnamedExpr(expr) if named(item).as_deref() == Some(name) => Some(Sorted::Column(Box::new(expr.clone()))),
             SelectItem::ExprWithAlias { expr, .. } if named(item).as_deref() == Some(name) => Some(match expr {
-                Expr::CompoundIdentifier(_) => Sorted::Column(expr.clone()),
+                Expr::CompoundIdentifier(_) => Sorted::Column(Box::new(expr.clone())),
                 _ => Sorted::Item,
             }),
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(relation), options) => {
                 let relation = self.relation(relation)?;
                 let is_there = if is_plain(options) { relation.has(name) } else { relation.shows(name) } > 0;
                 let column = || Expr::CompoundIdentifier(relation.qualifier.iter().cloned().chain([exact(name)]).collect());
-                is_there.then(|| Sorted::Column(column()))
+                is_there.then(|| Sorted::Column(Box::new(column())))
             }
             _ => None,
         }
@@ -159,7 +159,9 @@ impl Scope {
 
     fn item(&self, shown: &Shown) -> Result<Option<SelectItem>, Stop> {
         let at = match shown {
-            Shown::Shared { name, value } => return Ok(Some(SelectItem::ExprWithAlias { expr: value.clone(), alias: exact(name) })),
+            Shown::Shared { name, value } => {
+                return Ok(Some(SelectItem::ExprWithAlias { expr: value.as_ref().clone(), alias: exact(name) }));
+            }
             Shown::Rest(at) => *at,
         };
         let relation = &self.relations[at];
@@ -191,7 +193,7 @@ impl Scope {
 /// What a name stands for that is sorted by.
 pub(super) enum Sorted {
     /// A column of a relation, or what is computed of some.
-    Column(Expr),
+    Column(Box<Expr>),
     /// An item, which has the name.
     Item,
 }
