@@ -34,6 +34,7 @@ use causeway_providers::Presentation;
 
 use crate::json::comparison;
 use crate::meeting::{by_equality, is_float, is_of_one_type, meet, meet_in_case, meet_in_comparison, meet_in_rows, meet_in_subquery};
+use crate::outer_types::refreshed;
 use crate::sliding::adds_anew;
 use crate::zones::Zone;
 use crate::{regular_expressions, text_literals};
@@ -49,16 +50,23 @@ impl AnalyzerRule for Coercion {
 
     fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
         let zone = Zone::of(config);
-        let mut is_retyped = false;
-        plan.transform_up_with_subqueries(|plan| {
-            // What is above a node of other types than it was planned with has others too.
-            let plan = if is_retyped && !plan.inputs().is_empty() { plan.recompute_schema()? } else { plan };
-            let (plan, has_other_types) = meet_in_rows(plan)?;
-            is_retyped |= has_other_types;
-            node(plan, &zone)
-        })
-        .data()
+        let refreshed = refreshed(coerced(plan, &zone)?)?;
+        // What is compared with an outer column of another type is looked at again.
+        if refreshed.transformed { coerced(refreshed.data, &zone) } else { Ok(refreshed.data) }
     }
+}
+
+fn coerced(plan: LogicalPlan, zone: &Zone) -> Result<LogicalPlan> {
+    let mut is_retyped = false;
+    plan.transform_up_with_subqueries(|plan| {
+        // What is above a node of other types than it was planned with has others too.
+        let plan = if is_retyped && !plan.inputs().is_empty() { plan.recompute_schema()? } else { plan };
+        let (plan, has_other_types) = meet_in_rows(plan)?;
+        let plan = node(plan, zone)?;
+        is_retyped |= has_other_types || plan.transformed;
+        Ok(plan)
+    })
+    .data()
 }
 
 fn node(plan: LogicalPlan, zone: &Zone) -> Result<Transformed<LogicalPlan>> {

@@ -31,6 +31,7 @@ mod names;
 mod not_in;
 mod one_group;
 mod ordered_skip;
+mod outer_types;
 mod output;
 mod parameters;
 mod parse;

@@ -170,6 +170,8 @@ impl Number {
             }
             _ => text.to_owned(),
         };
+        // A zero has no sign to most types.
+        let canonical = if value == 0.0 { "0".to_owned() } else { canonical };
         Some(Self { value, canonical, significant })
     }
 }

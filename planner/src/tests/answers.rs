@@ -95,6 +95,8 @@ const STATEMENTS: &[&str] = &[
     "SELECT c.name, o.status, i.qty FROM orders o, shop.items i, customers c WHERE o.id = i.order_id AND c.id + 9 = i.order_id",
     "SELECT a.id, b.id, c.id, i.qty FROM orders a JOIN shop.items i ON i.order_id = a.id JOIN orders b ON b.id = i.order_id JOIN orders c ON c.id = i.order_id",
     "SELECT x.n, c.id FROM (SELECT customer_id, count(*) AS n FROM orders GROUP BY customer_id) x JOIN shop.items i ON i.qty = x.customer_id JOIN customers c ON c.id = x.customer_id",
+    "SELECT w.s FROM (SELECT sum(id) OVER (ORDER BY id) AS s FROM customers) w WHERE EXISTS (SELECT 1 FROM orders o WHERE o.customer_id = w.s)",
+    "SELECT w.s, (SELECT count(*) FROM orders o WHERE o.customer_id = w.s) FROM (SELECT sum(id) OVER (ORDER BY id) AS s FROM customers) w",
     "SELECT a.id FROM customers a, orders b WHERE a.id = b.customer_id AND (b.status = 'paid' OR a.city = 'Rome')",
 ];
 
