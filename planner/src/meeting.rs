@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, Result};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::{Case, Cast, InSubquery, Placeholder, SetComparison};
@@ -73,9 +74,22 @@ pub(crate) fn meet_in_case(case: &mut Case, schema: &DFSchema) -> bool {
     meet(case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut()).chain(otherwise), schema) | compares
 }
 
+/// What has more parts is not written twice: of one within another that would double each time.
+const MOST_PARTS: usize = 32;
+
+fn is_small(expr: &Expr) -> bool {
+    let mut parts = 0;
+    let walked = expr.apply(|_| {
+        parts += 1;
+        Ok(if parts > MOST_PARTS { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    walked.is_ok() && parts <= MOST_PARTS
+}
+
 /// A comparison within a function or `CASE` as `=`, for which the two zeros of a float are one; `None` for anything else.
 pub(crate) fn by_equality(expr: &Expr, schema: &DFSchema) -> Option<Expr> {
-    let is_of_float = |expr: &Expr| expr.get_type(schema).is_ok_and(|data_type| is_float(&data_type)) && !expr.is_volatile();
+    let is_of_float =
+        |expr: &Expr| is_small(expr) && expr.get_type(schema).is_ok_and(|data_type| is_float(&data_type)) && !expr.is_volatile();
     match expr {
         Expr::ScalarFunction(function) if function.name() == "nullif" => {
             let [value, other] = function.args.as_slice() else { return None };

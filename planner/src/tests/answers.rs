@@ -215,6 +215,15 @@ async fn floats_beside_decimals_stay_floats() {
     }
 }
 
+/// Each is written twice, which of one within another must not be.
+#[tokio::test(flavor = "multi_thread")]
+async fn nested_comparisons_of_floats_do_not_grow_without_end() {
+    let nested = |open: &str, close: &str| format!("SELECT {}1.5::float8{}", open.repeat(30), close.repeat(30));
+    for sql in [nested("nullif(", ", 0)"), nested("CASE ", " WHEN 0 THEN 2.5::float8 ELSE 1.5 END")] {
+        assert_eq!(world().rows(&sql).await.unwrap(), [["1.5"]], "{sql}");
+    }
+}
+
 /// What PostgreSQL 15 answers; the planner below us would answer otherwise.
 const ANSWERS: &[(&str, &str)] = &[
     // Windows over groupings, and over windows.
