@@ -39,6 +39,7 @@ mod push_down;
 mod secrets;
 mod statements;
 mod streaming;
+mod time_zones;
 mod timeouts;
 mod tpcds;
 mod tpch;

@@ -296,7 +296,11 @@ fn digits(kept: &mut Expr) -> bool {
         Expr::Negative(inner) => (inner.as_ref(), -1),
         other => (other, 1),
     };
-    let Expr::Literal(ScalarValue::Int64(Some(number)), _) = literal else { return false };
+    let number = match literal {
+        Expr::Literal(ScalarValue::Int64(Some(number)), _) => *number,
+        Expr::Literal(ScalarValue::Int32(Some(number)), _) if sign < 0 => i64::from(*number),
+        _ => return false,
+    };
     let Some(number) = number.checked_mul(sign).and_then(|number| i32::try_from(number).ok()) else { return false };
     *kept = Expr::Literal(ScalarValue::Int32(Some(number)), None);
     true

@@ -22,6 +22,7 @@ mod group_keys;
 mod grouping_sets;
 mod growth;
 mod guardrails;
+mod integer_literals;
 mod join_order;
 mod json;
 mod maybe_null;

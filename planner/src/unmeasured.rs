@@ -36,3 +36,21 @@ static HOLDS: LazyLock<ScalarUDF> = LazyLock::new(|| {
     };
     create_udf("holds", vec![DataType::Boolean], DataType::Boolean, Volatility::Immutable, Arc::new(evaluate))
 });
+
+#[cfg(test)]
+mod tests {
+    use datafusion::assert_batches_eq;
+    use datafusion::prelude::SessionContext;
+
+    use super::unmeasured;
+
+    #[tokio::test]
+    async fn the_rows_are_those_of_the_condition() {
+        let context = SessionContext::new();
+        let sql = "SELECT column1 FROM (VALUES (1), (2), (3)) WHERE column1 > 1 AND column1 < 3";
+        let plan = unmeasured(context.sql(sql).await.unwrap().into_optimized_plan().unwrap()).unwrap();
+        let frame = context.execute_logical_plan(plan).await.unwrap();
+        let rows = frame.collect().await.unwrap();
+        assert_batches_eq!(["+---------+", "| column1 |", "+---------+", "| 2       |", "+---------+"], &rows);
+    }
+}

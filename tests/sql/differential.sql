@@ -493,3 +493,11 @@ SELECT n FROM (SELECT count(*) AS n FROM crm.customers) t WHERE n = 7 AND n = 2;
 SELECT n FROM (SELECT count(*) AS n FROM crm.customers) t WHERE (SELECT max(id) FROM shop.orders) < 0;
 -- a count of none above a count
 SELECT count(*) FROM (SELECT max(id) AS n FROM shop.orders) t WHERE n IS NULL AND n = 3;
+-- days between dates of a file
+SELECT a.order_id, a.line, b.shipped - a.shipped AS days FROM lake.lineitems a JOIN lake.lineitems b ON b.order_id = a.order_id
+WHERE a.shipped - b.shipped BETWEEN 1 AND 31 OR a.shipped - b.shipped = -31;
+-- integers that are written down, in sums
+SELECT segment, sum(CASE WHEN vip THEN 1 ELSE 0 END) / count(*) AS a, sum(id % 1000) / 7 AS b, sum(id - 1) / 10 AS c FROM crm.customers GROUP BY segment;
+-- integers that are written down, in sums over two sources
+SELECT c.segment, sum(o.units % 100) / 7 AS a, sum(CASE WHEN o.total > 100 THEN 3 ELSE 2 END) / 5 AS b, sum(v.n) / 2 AS c
+FROM crm.customers c JOIN shop.orders o ON o.customer_id = c.id JOIN (VALUES (1), (2), (3000000)) v(n) ON v.n < c.id + 3000000 GROUP BY c.segment;

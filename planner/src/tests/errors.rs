@@ -32,6 +32,8 @@ const FAULTS: &[(&str, ErrorKind, &str)] = &[
     ("SELECT CAST(name AS int) FROM customers", InvalidText, "invalid input syntax for type integer"),
     ("SELECT CAST('2024-99-01' AS date)", InvalidText, "invalid input syntax for type date"),
     ("SELECT CAST(99999999999 AS int)", OutOfRange, "value out of range for its type"),
+    ("SELECT name ~ '(' FROM customers", RegularExpression, "invalid regular expression"),
+    ("SELECT regexp_replace(name, '[', 'x') FROM customers", RegularExpression, "invalid regular expression"),
     ("SELECT id FROM customers UNION SELECT id, name FROM customers", Invalid, "UNION queries have different number of columns"),
     ("SELECT (SELECT id FROM customers)", Invalid, "more than one row returned by a subquery used as an expression"),
     ("INSERT INTO plain.customers VALUES (1)", Unsupported, "\"plain.customers\" cannot be written to"),

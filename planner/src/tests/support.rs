@@ -60,6 +60,7 @@ impl Dialect for TestDialect {
     fn literal(&self, value: &ScalarValue) -> Option<String> {
         match value {
             ScalarValue::Utf8(Some(text)) => Some(format!("'{}'", text.replace('\'', "''"))),
+            ScalarValue::Int32(Some(number)) => Some(number.to_string()),
             ScalarValue::Int64(Some(number)) => Some(number.to_string()),
             ScalarValue::Boolean(Some(truth)) => Some(truth.to_string().to_uppercase()),
             ScalarValue::Decimal128(Some(_), precision, scale) => {
