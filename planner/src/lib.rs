@@ -51,6 +51,7 @@ mod sort_keys;
 mod stack;
 mod statement_cache;
 mod stop;
+mod subquery_values;
 #[cfg(test)]
 mod tests;
 mod text_literals;

@@ -9,17 +9,23 @@ use std::sync::Arc;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, ExprSchema, Result, ScalarValue};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::InSubquery;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{
     Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator, binary_expr, exists, lit, not, not_exists, when,
 };
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::utils::NamePreserver;
+
+use crate::error::{Error, ErrorKind};
+use crate::sort_keys::subqueries_by_columns;
+use crate::subquery_values::computes_values;
 
 /// What the subquery's column is called in the conditions made here.
 const VALUE: &str = "causeway_value";
 
-/// Rewrites the conditions of filters.
+/// Rewrites the conditions of filters, and those that are values.
 #[derive(Debug)]
 pub(crate) struct NotIn;
 
@@ -29,8 +35,28 @@ impl AnalyzerRule for NotIn {
     }
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
-        plan.transform_up_with_subqueries(filter).data()
+        let plan = subqueries_by_columns(plan)?;
+        plan.transform_up_with_subqueries(|node| if computes_values(&node) { values(node) } else { filter(node) }).data()
     }
+}
+
+fn values(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let [input] = node.inputs()[..] else { return Ok(Transformed::no(node)) };
+    let schema = Arc::clone(input.schema());
+    let names = NamePreserver::new(&node);
+    let node = node.map_expressions(|expr| {
+        if !expr.exists(|expr| Ok(matches!(expr, Expr::InSubquery(_))))? {
+            return Ok(Transformed::no(expr));
+        }
+        if expr.exists(|expr| if let Expr::InSubquery(inside) = expr { is_from_outside(&inside.expr) } else { Ok(false) })? {
+            let error =
+                Error::new(ErrorKind::Unsupported, "IN as a value of a subquery that seeks a value from outside of it is not supported");
+            return Err(DataFusionError::External(Box::new(error.hint("Put the condition into WHERE."))));
+        }
+        let name = names.save(&expr);
+        Ok(Transformed::yes(name.restore(whole(expr, &schema)?)))
+    })?;
+    node.map_data(LogicalPlan::recompute_schema)
 }
 
 fn filter(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
@@ -106,6 +132,16 @@ fn whole(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     Ok(rewritten.data)
 }
 
+fn is_from_outside(sought: &Expr) -> Result<bool> {
+    sought.exists(|expr| {
+        Ok(match expr {
+            Expr::OuterReferenceColumn(..) => true,
+            Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
+            _ => false,
+        })
+    })
+}
+
 /// The value sought, and the rows it is sought in.
 struct Comparison {
     sought: Expr,
@@ -117,14 +153,7 @@ impl Comparison {
     fn of(inside: &InSubquery, schema: &DFSchema) -> Result<Option<Self>> {
         let rows = inside.subquery.subquery.as_ref();
         let (qualifier, field) = rows.schema().qualified_field(0);
-        let outside = inside.expr.exists(|expr| {
-            Ok(match expr {
-                Expr::OuterReferenceColumn(..) => true,
-                Expr::ScalarSubquery(subquery) => !subquery.outer_ref_columns.is_empty(),
-                _ => false,
-            })
-        })?;
-        if outside || !(field.is_nullable() || inside.expr.nullable(schema)?) {
+        if is_from_outside(&inside.expr)? || !(field.is_nullable() || inside.expr.nullable(schema)?) {
             return Ok(None);
         }
         let value = Expr::from((qualifier, field)).alias(VALUE);

@@ -36,6 +36,7 @@ use crate::one_group::AboveOneGroup;
 use crate::ordered_skip::OrderedSkip;
 use crate::ranking;
 use crate::single_distinct::SingleDistinct;
+use crate::subquery_values::SubqueryValues;
 use crate::unambiguous_filters::UnambiguousFilters;
 
 /// Rows in a batch between operators.
@@ -88,6 +89,7 @@ fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     for rule in Optimizer::new().rules {
         match rule.name() {
             "eliminate_duplicated_expr" => {}
+            "decorrelate_predicate_subquery" => rules.extend([Arc::new(SubqueryValues), rule]),
             "push_down_filter" => rules.push(Arc::new(AboveOneGroup(rule))),
             "single_distinct_aggregation_to_group_by" => rules.push(Arc::new(SingleDistinct(rule))),
             "simplify_expressions" => rules.extend([rule, Arc::new(DatesBesideMoments)]),

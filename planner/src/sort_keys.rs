@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TransformedResult};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::expr::{Alias, WindowFunction};
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection, Sort, Window};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Projection, Sort, SortExpr, Window};
 
 /// `plan` as it is computed here, whose sorts and windows have columns for keys.
 pub(crate) fn sorted_by_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -17,6 +17,18 @@ pub(crate) fn sorted_by_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
         LogicalPlan::Sort(sort) if sort.expr.iter().any(|key| !is_column(&key.expr)) => by_columns(sort).map(Transformed::yes),
         LogicalPlan::Window(window) if window.window_expr.iter().any(|expr| keys_of(expr).any(|key| !is_column(key))) => {
             over_columns(window).map(Transformed::yes)
+        }
+        other => Ok(Transformed::no(other)),
+    })
+    .data()
+}
+
+/// `plan` as it was written, whose sorts have columns for what they ask of subqueries.
+pub(crate) fn subqueries_by_columns(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let asks = |key: &SortExpr| key.expr.exists(|expr| Ok(matches!(expr, Expr::Exists(_) | Expr::InSubquery(_))));
+    plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Sort(sort) if sort.expr.iter().try_fold(false, |found, key| asks(key).map(|asks| found | asks))? => {
+            by_columns(sort).map(Transformed::yes)
         }
         other => Ok(Transformed::no(other)),
     })

@@ -501,3 +501,16 @@ SELECT segment, sum(CASE WHEN vip THEN 1 ELSE 0 END) / count(*) AS a, sum(id % 1
 -- integers that are written down, in sums over two sources
 SELECT c.segment, sum(o.units % 100) / 7 AS a, sum(CASE WHEN o.total > 100 THEN 3 ELSE 2 END) / 5 AS b, sum(v.n) / 2 AS c
 FROM crm.customers c JOIN shop.orders o ON o.customer_id = c.id JOIN (VALUES (1), (2), (3000000)) v(n) ON v.n < c.id + 3000000 GROUP BY c.segment;
+-- whether there are rows, as a value
+SELECT EXISTS (SELECT 1 FROM shop.orders) AS a, EXISTS (SELECT 1 FROM lake.lineitems WHERE quantity < 0) AS b, NOT EXISTS (SELECT 1 FROM crm.cities) AS c;
+-- whether there are rows of each row, as values
+SELECT c.id, EXISTS (SELECT 1 FROM shop.orders o WHERE o.customer_id = c.id) AS a, EXISTS (SELECT 1 FROM crm.cities t WHERE t.city = c.city AND t.population > c.id) AS b,
+CASE WHEN NOT EXISTS (SELECT 1 FROM shop.orders o WHERE o.customer_id = c.id AND o.total > 100) THEN 'small' ELSE c.segment END AS d FROM crm.customers c;
+-- IN over a subquery as a value, with NULL on both sides
+SELECT c.id, c.city IN (SELECT city FROM crm.cities) AS a, c.city NOT IN (SELECT author FROM desk.notes) AS b, c.id IN (SELECT customer_id FROM shop.orders) AS d,
+c.id NOT IN (SELECT customer_id FROM shop.orders WHERE id < 0) AS e FROM crm.customers c;
+-- rows counted by whether there are others
+SELECT c.segment, count(*) FILTER (WHERE EXISTS (SELECT 1 FROM shop.orders o WHERE o.customer_id = c.id)) AS n,
+sum(CASE WHEN c.id IN (SELECT customer_id FROM shop.orders WHERE total > 100) THEN 1 ELSE 0 END) AS s FROM crm.customers c GROUP BY c.segment;
+-- an order by whether there are others [ordered]
+SELECT c.id FROM crm.customers c ORDER BY EXISTS (SELECT 1 FROM shop.orders o WHERE o.customer_id = c.id), c.id LIMIT 30;
