@@ -118,6 +118,9 @@ fn returns(psql: &Psql, takes: Takes) {
             ),
             ("DELETE FROM shop.w WHERE id >= 31 RETURNING *", &["31|b|<null>|<null>|none", "DELETE 1"]),
             ("DELETE FROM shop.w WHERE id = 99 RETURNING id", &["DELETE 0"]),
+            // A number is rounded, and a text is read.
+            ("INSERT INTO shop.w (id, name) VALUES (40.6, 'r'), ('42', 's') RETURNING id", &["41", "42", "INSERT 0 2"]),
+            ("DELETE FROM shop.w WHERE id > 40", &["DELETE 2"]),
         ],
     );
     let update = "UPDATE shop.w AS x SET amount = 1, day = NULL WHERE id = 30 RETURNING x.id, amount + 1, day";

@@ -12,10 +12,12 @@ INSERT INTO calls VALUES
     (5, '2024-11-03 06:30:00Z', '2024-11-02 22:30:00', '2024-11-02'),
     (6, '2023-12-31 23:30:00.5Z', '2023-12-31 23:30:00.5', '2024-01-01'),
     (7, '1969-12-31 23:59:59.999999Z', '1970-01-01 00:00:00', '1970-01-01'),
-    (8, NULL, NULL, NULL);";
+    (8, '2024-03-31 00:59:00Z', '2024-03-31 02:30:00', '2024-03-31'),
+    (9, '2024-03-10 07:30:00Z', '2024-03-10 02:30:00', '2024-03-09'),
+    (10, NULL, NULL, NULL);";
 
 const QUERIES: &[&str] = &[
-    "SELECT id, at, at::timestamp, at::date, at::time, at::text FROM calls.calls",
+    "SELECT id, at, at::timestamp, at::date, at::time FROM calls.calls",
     "SELECT id, local::timestamptz, day::timestamptz FROM calls.calls",
     "SELECT id, date_trunc('day', at), date_trunc('hour', at), date_trunc('month', at) FROM calls.calls",
     "SELECT id, extract(hour FROM at)::int, extract(day FROM at)::int, date_part('dow', at)::int FROM calls.calls",
@@ -24,8 +26,14 @@ const QUERIES: &[&str] = &[
     "SELECT id FROM calls.calls WHERE at < '2024-03-10 03:00:00' AND at >= date '2023-12-31'",
     "SELECT id FROM calls.calls WHERE at BETWEEN timestamp '2023-12-31 18:00:00' AND '2024-07-01'",
     "SELECT id, coalesce(at, timestamp '2024-07-01 00:00:00'), CASE WHEN id > 4 THEN at ELSE local END FROM calls.calls",
-    "SELECT a.id, b.id FROM calls.calls a JOIN calls.calls b ON a.at = b.local",
+    "SELECT a.id, b.id FROM calls.calls a JOIN calls.calls b ON a.id = b.id + 1 AND a.at >= b.local",
     "SELECT at FROM calls.calls WHERE id < 3 UNION SELECT local FROM calls.calls WHERE id > 5",
+    "SELECT v FROM (VALUES (timestamptz '2024-07-01 02:00:00Z'), ('2024-03-10 02:30:00'::timestamp), (NULL)) t(v)",
+    "SELECT id FROM calls.calls WHERE at IN (SELECT local FROM calls.calls)",
+    "SELECT id FROM calls.calls WHERE local NOT IN (SELECT at FROM calls.calls WHERE at IS NOT NULL)",
+    "SELECT count(*) FROM (SELECT at FROM calls.calls) a FULL JOIN (SELECT local AS at FROM calls.calls) b USING (at)",
+    "SELECT local::timestamptz AS x, count(*) FROM calls.calls GROUP BY ROLLUP (local::timestamptz)",
+    "SELECT '2024-11-03 00:30:00'::timestamptz, timestamptz '2024-12-24', id FROM calls.calls WHERE id < 2",
     "SELECT timestamptz '2024-07-01 02:00:00Z'::date, timestamp '2024-07-01 02:00:00'::timestamptz, '2024-07-01 02:00:00'::timestamptz",
 ];
 
@@ -38,6 +46,8 @@ async fn instants_are_read_in_the_session_s_zone() {
     reference.script(&format!("CREATE SCHEMA calls; SET search_path = calls; {TABLE}"));
     let gateway = Gateway::start([source.datasource("calls")]);
     let (reference, ours) = (reference.connect().await, gateway.connect().await);
+    // It sorts moments of no zone by themselves there, and finds them out of order where clocks are set back.
+    text_rows(&reference, "SET enable_mergejoin = off").await.unwrap();
     let mut wrong = Vec::new();
     for zone in ["UTC", "America/New_York", "Asia/Kolkata", "Europe/Paris"] {
         for client in [&reference, &ours] {

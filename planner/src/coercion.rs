@@ -27,13 +27,13 @@ use datafusion::logical_expr::{
     WindowFrameUnits, cast, create_udf,
 };
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::utils::NamePreserver;
 use datafusion::scalar::ScalarValue;
 
 use causeway_providers::Presentation;
 
 use crate::json::comparison;
 use crate::meeting::{by_equality, is_float, is_of_one_type, meet, meet_in_case, meet_in_comparison, meet_in_rows, meet_in_subquery};
+use crate::named::map_named;
 use crate::outer_types::refreshed;
 use crate::sliding::adds_anew;
 use crate::zones::Zone;
@@ -74,11 +74,7 @@ fn node(plan: LogicalPlan, zone: &Zone) -> Result<Transformed<LogicalPlan>> {
     if let LogicalPlan::TableScan(scan) = &plan {
         schema.merge(&DFSchema::try_from_qualified_schema(scan.table_name.clone(), &scan.source.schema())?);
     }
-    let names = NamePreserver::new(&plan);
-    let plan = plan.map_expressions(|expr| {
-        let name = names.save(&expr);
-        Ok(expr.transform_up(|expr| in_zone(expr, &schema, zone))?.update_data(|expr| name.restore(expr)))
-    })?;
+    let plan = map_named(plan, |expr| expr.transform_up(|expr| in_zone(expr, &schema, zone)))?;
     if plan.transformed { plan.map_data(LogicalPlan::recompute_schema) } else { Ok(plan) }
 }
 
@@ -154,6 +150,10 @@ fn expression(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 let read = literal_as(std::mem::take(item), &own)?;
                 changed |= read.transformed;
                 *item = read.data;
+            }
+            let known: Vec<_> = list.iter().filter(|item| !is_null(item)).cloned().collect();
+            if known.len() < list.len() {
+                return Ok(Transformed::yes(beside_null(expr, known, negated)));
             }
             Ok(transformed(Expr::InList(InList { expr, list, negated }), changed))
         }
@@ -316,6 +316,23 @@ fn literal_as(expr: Expr, data_type: &DataType) -> Result<Transformed<Expr>> {
         Some(value) => Transformed::yes(Expr::Literal(value, None)),
         None => Transformed::no(expr),
     })
+}
+
+fn is_null(item: &Expr) -> bool {
+    match item {
+        Expr::Cast(Cast { expr, .. }) => is_null(expr),
+        other => matches!(other, Expr::Literal(value, _) if value.is_null()),
+    }
+}
+
+/// `IN` over a list with NULL in it, which DataFusion loses where it makes one list of two.
+fn beside_null(expr: Box<Expr>, list: Vec<Expr>, negated: bool) -> Expr {
+    let unknown = Expr::Literal(ScalarValue::Boolean(None), None);
+    if list.is_empty() {
+        return unknown;
+    }
+    let known = Expr::InList(InList { expr, list, negated });
+    if negated { known.and(unknown) } else { known.or(unknown) }
 }
 
 /// Operators whose operands become one type.

@@ -8,14 +8,17 @@
 //! - A limit, an offset, a window or `DISTINCT ON` sees the rows of one outer row, and the side of an outer join that is filled with NULL
 //!   is filtered before it is joined. Below these such conditions are refused.
 
+use std::sync::Arc;
+
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{JoinType, Result};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::{Exists, InSubquery};
-use datafusion::logical_expr::{Distinct, Expr, FetchType, Limit, LogicalPlan, Operator, SkipType, binary_expr, lit};
+use datafusion::logical_expr::{Distinct, Expr, FetchType, Limit, LogicalPlan, Operator, SkipType, Subquery, binary_expr, lit};
 use datafusion::optimizer::AnalyzerRule;
 
+use crate::correlated_columns::told_apart;
 use crate::error::{Error, ErrorKind};
 
 /// To be applied while subqueries are as they were written.
@@ -29,8 +32,9 @@ impl AnalyzerRule for Correlation {
 
     fn analyze(&self, plan: LogicalPlan, _config: &ConfigOptions) -> Result<LogicalPlan> {
         plan.transform_up_with_subqueries(|node| {
-            if let LogicalPlan::Subquery(lateral) = &node {
+            if let LogicalPlan::Subquery(lateral) = node {
                 names_outer_rows(&lateral.subquery, Place::Top)?;
+                return Ok(Transformed::yes(LogicalPlan::Subquery(apart(lateral)?)));
             }
             node.map_expressions(|expr| expr.transform_up(expression))
         })
@@ -45,22 +49,27 @@ fn expression(expr: Expr) -> Result<Transformed<Expr>> {
                 return Ok(Transformed::yes(lit(!negated)));
             }
             names_outer_rows(first_kept(&subquery.subquery), Place::Top)?;
-            Ok(Transformed::no(Expr::Exists(Exists { subquery, negated })))
+            Ok(Transformed::yes(Expr::Exists(Exists { subquery: apart(subquery)?, negated })))
         }
         Expr::InSubquery(InSubquery { expr, subquery, negated }) if !subquery.outer_ref_columns.is_empty() => {
             names_outer_rows(&subquery.subquery, Place::Top)?;
             if gives_one_row(&subquery.subquery) {
                 let op = if negated { Operator::NotEq } else { Operator::Eq };
-                return Ok(Transformed::yes(binary_expr(*expr, op, Expr::ScalarSubquery(subquery))));
+                return Ok(Transformed::yes(binary_expr(*expr, op, Expr::ScalarSubquery(apart(subquery)?))));
             }
-            Ok(Transformed::no(Expr::InSubquery(InSubquery { expr, subquery, negated })))
+            Ok(Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery: apart(subquery)?, negated })))
         }
         Expr::ScalarSubquery(subquery) if !subquery.outer_ref_columns.is_empty() => {
             names_outer_rows(&subquery.subquery, Place::Top)?;
-            Ok(Transformed::no(Expr::ScalarSubquery(subquery)))
+            Ok(Transformed::yes(Expr::ScalarSubquery(apart(subquery)?)))
         }
         other => Ok(Transformed::no(other)),
     }
+}
+
+fn apart(subquery: Subquery) -> Result<Subquery> {
+    let plan = told_apart(Arc::unwrap_or_clone(subquery.subquery))?;
+    Ok(Subquery { subquery: Arc::new(plan), ..subquery })
 }
 
 /// Whether a plan gives one row, whatever it finds: a grouping without keys, with nothing above it that takes rows away.

@@ -173,7 +173,7 @@ impl Engine {
         let planned = as_unions(mark(group_by_dependents(tell_apart(join_on(planned, &names)?, names.all_columns()), &names)));
         let planner = SqlToRel::new_with_options(&names, parser_options(&state));
         let mut scope = PlannerContext::new().with_prepare_param_data_types(declared_fields(parameter_types));
-        let plan = as_integers(as_joins(as_written(planner.sql_statement_to_plan_with_context(planned, &mut scope)?)?, &state)?)?;
+        let plan = as_joins(as_integers(as_written(planner.sql_statement_to_plan_with_context(planned, &mut scope)?)?)?, &state)?;
         reads_only(&plan)?;
         if let Some(guardrails) = guardrails {
             guardrails.admit_functions(&plan)?;

@@ -7,13 +7,15 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::expr::Cast;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Values};
-use datafusion::optimizer::utils::NamePreserver;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Union, Values};
 use datafusion::scalar::ScalarValue;
+
+use crate::named::map_named;
 
 /// `plan` as it was made of a statement, with literals of type `integer`.
 ///
-/// A recursive query is left as it is: what it reads of itself has the types that its first part had when it was planned.
+/// A statement with a recursive query is left as it is: what that reads of itself has the types that its first part had when it was planned.
+/// So is what a function in FROM is called with.
 pub(crate) fn as_integers(plan: LogicalPlan) -> Result<LogicalPlan> {
     let mut is_recursive = false;
     plan.apply_with_subqueries(|node| {
@@ -23,31 +25,38 @@ pub(crate) fn as_integers(plan: LogicalPlan) -> Result<LogicalPlan> {
     if is_recursive {
         return Ok(plan);
     }
-    plan.transform_up_with_subqueries(|node| {
-        if let LogicalPlan::Values(Values { values, .. }) = node {
-            let rows = values.into_iter().map(|row| row.into_iter().map(of_row).collect::<Result<_>>()).collect::<Result<_>>()?;
-            return LogicalPlanBuilder::values(rows)?.build().map(Transformed::yes);
-        }
+    plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Values(values) => of_values(values).map(Transformed::yes),
         // How many rows a limit lets pass is no value of the statement's.
-        if matches!(node, LogicalPlan::Limit(_)) {
-            return Ok(Transformed::no(node));
-        }
-        let names = NamePreserver::new(&node);
-        let node = node.map_expressions(|expr| {
-            let name = names.save(&expr);
-            Ok(expr.transform_up(integer)?.update_data(|expr| name.restore(expr)))
-        })?;
-        node.map_data(LogicalPlan::recompute_schema)
+        LogicalPlan::Limit(_) => Ok(Transformed::no(node)),
+        LogicalPlan::Union(union) => Ok(Transformed::yes(LogicalPlan::Union(Union::try_new_with_loose_types(union.inputs)?))),
+        node => map_named(node, |expr| expr.transform_up(integer))?.map_data(LogicalPlan::recompute_schema),
     })
     .data()
 }
 
-/// A value of a row, which was cast to what the others are if it was something else.
-fn of_row(expr: Expr) -> Result<Expr> {
-    match expr {
-        Expr::Cast(Cast { expr, field }) if *field.data_type() == DataType::Int64 && matches!(*expr, Expr::Literal(..)) => of_row(*expr),
-        other => other.transform_up(integer).data(),
+/// Rows whose columns of nothing but integers and NULL have that type.
+fn of_values(Values { schema, values: mut rows }: Values) -> Result<LogicalPlan> {
+    for at in 0..schema.fields().len() {
+        let is_null = |value: &Expr| match value {
+            Expr::Cast(Cast { expr, field }) => {
+                *field.data_type() == DataType::Int64 && matches!(expr.as_ref(), Expr::Literal(value, _) if value.is_null())
+            }
+            Expr::Literal(value, _) => value.is_null(),
+            _ => false,
+        };
+        let is_written = |value: &Expr| matches!(value, Expr::Literal(ScalarValue::Int64(Some(value)), _) if i32::try_from(*value).is_ok());
+        if !rows.iter().all(|row| is_null(&row[at]) || is_written(&row[at])) || rows.iter().all(|row| is_null(&row[at])) {
+            continue;
+        }
+        for row in &mut rows {
+            row[at] = match std::mem::take(&mut row[at]) {
+                value if is_null(&value) => Expr::Literal(ScalarValue::Int32(None), None),
+                value => integer(value)?.data,
+            };
+        }
     }
+    LogicalPlanBuilder::values(rows)?.build()
 }
 
 fn integer(expr: Expr) -> Result<Transformed<Expr>> {

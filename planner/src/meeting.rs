@@ -37,7 +37,9 @@ fn meeting(types: &[DataType]) -> Option<DataType> {
     if is_mixed || (types.contains(&DataType::Float32) && types.iter().any(is_wide)) {
         return Some(DataType::Float64);
     }
-    let moment = types.iter().find(|data_type| is_moment(data_type));
+    // An instant beside a moment of no zone is what both become.
+    let moment =
+        types.iter().filter(|data_type| is_moment(data_type)).max_by_key(|data_type| matches!(data_type, DataType::Timestamp(_, Some(_))));
     moment.filter(|_| types.contains(&DataType::Date32)).cloned()
 }
 

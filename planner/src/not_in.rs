@@ -1,4 +1,4 @@
-//! `IN` over a subquery with three answers, wherever it stands.
+//! `IN` over a subquery with three answers, in conditions and as a value.
 //!
 //! `x NOT IN (SELECT v ...)` is not true when a `v` or `x` is NULL. DataFusion knows that where the condition is one of those that a
 //! WHERE joins by AND, compares a column, and the subquery names nothing from outside. Anywhere else it would take NULL for "no".
@@ -16,9 +16,9 @@ use datafusion::logical_expr::{
     Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator, binary_expr, exists, lit, not, not_exists, when,
 };
 use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::utils::NamePreserver;
 
 use crate::error::{Error, ErrorKind};
+use crate::named::map_named;
 use crate::sort_keys::subqueries_by_columns;
 use crate::subquery_values::computes_values;
 
@@ -43,19 +43,9 @@ impl AnalyzerRule for NotIn {
 fn values(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     let [input] = node.inputs()[..] else { return Ok(Transformed::no(node)) };
     let schema = Arc::clone(input.schema());
-    let names = NamePreserver::new(&node);
-    let node = node.map_expressions(|expr| {
-        if !expr.exists(|expr| Ok(matches!(expr, Expr::InSubquery(_))))? {
-            return Ok(Transformed::no(expr));
-        }
-        if expr.exists(|expr| if let Expr::InSubquery(inside) = expr { is_from_outside(&inside.expr) } else { Ok(false) })? {
-            let error =
-                Error::new(ErrorKind::Unsupported, "IN as a value of a subquery that seeks a value from outside of it is not supported");
-            return Err(DataFusionError::External(Box::new(error.hint("Put the condition into WHERE."))));
-        }
-        let name = names.save(&expr);
-        Ok(Transformed::yes(name.restore(whole(expr, &schema)?)))
-    })?;
+    let is_asked = |expr: &Expr| Ok(matches!(expr, Expr::InSubquery(_)));
+    let node =
+        map_named(node, |expr| Ok(if expr.exists(is_asked)? { Transformed::yes(whole(expr, &schema)?) } else { Transformed::no(expr) }))?;
     node.map_data(LogicalPlan::recompute_schema)
 }
 
@@ -105,7 +95,8 @@ fn truth(expr: Expr, schema: &DFSchema) -> Result<Expr> {
         Expr::InSubquery(inside) if inside.negated => {
             Ok(match Comparison::of(&inside, schema)? {
                 // Every row must differ for sure.
-                Some(comparison) => not_exists(comparison.rows(|equal| equal.is_not_false())?),
+                Some(comparison) if may_be_null(&inside, schema)? => not_exists(comparison.rows(|equal| equal.is_not_false())?),
+                Some(comparison) => not_exists(comparison.rows(|equal| equal)?),
                 None => Expr::InSubquery(inside),
             })
         }
@@ -115,21 +106,36 @@ fn truth(expr: Expr, schema: &DFSchema) -> Result<Expr> {
 }
 
 /// The expression with all three answers.
+///
+/// # Errors
+/// When the value sought is itself from outside of the rows at hand.
 fn whole(expr: Expr, schema: &DFSchema) -> Result<Expr> {
     let rewritten = expr.transform_down(|expr| match expr {
-        Expr::InSubquery(inside) => Ok(match Comparison::of(&inside, schema)? {
-            Some(comparison) => {
-                let unknown = Expr::Literal(ScalarValue::Boolean(None), None);
-                let found = when(exists(comparison.rows(|equal| equal)?), lit(true))
-                    .when(exists(comparison.rows(|equal| equal.is_unknown())?), unknown)
-                    .otherwise(lit(false))?;
-                Transformed::yes(if inside.negated { not(found) } else { found })
-            }
-            None => Transformed::no(Expr::InSubquery(inside)),
-        }),
+        Expr::InSubquery(inside) if may_be_null(&inside, schema)? => {
+            let Some(comparison) = Comparison::of(&inside, schema)? else {
+                let error = Error::new(
+                    ErrorKind::Unsupported,
+                    "IN over a subquery is not supported as a value if it seeks what comes from outside",
+                );
+                return Err(DataFusionError::External(Box::new(error.hint("Put the condition into WHERE, or join with the subquery."))));
+            };
+            let found = exists(comparison.rows(|equal| equal)?);
+            let unknown = if inside.subquery.outer_ref_columns.is_empty() {
+                exists(comparison.first_null()?).or(inside.expr.as_ref().clone().is_null().and(exists(comparison.first()?)))
+            } else {
+                exists(comparison.rows(|equal| equal.is_unknown())?)
+            };
+            let null = Expr::Literal(ScalarValue::Boolean(None), None);
+            let answer = when(found, lit(true)).when(unknown, null).otherwise(lit(false))?;
+            Ok(Transformed::yes(if inside.negated { not(answer) } else { answer }))
+        }
         other => Ok(Transformed::no(other)),
     })?;
     Ok(rewritten.data)
+}
+
+fn may_be_null(inside: &InSubquery, schema: &DFSchema) -> Result<bool> {
+    Ok(inside.subquery.subquery.schema().field(0).is_nullable() || inside.expr.nullable(schema)?)
 }
 
 fn is_from_outside(sought: &Expr) -> Result<bool> {
@@ -149,11 +155,11 @@ struct Comparison {
 }
 
 impl Comparison {
-    /// `None` where nothing is NULL, and where the value is itself from outside.
+    /// `None` where the value is itself from outside.
     fn of(inside: &InSubquery, schema: &DFSchema) -> Result<Option<Self>> {
         let rows = inside.subquery.subquery.as_ref();
         let (qualifier, field) = rows.schema().qualified_field(0);
-        if is_from_outside(&inside.expr)? || !(field.is_nullable() || inside.expr.nullable(schema)?) {
+        if is_from_outside(&inside.expr)? {
             return Ok(None);
         }
         let value = Expr::from((qualifier, field)).alias(VALUE);
@@ -175,5 +181,16 @@ impl Comparison {
         let value = Expr::from(self.rows.schema().qualified_field(0));
         let equal = binary_expr(value, Operator::Eq, self.sought.clone());
         Ok(Arc::new(LogicalPlanBuilder::from(self.rows.clone()).filter(condition(equal))?.build()?))
+    }
+
+    /// One of the rows, if there is any.
+    fn first(&self) -> Result<Arc<LogicalPlan>> {
+        Ok(Arc::new(LogicalPlanBuilder::from(self.rows.clone()).limit(0, Some(1))?.build()?))
+    }
+
+    /// One of the rows that are NULL, if there is any.
+    fn first_null(&self) -> Result<Arc<LogicalPlan>> {
+        let value = Expr::from(self.rows.schema().qualified_field(0));
+        Ok(Arc::new(LogicalPlanBuilder::from(self.rows.clone()).filter(value.is_null())?.limit(0, Some(1))?.build()?))
     }
 }

@@ -8,21 +8,39 @@ use std::sync::Arc;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, ExprSchema, Result};
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Expr, LogicalPlan, Subquery};
+use datafusion::logical_expr::{Expr, LogicalPlan, Subquery, SubqueryAlias};
 
 /// `plan`, whose references to outer rows have the types of these. Whether any had another one.
 pub(crate) fn refreshed(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
     plan.transform_up_with_subqueries(|node| {
         let outer = merge_schema(&node.inputs());
         if let LogicalPlan::Join(mut join) = node {
-            let LogicalPlan::Subquery(lateral) = join.right.as_ref() else { return in_expressions(LogicalPlan::Join(join), &outer) };
+            let Some((lateral, alias)) = lateral(&join.right) else { return in_expressions(LogicalPlan::Join(join), &outer) };
             let (lateral, is_changed) = seen_from(lateral.clone(), join.left.schema())?;
-            join.right = Arc::new(LogicalPlan::Subquery(lateral));
-            let node = LogicalPlan::Join(join);
-            return Ok(if is_changed { Transformed::yes(node.recompute_schema()?) } else { Transformed::no(node) });
+            if !is_changed {
+                return Ok(Transformed::no(LogicalPlan::Join(join)));
+            }
+            let lateral = Arc::new(LogicalPlan::Subquery(lateral));
+            join.right = match alias {
+                Some(alias) => Arc::new(LogicalPlan::SubqueryAlias(SubqueryAlias::try_new(lateral, alias.alias.clone())?)),
+                None => lateral,
+            };
+            return LogicalPlan::Join(join).recompute_schema().map(Transformed::yes);
         }
         in_expressions(node, &outer)
     })
+}
+
+/// The subquery that a side of a join is, and what it is called.
+fn lateral(side: &LogicalPlan) -> Option<(&Subquery, Option<&SubqueryAlias>)> {
+    match side {
+        LogicalPlan::Subquery(lateral) => Some((lateral, None)),
+        LogicalPlan::SubqueryAlias(alias) => match alias.input.as_ref() {
+            LogicalPlan::Subquery(lateral) => Some((lateral, Some(alias))),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn in_expressions(node: LogicalPlan, outer: &DFSchema) -> Result<Transformed<LogicalPlan>> {

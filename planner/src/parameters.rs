@@ -39,7 +39,9 @@ pub(crate) fn infer(plan: LogicalPlan, declared: &[Option<DataType>]) -> Result<
                 if !expr.exists(|expr| Ok(matches!(expr, Expr::Placeholder(_))))? {
                     return Ok(Transformed::no(expr));
                 }
-                let expr = expr.transform_up(|expr| of_one_type(expr, &schema))?.data;
+                let read = expr.transform_up(|expr| of_one_type(expr, &schema))?;
+                // What stands beside a parameter may have another type now than when the statement was parsed.
+                let expr = if read.transformed { read.data.transform_up(|expr| Ok(untold(expr, declared)))?.data } else { read.data };
                 let (expr, any) = expr.infer_placeholder_types(&schema)?;
                 if any { expr.transform_up(|expr| from_neighbours(expr, &schema)) } else { Ok(Transformed::no(expr)) }
             })
@@ -104,6 +106,18 @@ pub(crate) fn infer(plan: LogicalPlan, declared: &[Option<DataType>]) -> Result<
 fn visible(node: &LogicalPlan) -> DFSchema {
     let inputs = node.inputs();
     if inputs.is_empty() { node.schema().as_ref().clone() } else { merge_schema(&inputs) }
+}
+
+/// A parameter of no declared type, without what was told of it.
+fn untold(expr: Expr, declared: &[Option<DataType>]) -> Transformed<Expr> {
+    match expr {
+        Expr::Placeholder(Placeholder { id, field: Some(_) })
+            if number(&id).and_then(|number| declared.get(number - 1)?.as_ref()).is_none() =>
+        {
+            Transformed::yes(Expr::Placeholder(Placeholder { id, field: None }))
+        }
+        other => Transformed::no(other),
+    }
 }
 
 /// What stands for one another as one type, which is what a parameter beside it is compared with.

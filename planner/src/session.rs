@@ -27,10 +27,10 @@ use crate::engine::{EngineLimits, PushDown, StatementContext};
 use crate::error::{Error, ErrorKind, Result};
 use crate::federation::RemoteQueryPlanner;
 use crate::group_keys::ForgetDependencies;
-use crate::grouping_sets::UnorderedGroupingSets;
 use crate::growth::bounded;
 use crate::join_order::JoinOrder;
 use crate::json;
+use crate::local_times::LocalTimes;
 use crate::not_in::NotIn;
 use crate::one_group::AboveOneGroup;
 use crate::ordered_skip::OrderedSkip;
@@ -38,6 +38,7 @@ use crate::ranking;
 use crate::single_distinct::SingleDistinct;
 use crate::subquery_values::SubqueryValues;
 use crate::unambiguous_filters::UnambiguousFilters;
+use crate::unordered::UnorderedRows;
 
 /// Rows in a batch between operators.
 const BATCH_ROWS: usize = 8192;
@@ -75,10 +76,12 @@ pub(crate) fn template(limits: &EngineLimits) -> Result<SessionState> {
 /// Functions that PostgreSQL has too, but with other formats: no answer is better than a wrong one.
 const FOREIGN_FUNCTIONS: [&str; 2] = ["to_char", "date_format"];
 
-/// What cannot be joined is refused first, then what IN means is written out. Our coercion comes next: it decides what DataFusion's then finds decided. Arithmetic is checked once all types are.
+/// What cannot be joined is refused first, then what IN means is written out. Our coercion comes next: it decides what DataFusion's then finds decided. What is cast to an instant is known after both, and arithmetic
+/// is checked once all types are decided.
 fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(Correlation), Arc::new(NotIn), Arc::new(Coercion)];
     rules.extend(Analyzer::new().rules);
+    rules.push(Arc::new(LocalTimes));
     rules.push(Arc::new(Checking));
     rules
 }
@@ -105,17 +108,15 @@ pub(crate) fn simplifier() -> Optimizer {
     Optimizer::with_rules(vec![Arc::new(SimplifyExpressions::new()), Arc::new(DatesBesideMoments)])
 }
 
-/// The same for physical plans.
+/// DataFusion's rules for physical plans and ours.
 pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = Vec::new();
     for rule in PhysicalOptimizer::new().rules {
         match rule.name() {
             "join_selection" => rules.extend([Arc::new(JoinOrder), rule]),
-            "EnsureRequirements" => rules.extend::<[Arc<dyn PhysicalOptimizerRule + Send + Sync>; 3]>([
-                Arc::new(UnorderedGroupingSets),
-                Arc::new(OrderedSkip),
-                rule,
-            ]),
+            "EnsureRequirements" => {
+                rules.extend::<[Arc<dyn PhysicalOptimizerRule + Send + Sync>; 3]>([Arc::new(UnorderedRows), Arc::new(OrderedSkip), rule])
+            }
             "ProjectionPushdown" => rules.push(Arc::new(Dispensable(rule))),
             name if name.starts_with("FilterPushdown") => rules.push(Arc::new(UnambiguousFilters(rule))),
             _ => rules.push(rule),
@@ -206,6 +207,7 @@ mod tests {
         let logical: Vec<_> = Optimizer::new().rules.iter().map(|rule| rule.name().to_owned()).collect();
         let known = [
             "eliminate_duplicated_expr",
+            "decorrelate_predicate_subquery",
             "push_down_filter",
             "single_distinct_aggregation_to_group_by",
             "simplify_expressions",

@@ -13,11 +13,14 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult};
 use datafusion::common::{Column, JoinConstraint, JoinType, NullEquality, Result, plan_err};
-use datafusion::execution::FunctionRegistry;
+use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::type_coercion::binary::type_union_coercion;
 use datafusion::logical_expr::{Expr, ExprFunctionExt, Join, Limit, LogicalPlan, LogicalPlanBuilder, Union, WindowUDF, cast};
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::sql::sqlparser::ast::{self, LimitClause, Query, SetExpr, SetOperator, SetQuantifier, Statement, VisitMut, VisitorMut};
 
+use crate::coercion::Coercion;
 use crate::meeting::meet_in_rows;
 use crate::rewrite::empty_query;
 
@@ -67,13 +70,13 @@ fn mark(body: &mut SetExpr) {
 }
 
 /// `plan` of a statement that was marked, with the joins that its marks stand for, and unions of columns of one type.
-pub(crate) fn as_joins(plan: LogicalPlan, functions: &dyn FunctionRegistry) -> Result<LogicalPlan> {
+pub(crate) fn as_joins(plan: LogicalPlan, state: &SessionState) -> Result<LogicalPlan> {
     let mut has_other_types = false;
     plan.transform_up_with_subqueries(|node| match node {
         LogicalPlan::Union(union) => match operation(&union) {
             Some((join_type, quantifier)) => {
                 has_other_types = true;
-                joined(&union, join_type, quantifier, functions).map(Transformed::yes)
+                joined(&union, join_type, quantifier, state).map(Transformed::yes)
             }
             None => {
                 let (union, is_changed) = meet_in_rows(LogicalPlan::Union(union))?;
@@ -105,8 +108,8 @@ fn mark_of(limit: &Limit) -> Option<&str> {
 }
 
 /// The join that a marked `union` stands for, with the columns that it has.
-fn joined(union: &Union, join_type: JoinType, quantifier: SetQuantifier, functions: &dyn FunctionRegistry) -> Result<LogicalPlan> {
-    let inputs = union.inputs.iter().map(unmarked).collect();
+fn joined(union: &Union, join_type: JoinType, quantifier: SetQuantifier, state: &SessionState) -> Result<LogicalPlan> {
+    let inputs = union.inputs.iter().map(|input| typed(unmarked(input), state)).collect();
     let (union, _) = meet_in_rows(LogicalPlan::Union(Union::try_new_with_loose_types(inputs)?))?;
     let (inputs, schema) = (union.inputs(), union.schema());
     let mut columns = Vec::new();
@@ -120,7 +123,7 @@ fn joined(union: &Union, join_type: JoinType, quantifier: SetQuantifier, functio
     let side = |side: usize| named(inputs[side], &columns, SIDES[side]);
     let (left, right) = match quantifier {
         SetQuantifier::All => {
-            let number = functions.udwf("row_number")?;
+            let number = state.udwf("row_number")?;
             (numbered(side(0)?, &number, SIDES[0])?, numbered(side(1)?, &number, SIDES[1])?)
         }
         _ => (LogicalPlanBuilder::from(side(0)?).distinct()?.build()?, side(1)?),
@@ -154,6 +157,19 @@ fn numbered(plan: LogicalPlan, row_number: &WindowUDF, relation: &str) -> Result
 }
 
 /// An input without the mark.
+/// `input`, whose columns have the types that they will have: what a `CASE` gives is told by all its branches only then.
+fn typed(input: Arc<LogicalPlan>, state: &SessionState) -> Arc<LogicalPlan> {
+    let is_joined = matches!(input.as_ref(), LogicalPlan::Projection(columns) if matches!(columns.input.as_ref(), LogicalPlan::Join(join)
+        if join.left.schema().iter().all(|(qualifier, _)| qualifier.is_some_and(|qualifier| qualifier.table() == SIDES[0]))));
+    if is_joined {
+        return input;
+    }
+    let config = state.config_options();
+    let coerced = Coercion.analyze(input.as_ref().clone(), config).and_then(|plan| TypeCoercion::new().analyze(plan, config));
+    // What has no types yet, as a parameter, or never will, is told when the whole statement is looked at.
+    coerced.map_or(input, Arc::new)
+}
+
 fn unmarked(input: &Arc<LogicalPlan>) -> Arc<LogicalPlan> {
     match input.as_ref() {
         LogicalPlan::Limit(limit) if mark_of(limit).is_some() => Arc::clone(&limit.input),

@@ -1,4 +1,4 @@
-//! `EXISTS` and `IN` over a subquery as values: in a select list, an aggregate's argument, a key of an order.
+//! `EXISTS` and `IN` over a subquery as values: in a select list, an argument of an aggregate, a key of a grouping, window or order.
 //!
 //! DataFusion joins by what a filter asks of a subquery, and knows such conditions in no other place. A join that marks the rows for
 //! which the subquery finds some gives their values as well; it is had by asking for them in a filter, which is then taken off.
@@ -11,12 +11,12 @@ use datafusion::error::DataFusionError;
 use datafusion::logical_expr::expr::Exists;
 use datafusion::logical_expr::{Expr, Filter, LogicalPlan, LogicalPlanBuilder, Subquery};
 use datafusion::optimizer::decorrelate_predicate_subquery::DecorrelatePredicateSubquery;
-use datafusion::optimizer::utils::NamePreserver;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 
 use crate::error::{Error, ErrorKind};
+use crate::named::map_named;
 
-/// To be applied before filters are joined with their subqueries, and after `IN` is two-valued wherever it may be NULL.
+/// To be applied before filters are joined with their subqueries, and after every `IN` that may be NULL has been written out by `EXISTS`.
 #[derive(Debug)]
 pub(crate) struct SubqueryValues;
 
@@ -54,14 +54,11 @@ fn marked(node: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed
         input = joined;
         marks.push((condition, mark));
     }
-    let names = NamePreserver::new(&node);
-    let node = node.map_expressions(|expr| {
-        let name = names.save(&expr);
-        let replaced = expr.transform_down(|expr| {
+    let node = map_named(node, |expr| {
+        expr.transform_down(|expr| {
             let mark = marks.iter().find(|(condition, _)| *condition == expr).map(|(_, mark)| mark.clone());
             Ok(mark.map_or_else(|| Transformed::no(expr), Transformed::yes))
-        })?;
-        Ok(replaced.update_data(|expr| name.restore(expr)))
+        })
     })?;
     let expressions = node.data.expressions();
     let node = node.data.with_new_exprs(expressions, vec![input])?;

@@ -36,6 +36,16 @@ impl Zone {
         Self { name: name.into(), is_utc: UTC.contains(&name.to_ascii_lowercase().as_str()) }
     }
 
+    /// As the session calls it.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Whether it is that of the sources.
+    pub(crate) fn is_utc(&self) -> bool {
+        self.is_utc
+    }
+
     /// `expr`, in this zone where that matters.
     pub(crate) fn applied(&self, expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         let expr = match expr {

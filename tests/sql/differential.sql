@@ -514,3 +514,37 @@ SELECT c.segment, count(*) FILTER (WHERE EXISTS (SELECT 1 FROM shop.orders o WHE
 sum(CASE WHEN c.id IN (SELECT customer_id FROM shop.orders WHERE total > 100) THEN 1 ELSE 0 END) AS s FROM crm.customers c GROUP BY c.segment;
 -- an order by whether there are others [ordered]
 SELECT c.id FROM crm.customers c ORDER BY EXISTS (SELECT 1 FROM shop.orders o WHERE o.customer_id = c.id), c.id LIMIT 30;
+-- grouping sets by what is computed with integers
+SELECT id % 10 AS k, count(*) AS n FROM crm.customers GROUP BY ROLLUP (id % 10);
+-- a cube by a case
+SELECT CASE WHEN id > 100 THEN 'high' ELSE 'low' END AS k, vip, count(*) AS n FROM crm.customers GROUP BY CUBE (CASE WHEN id > 100 THEN 'high' ELSE 'low' END, vip);
+-- a cube by a constant
+SELECT segment, timestamp '2024-01-31 10:30:00' AS t, count(*) AS n FROM crm.customers GROUP BY CUBE (segment, timestamp '2024-01-31 10:30:00');
+-- sums of united integers
+SELECT sum(x) / 2 AS a FROM (SELECT 1 AS x UNION ALL SELECT 2 UNION ALL SELECT units FROM shop.orders WHERE id < 9000000003) t;
+-- sums of integers that are left
+SELECT sum(x) / 2 AS a FROM (SELECT units AS x FROM shop.orders EXCEPT SELECT 5) t;
+-- types of what is left, of a case and of days
+SELECT CASE WHEN id < 0 THEN 100.0 ELSE 1.2345 END AS a, joined AS b FROM crm.customers
+EXCEPT SELECT 99.99, placed - interval '1 month' FROM shop.orders;
+-- rows of casts
+SELECT max(v) AS a, sum(w) / 2 AS b FROM (VALUES ('9'::bigint, 3), ('10'::bigint, NULL), (1.6::bigint, 4)) t(v, w);
+-- one of a list, and none of a list with NULL [none]
+SELECT id FROM crm.customers WHERE balance IN (0.0, 1.2345, 10.5) AND balance <> ALL (ARRAY[0.0001, NULL]);
+-- NOT IN of a constant, correlated by a column with NULL
+SELECT c.id FROM crm.customers c WHERE date '1900-01-01' NOT IN (SELECT date '1900-01-01' FROM shop.orders o WHERE o.weight = c.score);
+-- an order by a constant of the other side [ordered]
+SELECT x.one, c.id FROM crm.customers c FULL JOIN (SELECT 1 AS one FROM desk.notes WHERE id < 4) x ON x.one = c.id ORDER BY 1 DESC, 2;
+-- no rows of a full join by a shared column
+SELECT c.id FROM crm.customers c WHERE NOT EXISTS (SELECT 1 FROM (SELECT weight AS w FROM shop.orders WHERE id % 2 = 0) a
+FULL JOIN (SELECT weight AS w FROM shop.orders WHERE id % 3 = 0) b USING (w) WHERE w = c.score);
+-- an order by a constant that a left join fills up [ordered]
+SELECT x.one, c.id FROM crm.customers c LEFT JOIN (SELECT 7 AS one, id FROM desk.notes WHERE id < 40) x ON x.id = c.id ORDER BY 1 DESC, 2;
+-- a subquery of two tables whose columns have one name
+SELECT c.id FROM crm.customers c WHERE EXISTS (SELECT 1 FROM shop.payments p JOIN desk.notes n ON n.order_id = p.order_id WHERE p.id = c.id AND n.id < c.id + 40);
+-- a value of two tables whose columns have one name
+SELECT c.id, (SELECT count(*) FROM desk.notes n CROSS JOIN shop.payments p WHERE n.id = c.id AND p.id = c.id AND n.author <> p.method) AS n FROM crm.customers c;
+-- IN over two tables whose columns have one name
+SELECT c.id FROM crm.customers c WHERE c.id IN (SELECT n.id FROM desk.notes n JOIN shop.payments p ON p.order_id = n.order_id WHERE p.id <> c.id);
+-- rows of each row, from integers that are written down
+SELECT v.x, l.n FROM (VALUES (1, 2), (2, 3), (4, NULL)) v(x, y) JOIN LATERAL (SELECT count(*) AS n, min(o.id) AS m FROM shop.orders o WHERE o.units = v.x) l ON true;

@@ -146,7 +146,12 @@ fn execution(text: &str) -> Error {
 
 /// Whether a file could not be written for lack of space: those of spilled rows are all that statements write.
 fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    // The quota of spilled rows is told as an error of the file that is being written.
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) || is_quota(&error.to_string())
+}
+
+fn is_quota(text: &str) -> bool {
+    text.contains("disk space") || text.contains("spilling")
 }
 
 fn out_of_spill_space() -> Error {
@@ -155,7 +160,7 @@ fn out_of_spill_space() -> Error {
 }
 
 fn exhausted(text: &str) -> Error {
-    if text.contains("disk space") || text.contains("spilling") {
+    if is_quota(text) {
         out_of_spill_space()
     } else {
         Error::new(ErrorKind::OutOfMemory, "out of memory")

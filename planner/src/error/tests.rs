@@ -53,6 +53,10 @@ fn memory_and_spill_space_differ() {
         "The used disk space during the spilling process has exceeded the allowable limit of 1 GB".to_owned(),
     ));
     assert_eq!((kind, text.as_str()), (ErrorKind::OutOfMemory, "out of spill space"));
+    let quota = "The used disk space during the spilling process has exceeded the allowable limit of 50.0 MB.";
+    let written = ArrowError::from(std::io::Error::other(DataFusionError::ResourcesExhausted(quota.to_owned())));
+    let (kind, text) = told(DataFusionError::ArrowError(Box::new(written), None));
+    assert_eq!((kind, text.as_str()), (ErrorKind::OutOfMemory, "out of spill space"));
     for full in [ErrorKindOfIo::StorageFull, ErrorKindOfIo::QuotaExceeded] {
         let written = ArrowError::from(std::io::Error::from(full));
         let (kind, text) = told(DataFusionError::ArrowError(Box::new(written), None).context("spilling"));

@@ -13,8 +13,8 @@ use datafusion::physical_plan::statistics::{StatisticsArgs, StatisticsContext};
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 
 use crate::error::Result;
-use crate::grouping_sets::Unordered;
 use crate::guardrails::Metered;
+use crate::unordered::Unordered;
 
 /// A plan, and what it asks of each datasource.
 #[derive(Debug)]
