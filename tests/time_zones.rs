@@ -31,7 +31,7 @@ const QUERIES: &[&str] = &[
     "SELECT v FROM (VALUES (timestamptz '2024-07-01 02:00:00Z'), ('2024-03-10 02:30:00'::timestamp), (NULL)) t(v)",
     "SELECT id FROM calls.calls WHERE at IN (SELECT local FROM calls.calls)",
     "SELECT id FROM calls.calls WHERE local NOT IN (SELECT at FROM calls.calls WHERE at IS NOT NULL)",
-    "SELECT count(*) FROM (SELECT at FROM calls.calls) a FULL JOIN (SELECT local AS at FROM calls.calls) b USING (at)",
+    "SELECT a.id, b.id FROM (SELECT id, at FROM calls.calls) a LEFT JOIN (SELECT id, local AS at FROM calls.calls) b USING (id, at)",
     "SELECT local::timestamptz AS x, count(*) FROM calls.calls GROUP BY ROLLUP (local::timestamptz)",
     "SELECT '2024-11-03 00:30:00'::timestamptz, timestamptz '2024-12-24', id FROM calls.calls WHERE id < 2",
     "SELECT timestamptz '2024-07-01 02:00:00Z'::date, timestamp '2024-07-01 02:00:00'::timestamptz, '2024-07-01 02:00:00'::timestamptz",

@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use crate::balance::balance;
+use crate::bounds::admit;
 use crate::changes::row_change;
 use crate::column_names::{column_names, name_columns};
 use crate::error::{Error, ErrorKind, Result};
@@ -166,6 +167,7 @@ impl Engine {
     ) -> Result<Query> {
         let started = Instant::now();
         let guardrails = context.guardrails.as_ref();
+        admit(query)?;
         refuse(query)?;
         let state = session::for_statement(&self.template, context)?;
         let planned = rewrite(name_columns(query.clone()));

@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod balance;
+mod bounds;
 mod changes;
 mod coercion;
 mod column_names;

@@ -20,6 +20,7 @@ mod scope;
 mod subqueries;
 mod syntax;
 mod using;
+mod windows;
 
 use std::convert::Infallible;
 use std::ops::ControlFlow;
@@ -64,6 +65,7 @@ impl VisitorMut for Rewriter {
             let inner = std::mem::replace(inner.as_mut(), syntax::empty_query());
             *query = inner;
         }
+        windows::written_out(query);
         subqueries::arrays_in_order(query);
         ControlFlow::Continue(())
     }

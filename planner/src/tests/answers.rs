@@ -251,6 +251,16 @@ const ANSWERS: &[(&str, &str)] = &[
         "SELECT y, (SELECT max(b.w) FROM (VALUES (1)) a(w) CROSS JOIN (VALUES (2)) b(w) WHERE a.w = v.x AND b.w = v.y) FROM (VALUES (1, 1), (1, 2)) v(x, y) ORDER BY y DESC LIMIT 1",
         "2 2",
     ),
+    // Windows that are made of named ones.
+    ("SELECT x, count(*) OVER (w) FROM (VALUES (1), (2), (3)) v(x) WINDOW w AS (ORDER BY x) ORDER BY x LIMIT 1", "1 1"),
+    (
+        "SELECT y, sum(x) OVER (w ORDER BY x ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) FROM (VALUES (1, 1), (2, 1), (4, 2)) v(x, y) WINDOW w AS (PARTITION BY y) ORDER BY 1, 2 LIMIT 1",
+        "1 1",
+    ),
+    (
+        "SELECT x, sum(x) OVER b FROM (VALUES (1, 1), (2, 1), (4, 2)) v(x, y) WINDOW a AS (PARTITION BY y), b AS (a ORDER BY x) ORDER BY sum(x) OVER (a) DESC, x LIMIT 1",
+        "4 4",
+    ),
     // EXISTS and IN as values.
     (
         "SELECT 1 IN (SELECT x FROM (VALUES (1), (NULL)) v(x)), 2 IN (SELECT x FROM (VALUES (1), (NULL)) v(x)) IS NULL, 2 NOT IN (SELECT 1) LIMIT 1",
