@@ -175,7 +175,8 @@ impl<'a> Federation<'a> {
                     self.report.keep(open.remote.id(), work(&plan), reason);
                 }
                 match conjunction(above) {
-                    Some(predicate) if open.gains => {
+                    // All rows that the conditions above have to look at come back.
+                    Some(predicate) if open.gains && !open.explodes() => {
                         let Some(input) = Self::finish_open(&open, plan.schema(), below) else { return self.stay(plan, visited, below) };
                         let filter = LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(input))?);
                         Ok(Visited::Local(self.subqueries(filter)?))
