@@ -252,7 +252,10 @@ fn is_text(expr: &Expr) -> bool {
 }
 
 /// What is said to writes, and what to do instead.
-const WRITES: (&str, &str) = ("a change is not supported in this place", "Write INSERT, UPDATE or DELETE as a statement of its own.");
+const WRITES: (&str, &str) = (
+    "a change is not supported in this place",
+    "Write INSERT, UPDATE or DELETE as a statement of its own; instead of it, EXPLAIN a SELECT with its condition.",
+);
 
 /// The statement, if it is a query.
 fn query_of(statement: &Statement) -> Result<&SqlStatement> {

@@ -3,6 +3,7 @@
 use std::io;
 
 use datafusion::arrow::error::ArrowError;
+use datafusion::common::utils::datafusion_strsim::levenshtein;
 use datafusion::common::{Column, SchemaError};
 use datafusion::error::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
@@ -209,11 +210,13 @@ fn closest(name: &str, valid: &[Column]) -> Option<String> {
         Some(relation) => format!("\"{}.{}\"", relation.table(), column.name),
         None => format!("\"{}\"", column.name),
     };
-    let best = valid
-        .iter()
-        .map(|column| (datafusion::common::utils::datafusion_strsim::levenshtein(&wanted, &column.name.to_lowercase()), column))
-        .min_by_key(|(distance, _)| *distance)?;
-    (best.0 <= wanted.chars().count().min(6) / 2).then(|| spelled(best.1))
+    let best = valid.iter().min_by_key(|column| levenshtein(&wanted, &column.name.to_lowercase()))?;
+    is_like(&wanted, &best.name.to_lowercase()).then(|| spelled(best))
+}
+
+/// Whether one name is the other but for a letter or so.
+fn is_like(wanted: &str, known: &str) -> bool {
+    levenshtein(wanted, known) <= wanted.chars().count().min(6) / 2
 }
 
 fn plan(text: &str) -> Error {
@@ -222,8 +225,8 @@ fn plan(text: &str) -> Error {
         let name = rest.split('\'').next().unwrap_or(rest);
         let error = Error::new(ErrorKind::UndefinedFunction, format!("function {name} does not exist"));
         return match rest.split("Did you mean '").nth(1).and_then(|after| after.split('\'').next()) {
-            Some(other) => error.hint(format!("Perhaps you meant {other}.")),
-            None => error,
+            Some(other) if is_like(name, other) => error.hint(format!("Perhaps you meant {other}.")),
+            _ => error,
         };
     }
     if let Some(rest) = text.strip_prefix("There is no window function named ") {

@@ -12,6 +12,7 @@ mod casts;
 mod dependent_columns;
 mod from;
 mod hidden_names;
+mod limits;
 mod numbers;
 mod operators;
 mod outer_names;
@@ -58,6 +59,7 @@ impl VisitorMut for Rewriter {
     fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Infallible> {
         if let SetExpr::Query(inner) = query.body.as_mut()
             && query.with.is_none()
+            && query.fetch.is_none()
             && query.order_by.is_none()
             && query.limit_clause.is_none()
         {
@@ -65,6 +67,7 @@ impl VisitorMut for Rewriter {
             let inner = std::mem::replace(inner.as_mut(), syntax::empty_query());
             *query = inner;
         }
+        limits::rewrite(query);
         windows::written_out(query);
         subqueries::arrays_in_order(query);
         ControlFlow::Continue(())
