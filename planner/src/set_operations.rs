@@ -165,9 +165,18 @@ fn typed(input: Arc<LogicalPlan>, state: &SessionState) -> Arc<LogicalPlan> {
         return input;
     }
     let config = state.config_options();
-    let coerced = Coercion.analyze(input.as_ref().clone(), config).and_then(|plan| TypeCoercion::new().analyze(plan, config));
     // What has no types yet, as a parameter, or never will, is told when the whole statement is looked at.
-    coerced.map_or(input, Arc::new)
+    let Ok(coerced) = Coercion.analyze(input.as_ref().clone(), config).and_then(|plan| TypeCoercion::new().analyze(plan, config)) else {
+        return input;
+    };
+    let columns = input.schema().columns().into_iter().zip(coerced.schema().fields()).zip(input.schema().fields());
+    let columns = columns.map(|((column, will), is)| {
+        let name = column.name.clone();
+        let column = Expr::Column(column);
+        if will.data_type() == is.data_type() { column } else { cast(column, will.data_type().clone()).alias(name) }
+    });
+    // What was coerced once is not what coercion is for: of `date - 30` it is `date - interval`, which would become a moment.
+    LogicalPlanBuilder::from(input.as_ref().clone()).project(columns).and_then(LogicalPlanBuilder::build).map_or(input, Arc::new)
 }
 
 fn unmarked(input: &Arc<LogicalPlan>) -> Arc<LogicalPlan> {

@@ -251,6 +251,8 @@ const ANSWERS: &[(&str, &str)] = &[
         "SELECT y, (SELECT max(b.w) FROM (VALUES (1)) a(w) CROSS JOIN (VALUES (2)) b(w) WHERE a.w = v.x AND b.w = v.y) FROM (VALUES (1, 1), (1, 2)) v(x, y) ORDER BY y DESC LIMIT 1",
         "2 2",
     ),
+    // Days that are taken from a date leave a date.
+    ("SELECT date '2024-01-31' - 30 EXCEPT SELECT date '2024-01-31' LIMIT 1", "2024-01-01"),
     // The standard's LIMIT.
     ("SELECT x FROM (VALUES (1), (2), (3)) v(x) ORDER BY x OFFSET 1 ROW FETCH NEXT 1 ROWS ONLY", "2"),
     ("SELECT x FROM (SELECT x FROM (VALUES (1), (2), (3)) v(x) ORDER BY x DESC FETCH FIRST ROW ONLY) t LIMIT 2", "3"),
